@@ -1,0 +1,63 @@
+"""Every exception the library raises on purpose, in one place.
+
+A peer's mistake is :class:`RemoteProtocolError` and carries the SIP status that answers it; a caller's mistake is
+:class:`LocalProtocolError`. The others tell what failed below: a transport, a resolver, a store, a configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class SIPError(Exception):
+    """The root of every exception that this library raises on purpose."""
+
+
+class RemoteProtocolError(SIPError):
+    """A peer sent something that SIP does not allow.
+
+    :ivar status: the response status that answers it (RFC 3261 section 21), 400 unless a better one is known.
+    :ivar reason: the reason phrase; names the header field at fault where there is one.
+    :ivar header: the header field at fault in its canonical spelling, or an empty string.
+    """
+
+    def __init__(self, reason: str, *, status: int = 400, header: str = "") -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+        self.header = header
+
+
+class LocalProtocolError(SIPError, ValueError):
+    """The caller asked for something that SIP does not allow (a bad value, a CR or LF in it, an illegal move)."""
+
+
+class TransportError(SIPError):
+    """A message could not be handed to, or was refused by, the next hop (RFC 3261 section 18.4)."""
+
+
+class MessageTooLarge(TransportError):
+    """The message does not fit into one datagram of this transport (RFC 3261 section 18.1.1)."""
+
+
+class ResolutionError(SIPError):
+    """No server was found for a URI (RFC 3263)."""
+
+
+class TransactionTimeout(SIPError):
+    """Timer B, F or H fired (RFC 3261 section 17)."""
+
+
+class StoreError(SIPError):
+    """A store could not read or could not make a change durable."""
+
+
+class ConfigurationError(SIPError):
+    """A configuration that cannot be used.
+
+    :ivar problems: one line for each fault, each as ``file: key: what is wrong, what would be right``.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)

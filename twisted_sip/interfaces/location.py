@@ -1,0 +1,92 @@
+"""Bindings of addresses-of-record and the store that keeps them (RFC 3261 section 10, RFC 3327, 5626, 5627)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import attrs
+from twisted.internet.defer import Deferred
+from zope.interface import Interface
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Binding:
+    """One contact of one address-of-record.
+
+    :ivar aor: the canonical address-of-record, ``sip:user@host``.
+    :ivar key: what makes the binding itself within its AOR: ``instance|reg-id`` with Outbound (RFC 5626 section 6),
+        else the contact URI in canonical form.
+    :ivar contact: the contact URI as registered.
+    :ivar call_id: the Call-ID of the REGISTER that made it.
+    :ivar cseq: the CSeq number of that REGISTER.
+    :ivar expires_at: end of life, seconds since the epoch.
+    :ivar q: preference in thousandths, 0 to 1000.
+    :ivar params: Contact header field parameters other than q and expires, as text with leading semicolon, or empty.
+    :ivar path: the Path values, topmost first, each as it stood (RFC 3327).
+    :ivar instance: the ``+sip.instance`` value without quotes, or empty.
+    :ivar reg_id: the ``reg-id`` (RFC 5626), 0 if there is none.
+    :ivar flow: the token of the flow over which the REGISTER came (see Flow.token), or empty.
+    :ivar received: the source address of the REGISTER as ``transport:host:port`` for people to read.
+    :ivar user_agent: the User-Agent of the REGISTER.
+    :ivar registered_at: seconds since the epoch.
+    :ivar node: the node and worker that hold the flow.
+    """
+
+    aor: str
+    key: str
+    contact: str
+    call_id: str
+    cseq: int
+    expires_at: float
+    q: int = 1000
+    params: str = ""
+    path: tuple[str, ...] = ()
+    instance: str = ""
+    reg_id: int = 0
+    flow: str = ""
+    received: str = ""
+    user_agent: str = ""
+    registered_at: float = 0.0
+    node: str = ""
+
+
+@attrs.frozen(slots=True)
+class LocationChange:
+    """An atomic change of the bindings of one address-of-record.
+
+    :ivar aor: the canonical address-of-record.
+    :ivar put: bindings to add or replace, by key.
+    :ivar remove: keys of bindings to drop.
+    """
+
+    aor: str
+    put: tuple[Binding, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+class ILocationStore(Interface):
+    """Keeps bindings. Every implementation passes ``twisted_sip.testing.location_contract``."""
+
+    def lookup(aor: str) -> Sequence[Binding] | Deferred[Sequence[Binding]]:
+        """Return the unexpired bindings of *aor*, in the order in which they were first made; a value where it is in memory.
+
+        Changes that were committed but are not durable yet are seen.
+
+        :raises StoreError: the store cannot be read.
+        """
+
+    def commit(change: LocationChange) -> Deferred[None]:
+        """Apply *change* at once for look-ups, all or nothing, and make it durable.
+
+        The Deferred fires with None once the change would survive a crash of the process; commits of one AOR become
+        durable in the order of the calls. On failure it fires with StoreError and look-ups show the state before.
+        """
+
+    def observe(observer: Callable[[LocationChange], None]) -> Callable[[], None]:
+        """Call *observer* with every change that became durable, and with one for each expiry; return what ends it."""
+
+    def bindings() -> Iterable[Binding] | Deferred[Iterable[Binding]]:
+        """Return every unexpired binding of every AOR, for listings."""
+
+    def close() -> Deferred[None]:
+        """Flush and release what is held; fires with None."""

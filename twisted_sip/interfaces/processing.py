@@ -1,0 +1,76 @@
+"""The ingress chain: what a request processor gets and what it may return."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Awaitable, Iterable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from zope.interface import Interface
+
+from twisted_sip.interfaces.flow import Flow
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+
+class Taken(enum.Enum):
+    """The type of :data:`TAKEN`."""
+
+    TAKEN = "taken"
+
+
+#: Returned by a processor that has taken the request over and will answer it itself.
+TAKEN = Taken.TAKEN
+
+#: What a processor gives: None to pass on, TAKEN, or a Response to send and be done.
+Verdict = Taken | Response | None
+
+
+class IncomingRequest(Protocol):
+    """A request on its way through the chain, and the means to answer it.
+
+    :ivar request: the request as received, received/rport already filled in.
+    :ivar flow: where it came from.
+    :ivar user: the address-of-record that digest authentication or a client certificate proved, or empty.
+    :ivar admitted: True once it may be forwarded: authenticated, for one of our users, or with a valid dialog token.
+    """
+
+    request: Request
+    flow: Flow
+    user: str
+    admitted: bool
+
+    def respond(
+        self,
+        status: int,
+        reason: str = "",
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> None:
+        """Answer through a server transaction (one is made if there is none yet); the To tag is added."""
+
+    def respond_statelessly(self, status: int, reason: str = "", headers: Iterable[tuple[str, str]] = ()) -> None:
+        """Answer once, keep nothing (RFC 3261 sections 8.2.7 and 26.3.2.4)."""
+
+    def send(self, response: Response) -> None:
+        """Send a ready *response* through the server transaction."""
+
+
+class IRequestProcessor(Interface):
+    """One link of the ingress chain."""
+
+    def process(incoming: IncomingRequest) -> Verdict | Deferred[Verdict] | Awaitable[Verdict]:
+        """Answer, take or pass on one request; ACK comes here too and is never answered.
+
+        A plain return value costs nothing; a Deferred or coroutine holds the request back meanwhile (its
+        retransmissions are absorbed). An exception answers 500; RemoteProtocolError answers with its status.
+        """
+
+
+class IService(Interface):
+    """What SIP services have in common: they are Twisted services, and links of the chain."""
+
+    element: Any

@@ -1,0 +1,56 @@
+"""Where a proxied request goes: targets, the router that finds them, and the policy for each branch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from zope.interface import Interface
+
+from twisted_sip.interfaces.flow import Flow
+from twisted_sip.interfaces.processing import IncomingRequest
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+from twisted_sip.message.uri import URI
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Target:
+    """One place to which a proxy may send a request (RFC 3261 section 16.5).
+
+    :ivar uri: the Request-URI to use.
+    :ivar q: preference in thousandths; equal values are tried in parallel, lower ones afterwards (section 16.6).
+    :ivar flow: the flow to use whatever the URI says, or None.
+    :ivar flow_lost: the binding's flow is gone and nothing may stand in for it (RFC 5626 section 5.3: 430).
+    :ivar path: Route values to put before it, topmost first (RFC 3327 section 5.3).
+    :ivar instance: the instance of the device: bindings of one instance are alternatives, never forked to together
+        (RFC 5626 section 6), or empty.
+    """
+
+    uri: URI
+    q: int = 1000
+    flow: Flow | None = None
+    flow_lost: bool = False
+    path: tuple[str, ...] = ()
+    instance: str = ""
+
+
+class IRouter(Interface):
+    """Decides where a request that is not in a dialog goes."""
+
+    def route(incoming: IncomingRequest) -> Sequence[Target] | Response | Deferred[Sequence[Target] | Response]:
+        """Return the targets, or the response that says why there are none (404, 480, 302 ...)."""
+
+
+class IForwardingPolicy(Interface):
+    """Has the last word on each request and response that a proxy forwards: privacy, identity, header policy."""
+
+    def branch(request: Request, target: Target, incoming: IncomingRequest) -> None:
+        """Change *request*, the copy about to be sent to *target* (RFC 3261 section 16.6), in place."""
+
+    def response(response: Response, context: Any) -> None:
+        """Change *response*, about to be forwarded upstream (RFC 3261 section 16.7), in place."""
