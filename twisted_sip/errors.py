@@ -7,6 +7,7 @@ A peer's mistake is :class:`RemoteProtocolError` and carries the SIP status that
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class SIPError(Exception):
@@ -19,13 +20,19 @@ class RemoteProtocolError(SIPError):
     :ivar status: the response status that answers it (RFC 3261 section 21), 400 unless a better one is known.
     :ivar reason: the reason phrase; names the header field at fault where there is one.
     :ivar header: the header field at fault in its canonical spelling, or an empty string.
+    :ivar message: the message at fault as far as it could be read, so that it can be answered, or None.
+    :ivar fatal: the stream it came over cannot be read on (RFC 3261 section 18.3).
     """
 
-    def __init__(self, reason: str, *, status: int = 400, header: str = "") -> None:
+    def __init__(
+        self, reason: str, *, status: int = 400, header: str = "", message: Any = None, fatal: bool = False
+    ) -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
         self.header = header
+        self.message = message
+        self.fatal = fatal
 
 
 class LocalProtocolError(SIPError, ValueError):

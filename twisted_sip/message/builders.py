@@ -1,0 +1,132 @@
+"""Messages made from other messages: responses, ACK and CANCEL (RFC 3261 sections 8.2.6, 9.1, 17.1.1.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
+from twisted_sip.message.grammar import check_value, is_token
+from twisted_sip.message.header_map import HeaderMap
+from twisted_sip.message.name_addr import NameAddr
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+from twisted_sip.message.status import reason_phrase
+from twisted_sip.message.uri import URI
+
+
+def response_to(
+    request: Request,
+    status: int,
+    reason: str = "",
+    headers: Iterable[tuple[str, str]] = (),
+    body: bytes = b"",
+    to_tag: str = "",
+) -> Response:
+    """Return a response to *request* (RFC 3261 section 8.2.6.2): Via, From, To, Call-ID and CSeq are its own lines.
+
+    :param to_tag: the To tag to add where the request has none and the status is not 100.
+    :raises LocalProtocolError: a bad status, or CR, LF or NUL in a value.
+    """
+    if not 100 <= status <= 699:
+        raise LocalProtocolError(f"{status} is no response status: 100 to 699")
+    if reason:
+        check_value(reason)
+    names: list[str] = []
+    lines: list[str] = []
+    for name, line in zip(request.headers.names, request.headers.lines, strict=True):
+        if name in ("via", "from", "call-id", "cseq"):
+            names.append(name)
+            lines.append(line)
+        elif name == "to":
+            names.append(name)
+            # 100 copies the To as it is (section 8.2.6.1 speaks of its Timestamp, section 8.2.6.2 of the tag).
+            if to_tag and status > 100 and not _has_tag(request):
+                if not is_token(to_tag):
+                    raise LocalProtocolError(f"{to_tag!r} is no tag")
+                line = f"{line.rstrip(' ')};tag={to_tag}"
+            lines.append(line)
+        elif name == "timestamp" and status == 100:
+            names.append(name)
+            lines.append(line)
+    made = Response.from_parts(status, reason or reason_phrase(status), HeaderMap.from_lines(names, lines), body)
+    for name, value in headers:
+        made.headers.append(name, value)
+    return made
+
+
+def _has_tag(request: Request) -> bool:
+    try:
+        return bool(request.to.tag)
+    except RemoteProtocolError:
+        # The answer to a request whose To cannot be read says so, with the To as it came.
+        return True
+
+
+def _transaction_request(invite: Request, method: str, to_line: str | None) -> Request:
+    """Return a request of *method* in the client transaction of *invite*: the same branch, one Via."""
+    names: list[str] = []
+    lines: list[str] = []
+    for name, line in zip(invite.headers.names, invite.headers.lines, strict=True):
+        if name == "via":
+            if "via" not in names:
+                names.append("via")
+                lines.append(f"Via: {invite.top_via}")
+        elif name in ("from", "call-id", "route", "max-forwards"):
+            names.append(name)
+            lines.append(line)
+        elif name == "to":
+            names.append("to")
+            lines.append(to_line or line)
+        elif name == "cseq":
+            names.append("cseq")
+            lines.append(f"CSeq: {invite.cseq.number} {method}")
+    return Request.from_parts(method, invite.uri_text, HeaderMap.from_lines(names, lines), b"")
+
+
+def ack_for(invite: Request, response: Response) -> Request:
+    """Return the ACK for a final *response* to *invite* that is no 2xx (RFC 3261 section 17.1.1.3)."""
+    place = response.headers.names.index("to")
+    return _transaction_request(invite, "ACK", response.headers.lines[place])
+
+
+def cancel_for(invite: Request, headers: Iterable[tuple[str, str]] = ()) -> Request:
+    """Return the CANCEL for *invite* (RFC 3261 section 9.1).
+
+    :param headers: further header fields, a Reason (RFC 3326) above all.
+    :raises LocalProtocolError: CR, LF or NUL in a value.
+    """
+    made = _transaction_request(invite, "CANCEL", None)
+    for name, value in headers:
+        made.headers.append(name, value)
+    return made
+
+
+def build_request(
+    method: str,
+    uri: URI | str,
+    *,
+    from_: NameAddr | str,
+    to: NameAddr | str,
+    call_id: str,
+    cseq: int,
+    max_forwards: int = 70,
+    headers: Iterable[tuple[str, str]] = (),
+    body: bytes = b"",
+) -> Request:
+    """Return a request with its mandatory header fields but Via, which its sender adds (RFC 3261 section 8.1.1).
+
+    :raises LocalProtocolError: a value that SIP does not allow.
+    """
+    return Request(
+        method,
+        uri,
+        [
+            ("max-forwards", str(max_forwards)),
+            ("from", str(from_)),
+            ("to", str(to)),
+            ("call-id", call_id),
+            ("cseq", f"{cseq} {method}"),
+            *headers,
+        ],
+        body,
+    )

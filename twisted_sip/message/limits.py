@@ -1,0 +1,26 @@
+"""Limits on what a peer may send in one message; every one of them can be changed (RFC 3261 section 18.3, 21.4.11, 21.5.7)."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen(slots=True)
+class MessageLimits:
+    """What the parser and the framer accept.
+
+    :ivar message: the most bytes of one message, head and body together (513 beyond it).
+    :ivar head: the most bytes from the start line to the blank line (513 beyond it).
+    :ivar header_count: the most header field lines (400 beyond it).
+    :ivar uri: the longest Request-URI in characters (414 beyond it).
+    :ivar keep_alives: the most CRLF keep-alive bytes that may stand between two messages of a stream.
+    """
+
+    message: int = 65535
+    head: int = 32768
+    header_count: int = 256
+    uri: int = 4096
+    keep_alives: int = 64
+
+
+DEFAULT_LIMITS = MessageLimits()

@@ -1,0 +1,227 @@
+"""What requests and responses share: header fields with typed access, a body, and their way onto the wire.
+
+RFC 3261 section 7. A header field is parsed when asked for and the result is kept until the field changes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.message.cseq import CSeq
+from twisted_sip.message.grammar import split_list
+from twisted_sip.message.header_fields import FIELDS
+from twisted_sip.message.header_map import HeaderMap
+from twisted_sip.message.header_names import display
+from twisted_sip.message.name_addr import NameAddr
+from twisted_sip.message.via import Via
+
+
+class Message:
+    """A SIP message.
+
+    :ivar headers: the header fields.
+    :ivar body: the body, as bytes.
+    :ivar flow: the flow over which it came in (an interfaces.flow.Flow), None for a message made here.
+    """
+
+    __slots__ = ("body", "flow", "headers")
+
+    headers: HeaderMap
+    body: bytes
+    flow: Any
+
+    @property
+    def start_line(self) -> str:
+        """The request line or status line, without its CRLF."""
+        raise AssertionError("a Message is a Request or a Response")
+
+    def to_bytes(self) -> bytes:
+        """Return the message as it goes onto the wire; untouched lines are the bytes that came in.
+
+        Content-Length is set to the body's length where it is missing or differs (RFC 3261 section 20.14).
+        """
+        headers = self.headers
+        body = self.body
+        size = len(body)
+        try:
+            place = headers.names.index("content-length")
+        except ValueError:
+            headers.names.append("content-length")
+            headers.lines.append(f"Content-Length: {size}")
+        else:
+            line = headers.lines[place]
+            if line[line.find(":") + 1 :].strip(" \t") != str(size):
+                headers.lines[place] = f"Content-Length: {size}"
+                headers.parsed.pop("content-length", None)
+        head = "\r\n".join([self.start_line, *headers.lines, "", ""]).encode("utf-8", "surrogateescape")
+        return head + body if body else head
+
+    def __bytes__(self) -> bytes:
+        return self.to_bytes()
+
+    # -- typed access --------------------------------------------------------
+
+    def _required(self, name: str) -> str:
+        value = self.headers.first(name)
+        if value is None:
+            raise RemoteProtocolError(f"Missing {display(name)} header field", header=display(name))
+        return value
+
+    @property
+    def top_via(self) -> Via:
+        """The topmost Via value (RFC 3261 section 20.42).
+
+        :raises RemoteProtocolError: there is none, or it is malformed.
+        """
+        parsed = self.headers.parsed
+        via = parsed.get("via")
+        if via is None:
+            value = self._required("via")
+            if "," in value:
+                elements = split_list(value)
+                value = elements[0] if elements else ""
+            via = parsed["via"] = Via.parse(value)
+        return via  # type: ignore[no-any-return]
+
+    @property
+    def vias(self) -> list[Via]:
+        """All Via values, topmost first.
+
+        :raises RemoteProtocolError: one is malformed.
+        """
+        return [Via.parse(value) for value in self.headers.elements("via")]
+
+    @property
+    def from_(self) -> NameAddr:
+        """The From value (RFC 3261 section 20.20).
+
+        :raises RemoteProtocolError: it is missing or malformed.
+        """
+        parsed = self.headers.parsed
+        value = parsed.get("from")
+        if value is None:
+            value = parsed["from"] = _named("From", self._required("from"))
+        return value  # type: ignore[no-any-return]
+
+    @property
+    def to(self) -> NameAddr:
+        """The To value (RFC 3261 section 20.39).
+
+        :raises RemoteProtocolError: it is missing or malformed.
+        """
+        parsed = self.headers.parsed
+        value = parsed.get("to")
+        if value is None:
+            value = parsed["to"] = _named("To", self._required("to"))
+        return value  # type: ignore[no-any-return]
+
+    @property
+    def call_id(self) -> str:
+        """The Call-ID (RFC 3261 section 20.8).
+
+        :raises RemoteProtocolError: it is missing.
+        """
+        parsed = self.headers.parsed
+        value = parsed.get("call-id")
+        if value is None:
+            value = parsed["call-id"] = self._required("call-id")
+        return value  # type: ignore[no-any-return]
+
+    @property
+    def cseq(self) -> CSeq:
+        """The CSeq (RFC 3261 section 20.16).
+
+        :raises RemoteProtocolError: it is missing or malformed.
+        """
+        parsed = self.headers.parsed
+        value = parsed.get("cseq")
+        if value is None:
+            value = parsed["cseq"] = CSeq.parse(self._required("cseq"))
+        return value  # type: ignore[no-any-return]
+
+    @property
+    def max_forwards(self) -> int | None:
+        """Max-Forwards (RFC 3261 section 20.22), None where it is missing.
+
+        :raises RemoteProtocolError: it is malformed.
+        """
+        value = self.headers.first("max-forwards")
+        if value is None:
+            return None
+        if value.isdigit() and value.isascii() and len(value) < 10:
+            return int(value)
+        return self.typed("max-forwards")  # type: ignore[no-any-return]
+
+    @property
+    def expires(self) -> int | None:
+        """Expires in seconds (RFC 3261 section 20.19), None where it is missing.
+
+        :raises RemoteProtocolError: it is malformed.
+        """
+        return self.typed("expires")  # type: ignore[no-any-return]
+
+    @property
+    def contact_star(self) -> bool:
+        """True if the Contact is ``*`` (RFC 3261 section 10.2.2), alone or not."""
+        return "contact" in self.headers.names and "*" in self.headers.elements("contact")
+
+    @property
+    def contacts(self) -> list[NameAddr]:
+        """The Contact values (RFC 3261 section 20.10) but ``*``.
+
+        :raises RemoteProtocolError: one is malformed.
+        """
+        return self._addresses("contact")
+
+    @property
+    def routes(self) -> list[NameAddr]:
+        """The Route values, topmost first (RFC 3261 section 20.34).
+
+        :raises RemoteProtocolError: one is malformed.
+        """
+        return self._addresses("route")
+
+    @property
+    def record_routes(self) -> list[NameAddr]:
+        """The Record-Route values, topmost first (RFC 3261 section 20.30).
+
+        :raises RemoteProtocolError: one is malformed.
+        """
+        return self._addresses("record-route")
+
+    def _addresses(self, name: str) -> list[NameAddr]:
+        headers = self.headers
+        found = headers.parsed.get(name)
+        if found is None:
+            if name not in headers.names:
+                return []
+            label = display(name)
+            found = headers.parsed[name] = [_named(label, text) for text in headers.elements(name) if text != "*"]
+        return found  # type: ignore[no-any-return]
+
+    def typed(self, name: str) -> Any:
+        """Return the parsed value of the header field *name*: a list for fields that may have several values (empty
+        where it is missing), else one value (None where it is missing); plain text for fields that are not known.
+
+        :raises RemoteProtocolError: it is malformed, or stands twice where it may stand once.
+        """
+        field = FIELDS.get(name)
+        headers = self.headers
+        if field is None:
+            return headers.first(name)
+        if field.many:
+            return [field.parse(text) for text in headers.elements(name)]
+        texts = headers.all(name)
+        if not texts:
+            return None
+        if len(texts) > 1:
+            raise RemoteProtocolError(f"More than one {display(name)} header field", header=display(name))
+        return field.parse(texts[0])
+
+
+def _named(label: str, text: str) -> NameAddr:
+    try:
+        return NameAddr.parse(text)
+    except RemoteProtocolError as error:
+        raise RemoteProtocolError(f"Malformed {label} header field: {error.reason}", header=label) from error

@@ -1,0 +1,224 @@
+"""From bytes to messages: one datagram, or a head that the framer has cut out of a stream (RFC 3261 sections 7 and 18.3).
+
+Only what every receiver needs is looked at: the start line, the shape of the header lines, Content-Length, and the
+fields that name the transaction and the dialog (section 8.1.1). All other fields stay text.
+"""
+
+from __future__ import annotations
+
+from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.message.grammar import is_token
+from twisted_sip.message.header_map import HeaderMap, line_value
+from twisted_sip.message.header_names import CANONICAL, canonical, display
+from twisted_sip.message.limits import DEFAULT_LIMITS, MessageLimits
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+
+#: Fields that stand exactly once in every message (RFC 3261 section 8.1.1, 8.2.6.2; table 2 of section 20).
+_ONCE = ("from", "to", "call-id", "cseq")
+
+
+def parse_message(data: bytes, limits: MessageLimits = DEFAULT_LIMITS) -> Request | Response:
+    """Read one datagram.
+
+    Octets after the body that Content-Length announces are ignored (RFC 3261 section 18.3).
+
+    :raises RemoteProtocolError: it is no SIP message, with the status that answers it; ``message`` holds what could be
+        read where that is enough for an answer.
+    """
+    if len(data) > limits.message:
+        raise RemoteProtocolError("Message Too Large", status=513, message=_salvage(data, limits))
+    head, blank, body = data.partition(b"\r\n\r\n")
+    if head[:2] == b"\r\n" or not head:
+        # Section 7.5: empty lines before the start line are ignored.
+        stripped = data.lstrip(b"\r\n")
+        if not stripped:
+            raise RemoteProtocolError("Empty message")
+        head, blank, body = stripped.partition(b"\r\n\r\n")
+    if not blank:
+        # A datagram has an end of its own: the missing blank line loses nothing (RFC 4475 section 3.1.2.15).
+        head = head.removesuffix(b"\r\n")
+    message = parse_head(head, limits)
+    headers = message.headers
+    if "content-length" in headers.names:
+        size = content_length(message)
+        if size > len(body):
+            raise RemoteProtocolError("Content-Length beyond the datagram", header="Content-Length", message=message)
+        message.body = body if size == len(body) else body[:size]
+    else:
+        message.body = body
+    check_mandatory(message)
+    return message
+
+
+def parse_head(head: bytes, limits: MessageLimits) -> Request | Response:
+    """Read the start line and header fields of one message; *head* ends before the blank line.
+
+    :raises RemoteProtocolError: as :func:`parse_message`.
+    """
+    if len(head) > limits.head:
+        raise RemoteProtocolError("Message Too Large: head", status=513, message=_salvage(head, limits))
+    text = head.decode("utf-8", "surrogateescape")
+    lines = text.split("\r\n")
+    start = lines.pop(0)
+    if "\r\n " in text or "\r\n\t" in text:
+        lines = _join_folded(lines)
+    fault = ""
+    if text.count("\n") != text.count("\r\n") or text.count("\r") != text.count("\r\n"):
+        # A bare CR or LF would be a line end to somebody else: never pass it on.
+        fault = "CR or LF inside a line"
+        lines = [line for line in lines if "\r" not in line.replace("\r\n ", "") and "\n" not in line.replace("\r\n ", "")]
+    elif len(lines) > limits.header_count:
+        fault = "Too many header fields"
+        del lines[limits.header_count :]
+    canon = CANONICAL
+    names = [canon[line.partition(":")[0]] for line in lines]
+    for place, line in enumerate(lines):
+        if ":" not in line:
+            fault = fault or "Header line without a colon"
+            names[place] = ""
+        elif not names[place] or (names[place] not in _KNOWN and not is_token(names[place])):
+            fault = fault or "Malformed header field name"
+            names[place] = ""
+    if "" in names:
+        lines = [line for name, line in zip(names, lines, strict=True) if name]
+        names = [name for name in names if name]
+    headers = HeaderMap.from_lines(names, lines)
+    if start[:4].upper() == "SIP/":
+        return _response(start, headers, fault)
+    return _request(start, headers, fault, limits)
+
+
+def _join_folded(lines: list[str]) -> list[str]:
+    joined: list[str] = []
+    for line in lines:
+        if line[:1] in (" ", "\t") and joined:
+            joined[-1] += "\r\n" + line
+        else:
+            joined.append(line)
+    return joined
+
+
+def _request(start: str, headers: HeaderMap, fault: str, limits: MessageLimits) -> Request:
+    method, _, rest = start.partition(" ")
+    uri, _, version = rest.rpartition(" ")
+    message = Request.from_parts(method, uri, headers, b"")
+    if version != "SIP/2.0":
+        protocol, _, number = version.partition("/")
+        if protocol.upper() != "SIP" or not number:
+            raise RemoteProtocolError("Malformed request line", message=message)
+        if number != "2.0":
+            # Section 21.5.6.
+            raise RemoteProtocolError("Version Not Supported", status=505, message=message)
+    if not is_token(method):
+        raise RemoteProtocolError("Malformed method", message=message)
+    if len(uri) > limits.uri:
+        raise RemoteProtocolError("Request-URI Too Long", status=414, message=message)
+    if not uri or " " in uri or "\t" in uri or "<" in uri or ":" not in uri:
+        raise RemoteProtocolError("Malformed Request-URI", message=message)
+    if fault:
+        raise RemoteProtocolError(fault, message=message)
+    return message
+
+
+def _response(start: str, headers: HeaderMap, fault: str) -> Response:
+    version, _, rest = start.partition(" ")
+    code, _, reason = rest.partition(" ")
+    if version.upper() != "SIP/2.0":
+        raise RemoteProtocolError("Version Not Supported", status=505)
+    if len(code) != 3 or not code.isascii() or not code.isdigit() or not 100 <= int(code) <= 699:
+        raise RemoteProtocolError("Malformed status code")
+    if fault:
+        raise RemoteProtocolError(fault)
+    return Response.from_parts(int(code), reason, headers, b"")
+
+
+def content_length(message: Request | Response) -> int:
+    """Return the Content-Length of *message*, which has at least one.
+
+    :raises RemoteProtocolError: it is no number, or stands more than once (RFC 4475 section 3.3.9).
+    """
+    headers = message.headers
+    place = headers.names.index("content-length")
+    line = headers.lines[place]
+    text = line[line.find(":") + 1 :].strip(" \t")
+    if "\r" in text:
+        text = line_value(line)
+    if not (text.isascii() and text.isdigit() and len(text) < 12) or headers.names.count("content-length") > 1:
+        raise RemoteProtocolError("Malformed Content-Length header field", header="Content-Length", message=message)
+    return int(text)
+
+
+def check_mandatory(message: Request | Response) -> None:
+    """Check the fields that the transaction and dialog rules rest on (RFC 3261 section 8.1.1).
+
+    :raises RemoteProtocolError: one is missing, doubled or malformed; ``message`` is *message*.
+    """
+    names = message.headers.names
+    try:
+        for name in _ONCE:
+            count = names.count(name)
+            if count != 1:
+                label = display(name)
+                fault = f"Missing {label} header field" if not count else f"More than one {label} header field"
+                raise RemoteProtocolError(fault, header=label)
+        via = message.top_via
+        cseq = message.cseq
+        message.from_  # noqa: B018
+        message.to  # noqa: B018
+        if not message.call_id or any(char in message.call_id for char in ' \t,;"'):
+            raise RemoteProtocolError("Malformed Call-ID header field", header="Call-ID")
+        if isinstance(message, Request):
+            if cseq.method != message.method:
+                # Section 8.1.1.5; RFC 4475 section 3.1.2.17.
+                raise RemoteProtocolError("CSeq method does not match the request line", header="CSeq")
+            if names.count("max-forwards") > 1:
+                raise RemoteProtocolError("More than one Max-Forwards header field", header="Max-Forwards")
+            if "?" in message.uri_text and message.uri_text[:4].lower() in ("sip:", "sips"):
+                # Section 19.1.1, table 1: no headers in a Request-URI.
+                raise RemoteProtocolError("Malformed Request-URI: it holds header fields")
+        del via
+    except RemoteProtocolError as error:
+        error.message = message
+        raise
+
+
+def check_all(message: Request | Response) -> None:
+    """Parse every header field that has a known grammar, and the Request-URI: for those who want to be strict.
+
+    :raises RemoteProtocolError: one is malformed; the reason names it.
+    """
+    check_mandatory(message)
+    try:
+        if isinstance(message, Request):
+            message.uri  # noqa: B018
+        message.vias  # noqa: B018
+        for name in dict.fromkeys(message.headers.names):
+            if name == "contact":
+                for contact in message.contacts:
+                    contact.uri  # noqa: B018
+            elif name not in ("via", "cseq"):
+                message.typed(name)
+    except RemoteProtocolError as error:
+        error.message = message
+        raise
+
+
+def _salvage(data: bytes, limits: MessageLimits) -> Request | None:
+    """Return what can be answered of a request that is too long, None if nothing can."""
+    head = data[: min(limits.head, len(data))].partition(b"\r\n\r\n")[0]
+    cut = head.rfind(b"\r\n") if len(head) >= limits.head else len(head)
+    if cut <= 0:
+        return None
+    lines = head[:cut].decode("utf-8", "surrogateescape").split("\r\n")
+    method, _, rest = lines.pop(0).partition(" ")
+    if not is_token(method):
+        return None
+    wanted = [(canonical(line.partition(":")[0]), line) for line in _join_folded(lines) if ":" in line]
+    kept = [(name, line) for name, line in wanted if name == "via" or name in _ONCE]
+    return Request.from_parts(
+        method, rest.rpartition(" ")[0], HeaderMap.from_lines([n for n, _ in kept], [line for _, line in kept]), b""
+    )
+
+
+_KNOWN = frozenset(CANONICAL.values())
