@@ -32,6 +32,7 @@ XOR_MAPPED_ADDRESS = 0x0020
 SOFTWARE = 0x8022
 FINGERPRINT = 0x8028
 
+_COOKIE = MAGIC_COOKIE.to_bytes(4, "big")
 _HEADER = struct.Struct("!HHI12s")
 _ATTRIBUTE = struct.Struct("!HH")
 
@@ -90,8 +91,8 @@ _UNDERSTOOD = frozenset((MAPPED_ADDRESS, ERROR_CODE, UNKNOWN_ATTRIBUTES, XOR_MAP
 
 
 def looks_like_stun(data: bytes) -> bool:
-    """Tell whether a datagram from a SIP port is STUN: first octet 0 to 3 and the magic cookie (section 5)."""
-    return len(data) >= 20 and data[0] < 4 and data[4:8] == b"\x21\x12\xa4\x42"
+    """Tell whether a datagram from a SIP port is STUN: first octet 0 to 3 (RFC 7983) and the magic cookie (section 5)."""
+    return len(data) >= 20 and data[0] < 4 and data[4:8] == _COOKIE
 
 
 def parse_stun(data: bytes) -> STUNMessage:
@@ -99,7 +100,7 @@ def parse_stun(data: bytes) -> STUNMessage:
 
     :raises RemoteProtocolError: it is no STUN message of RFC 5389 or later, or its FINGERPRINT is wrong.
     """
-    if not looks_like_stun(data):
+    if len(data) < 20 or data[0] >= 64 or data[4:8] != _COOKIE:
         raise RemoteProtocolError("not a STUN message")
     kind, size, _cookie, transaction_id = _HEADER.unpack_from(data)
     if size % 4 or 20 + size != len(data):
