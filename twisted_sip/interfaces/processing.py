@@ -11,6 +11,7 @@ from zope.interface import Interface
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
+from twisted_sip.message.uri import SIPURI
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -36,12 +37,15 @@ class IncomingRequest(Protocol):
     :ivar flow: where it came from.
     :ivar user: the address-of-record that digest authentication or a client certificate proved, or empty.
     :ivar admitted: True once it may be forwarded: authenticated, for one of our users, or with a valid dialog token.
+    :ivar own_routes: our own Route URIs that stood in it, taken off when it entered (RFC 3261 section 16.4), topmost
+        first; dialog tokens stand in their user parts.
     """
 
     request: Request
     flow: Flow
     user: str
     admitted: bool
+    own_routes: list[SIPURI]
 
     def respond(
         self,

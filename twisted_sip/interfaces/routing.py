@@ -29,6 +29,8 @@ class Target:
     :ivar path: Route values to put before it, topmost first (RFC 3327 section 5.3).
     :ivar instance: the instance of the device: bindings of one instance are alternatives, never forked to together
         (RFC 5626 section 6), or empty.
+    :ivar aor: the address-of-record whose binding this is, or empty.
+    :ivar key: Binding.key, or empty.
     """
 
     uri: URI
@@ -37,6 +39,8 @@ class Target:
     flow_lost: bool = False
     path: tuple[str, ...] = ()
     instance: str = ""
+    aor: str = ""
+    key: str = ""
 
 
 class IRouter(Interface):

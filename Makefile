@@ -1,0 +1,55 @@
+# make run    a proxy on this machine with two demo users
+# make test   lint, type-check and run all tests
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+SEEDS ?= 50
+FUZZ_SECONDS ?= 10
+export SEEDS FUZZ_SECONDS
+
+.PHONY: run test lint types unit soak bench docs clean
+
+run: $(VENV)/installed
+	$(BIN)/twistd -n --pidfile= sip-proxy --demo
+
+test: lint types unit
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/installed-dev
+	$(BIN)/mypy
+
+unit: $(VENV)/installed-dev
+	$(BIN)/coverage erase
+	$(BIN)/coverage run --parallel-mode -m pytest tests
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --include='twisted_sip/message/*,twisted_sip/transaction/*,twisted_sip/auth/*' --fail-under=95
+
+soak: $(VENV)/installed-dev
+	SEEDS=500 $(BIN)/pytest tests/simulation
+	FUZZ_SECONDS=600 $(BIN)/pytest tests/fuzz
+
+bench: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/bench.py
+
+docs: $(VENV)/installed-dev
+	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
+
+clean:
+	rm -rf $(VENV) build dist docs/_build *.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("twisted_sip needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python setup.cfg pyproject.toml
+	$(BIN)/pip install -q --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/bin/python setup.cfg pyproject.toml
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
+	-$(BIN)/pip install -q --disable-pip-version-check --only-binary :all: -e '.[fuzz]'
+	@touch $@ $(VENV)/installed

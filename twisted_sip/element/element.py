@@ -1,0 +1,264 @@
+"""One SIP element: what comes in runs through a chain of request processors, what goes out through one sender.
+
+It joins the transport, transaction and resolver floors, answers what never reaches a processor (malformed messages,
+CANCEL without a match, overload) and owns the secrets and the tables that the services share (RFC 3261 sections 8.2,
+16.3 and 18).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twisted_sip.element.dead_targets import DeadTargets
+from twisted_sip.element.domains import Domains
+from twisted_sip.element.incoming import Incoming
+from twisted_sip.element.request_sender import RequestSender
+from twisted_sip.element.tokens import DialogTokens, RandomText
+from twisted_sip.errors import LocalProtocolError, RemoteProtocolError, TransportError
+from twisted_sip.interfaces.destination import IResolver
+from twisted_sip.interfaces.flow import Address, Flow
+from twisted_sip.interfaces.processing import TAKEN, IRequestProcessor
+from twisted_sip.message.builders import response_to
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+from twisted_sip.transaction.layer import TransactionLayer
+from twisted_sip.transaction.timers import TimerQueue, TimerValues
+from twisted_sip.transport.layer import TransportLayer
+from twisted_sip.transport.settings import TransportSettings
+
+_log = Logger()
+
+
+class Element:
+    """A SIP element.
+
+    :param reactor: provides IReactorTime, IReactorUDP and IReactorTCP.
+    :param domains: the names and addresses for whose users this element is responsible.
+    :param chain: the request processors, in order; the list may be changed at any time.
+    :param resolver: RFC 3263; through twisted.names unless given.
+    :param transport_settings: limits and socket options.
+    :param timer_values: T1 and its family.
+    :param token_key: the secret of Record-Route tokens; a fresh one lasts until the process ends.
+    :param random_bytes: the source of branches, tags and Call-IDs.
+    :param max_transactions: the most transactions at a time; more are answered 503 (RFC 3261 section 21.5.4).
+    :param admit: tells whether a datagram or connection from this numeric host may be looked at (rate limits).
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        domains: Iterable[str] = (),
+        chain: Sequence[IRequestProcessor] = (),
+        resolver: IResolver | None = None,
+        transport_settings: TransportSettings | None = None,
+        timer_values: TimerValues | None = None,
+        token_key: bytes | None = None,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        max_transactions: int = 100_000,
+        admit: Callable[[str], bool] | None = None,
+    ) -> None:
+        self.reactor = reactor
+        self.timers = TimerQueue(reactor)
+        self.timer_values = timer_values or TimerValues()
+        self.random_text = RandomText(random_bytes)
+        self.dialog_tokens = DialogTokens(token_key or random_bytes(32))
+        self._tag_key = random_bytes(16)
+        self.chain: list[IRequestProcessor] = list(chain)
+        self.transactions = TransactionLayer(
+            self.timers, _LayerUser(self), self.timer_values, max_transactions=max_transactions
+        )
+        self.transports = TransportLayer(reactor, self, transport_settings or TransportSettings())
+        self.domains = Domains(domains, self.transports.is_local_address, self.transports.ports)
+        if resolver is None:
+            from twisted_sip.transport.resolver import Resolver
+
+            resolver = Resolver(reactor)
+        self.resolver = resolver
+        self.dead_targets = DeadTargets(self.timers)
+        self.sender = RequestSender(
+            self.transports, self.transactions, resolver, self.random_text, dead_targets=self.dead_targets
+        )
+        self._admit = admit
+        self._flow_observers: list[Callable[[Flow], None]] = []
+        #: Called with (message, data, flow) for each message that goes out or comes in; None costs nothing.
+        self.message_sent: Callable[[Any, bytes, Flow], None] | None = None
+        self.message_seen: Callable[[Any, bytes, Flow], None] | None = None
+
+    # -- from the transports -----------------------------------------------------
+
+    def admit(self, host: str) -> bool:
+        """Tell whether a datagram from *host* may be looked at."""
+        return self._admit is None or self._admit(host)
+
+    def request_received(self, request: Request, flow: Flow) -> None:
+        """Run *request* through the chain; it is no retransmission and belongs to no transaction.
+
+        Called by the transports for every request: the transaction layer absorbs what it knows and calls
+        :meth:`new_request` for the rest.
+        """
+        self.transactions.request_received(request, flow)
+
+    def response_received(self, response: Response, flow: Flow) -> None:
+        """Hand *response* to its client transaction."""
+        self.transactions.response_received(response, flow)
+
+    def malformed(self, error: RemoteProtocolError, data: bytes, flow: Flow) -> None:
+        """Answer what could not be read as a message, if enough of it could (RFC 3261 section 8.2)."""
+        message = error.message
+        if not isinstance(message, Request) or message.method == "ACK" or "via" not in message.headers.names:
+            return
+        _log.debug("malformed message from {remote}: {reason}", remote=flow.remote, reason=error.reason)
+        reason = "" if error.status == 505 else _phrase(error.reason)
+        response = response_to(message, error.status, reason, [], b"", self.stateless_tag(message))
+        self.send_statelessly(response, message, flow)
+
+    def flow_closed(self, flow: Flow) -> None:
+        """Tell those who care that the connection of *flow* is gone."""
+        for observer in self._flow_observers:
+            observer(flow)
+
+    def observe_flows(self, observer: Callable[[Flow], None]) -> None:
+        """Call *observer* with each flow whose connection is gone."""
+        self._flow_observers.append(observer)
+
+    def destination_refused(self, address: Address) -> None:
+        """A datagram to *address* was refused (ICMP): fail what waits for it over to the next target."""
+        self.sender.destination_refused(address)
+
+    # -- from the transaction layer ------------------------------------------------
+
+    def new_request(self, request: Request, flow: Flow) -> None:
+        """Run a request that is no retransmission through the chain."""
+        self._run(Incoming(request, flow, self), 0)
+
+    def cancel_unmatched(self, request: Request, flow: Flow) -> None:
+        """Answer a CANCEL for which there is no transaction (section 9.2)."""
+        Incoming(request, flow, self).respond(481)
+
+    def stray_response(self, response: Response, flow: Flow) -> None:
+        """Drop a response that belongs to no transaction (RFC 6026 section 7.3: it is never forwarded)."""
+
+    def cancelled(self, transaction: Any, cancel: Request) -> None:
+        """A CANCEL for a transaction without a user of its own (section 9.2)."""
+        if transaction.last_response is None or transaction.last_response.status < 200:
+            tag = self.stateless_tag(transaction.request)
+            transaction.send(response_to(transaction.request, 487, to_tag=tag))
+
+    def ack_timed_out(self, transaction: Any) -> None:
+        """Timer H of a transaction without a user of its own: nothing is left to do (section 17.2.1)."""
+
+    def transport_failed(self, transaction: Any, error: TransportError) -> None:
+        """A response could not be sent and no other way is left (section 17.2.4)."""
+        _log.debug("response not sent: {error}", error=error)
+
+    # -- the chain ---------------------------------------------------------------------
+
+    def _run(self, incoming: Incoming, start: int) -> None:
+        chain = self.chain
+        try:
+            for place in range(start, len(chain)):
+                verdict = chain[place].process(incoming)
+                if verdict is None:
+                    continue
+                if verdict is TAKEN:
+                    return
+                if isinstance(verdict, Response):
+                    incoming.send(verdict)
+                    return
+                self._wait(incoming, verdict, place + 1)
+                return
+            # Nobody took it: there is no such user, method or service here (section 8.2.1).
+            incoming.respond(404 if start or chain else 501)
+        except Exception:
+            self._failed(incoming, Failure())
+
+    def _wait(self, incoming: Incoming, verdict: Any, place: int) -> None:
+        if inspect.isawaitable(verdict) and not isinstance(verdict, Deferred):
+            verdict = ensureDeferred(verdict)  # type: ignore[arg-type]
+        if not isinstance(verdict, Deferred):
+            raise LocalProtocolError(f"a request processor returned {verdict!r}")
+        if incoming.transaction is None and incoming.request.method != "ACK":
+            if not self.transactions.hold(incoming.request, incoming.flow):
+                incoming.respond_statelessly(503, headers=[("retry-after", "10")])
+                verdict.addErrback(lambda failure: None)
+                verdict.cancel()
+                return
+            incoming.held = True
+        verdict.addCallbacks(self._resume, self._failed_later, callbackArgs=(incoming, place), errbackArgs=(incoming,))
+        verdict.addErrback(lambda failure: self._failed(incoming, failure))
+
+    def _resume(self, verdict: Any, incoming: Incoming, place: int) -> None:
+        if verdict is TAKEN:
+            if incoming.held and incoming.transaction is None:
+                incoming.start_transaction()
+            return
+        if isinstance(verdict, Response):
+            incoming.send(verdict)
+        elif verdict is None:
+            self._run(incoming, place)
+        else:
+            raise LocalProtocolError(f"a request processor gave {verdict!r}")
+
+    def _failed_later(self, failure: Failure, incoming: Incoming) -> None:
+        self._failed(incoming, failure)
+
+    def _failed(self, incoming: Incoming, failure: Failure) -> None:
+        error = failure.value
+        if incoming.answered:
+            _log.failure("after the answer to {incoming}", failure, incoming=incoming)
+            return
+        if isinstance(error, RemoteProtocolError):
+            incoming.respond(error.status, _phrase(error.reason))
+            return
+        _log.failure("while working on {incoming}", failure, incoming=incoming)
+        incoming.respond(500)
+
+    # -- answers without a transaction ----------------------------------------------
+
+    def stateless_tag(self, request: Request) -> str:
+        """Return a To tag that is the same for the same request (section 8.2.7)."""
+        first = request.headers.lines[request.headers.names.index("via")] if "via" in request.headers.names else ""
+        text = f"{first}\n{request.headers.first('call-id')}".encode("utf-8", "surrogateescape")
+        return hashlib.blake2s(text, digest_size=8, key=self._tag_key).hexdigest()
+
+    def send_statelessly(self, response: Response, request: Request, flow: Flow) -> None:
+        """Send *response* to *request*, which came over *flow*, once; a failure to do so is not reported."""
+        try:
+            flow = flow.reply_flow(request)
+        except (RemoteProtocolError, TransportError):
+            pass
+        try:
+            flow.send(response.to_bytes(), response)
+        except TransportError as error:
+            _log.debug("response not sent: {error}", error=error)
+
+    def stop(self) -> Deferred[None]:
+        """Close every socket; fires with None when all are closed."""
+        return self.transports.stop()  # type: ignore[no-any-return]
+
+
+class _LayerUser:
+    """What the transaction layer calls; bound methods, so that the way in is one call."""
+
+    __slots__ = ("ack_received", "cancel_unmatched", "request_received", "stray_response")
+
+    def __init__(self, element: Element) -> None:
+        self.request_received = element.new_request
+        # An ACK that belongs to a 2xx is a request of its own (section 13.2.2.4) and goes through the chain too.
+        self.ack_received = element.new_request
+        self.cancel_unmatched = element.cancel_unmatched
+        self.stray_response = element.stray_response
+
+
+def _phrase(reason: str) -> str:
+    """Return *reason* fit for a status line: one line of printable text, of a sensible length."""
+    return "".join(char if char.isprintable() else "?" for char in reason)[:120]

@@ -1,0 +1,143 @@
+"""One request on its way through the chain, and the means to answer it (RFC 3261 sections 8.2.6 and 8.2.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from twisted_sip.errors import RemoteProtocolError, TransportError
+from twisted_sip.interfaces.flow import Flow
+from twisted_sip.message.builders import response_to
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+from twisted_sip.transaction.layer import ServerTransaction
+
+if TYPE_CHECKING:
+    from twisted_sip.element.element import Element
+
+
+class Incoming:
+    """A request being worked on; provides interfaces.processing.IncomingRequest.
+
+    :ivar request: the request as received, received and rport filled in.
+    :ivar flow: where it came from.
+    :ivar element: the element it came to.
+    :ivar user: the address-of-record that was proved, or empty.
+    :ivar admitted: True once it may be forwarded.
+    :ivar own_routes: our own Route URIs that stood in it, taken off when it entered (RFC 3261 section 16.4), topmost first.
+    :ivar transaction: the server transaction, None before the first answer and always for ACK.
+    :ivar transaction_user: who hears of CANCEL, lost ACKs and transport failures of that transaction.
+    """
+
+    __slots__ = (
+        "_to_tag",
+        "admitted",
+        "answered",
+        "element",
+        "flow",
+        "held",
+        "own_routes",
+        "request",
+        "transaction",
+        "transaction_user",
+        "user",
+    )
+
+    def __init__(self, request: Request, flow: Flow, element: Element) -> None:
+        self.request = request
+        self.flow = flow
+        self.element = element
+        self.user = ""
+        self.admitted = False
+        self.own_routes: list[Any] = []
+        self.transaction: ServerTransaction | None = None
+        self.transaction_user: Any = None
+        self.answered = False
+        self.held = False
+        self._to_tag = ""
+
+    @property
+    def to_tag(self) -> str:
+        """The To tag of the responses made here: the same one in each of them (section 8.2.6.2)."""
+        if not self._to_tag:
+            self._to_tag = self.element.random_text()
+        return self._to_tag
+
+    def start_transaction(self, user: Any = None) -> ServerTransaction:
+        """Return the server transaction, made now if there is none (section 17.2).
+
+        :param user: who hears of CANCEL, a lost ACK and transport failure (transaction.seams.ServerUser).
+        """
+        transaction = self.transaction
+        if transaction is None:
+            if self.held:
+                self.element.transactions.release(self.request)
+                self.held = False
+            self.transaction_user = user
+            transaction = self.element.transactions.create_server(self.request, self.flow, user or self.element)
+            self.transaction = transaction
+        elif user is not None:
+            self.transaction_user = user
+            transaction.user = user
+        return transaction
+
+    def respond(
+        self,
+        status: int,
+        reason: str = "",
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> None:
+        """Answer through the server transaction; the To tag is added. ACK is never answered.
+
+        :raises LocalProtocolError: a bad status, or CR, LF or NUL in a value.
+        """
+        if self.request.method == "ACK":
+            return
+        self.send(response_to(self.request, status, reason, headers, body, self.to_tag))
+
+    def send(self, response: Response) -> None:
+        """Send a ready *response* through the server transaction."""
+        if self.request.method == "ACK":
+            return
+        if response.status >= 200:
+            self.answered = True
+        self.start_transaction().send(response)
+
+    def respond_statelessly(self, status: int, reason: str = "", headers: Iterable[tuple[str, str]] = ()) -> None:
+        """Answer once and keep nothing (sections 8.2.7 and 26.3.2.4). ACK is never answered.
+
+        :raises LocalProtocolError: a bad status, or CR, LF or NUL in a value.
+        """
+        request = self.request
+        if request.method == "ACK":
+            return
+        self.answered = True
+        if self.transaction is not None:
+            self.transaction.send(response_to(request, status, reason, headers, b"", self.to_tag))
+            return
+        if self.held:
+            self.element.transactions.release(request)
+            self.held = False
+        # Section 8.2.7: the same To tag for the same request, retransmissions included.
+        response = response_to(request, status, reason, headers, b"", self.element.stateless_tag(request))
+        self.element.send_statelessly(response, request, self.flow)
+
+    def claim_as_uas(self) -> bool:
+        """Tell whether this element may act as the UAS of the request; False means that it came here before by another
+        way and has been answered 482 (section 8.2.2.2)."""
+        transaction = self.start_transaction(self.transaction_user)
+        if self.element.transactions.claim_as_uas(transaction):
+            return True
+        self.respond(482)
+        return False
+
+    def reply_flow(self) -> Flow:
+        """Return the flow for responses; the one it came over if its Via is beyond use."""
+        try:
+            return self.flow.reply_flow(self.request)
+        except (RemoteProtocolError, TransportError):
+            return self.flow
+
+    def __repr__(self) -> str:
+        return f"<Incoming {self.request!r} from {self.flow.remote}>"

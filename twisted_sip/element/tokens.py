@@ -1,0 +1,92 @@
+"""Random texts, and the tokens that let a proxy know its own dialogs again (RFC 3261 sections 8.1.1.7 and 19.3).
+
+A dialog token stands in the user part of a Record-Route URI. It is a MAC over the Call-ID, the tag of the side that
+sent the first request and the flow token that follows it, so it cannot be moved to another call or point elsewhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+
+#: Characters of a MAC in a token: 12 bytes, so that guessing one is hopeless.
+_MAC_BYTES = 12
+_MAC_CHARS = 16
+
+
+class RandomText:
+    """Unguessable texts for branches, tags and Call-IDs, drawn in bulk since one system call for each would cost.
+
+    :param random_bytes: gives that many random bytes; ``secrets.token_bytes`` unless a simulation wants repeatable ones.
+    """
+
+    __slots__ = ("_draw", "_place", "_pool")
+
+    def __init__(self, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> None:
+        self._draw = random_bytes
+        self._pool = ""
+        self._place = 0
+
+    def __call__(self) -> str:
+        """Return 16 hexadecimal characters: 64 bits (RFC 3261 section 19.3 asks for 32 or more)."""
+        place = self._place
+        if place >= len(self._pool):
+            self._pool = self._draw(2048).hex()
+            place = 0
+        self._place = place + 16
+        return self._pool[place : place + 16]
+
+
+class DialogTokens:
+    """Makes and checks the tokens in our Record-Route URIs.
+
+    :param key: the secret, kept in the state directory so that calls outlive a restart.
+    """
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: bytes) -> None:
+        self._key = hashlib.blake2s(key).digest()
+
+    def _mac(self, call_id: str, tag: str, flow: str) -> str:
+        text = f"{call_id}\n{tag}\n{flow}".encode("utf-8", "surrogateescape")
+        digest = hashlib.blake2s(text, digest_size=_MAC_BYTES, key=self._key).digest()
+        return binascii.b2a_base64(digest, newline=False).translate(_URL_SAFE).decode("ascii")
+
+    def make(self, call_id: str, tag: str, flow: str = "") -> str:
+        """Return the token for a dialog.
+
+        :param tag: the From tag of the request that set it up.
+        :param flow: the token of the flow to this side's peer (Flow.token), empty if its Contact is reachable.
+        """
+        if not flow:
+            return self._mac(call_id, tag, "")
+        packed = base64.urlsafe_b64encode(flow.encode("utf-8")).decode("ascii").rstrip("=")
+        return self._mac(call_id, tag, packed) + packed
+
+    def dialog_valid(self, token: str, call_id: str, from_tag: str, to_tag: str) -> bool:
+        """Tell whether *token* was made here for the dialog that a request with these identifiers is in."""
+        if len(token) < _MAC_CHARS or not token.isascii():
+            return False
+        mac, packed = token[:_MAC_CHARS], token[_MAC_CHARS:]
+        return hmac.compare_digest(mac, self._mac(call_id, from_tag, packed)) or hmac.compare_digest(
+            mac, self._mac(call_id, to_tag, packed)
+        )
+
+    @staticmethod
+    def flow_of(token: str) -> str:
+        """Return the flow token in *token*, which :meth:`dialog_valid` has found right, or an empty text."""
+        packed = token[_MAC_CHARS:]
+        if not packed:
+            return ""
+        try:
+            return base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)).decode("utf-8")
+        except ValueError:
+            return ""
+
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")

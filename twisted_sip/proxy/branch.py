@@ -1,0 +1,146 @@
+"""One branch of a forwarded request: the copy that goes to one target, and Timer C (RFC 3261 section 16.6).
+
+The copy is made once for each attempt, since failover may take it over another flow with other Record-Route values.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted_sip.interfaces.flow import Flow
+from twisted_sip.interfaces.routing import Target
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+from twisted_sip.message.route_set import leave_proxy
+from twisted_sip.proxy.record_route import FlowMark
+
+if TYPE_CHECKING:
+    from twisted_sip.proxy.response_context import ResponseContext
+
+#: Methods that make dialogs, or may (RFC 3261 section 12, RFC 6665 section 4.3, RFC 3515).
+DIALOG_MAKING = frozenset({"INVITE", "SUBSCRIBE", "REFER", "NOTIFY"})
+
+
+class Branch:
+    """One branch; the user of one Outgoing.
+
+    :ivar target: where it goes.
+    :ivar final: the final response it ended with (one made here for a timeout or a lost transport), None while it goes on.
+    """
+
+    __slots__ = ("_context", "_ringing", "_timer_c", "breadth", "cancelled", "final", "outgoing", "target")
+
+    def __init__(self, context: ResponseContext, target: Target, breadth: int) -> None:
+        self._context = context
+        self.target = target
+        self.breadth = breadth
+        self.final: Response | None = None
+        self.outgoing: Any = None
+        self.cancelled = False
+        self._timer_c: Any = None
+        self._ringing = False
+
+    def start(self) -> None:
+        """Make the copy and send it."""
+        context = self._context
+        service = context.service
+        request = forwarded_copy(context.request, self.target, service.settings.max_forwards)
+        if context.forked or "max-breadth" in request.headers.names:
+            request.headers.set("max-breadth", str(self.breadth))
+        for policy in service.policies:
+            policy.branch(request, self.target, context.incoming)
+        if request.method == "INVITE":
+            self._timer_c = service.element.timers.start(service.settings.timer_c, self._timer_c_fired)
+        leave_proxy(request)
+        self.outgoing = service.element.sender.send(
+            request, self, flow=self.target.flow, branch_suffix=context.loop_suffix
+        )
+
+    def cancel(self, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        """Give the branch up: CANCEL for an INVITE (section 16.10); other requests run out by themselves."""
+        if self.final is None and not self.cancelled and self._context.request.method == "INVITE":
+            self.cancelled = True
+            if self.outgoing is not None:
+                self.outgoing.cancel(headers)
+
+    def end(self) -> None:
+        """Stop what is pending here."""
+        if self._timer_c is not None:
+            self._timer_c.cancel()
+            self._timer_c = None
+
+    # -- the user of an Outgoing -----------------------------------------------------
+
+    def prepare(self, request: Request, flow: Flow) -> None:
+        """Add what depends on the flow that *request* leaves by: Record-Route or Path."""
+        context = self._context
+        service = context.service
+        if request.method in DIALOG_MAKING:
+            if service.settings.record_route and (not context.in_dialog or request.method == "NOTIFY"):
+                values = service.record_routing.values(
+                    request, context.incoming.flow, flow, context.caller_mark, self._callee_mark()
+                )
+                for value in reversed(values):
+                    request.headers.prepend("record-route", value)
+        elif request.method == "REGISTER":
+            service.add_path(request, context.incoming)
+
+    def _callee_mark(self) -> FlowMark | None:
+        flow = self.target.flow
+        if flow is None or self.target.path:
+            return None
+        return FlowMark(flow.token, self.target.aor, self.target.key)
+
+    def response_received(self, outgoing: Any, response: Response) -> None:
+        """A response of the server (section 16.7)."""
+        status = response.status
+        if status < 200:
+            if status > 100:
+                self._ringing = True
+                if self._timer_c is not None:
+                    # Section 16.7 step 2.
+                    self._timer_c.cancel()
+                    service = self._context.service
+                    self._timer_c = service.element.timers.start(service.settings.timer_c, self._timer_c_fired)
+                self._context.provisional(self, response)
+            return
+        self.end()
+        again = self.final is not None
+        self.final = response
+        self._context.final(self, response, again)
+
+    def failed(self, outgoing: Any, status: int, reason: str) -> None:
+        """No server answered: 408 after a timeout, 503 without a way (section 16.9)."""
+        if self.final is not None:
+            return
+        self.end()
+        if status == 503 and self.target.flow is not None:
+            # RFC 5626 section 5.3.1: the flow to the client is gone.
+            status, reason = 430, "Flow Failed"
+        self.final = self._context.local_response(status, reason)
+        self._context.final(self, self.final, False)
+
+    def _timer_c_fired(self) -> None:
+        """Section 16.8."""
+        self._timer_c = None
+        if self._ringing and not self.cancelled:
+            self.cancel()
+        else:
+            if self.outgoing is not None:
+                self.outgoing.cancel()
+            self.failed(self.outgoing, 408, "Request Timeout")
+
+
+def forwarded_copy(request: Request, target: Target, max_forwards: int) -> Request:
+    """Return the copy of *request* for *target* (section 16.6 steps 1 to 3, and the target's Path by RFC 3327)."""
+    copy = request.copy()
+    text = str(target.uri)
+    if text != request.uri_text:
+        copy.set_uri(target.uri)
+    headers = copy.headers
+    left = copy.max_forwards
+    headers.set("max-forwards", str(max_forwards if left is None or left > 255 else left - 1))
+    if target.path:
+        for value in reversed(target.path):
+            headers.prepend("route", value)
+    return copy

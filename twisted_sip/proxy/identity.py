@@ -1,0 +1,97 @@
+"""Asserted identity at the edge of the trust domain (RFC 3325), and what Privacy takes away there (RFC 3323)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Sequence
+
+from zope.interface import implementer
+
+from twisted_sip.element.incoming import Incoming
+from twisted_sip.interfaces.routing import IForwardingPolicy, Target
+from twisted_sip.message.name_addr import NameAddr
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.proxy.response_context import ResponseContext
+
+
+def trusts(networks: Sequence[str]) -> Callable[[str], bool]:
+    """Return what tells whether a numeric host is in one of *networks* (``192.0.2.0/24``, ``2001:db8::/32``)."""
+    if not networks:
+        return lambda host: False
+    known = [ipaddress.ip_network(network, strict=False) for network in networks]
+
+    def trusted(host: str) -> bool:
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return any(address in network for network in known)
+
+    return trusted
+
+
+@implementer(IForwardingPolicy)
+class IdentityPolicy:
+    """Takes P-Asserted-Identity from the trusted only, asserts the identity of those who authenticated, and keeps both from
+    the untrusted where the caller asked for privacy.
+
+    :param trusted: tells whether a numeric host is inside the trust domain.
+    """
+
+    def __init__(self, trusted: Callable[[str], bool]) -> None:
+        self._trusted = trusted
+
+    def branch(self, request: Request, target: Target, incoming: Incoming) -> None:
+        """Apply RFC 3325 sections 5 and 6 to a request on its way out."""
+        names = request.headers.names
+        asserted = "p-asserted-identity" in names
+        preferred = "p-preferred-identity" in names
+        if not asserted and not preferred and not incoming.user:
+            return
+        headers = request.headers
+        from_trusted = self._trusted(incoming.flow.remote.host)
+        if asserted and not from_trusted:
+            # Section 5: what an untrusted node asserts is removed or replaced.
+            headers.remove("p-asserted-identity")
+            asserted = False
+        hint = headers.first("p-preferred-identity") if preferred else None
+        if preferred:
+            headers.remove("p-preferred-identity")
+        if not self._leaves_to_trusted(target):
+            # Section 7, RFC 3323: id or user privacy keeps the identity inside.
+            if asserted and self._wants_privacy(request):
+                headers.remove("p-asserted-identity")
+            return
+        if not asserted and incoming.user:
+            headers.append("p-asserted-identity", _identity(incoming.user, hint))
+
+    def response(self, response: Response, context: ResponseContext) -> None:
+        """Take asserted identities out of responses that an untrusted server made."""
+        if "p-asserted-identity" in response.headers.names:
+            flow = response.flow
+            if flow is None or not self._trusted(flow.remote.host):
+                response.headers.remove("p-asserted-identity")
+
+    def _leaves_to_trusted(self, target: Target) -> bool:
+        if target.flow is not None:
+            return self._trusted(target.flow.remote.host)
+        host = getattr(target.uri, "host", "").strip("[]")
+        return self._trusted(host)
+
+    def _wants_privacy(self, request: Request) -> bool:
+        values = ";".join(request.headers.all("privacy")).lower().split(";")
+        return any(value.strip(" \t") in ("id", "user", "header") for value in values)
+
+
+def _identity(user: str, hint: str | None) -> str:
+    """Return the P-Asserted-Identity of *user*, with the display name that the user prefers (section 6)."""
+    if hint:
+        try:
+            preferred = NameAddr.parse(hint)
+            if getattr(preferred.uri, "address_of_record", "") == user:
+                return str(preferred)
+        except RemoteProtocolError:
+            pass
+    return f"<{user}>"

@@ -1,0 +1,48 @@
+"""Loop detection (RFC 3261 section 16.6 step 8, RFC 5393 section 4.2).
+
+The branch of each Via value that a proxy adds ends in a hash of everything its routing depends on. A request that
+comes back with the same hash is in a loop; with another one it is a legal spiral.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.message.request import Request
+from twisted_sip.message.via import Via
+
+#: What stands between the unique part of a branch and its loop part.
+SEPARATOR = "-"
+
+#: Fields beside Request-URI, tags, Call-ID and CSeq that our routing may depend on (RFC 5393 section 4.2.1).
+_ROUTING_FIELDS = ("route", "proxy-require", "proxy-authorization")
+
+
+def loop_part(request: Request) -> str:
+    """Return the hash of what the routing of *request*, as it came in, depends on."""
+    headers = request.headers
+    parts = [request.uri_text, request.call_id, str(request.cseq.number), request.from_.tag or "", request.to.tag or ""]
+    names = headers.names
+    for name in _ROUTING_FIELDS:
+        if name in names:
+            parts.extend(headers.all(name))
+    text = "\n".join(parts).encode("utf-8", "surrogateescape")
+    return hashlib.blake2s(text, digest_size=6).hexdigest()
+
+
+def is_loop(request: Request, part: str, is_own: Callable[[Via], bool]) -> bool:
+    """Tell whether *request*, whose loop part is *part*, has been here in the same shape (RFC 5393 section 4.2.2).
+
+    :param is_own: tells whether a Via value is one of ours.
+    """
+    headers = request.headers
+    if headers.count("via") == 1 and "," not in headers.lines[headers.names.index("via")]:
+        return False
+    try:
+        vias = request.vias
+    except RemoteProtocolError:
+        # A Via below the topmost one that cannot be read is not ours.
+        return False
+    return any(is_own(via) and (via.branch or "").rpartition(SEPARATOR)[2] == part for via in vias)

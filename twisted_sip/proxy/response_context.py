@@ -1,0 +1,235 @@
+"""The response context: all branches of one request and what goes back upstream (RFC 3261 section 16.7).
+
+Serial groups by q, CANCEL of losers, 6xx, the best of the final responses, RFC 4320 for requests other than INVITE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from twisted_sip.errors import TransportError
+from twisted_sip.interfaces.routing import Target
+from twisted_sip.message.builders import response_to
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+from twisted_sip.proxy.best_response import best_response
+from twisted_sip.proxy.branch import Branch
+from twisted_sip.proxy.record_route import FlowMark
+
+if TYPE_CHECKING:
+    from twisted_sip.element.incoming import Incoming
+    from twisted_sip.proxy.service import ProxyService
+
+#: Final responses after which another flow of the same instance is tried (RFC 5626 section 5.3.2).
+_NEXT_FLOW = (408, 430, 503)
+
+
+class ResponseContext:
+    """The state of one forwarded request; the user of its server transaction.
+
+    :ivar service: the proxy.
+    :ivar incoming: the request as it came, with its server transaction.
+    :ivar caller_mark: the flow back to the caller for Record-Route, None if its Contact is reachable.
+    :ivar loop_suffix: the loop part of the branches.
+    """
+
+    __slots__ = (
+        "_alternatives",
+        "_answered",
+        "_branches",
+        "_cancelled",
+        "_groups",
+        "_pending",
+        "_reason",
+        "_stop",
+        "breadth",
+        "caller_mark",
+        "forked",
+        "in_dialog",
+        "incoming",
+        "loop_suffix",
+        "request",
+        "service",
+        "transaction",
+    )
+
+    def __init__(
+        self, service: ProxyService, incoming: Incoming, loop_suffix: str, breadth: int, caller_mark: FlowMark | None
+    ) -> None:
+        self.service = service
+        self.incoming = incoming
+        self.request: Request = incoming.request
+        self.in_dialog = bool(incoming.request.to.tag)
+        self.loop_suffix = loop_suffix
+        self.breadth = breadth
+        self.caller_mark = caller_mark
+        self.forked = False
+        self.transaction: Any = None
+        self._groups: list[list[Target]] = []
+        self._alternatives: dict[str, list[Target]] = {}
+        self._branches: list[Branch] = []
+        self._pending = 0
+        self._answered = False
+        self._cancelled = False
+        self._stop = False
+        self._reason: tuple[tuple[str, str], ...] = ()
+
+    def start(self, targets: Sequence[Target]) -> None:
+        """Begin with the first group of *targets* (section 16.6)."""
+        transaction = self.transaction = self.incoming.start_transaction(self)
+        if self.request.method == "INVITE":
+            transaction.trying()
+        if len(targets) == 1:
+            self._groups = [[targets[0]]]
+        else:
+            self._groups = self._grouped(targets)
+        self._next_group()
+
+    def _grouped(self, targets: Sequence[Target]) -> list[list[Target]]:
+        """Return *targets* in groups, best q first; flows of one instance are alternatives (RFC 5626 section 5.3)."""
+        ordered: list[Target] = []
+        for target in sorted(targets, key=lambda target: -target.q)[: self.service.settings.max_branches]:
+            if target.instance and target.instance in self._alternatives:
+                self._alternatives[target.instance].append(target)
+                continue
+            if target.instance:
+                self._alternatives[target.instance] = []
+            ordered.append(target)
+        fork = self.service.settings.fork
+        if fork == "none":
+            return [ordered[:1]]
+        if fork == "serial":
+            return [[target] for target in ordered]
+        groups: list[list[Target]] = []
+        for target in ordered:
+            if groups and groups[-1][0].q == target.q:
+                groups[-1].append(target)
+            else:
+                groups.append([target])
+        return groups
+
+    def _next_group(self) -> None:
+        group = self._groups.pop(0)
+        share = self.breadth
+        if len(group) > 1:
+            self.forked = True
+            if len(group) > self.breadth:
+                # RFC 5393 section 5.3.3: not enough breadth for all of them.
+                self._groups.insert(0, group[self.breadth :])
+                group = group[: self.breadth]
+            share = max(1, self.breadth // len(group))
+        branches = [Branch(self, target, share) for target in group]
+        self._branches.extend(branches)
+        self._pending += len(branches)
+        for branch in branches:
+            if not self._stop:
+                self._start(branch)
+            elif branch.final is None:
+                self._pending -= 1
+                branch.final = self.local_response(487, "")
+
+    def _start(self, branch: Branch) -> None:
+        if branch.target.flow_lost:
+            branch.failed(None, 430, "Flow Failed")
+        else:
+            branch.start()
+
+    # -- from the branches -----------------------------------------------------------
+
+    def local_response(self, status: int, reason: str) -> Response:
+        """Return a response made here in the name of a branch that gave none."""
+        return response_to(self.request, status, reason, [], b"", self.incoming.to_tag)
+
+    def provisional(self, branch: Branch, response: Response) -> None:
+        """Forward a 101 to 199 at once (section 16.7 step 5)."""
+        if not self._answered:
+            self._forward(response)
+
+    def final(self, branch: Branch, response: Response, again: bool) -> None:
+        """A branch has ended with *response*; *again* for one more 2xx of the same branch (RFC 6026 section 7.2)."""
+        if not again:
+            self._pending -= 1
+        status = response.status
+        if status < 300:
+            if self.request.method == "INVITE" or not self._answered:
+                self._answered = True
+                self._forward(response)
+            if not again:
+                self._give_up(())
+            return
+        if again or self._answered:
+            return
+        if status >= 600:
+            # Step 5: the search is over, but the others may still give a 2xx.
+            self._give_up(())
+        elif not self._stop and self._next_flow(branch, status):
+            return
+        if self._pending:
+            return
+        if self._groups and not self._stop:
+            self._next_group()
+            return
+        self._finish()
+
+    def _next_flow(self, branch: Branch, status: int) -> bool:
+        """Try another flow of the same instance; tell whether there was one."""
+        if status not in _NEXT_FLOW:
+            return False
+        others = self._alternatives.get(branch.target.instance) if branch.target.instance else None
+        if not others:
+            return False
+        following = Branch(self, others.pop(0), branch.breadth)
+        self._branches.remove(branch)
+        self._branches.append(following)
+        self._pending += 1
+        self._start(following)
+        return True
+
+    def _give_up(self, headers: tuple[tuple[str, str], ...]) -> None:
+        self._stop = True
+        self._groups.clear()
+        for branch in self._branches:
+            if branch.final is None:
+                branch.cancel(headers)
+
+    def _finish(self) -> None:
+        """Every branch has ended without a 2xx: forward the best response (section 16.7 step 6)."""
+        self._answered = True
+        finals = [branch.final for branch in self._branches if branch.final is not None]
+        chosen = best_response(finals) if finals else self.local_response(480, "")
+        if self._cancelled and (chosen.status == 408 or chosen.status >= 500):
+            chosen = self.local_response(487, "")
+        if chosen.status == 408 and self.request.method != "INVITE":
+            # RFC 4320 section 4.2: nobody gains from a 408 to such a request.
+            self.transaction.abandon()
+            return
+        self._forward(chosen)
+
+    def _forward(self, response: Response) -> None:
+        if response.flow is not None:
+            # Section 16.7 step 3: our own Via goes; what is left names the client.
+            response.headers.remove_first_element("via")
+            if "via" not in response.headers.names:
+                return
+        for policy in self.service.policies:
+            policy.response(response, self)
+        self.service.response_forwarded(response, self)
+        self.transaction.send(response)
+
+    # -- the user of the server transaction ----------------------------------------------
+
+    def cancelled(self, transaction: Any, cancel: Request) -> None:
+        """The client gives up (section 16.10)."""
+        self._cancelled = True
+        reasons = tuple(("reason", value) for value in cancel.headers.all("reason"))
+        self._give_up(reasons)
+        if not self._pending and not self._answered:
+            self._finish()
+
+    def ack_timed_out(self, transaction: Any) -> None:
+        """Timer H: the client never acknowledged; there is nothing to undo in a proxy (section 17.2.1)."""
+
+    def transport_failed(self, transaction: Any, error: TransportError) -> None:
+        """The response found no way back: give the branches up (section 16.9)."""
+        self._give_up(())
