@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from sys import intern
 
-#: The registered names in the spelling of their RFC.
-REGISTERED = """
+# In the spelling of their RFC.
+_REGISTERED_TEXT = """
 Accept Accept-Contact Accept-Encoding Accept-Language Accept-Resource-Priority Additional-Identity Alert-Info
 AlertMsg-Error Allow Allow-Events Answer-Mode Attestation-Info Authentication-Info Authorization Call-ID Call-Info
 Cellular-Network-Info Contact Content-Disposition Content-Encoding Content-ID Content-Language Content-Length
@@ -28,7 +28,10 @@ Resource-Priority Resource-Share Response-Key Response-Source Restoration-Info R
 Security-Server Security-Verify Server Service-Interact-Info Service-Route Session-Expires Session-ID SIP-ETag
 SIP-If-Match Subject Subscription-State Supported Suppress-If-Match Target-Dialog Timestamp To Trigger-Consent
 Unsupported User-Agent User-to-User Via Warning WWW-Authenticate
-""".split()
+"""
+
+#: The registered names in the spelling of their RFC.
+REGISTERED: tuple[str, ...] = tuple(_REGISTERED_TEXT.split())
 
 #: Compact form -> long name (RFC 3261 section 7.3.3 and the IANA registry).
 COMPACT_FORMS: dict[str, str] = {
