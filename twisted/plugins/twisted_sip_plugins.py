@@ -1,0 +1,16 @@
+"""The twistd commands of twisted_sip; nothing of it is imported until one of them runs."""
+
+from twisted.application.service import ServiceMaker
+
+sip_proxy = ServiceMaker(
+    "SIP proxy",
+    "twisted_sip.tap.sip_proxy",
+    "A SIP proxy and registrar: phones register with it and call through it.",
+    "sip-proxy",
+)
+sip_registrar = ServiceMaker(
+    "SIP registrar",
+    "twisted_sip.tap.sip_registrar",
+    "A SIP registrar alone: it keeps where users are and forwards nothing.",
+    "sip-registrar",
+)

@@ -1,0 +1,1 @@
+"""The ``twisted-sip`` command: users, listings, traces, checks and small client tools."""

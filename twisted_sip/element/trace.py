@@ -1,0 +1,218 @@
+"""A bounded memory of the messages of each call, by Call-ID, for people who ask what happened.
+
+Recording is on the path of every message, so it keeps the bytes, the time and the ends of the flow and does nothing
+else; lines are read and credentials are masked when somebody looks (:mod:`twisted_sip.element.trace_masking`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import attrs
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twisted_sip.element.trace_masking import masked
+from twisted_sip.errors import SIPError
+from twisted_sip.interfaces.flow import Address, Flow
+from twisted_sip.interfaces.transport_kind import TransportKind
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+
+_log = Logger()
+
+#: What an entry costs beside its bytes, roughly: its tuple, its float and its place in the list.
+_ENTRY_BYTES = 160
+
+
+class Entry(NamedTuple):
+    """One message as it was recorded, secrets included: for this process alone.
+
+    :ivar time: seconds of the clock that the trace was given.
+    :ivar sent: True if it went out, False if it came in.
+    :ivar kind: the transport.
+    :ivar local: our end.
+    :ivar remote: the peer's end.
+    :ivar data: the bytes.
+    """
+
+    time: float
+    sent: bool
+    kind: TransportKind
+    local: Address
+    remote: Address
+    data: bytes
+
+
+@attrs.frozen(slots=True)
+class TracedMessage:
+    """One message for people and programs to look at, credentials masked.
+
+    :ivar time: seconds since the epoch.
+    :ivar sent: True if it went out, False if it came in.
+    :ivar transport: ``UDP``, ``TCP``, ``TLS``.
+    :ivar local: our end as ``host:port``.
+    :ivar remote: the peer's end as ``host:port``.
+    :ivar text: the message, bytes that are no UTF-8 replaced.
+    """
+
+    time: float
+    sent: bool
+    transport: str
+    local: str
+    remote: str
+    text: str
+
+    @classmethod
+    def of(cls, entry: Entry) -> TracedMessage:
+        """Return *entry* with its credentials masked."""
+        return cls(entry.time, entry.sent, entry.kind.token, str(entry.local), str(entry.remote), masked(entry.data))
+
+
+class _Call:
+    """What is kept of one Call-ID."""
+
+    __slots__ = ("entries", "left_out", "size")
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.size = 0
+        self.left_out = 0
+
+
+@attrs.frozen(slots=True)
+class CallSummary:
+    """One line of the list of traced calls.
+
+    :ivar call_id: the Call-ID.
+    :ivar started: time of the first message, seconds since the epoch.
+    :ivar ended: time of the last message.
+    :ivar messages: how many messages are kept.
+    :ivar left_out: how many came after the call had its fill.
+    :ivar start_line: the first line of the first message.
+    """
+
+    call_id: str
+    started: float
+    ended: float
+    messages: int
+    left_out: int
+    start_line: str
+
+
+class Trace:
+    """Keeps the messages of the most recent calls.
+
+    :param clock: the time in seconds since the epoch.
+    :param max_calls: Call-IDs kept; the one seen first goes first.
+    :param max_messages: messages kept of one call: the first ones, which tell how it was set up.
+    :param max_bytes: memory for all of it, in bytes.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        max_calls: int = 2000,
+        max_messages: int = 200,
+        max_bytes: int = 32 * 1024 * 1024,
+    ) -> None:
+        self._clock = clock
+        self._max_calls = max_calls
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._calls: dict[str, _Call] = {}
+        self._bytes = 0
+        self._followers: list[Callable[[str, TracedMessage], None]] = []
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory that the messages take, roughly."""
+        return self._bytes
+
+    def sent(self, message: Request | Response, data: bytes, flow: Flow) -> None:
+        """Keep *message*, whose bytes *data* went out over *flow*."""
+        self._record(message, data, flow, True)
+
+    def seen(self, message: Request | Response, data: bytes, flow: Flow) -> None:
+        """Keep *message*, whose bytes *data* came in over *flow*."""
+        self._record(message, data, flow, False)
+
+    def _record(self, message: Request | Response, data: bytes, flow: Flow, sent: bool) -> None:
+        try:
+            call_id = message.call_id
+        except SIPError:
+            call_id = ""  # of a message that has none: they share a place, and one may look for them
+        call = self._calls.get(call_id)
+        if call is None:
+            call = self._calls[call_id] = _Call()
+            if len(self._calls) > self._max_calls:
+                self._forget_oldest()
+        entries = call.entries
+        if len(entries) >= self._max_messages:
+            call.left_out += 1
+            if not self._followers:
+                return
+        entry = Entry(self._clock(), sent, flow.kind, flow.local, flow.remote, data)
+        if len(entries) < self._max_messages:
+            entries.append(entry)
+            size = len(data) + _ENTRY_BYTES
+            call.size += size
+            self._bytes += size
+            while self._bytes > self._max_bytes and len(self._calls) > 1:
+                self._forget_oldest()
+        if self._followers:
+            self._tell(call_id, entry)
+
+    def _forget_oldest(self) -> None:
+        call_id = next(iter(self._calls))
+        self._bytes -= self._calls.pop(call_id).size
+
+    def _tell(self, call_id: str, entry: Entry) -> None:
+        message = TracedMessage.of(entry)
+        for follower in list(self._followers):
+            try:
+                follower(call_id, message)
+            except Exception:
+                # One who looks on must not stop the message.
+                _log.failure("a follower of the trace failed and is dropped", Failure())
+                self._followers = [other for other in self._followers if other is not follower]
+
+    def call(self, call_id: str) -> list[TracedMessage]:
+        """Return the messages of *call_id* in the order of time, empty if none is known."""
+        call = self._calls.get(call_id)
+        return [] if call is None else [TracedMessage.of(entry) for entry in call.entries]
+
+    def calls(self, last: int = 50) -> list[CallSummary]:
+        """Return the *last* calls that began, the newest first."""
+        newest: deque[tuple[str, _Call]] = deque(self._calls.items(), maxlen=last)
+        return [self._summary(call_id, call) for call_id, call in reversed(newest) if call.entries]
+
+    def _summary(self, call_id: str, call: _Call) -> CallSummary:
+        first = call.entries[0]
+        start_line = masked(first.data.partition(b"\r\n")[0])
+        return CallSummary(call_id, first.time, call.entries[-1].time, len(call.entries), call.left_out, start_line)
+
+    def find(self, text: str) -> Iterator[str]:
+        """Yield the Call-IDs that begin with *text*, newest first."""
+        return (call_id for call_id in reversed(self._calls) if call_id.startswith(text))
+
+    def follow(self, follower: Callable[[str, TracedMessage], None]) -> Callable[[], None]:
+        """Call *follower* with the Call-ID and each message from now on; return what ends it.
+
+        One that raises is dropped.
+        """
+        self._followers.append(follower)
+
+        def end() -> None:
+            self._followers = [other for other in self._followers if other is not follower]
+
+        return end
+
+    def counts(self) -> dict[str, Any]:
+        """Return what is held, for a status page."""
+        return {"calls": len(self._calls), "bytes": self._bytes, "followers": len(self._followers)}

@@ -1,0 +1,140 @@
+"""The configuration: one immutable snapshot of every setting, and how it is read from a TOML file.
+
+A file is read in one pass and all of its faults are reported together, each as
+``file: key: what is wrong, what would be right``; array elements are counted from 0 (``route[2].to``).
+"""
+
+# ruff: noqa: RUF009  (a field, not a shared default)
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from twisted_sip.auth.settings import AuthSettings
+from twisted_sip.errors import ConfigurationError
+from twisted_sip.proxy.settings import ProxySettings
+from twisted_sip.tap.pending_sections import LimitSettings, RegistrarSettings
+from twisted_sip.tap.sections import (
+    LogSection,
+    RouteSection,
+    ServerSection,
+    StorageSection,
+    TLSSection,
+    TraceSection,
+)
+from twisted_sip.tap.structuring import structure
+from twisted_sip.transport.settings import TransportSettings
+
+_AT_LINE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+
+def _section(cls: type[Any], meaning: str) -> Any:
+    return attrs.field(factory=cls, metadata={"help": meaning})
+
+
+@attrs.frozen(kw_only=True)
+class Configuration:
+    """Every setting of a server, as it stands at one moment."""
+
+    server: ServerSection = _section(ServerSection, "Who we are and where we listen.")
+    tls: TLSSection = _section(TLSSection, "Our certificate, and whom we believe.")
+    transport: TransportSettings = _section(TransportSettings, "Sockets, connections and their limits.")
+    auth: AuthSettings = _section(AuthSettings, "Who must prove who they are, and how.")
+    registrar: RegistrarSettings = _section(RegistrarSettings, "Registrations.")
+    proxy: ProxySettings = _section(ProxySettings, "Forwarding.")
+    route: tuple[RouteSection, ...] = attrs.field(
+        default=(), metadata={"help": "Static routes, asked before the registrations; the first that matches decides."}
+    )
+    limits: LimitSettings = _section(LimitSettings, "What one peer may ask of us.")
+    storage: StorageSection = _section(StorageSection, "Where users and registrations are kept.")
+    log: LogSection = _section(LogSection, "What is logged and how.")
+    trace: TraceSection = _section(TraceSection, "The messages kept for `twisted-sip trace`.")
+
+
+def load(path: Path) -> Configuration:
+    """Read the configuration file at *path*; relative paths in it count from its directory.
+
+    :raises ConfigurationError: with every fault of the file.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ConfigurationError([f"{path}: cannot be read ({reason}), write the path of a TOML file"]) from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError([f"{path}: line {line}: is not UTF-8, save the file as UTF-8"]) from error
+    return read(text, str(path), path.parent)
+
+
+def read(text: str, name: str, base: Path) -> Configuration:
+    """Make a configuration of TOML *text*.
+
+    :param name: what to call it in errors.
+    :param base: the directory that relative paths count from.
+    :raises ConfigurationError: with every fault of the text.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError([f"{name}: {_syntax_error(str(error), text)}"]) from error
+    configuration, faults = structure(Configuration, table, base)
+    if configuration is None:
+        raise ConfigurationError(_lines(name, faults))
+    return configuration
+
+
+def _lines(name: str, faults: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"{name}: {key}: {text}" for key, text in faults]
+
+
+def _syntax_error(message: str, text: str) -> str:
+    """Put the place first, as in the other errors, and say what to look at."""
+    at = _AT_LINE.search(message)
+    what = message[: at.start()] if at else message
+    if at and at.group(1):
+        line = int(at.group(1))
+        return f"line {line}, column {at.group(2)}: {_lower(what)}, correct the TOML there"
+    return f"line {text.count(chr(10)) + 1}: {_lower(what)}, the file ends too early"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def overridden(
+    configuration: Configuration,
+    *,
+    domains: Iterable[str] = (),
+    listen: Iterable[str] = (),
+    advertise: str = "",
+    state_dir: str = "",
+    no_auth: bool = False,
+) -> Configuration:
+    """Return *configuration* with what the command line says in its place.
+
+    :raises ConfigurationError: naming the options at fault.
+    """
+    faults: list[str] = []
+    server: dict[str, Any] = {}
+    table = {"domains": list(domains), "listen": list(listen), "advertise": advertise, "state_dir": state_dir}
+    for key, value in table.items():
+        if not value:
+            continue
+        section, wrong = structure(ServerSection, {key: value}, Path())
+        option = "--" + {"domains": "domain", "state_dir": "state-dir"}.get(key, key)
+        if section is None:
+            faults += [f"command line: {option}: {text}" for _, text in wrong]
+        else:
+            server[key] = getattr(section, key)
+    if faults:
+        raise ConfigurationError(faults)
+    changed = attrs.evolve(configuration, server=attrs.evolve(configuration.server, **server))
+    if no_auth:
+        changed = attrs.evolve(changed, auth=attrs.evolve(changed.auth, required=False))
+    return changed

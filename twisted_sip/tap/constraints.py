@@ -1,0 +1,116 @@
+"""What a setting may be, in words: from the type and the attrs validator of its field.
+
+The same words stand in the error for a wrong value and in the generated reference.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+_TYPE_WORDS: dict[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text in quotes",
+    Path: "a path in quotes",
+}
+
+
+def bare_type(type_: Any) -> Any:
+    """Return *type_* without ``| None``."""
+    if typing.get_origin(type_) in (typing.Union, types.UnionType):
+        rest = [part for part in typing.get_args(type_) if part is not type(None)]
+        if len(rest) == 1:
+            return rest[0]
+    return type_
+
+
+def is_list(type_: Any) -> bool:
+    """Tell whether *type_* is written as a TOML array."""
+    return typing.get_origin(type_) in (tuple, list, frozenset, set)
+
+
+def item_type(type_: Any) -> Any:
+    """Return the type of the elements of a list type."""
+    return typing.get_args(type_)[0]
+
+
+def type_words(type_: Any) -> str:
+    """Return what may be written for *type_*: ``a whole number``."""
+    type_ = bare_type(type_)
+    if typing.get_origin(type_) is typing.Literal:
+        return "one of " + ", ".join(quoted(choice) for choice in typing.get_args(type_))
+    if is_list(type_):
+        item = item_type(type_)
+        words = {str: "texts in quotes", int: "whole numbers", Path: "paths in quotes"}.get(item)
+        return f"a list of {words}" if words else "a list, each " + type_words(item)
+    if attrs.has(type_):
+        return "a table"
+    return _TYPE_WORDS.get(type_, getattr(type_, "__name__", str(type_)))
+
+
+def quoted(value: Any) -> str:
+    """Return *value* as TOML writes it, for short values."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (str, Path)):
+        return f'"{value}"'
+    if isinstance(value, (list, tuple, frozenset, set)):
+        return "[" + ", ".join(quoted(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "a table"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def bounds(validator: Any) -> list[str]:
+    """Return what an attrs *validator* demands, in words, as far as it is one of those that attrs ships."""
+    if validator is None:
+        return []
+    for inner in ("_validators", "validators"):
+        parts = getattr(validator, inner, None)
+        if isinstance(parts, (tuple, list)):
+            return _merge_range([word for part in parts for word in bounds(part)])
+    for inner in ("member_validator", "validator"):
+        part = getattr(validator, inner, None)
+        if part is not None:
+            return bounds(part)
+    if hasattr(validator, "bound"):
+        words = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}[validator.compare_op]
+        return [f"{words} {quoted(validator.bound)}"]
+    if hasattr(validator, "options"):
+        return ["one of " + ", ".join(quoted(option) for option in validator.options)]
+    if hasattr(validator, "min_length"):
+        return ["not empty"]
+    words_of = getattr(validator, "words", "")
+    return [words_of] if words_of else []
+
+
+def _merge_range(words: list[str]) -> list[str]:
+    low = next((word for word in words if word.startswith("at least ")), None)
+    high = next((word for word in words if word.startswith("at most ")), None)
+    if low and high:
+        rest = [word for word in words if word not in (low, high)]
+        return [f"from {low[9:]} to {high[8:]}", *rest]
+    return words
+
+
+def words_for(field: attrs.Attribute[Any]) -> str:
+    """Return what may be written for *field*, type and range: ``a whole number from 1 to 65535``."""
+    type_ = bare_type(field.type)
+    demands = bounds(field.validator)
+    words = type_words(type_)
+    if field.metadata.get("one_or_many"):
+        words = f"{type_words(item_type(type_))}, or {words}"
+    for demand in demands:
+        if demand.startswith("one of ") and not is_list(type_):
+            words = demand
+        elif demand.startswith("one of "):
+            words += f" out of {demand[7:]}"
+        else:
+            words += f" {demand}" if demand.startswith("from ") else f", {demand}"
+    return words

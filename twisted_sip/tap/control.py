@@ -1,0 +1,210 @@
+"""The control socket: a UNIX socket in the state directory, mode 0600, through which ``twisted-sip`` asks a server.
+
+A request is one line of JSON, ``{"command": "trace", "call_id": "..."}``; the answer is one line, ``{"ok": true,
+"result": ...}`` or ``{"ok": false, "error": "..."}``. A command that goes on (following the trace) is answered with
+``{"ok": true, "stream": true}`` and then one line ``{"event": ...}`` for each thing that happens until the connection
+ends; where the reader is too slow events are left out and ``{"skipped": n}`` says how many.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.error import CannotListenError, ConnectionDone
+from twisted.internet.interfaces import IAddress, IListeningPort, IPushProducer
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.protocols.basic import LineOnlyReceiver
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_sip.tap.startup import StartFailure, os_error_words
+
+_log = Logger()
+
+#: The name of the socket in the state directory.
+SOCKET_NAME = "control.sock"
+
+#: What one connection may ask; a request is a short line.
+_MAX_REQUEST = 65536
+
+
+class CommandError(Exception):
+    """A command cannot be done; the text says why, to the one who gave it."""
+
+
+@attrs.frozen(slots=True)
+class Stream:
+    """The result of a command that goes on.
+
+    :ivar start: is given the function that sends one event and returns the one that ends it.
+    """
+
+    start: Callable[[Callable[[Any], None]], Callable[[], None]]
+
+
+#: A command is given the request and returns what JSON can say, a Stream, or a Deferred of either.
+Command = Callable[[Mapping[str, Any]], Any]
+
+
+@implementer(IPushProducer)
+class ControlProtocol(LineOnlyReceiver):
+    """One connection of somebody who asks.
+
+    :param commands: command name -> command.
+    """
+
+    delimiter = b"\n"
+    MAX_LENGTH = _MAX_REQUEST
+
+    def __init__(self, commands: Mapping[str, Command]) -> None:
+        self._commands = commands
+        self._ends: list[Callable[[], None]] = []
+        self._paused = False
+        self._skipped = 0
+
+    @property
+    def _wire(self) -> Any:
+        return self.transport
+
+    def connectionMade(self) -> None:
+        """Learn when the reader is too slow."""
+        self._wire.registerProducer(self, True)
+
+    def lineReceived(self, line: bytes) -> None:
+        """Do one command."""
+        try:
+            request = json.loads(line)
+            name = request["command"]
+            command = self._commands[name]
+        except (ValueError, TypeError):
+            self._answer({"ok": False, "error": "a request is a JSON object with the key command"})
+            return
+        except KeyError as error:
+            known = ", ".join(sorted(self._commands))
+            self._answer({"ok": False, "error": f"unknown command {error}, known are {known}"})
+            return
+        done: Deferred[Any] = maybeDeferred(command, request)
+        done.addCallback(self._done).addErrback(self._failed)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """Refuse a request that does not end."""
+        self._answer({"ok": False, "error": "the request is too long"})
+        self._wire.loseConnection()
+
+    def _done(self, result: Any) -> None:
+        if isinstance(result, Stream):
+            self._answer({"ok": True, "stream": True})
+            self._ends.append(result.start(self._event))
+        else:
+            self._answer({"ok": True, "result": result})
+
+    def _failed(self, failure: Failure) -> None:
+        if failure.check(CommandError) is None:
+            _log.failure("a control command failed", failure)
+        self._answer({"ok": False, "error": failure.getErrorMessage()})
+
+    def _event(self, event: Any) -> None:
+        if self._paused:
+            self._skipped += 1
+            return
+        self._answer({"event": event})
+
+    def _answer(self, answer: Mapping[str, Any]) -> None:
+        self._wire.write(json.dumps(answer).encode("utf-8") + b"\n")
+
+    def pauseProducing(self) -> None:
+        """Leave events out until the reader has caught up."""
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        """Go on with events, and say how many were left out."""
+        self._paused = False
+        if self._skipped:
+            skipped, self._skipped = self._skipped, 0
+            self._answer({"skipped": skipped})
+
+    def stopProducing(self) -> None:
+        """The connection is about to end; :meth:`connectionLost` cleans up."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """End what was followed."""
+        ends, self._ends = self._ends, []
+        for end in ends:
+            end()
+        if reason.check(ConnectionDone) is None:
+            _log.debug("control connection lost: {reason}", reason=reason.getErrorMessage())
+
+
+class ControlSocket(Service):
+    """Listens on the control socket while it runs.
+
+    :param reactor: provides IReactorUNIX.
+    :param state_dir: the directory for the socket.
+    :param commands: command name -> command; may be added to at any time.
+    """
+
+    def __init__(self, reactor: Any, state_dir: Path, commands: dict[str, Command]) -> None:
+        self.commands = commands
+        self._reactor = reactor
+        self._path = state_dir / SOCKET_NAME
+        self._port: IListeningPort | None = None
+        self._connections: set[Protocol] = set()
+
+    def startService(self) -> None:
+        """Make the socket.
+
+        :raises StartFailure: it cannot be made.
+        """
+        super().startService()  # type: ignore[no-untyped-call]
+        factory = _ControlFactory(self.commands, self._connections)
+        # Only its owner may get at the state directory, so nobody else gets in before the mode is set.
+        try:
+            self._port = self._reactor.listenUNIX(os.fspath(self._path), factory, mode=0o600, wantPID=True)
+        except CannotListenError as error:
+            reason = os_error_words(error.socketError)
+            raise StartFailure(
+                f"{self._path}: the control socket cannot be made ({reason}), choose another --state-dir"
+            ) from error
+
+    def stopService(self) -> Deferred[None]:
+        """Close the socket and its connections.
+
+        :returns: fires with None when the socket is gone.
+        """
+        super().stopService()  # type: ignore[no-untyped-call]
+        port, self._port = self._port, None
+        for connection in list(self._connections):
+            assert connection.transport is not None
+            connection.transport.loseConnection()
+        done: Deferred[Any] = succeed(None) if port is None else maybeDeferred(cast(Any, port).stopListening)
+        return done
+
+
+class _ControlFactory(Factory):
+    noisy = False
+
+    def __init__(self, commands: Mapping[str, Command], connections: set[Protocol]) -> None:
+        self._commands = commands
+        self._connections = connections
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        connections = self._connections
+
+        class Connection(ControlProtocol):
+            def connectionMade(self) -> None:
+                connections.add(self)
+                super().connectionMade()
+
+            def connectionLost(self, reason: Failure = connectionDone) -> None:
+                connections.discard(self)
+                super().connectionLost(reason)
+
+        return Connection(self._commands)

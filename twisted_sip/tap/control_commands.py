@@ -1,0 +1,96 @@
+"""What the control socket can do: show the trace, the contacts, the bans and the state of a server, lift a ban."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred, maybeDeferred
+
+from twisted_sip.element.trace import Trace, TracedMessage
+from twisted_sip.interfaces.location import Binding, ILocationStore
+from twisted_sip.tap.control import Command, CommandError, Stream
+
+
+def _text(request: Mapping[str, Any], key: str) -> str:
+    value = request.get(key, "")
+    if not isinstance(value, str):
+        raise CommandError(f"{key} is not a text")
+    return value
+
+
+def _count(request: Mapping[str, Any], key: str, default: int) -> int:
+    value = request.get(key, default)
+    if type(value) is not int or value < 1:
+        raise CommandError(f"{key} is not a whole number above 0")
+    return value
+
+
+def trace_commands(trace: Trace | None) -> dict[str, Command]:
+    """Return the commands that show *trace*; None means that it is off."""
+
+    def on() -> Trace:
+        if trace is None:
+            raise CommandError("the trace is off: set [trace] enabled = true")
+        return trace
+
+    def show(request: Mapping[str, Any]) -> Any:
+        call_id = _text(request, "call_id")
+        if request.get("last"):
+            newest = on().calls(1)
+            if not newest:
+                raise CommandError("no call is in the trace yet")
+            call_id = newest[0].call_id
+        messages = on().call(call_id)
+        if not messages:
+            found = list(dict.fromkeys(on().find(call_id))) if call_id else []
+            if len(found) != 1:
+                raise CommandError(
+                    f"{len(found)} Call-IDs begin with {call_id}" if found else f"no call {call_id} is in the trace"
+                )
+            call_id = found[0]
+            messages = on().call(call_id)
+        return {"call_id": call_id, "messages": [attrs.asdict(message) for message in messages]}
+
+    def calls(request: Mapping[str, Any]) -> Any:
+        method = _text(request, "method").upper()
+        limit = _count(request, "count", 20)
+        newest = on().calls(limit if not method else 1_000_000)
+        chosen = [call for call in newest if not method or call.start_line.startswith(method + " ")]
+        return [attrs.asdict(call) for call in chosen[:limit]]
+
+    def follow(request: Mapping[str, Any]) -> Stream:
+        wanted = _text(request, "call_id")
+        trace_on = on()
+
+        def start(send: Callable[[Any], None]) -> Callable[[], None]:
+            def message(call_id: str, message: TracedMessage) -> None:
+                if not wanted or call_id.startswith(wanted):
+                    send({"call_id": call_id, "message": attrs.asdict(message)})
+
+            return trace_on.follow(message)
+
+        return Stream(start)
+
+    return {"trace": show, "trace-list": calls, "trace-follow": follow}
+
+
+def contact_commands(store: ILocationStore, clock: Callable[[], float]) -> dict[str, Command]:
+    """Return the command that lists the bindings in *store*; *clock* gives seconds since the epoch."""
+
+    def shown(bindings: Any, aor: str) -> list[dict[str, Any]]:
+        now = clock()
+        listed: list[Binding] = sorted(bindings, key=lambda binding: (binding.aor, -binding.q, binding.key))
+        return [
+            {**attrs.asdict(binding), "expires_in": max(0, round(binding.expires_at - now))}
+            for binding in listed
+            if not aor or binding.aor == aor
+        ]
+
+    def contacts(request: Mapping[str, Any]) -> Deferred[list[dict[str, Any]]]:
+        aor = _text(request, "aor")
+        found: Deferred[Any] = maybeDeferred(store.lookup, aor) if aor else maybeDeferred(store.bindings)
+        return found.addCallback(shown, aor)
+
+    return {"contacts": contacts}

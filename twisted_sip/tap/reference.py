@@ -1,0 +1,79 @@
+"""Makes the reference of the configuration file from the settings classes: every key, its default and its meaning.
+
+``python -m twisted_sip.tap.reference`` prints it as Markdown; ``docs/reference/configuration.md`` is what it prints.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from twisted_sip.tap.configuration import Configuration
+from twisted_sip.tap.constraints import bare_type, is_list, item_type, quoted, words_for
+from twisted_sip.tap.keys import help_of, key_fields
+
+_OPENING = """\
+# Configuration file
+
+The file that `twistd sip-proxy --config FILE` and `twistd sip-registrar --config FILE` read is
+[TOML](https://toml.io). Every key may be left out. What stands on the command line wins over the file, and relative
+paths in the file count from its directory. `twisted-sip check FILE` reports every fault of a file in one go, each as
+`file: key: what is wrong, what would be right`; elements of arrays are counted from 0, so `route[2].to` is in the
+third `[[route]]`.
+"""
+
+
+def reference() -> str:
+    """Return the reference as Markdown."""
+    return "\n".join([_OPENING, *_sections()])
+
+
+def _sections() -> Iterator[str]:
+    for section in key_fields(Configuration):
+        type_ = bare_type(section.type)
+        many = is_list(type_)
+        cls = item_type(type_) if many else type_
+        title = f"[[{section.name}]]" if many else f"[{section.name}]"
+        yield from _section(title, cls, help_of(Configuration, section), many)
+
+
+def _section(title: str, cls: type[Any], meaning: str, many: bool = False) -> Iterator[str]:
+    yield f"## `{title}`\n"
+    yield meaning + "\n"
+    if many:
+        yield from (paragraph + "\n" for paragraph in (inspect.getdoc(cls) or "").split("\n\n")[1:])
+    tables = []
+    yield "| key | what may be written | default | meaning |"
+    yield "| --- | --- | --- | --- |"
+    for field in key_fields(cls):
+        type_ = bare_type(field.type)
+        if attrs.has(type_):
+            tables.append((field, type_))
+            continue
+        yield f"| `{field.name}` | {_cell(words_for(field))} | {_cell(_default(field))} | {_cell(help_of(cls, field))} |"
+    yield ""
+    for field, type_ in tables:
+        yield from _section(f"{title[:-1]}.{field.name}]", type_, help_of(cls, field))
+
+
+def _default(field: attrs.Attribute[Any]) -> str:
+    shown = field.metadata.get("shown_default")
+    if shown is not None:
+        return str(shown)
+    default: Any = field.default
+    if hasattr(default, "factory"):
+        default = default.factory()
+    if default is attrs.NOTHING or default is None:
+        return ""
+    return f"`{quoted(default)}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

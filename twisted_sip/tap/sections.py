@@ -1,0 +1,226 @@
+"""The sections of the configuration file that belong to no floor below, each a frozen settings class.
+
+The other sections are the settings classes of the floors themselves; :mod:`twisted_sip.tap.configuration` puts all of
+them together. Every field carries its meaning in its metadata, from which the reference page is made.
+"""
+
+# ruff: noqa: RUF009  (a field, not a shared default)
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+
+from twisted_sip.tap.structuring import WrongSetting, checked
+
+#: What is listened on where nothing is written.
+DEFAULT_LISTEN = ("udp:5060", "tcp:5060", "tls:5061")
+
+#: The state directory where none is written.
+DEFAULT_STATE_DIR = "twisted-sip-state"
+
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
+
+
+def setting(default: Any, meaning: str, validator: Any = None, **metadata: Any) -> Any:
+    """Return an attrs field with its *meaning* for the reference.
+
+    :param metadata: ``shown_default`` for the reference where the default itself says little, ``one_or_many`` where a
+        single text may stand for a list of one.
+    """
+    convert = (
+        (lambda value: (value,) if isinstance(value, str) else tuple(value)) if "one_or_many" in metadata else None
+    )
+    return attrs.field(default=default, validator=validator, converter=convert, metadata={"help": meaning, **metadata})
+
+
+def is_host(text: str) -> bool:
+    """Tell whether *text* is a domain name or a numeric address, brackets around IPv6 or not."""
+    bare = text[1:-1] if text[:1] == "[" and text[-1:] == "]" else text
+    try:
+        ipaddress.ip_address(bare)
+    except ValueError:
+        pass
+    else:
+        return True
+    labels = text.removesuffix(".").split(".")
+    return len(text) <= 254 and all(_LABEL.match(label) for label in labels) and not labels[-1].isdigit()
+
+
+@checked("")
+def hosts(value: Any) -> None:
+    """Refuse what is no host in a list of hosts."""
+    for text in value:
+        if not is_host(text):
+            raise WrongSetting(
+                f'"{text}" is not a domain',
+                "write a name like example.com or an address, without sip: and without port",
+            )
+
+
+@checked("")
+def host_or_empty(value: Any) -> None:
+    """Refuse what is neither empty nor a host."""
+    if value and not is_host(value):
+        raise WrongSetting(f'"{value}" is not a host', "write a name or an address, without port")
+
+
+@checked("")
+def readable_file(value: Any) -> None:
+    """Refuse a path at which no file is, or none that can be read."""
+    if value is None:
+        return
+    if not value.exists():
+        raise WrongSetting(f"{value} does not exist", "write the path of a file")
+    if not value.is_file():
+        raise WrongSetting(f"{value} is not a file", "write the path of a file")
+    try:
+        value.open("rb").close()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise WrongSetting(f"{value} cannot be read ({reason})", "make it readable for this user") from error
+
+
+@attrs.frozen(kw_only=True)
+class ServerSection:
+    """``[server]``: who we are and where we listen."""
+
+    domains: tuple[str, ...] = setting(
+        (),
+        "Domains for whose users this server is responsible.",
+        hosts,
+        shown_default="the names and addresses of the host",
+    )
+    listen: tuple[str, ...] = setting(
+        DEFAULT_LISTEN,
+        "Where to listen, in the manner of Twisted endpoints: transport, port, then options, "
+        "as in `udp:5060:interface=127.0.0.1` or `tls:5061:privateKey=key.pem:certKey=certificate.pem`.",
+    )
+    advertise: str = setting(
+        "",
+        "Name or address that peers are to use for this server, where it is not the one listened on (behind NAT).",
+        host_or_empty,
+        shown_default="the address listened on",
+    )
+    state_dir: Path = setting(
+        Path(DEFAULT_STATE_DIR),
+        "Directory for the databases, keys, the control socket and the certificate made on first start.",
+        shown_default="`./twisted-sip-state`",
+    )
+
+
+@attrs.frozen(kw_only=True)
+class TLSSection:
+    """``[tls]``: our certificate, and whom we believe."""
+
+    certificate: Path | None = setting(
+        None,
+        "Certificate chain in PEM, our own certificate first.",
+        readable_file,
+        shown_default="made on first start, self-signed, for trying out",
+    )
+    private_key: Path | None = setting(
+        None,
+        "Private key of the certificate in PEM.",
+        readable_file,
+        shown_default="made with the certificate",
+    )
+    ca: Path | None = setting(
+        None,
+        "Certificates in PEM of the authorities that are believed.",
+        readable_file,
+        shown_default="those of the system",
+    )
+    verify: bool = setting(
+        True, "Connect over TLS only to servers whose certificate proves the domain asked for (RFC 5922)."
+    )
+    client_certificates: Literal["none", "ask", "require"] = setting(
+        "none", "What to ask of clients: no certificate, one if they have it, or one always (RFC 5922 section 7.4)."
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if (self.certificate is None) != (self.private_key is None):
+            there, missing = (
+                ("certificate", "private_key") if self.private_key is None else ("private_key", "certificate")
+            )
+            raise WrongSetting(f"is missing beside {there}", "write the path of both or of none", missing)
+
+
+@attrs.frozen(kw_only=True)
+class StorageSection:
+    """``[storage]``: where users and registrations are kept."""
+
+    database: Path | None = setting(
+        None, "The SQLite database file.", shown_default="`twisted-sip.sqlite` in the state directory"
+    )
+    durable_location: bool = setting(
+        False, "Wait for the disk on each registration, so that even a power cut loses none that was acknowledged."
+    )
+
+
+@attrs.frozen(kw_only=True)
+class LogSection:
+    """``[log]``: what is logged and how."""
+
+    format: Literal["text", "json"] = setting("text", "Lines for people, or one JSON object on each line for programs.")
+    level: Literal["debug", "info", "warn", "error", "critical"] = setting("info", "The least level that is logged.")
+    file: Path | None = setting(
+        None, "The log file.", shown_default="what twistd says: `--logfile`, or standard output"
+    )
+
+
+@attrs.frozen(kw_only=True)
+class TraceSection:
+    """``[trace]``: the messages kept in memory for ``twisted-sip trace``."""
+
+    enabled: bool = setting(True, "Keep messages; credentials in them are masked when they are shown.")
+    calls: int = setting(
+        2000,
+        "Calls (Call-IDs) kept, the oldest go first.",
+        attrs.validators.and_(attrs.validators.ge(1), attrs.validators.le(1_000_000)),
+    )
+    messages_per_call: int = setting(
+        200,
+        "Messages kept of one call, the first ones.",
+        attrs.validators.and_(attrs.validators.ge(2), attrs.validators.le(100_000)),
+    )
+    memory: int = setting(
+        32 * 1024 * 1024,
+        "Bytes of messages kept in all.",
+        attrs.validators.and_(attrs.validators.ge(65536), attrs.validators.le(1 << 34)),
+    )
+
+
+@checked("")
+def route_status(value: Any) -> None:
+    """Refuse a status with which a proxy cannot end a request."""
+    if value is not None and not 300 <= value <= 699:
+        raise WrongSetting(f"{value} is not a final failure or redirection", "write a status from 300 to 699")
+
+
+@attrs.frozen(kw_only=True)
+class RouteSection:
+    """``[[route]]``: where requests go that match; the first table that matches decides.
+
+    ``*`` and ``?`` in a pattern stand for any characters and for one; ``{user}`` and ``{host}`` in a target are
+    replaced by those of the Request-URI.
+    """
+
+    method: tuple[str, ...] = setting(
+        ("*",), "Pattern of the method, or several.", shown_default="every method", one_or_many=True
+    )
+    user: str = setting("*", "Pattern of the user part of the Request-URI.", shown_default="every user")
+    host: str = setting("*", "Pattern of the host of the Request-URI.", shown_default="every host")
+    to: tuple[str, ...] = setting((), "Where to send it: a SIP URI, or several.", shown_default="", one_or_many=True)
+    fork: Literal["parallel", "serial"] = setting("parallel", "Try several targets together or one after the other.")
+    status: int | None = setting(None, "Answer with this status instead.", route_status, shown_default="")
+    reason: str = setting("", "Reason phrase of that answer.", shown_default="that of the status")
+
+    def __attrs_post_init__(self) -> None:
+        if self.to and self.status is not None:
+            raise WrongSetting("has both to and status", "write one of them")
+        if not self.to and self.status is None:
+            raise WrongSetting("leads nowhere", "write to (a SIP URI or several) or status")

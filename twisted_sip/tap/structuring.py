@@ -1,0 +1,206 @@
+"""From the tables of a TOML file to settings classes, with every fault found in one pass.
+
+cattrs does the walk and collects; here stand the strict conversions (TOML has types, so ``"5"`` is no number) and the
+words of the faults: which key, what is wrong, what would be right.
+"""
+
+from __future__ import annotations
+
+import difflib
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+import cattrs
+from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
+from cattrs.gen import make_dict_structure_fn, override
+
+from twisted_sip.tap.constraints import bare_type, is_list, item_type, quoted, type_words, words_for
+from twisted_sip.tap.keys import key_fields
+
+T = TypeVar("T")
+
+
+class WrongSetting(ValueError):
+    """A setting that cannot be used.
+
+    :ivar wrong: what is wrong.
+    :ivar right: what would be right, or empty.
+    :ivar key: the key at fault below the one being read, or empty.
+    """
+
+    def __init__(self, wrong: str, right: str = "", key: str = "") -> None:
+        super().__init__(wrong)
+        self.wrong = wrong
+        self.right = right
+        self.key = key
+
+    def __str__(self) -> str:
+        return f"{self.wrong}, {self.right}" if self.right else self.wrong
+
+
+def checked(words: str) -> Callable[[Callable[[Any], None]], Callable[..., None]]:
+    """Make an attrs validator of a function of the value that raises :class:`WrongSetting`.
+
+    :param words: what the validator demands, for the reference; empty if the meaning says it.
+    """
+
+    def wrap(check: Callable[[Any], None]) -> Callable[..., None]:
+        def validator(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+            check(value)
+
+        validator.words = words  # type: ignore[attr-defined]
+        return validator
+
+    return wrap
+
+
+def structure(cls: type[T], table: Mapping[str, Any], base: Path) -> tuple[T | None, list[tuple[str, str]]]:
+    """Make a *cls* of *table*.
+
+    :param base: the directory that relative paths count from.
+    :returns: the object (None if there are faults) and the faults, each a key and what is wrong and right with it.
+    """
+    try:
+        return _converter(base).structure(table, cls), []
+    except Exception as error:
+        faults = list(_faults(error, ""))
+        if not faults:
+            raise
+        return None, faults
+
+
+def _converter(base: Path) -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=True, forbid_extra_keys=True)
+    for type_ in (bool, int, float, str):
+        converter.register_structure_hook(type_, _scalar)
+    converter.register_structure_hook(Path, lambda value, type_: base / Path(_scalar(value, str)).expanduser())
+    converter.register_structure_hook_func(_is_choice, _choice)
+    converter.register_structure_hook_factory(attrs.has, lambda cls: _table_hook(cls, converter))
+    return converter
+
+
+def _scalar(value: Any, type_: Any) -> Any:
+    if type_ is float and type(value) is int:
+        return float(value)
+    if type(value) is not type_:
+        raise WrongSetting(f"{quoted(value)} is not {type_words(type_)}")
+    return value
+
+
+def _is_choice(type_: Any) -> bool:
+    return typing.get_origin(type_) is typing.Literal
+
+
+def _choice(value: Any, type_: Any) -> Any:
+    choices = typing.get_args(type_)
+    if value not in choices:
+        raise WrongSetting(f"{quoted(value)} is unknown{did_you_mean(value, choices)}")
+    return value
+
+
+def did_you_mean(value: object, known: typing.Iterable[str]) -> str:
+    """Return ``, did you mean x?`` for the nearest of *known*, or an empty text if none is near."""
+    near = difflib.get_close_matches(str(value), list(known), 1, 0.6)
+    return f", did you mean {near[0]}?" if near else ""
+
+
+def _table_hook(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    keys = {field.name for field in key_fields(cls)}
+    overrides: Any = {
+        field.name: override(struct_hook=_field_hook(field, converter)) if field.name in keys else override(omit=True)
+        for field in attrs.fields(cls)
+    }
+    fill = make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True, **overrides)
+
+    def hook(value: Any, type_: Any) -> Any:
+        if not isinstance(value, dict):
+            raise WrongSetting(f"{quoted(value)} is not a table", "write its keys below a [header]")
+        return fill(value, type_)
+
+    return hook
+
+
+def _field_hook(field: attrs.Attribute[Any], converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    """Convert and check one field, so that the faults of all fields are found and not the first alone."""
+    type_ = bare_type(field.type)
+
+    def hook(value: Any, _: Any) -> Any:
+        if field.metadata.get("one_or_many") and isinstance(value, str):
+            value = [value]
+        if is_list(type_) and not isinstance(value, list):
+            wrong = f"{type_words(item_type(type_))} or a list" if field.metadata.get("one_or_many") else "a list"
+            raise WrongSetting(f"{quoted(value)} is not {wrong}", f"write {words_for(field)}")
+        try:
+            result = converter.structure(value, type_)
+            _validate(field, result)
+        except WrongSetting as wrong:
+            if not wrong.right and not wrong.wrong.endswith("?"):
+                wrong.right = f"write {words_for(field)}"
+            raise
+        except IterableValidationError as error:
+            for item in error.exceptions:
+                if isinstance(item, WrongSetting) and not item.right and not item.wrong.endswith("?"):
+                    item.right = f"write {type_words(item_type(type_))}"
+            raise
+        return result
+
+    return hook
+
+
+def _validate(field: attrs.Attribute[Any], value: Any) -> None:
+    if field.validator is None:
+        if isinstance(value, (int, float)) and value < 0:  # nothing that is counted or measured here can be
+            raise WrongSetting(f"{quoted(value)} is below 0", "write 0 or more")
+        return
+    try:
+        field.validator(None, field, value)
+    except WrongSetting:
+        raise
+    except (ValueError, TypeError) as error:
+        if not is_list(bare_type(field.type)):
+            wrong = "is out of range" if isinstance(value, (int, float)) else "is unknown"
+            raise WrongSetting(f"{quoted(value)} {wrong}") from error
+        odd = next((item for item in value if not _item_valid(field, item)), value)
+        raise WrongSetting(f"{quoted(odd)} is not allowed") from error
+
+
+def _item_valid(field: attrs.Attribute[Any], item: Any) -> bool:
+    assert field.validator is not None
+    try:
+        field.validator(None, field, (item,))
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def _faults(error: BaseException, key: str) -> Iterator[tuple[str, str]]:
+    if isinstance(error, ClassValidationError):
+        noted, others = error.group_exceptions()
+        for part, note in noted:
+            yield from _faults(part, _below(key, note.name))
+        for part in others:
+            yield from _faults(part, key)
+    elif isinstance(error, IterableValidationError):
+        items, others = error.group_exceptions()
+        for part, item_note in items:
+            yield from _faults(part, f"{key}[{item_note.index}]")
+        for part in others:
+            yield from _faults(part, key)
+    elif isinstance(error, ForbiddenExtraKeysError):
+        known = [field.name for field in key_fields(error.cl)]
+        for name in sorted(error.extra_fields):
+            near = did_you_mean(name, known)
+            yield _below(key, name), "unknown key" + (near or ", known here: " + ", ".join(sorted(known)))
+    elif isinstance(error, WrongSetting):
+        yield _below(key, error.key), str(error)
+    elif isinstance(error, KeyError):
+        yield _below(key, str(error.args[0])), "is missing, write it"
+    elif isinstance(error, (ValueError, TypeError)):
+        yield key, str(error)
+
+
+def _below(key: str, name: str) -> str:
+    return f"{key}.{name}" if key and name else key or name
