@@ -1,0 +1,216 @@
+"""Decides whether a request proves who sent it: the server's side of Digest (RFC 3261 section 22, RFC 7616, RFC 8760).
+
+What a stranger sees never depends on whether a user exists: unknown users and wrong answers take the same steps and get
+the same challenge. (A user for whom an algorithm of its own is set can be told by it; ``[auth] algorithms`` makes all
+challenges alike.) Nothing is kept of a request that proves nothing, but failures against a nonce of ours.
+
+stale=true is said for any nonce that is not good, before the answer is looked at: RFC 7616 section 3.3 allows it, and
+who answers to a nonce of his own making must not learn whether a guess was right, since such guesses cannot be counted.
+An answer to an old nonce that was issued to the source is looked at, and counted if it is wrong.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+from twisted.internet.defer import Deferred
+
+from twisted_sip.auth.bans import Bans
+from twisted_sip.auth.credentials import credentials_for, made_for
+from twisted_sip.auth.digest import HASHES, digest_response
+from twisted_sip.auth.nonces import Nonces, Use
+from twisted_sip.auth.settings import AuthSettings
+from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.interfaces.credentials import Credential, ICredentialStore
+from twisted_sip.message.auth_params import Credentials
+from twisted_sip.message.grammar import quote
+from twisted_sip.message.request import Request
+
+#: Longer user names than any account has; they are not looked up.
+_MOST_USER_CHARS = 256
+
+
+class Accepted(NamedTuple):
+    """The request is from *user*, the digest user name."""
+
+    user: str
+
+
+class Challenge(NamedTuple):
+    """The request is to be answered with *status* (401 or 407) and *headers*.
+
+    ``stale`` tells that only the nonce was at fault.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    stale: bool = False
+
+
+class Refused(NamedTuple):
+    """The request is to be answered with *status* and, where it is not empty, *reason*."""
+
+    status: int
+    reason: str = ""
+
+
+Outcome = Accepted | Challenge | Refused
+
+
+class Authenticator:
+    """Checks credentials and makes challenges.
+
+    :param credentials: finds HA1s.
+    :param nonces: issues nonces and watches over their use.
+    :param bans: counts failures.
+    :param settings: algorithms and require_qop; may be replaced at any time.
+    :param random_bytes: what the answers of unknown users are compared with is made of these.
+    """
+
+    __slots__ = ("_credentials", "_dummies", "bans", "nonces", "settings")
+
+    def __init__(
+        self,
+        credentials: ICredentialStore,
+        nonces: Nonces,
+        bans: Bans,
+        settings: AuthSettings,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._credentials = credentials
+        self.nonces = nonces
+        self.bans = bans
+        self.settings = settings
+        self._dummies = {name: hashed(random_bytes(32)) for name, hashed in HASHES.items()}
+
+    def check(
+        self, request: Request, source: str, realm: str, proxy: bool, user: str = ""
+    ) -> Outcome | Deferred[Outcome]:
+        """Tell what the credentials of *request* are worth; at once where the store answers at once.
+
+        :param source: the numeric host it came from.
+        :param realm: the realm it needs credentials for.
+        :param proxy: True: Proxy-Authorization and 407, False: Authorization and 401 (RFC 3261 section 22.1).
+        :param user: the user it claims to be from, whose algorithm a challenge offers where there are no credentials.
+        :raises StoreError: the store cannot be read (raised, or the Deferred's failure).
+        """
+        try:
+            candidates = credentials_for(request, realm, proxy)
+        except RemoteProtocolError as error:
+            # RFC 7616 section 3.4: improper parameters get a 4xx.
+            return Refused(error.status, error.reason)
+        if not candidates:
+            if self.bans.banned(source):
+                return Refused(403)
+            return self._challenge(user, realm, source, proxy, False)
+        credentials = candidates[0]
+        issued = False
+        # Several for one realm are legal (section 22.3): the one that answers us counts.
+        for candidate in candidates:
+            if self.nonces.issued_to(candidate.nonce, source):
+                credentials = candidate
+                issued = True
+                break
+        # A hashed user name cannot be looked up and is not asked for (RFC 7616 section 3.4.4).
+        name = "" if credentials.userhash else credentials.username
+        if self.bans.banned(source, name):
+            return Refused(403)
+        if not issued:
+            return self._challenge(name, realm, source, proxy, True)
+        if not made_for(credentials.uri, request, realm):
+            # RFC 7616 section 3.4.6, RFC 8760 section 2.6 item 6.
+            return Refused(400, "Digest uri and Request-URI differ")
+        found = self._lookup(name, realm)
+        if isinstance(found, Deferred):
+            return found.addCallback(self._judge, credentials, name, request, source, realm, proxy)
+        return self._judge(found, credentials, name, request, source, realm, proxy)
+
+    def _lookup(self, user: str, realm: str) -> Credential | Deferred[Credential | None] | None:
+        if not user or len(user) > _MOST_USER_CHARS:
+            return None
+        return self._credentials.lookup(user, realm)
+
+    def _judge(
+        self,
+        found: Credential | None,
+        credentials: Credentials,
+        name: str,
+        request: Request,
+        source: str,
+        realm: str,
+        proxy: bool,
+    ) -> Outcome:
+        algorithm = credentials.algorithm.upper()
+        offered = self._offered(found)
+        qop = credentials.qop
+        if algorithm not in offered or qop not in ("auth", "") or (not qop and self.settings.require_qop):
+            # What was not offered is no answer (RFC 7616 section 3.4); no guess could be checked with it either.
+            return self._challenge_with(offered, realm, source, proxy, False)
+        if self.bans.banned(source, name):
+            # It happened while the store was looking.
+            return Refused(403)
+        ha1 = found.ha1.get(algorithm) if found is not None else None
+        # An unknown user costs the same digest and the same comparison.
+        expected = digest_response(
+            ha1 or self._dummies[algorithm],
+            request.method,
+            credentials.uri,
+            credentials.nonce,
+            algorithm=algorithm,
+            qop=qop,
+            nc=credentials.nc_text,
+            cnonce=credentials.cnonce,
+        )
+        given = credentials.response
+        right = hmac.compare_digest(expected, given if given.isascii() else "")
+        if not right or ha1 is None:
+            if self.bans.failed(source, name, given) is not None:
+                return Refused(403)
+            return self._challenge_with(offered, realm, source, proxy, False)
+        if self.nonces.use(credentials.nonce, credentials.nc if qop else 0) is Use.STALE:
+            return self._challenge_with(offered, realm, source, proxy, True)
+        self.bans.succeeded(source, name)
+        return Accepted(name)
+
+    # -- challenges --------------------------------------------------------------
+
+    def _offered(self, found: Credential | None) -> tuple[str, ...]:
+        """Return the algorithms for a user, in order of preference (RFC 8760 section 2.3)."""
+        configured = self.settings.algorithms
+        if configured:
+            return configured
+        if found is not None and found.algorithm in HASHES:
+            return (found.algorithm,)
+        return ("MD5",)
+
+    def _challenge(self, user: str, realm: str, source: str, proxy: bool, stale: bool) -> Outcome | Deferred[Outcome]:
+        if self.settings.algorithms:
+            # The same for everybody, so nothing need be looked up for a stranger.
+            return self._challenge_with(self.settings.algorithms, realm, source, proxy, stale)
+        found = self._lookup(user, realm)
+        if isinstance(found, Deferred):
+            return found.addCallback(
+                lambda found: self._challenge_with(self._offered(found), realm, source, proxy, stale)
+            )
+        return self._challenge_with(self._offered(found), realm, source, proxy, stale)
+
+    def _challenge_with(self, offered: tuple[str, ...], realm: str, source: str, proxy: bool, stale: bool) -> Outcome:
+        name = "Proxy-Authenticate" if proxy else "WWW-Authenticate"
+        start = _quoted_realm(realm)
+        nonce = self.nonces.issue(source)
+        # RFC 3261 section 22.4 item 8: qop is always sent. RFC 8760 section 2.3: one field for each algorithm.
+        end = ', stale=true, qop="auth"' if stale else ', qop="auth"'
+        return Challenge(
+            407 if proxy else 401,
+            tuple([(name, f'Digest realm={start}, nonce="{nonce}", algorithm={each}{end}') for each in offered]),
+            stale,
+        )
+
+
+@lru_cache(maxsize=256)
+def _quoted_realm(realm: str) -> str:
+    return quote(realm)

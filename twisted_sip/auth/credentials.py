@@ -1,0 +1,103 @@
+"""Which of a request's credentials are for us, and whether they were made for its target.
+
+RFC 3261 sections 22.2 to 22.4, RFC 7616 sections 3.4 and 3.4.6, RFC 8760 section 2.6 item 6.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.message.auth_params import Credentials
+from twisted_sip.message.request import Request
+from twisted_sip.message.uri import SIPURI, parse_uri
+
+#: The most values that are looked at in one request; each one costs a parse.
+_MOST = 8
+
+
+def credentials_for(request: Request, realm: str, proxy: bool) -> list[Credentials]:
+    """Return the Digest credentials in *request* for *realm*, in order; those with an empty nonce are left out.
+
+    :param proxy: look into Proxy-Authorization, else into Authorization.
+    :raises RemoteProtocolError: there are none for the realm, and one value could not be read (status 400).
+    """
+    name = "proxy-authorization" if proxy else "authorization"
+    headers = request.headers
+    if name not in headers.names:
+        return []
+    label = "Proxy-Authorization" if proxy else "Authorization"
+    found: list[Credentials] = []
+    fault: RemoteProtocolError | None = None
+    for text in headers.all(name)[:_MOST]:
+        try:
+            credentials = Credentials.parse(text, label)
+        except RemoteProtocolError as error:
+            fault = fault or error
+            continue
+        # Basic must not be accepted (section 22), other schemes are not known: both count as no credentials.
+        if credentials.is_digest and credentials.realm == realm and credentials.nonce and credentials.response:
+            found.append(credentials)
+    if fault is not None and not found:
+        raise fault
+    return found
+
+
+def consume_credentials(request: Request, realm: str) -> None:
+    """Take the Proxy-Authorization values for *realm*, which is ours, off *request* before it is forwarded.
+
+    Those of other realms stay: they are for other proxies (RFC 3261 section 22.3).
+    """
+    headers = request.headers
+    if "proxy-authorization" not in headers.names:
+        return
+    values = headers.all("proxy-authorization")
+    kept = [value for value in values if not _is_for(value, realm)]
+    if len(kept) == len(values):
+        return
+    headers.remove("proxy-authorization")
+    for value in kept:
+        headers.append("proxy-authorization", value)
+
+
+def _is_for(text: str, realm: str) -> bool:
+    try:
+        credentials = Credentials.parse(text, "Proxy-Authorization")
+    except RemoteProtocolError:
+        return False
+    return credentials.is_digest and credentials.realm == realm
+
+
+def made_for(uri: str, request: Request, realm: str) -> bool:
+    """Tell whether the digest-uri *uri* names the target of *request* (RFC 7616 section 3.4.6).
+
+    Parameters, header fields, the scheme (sip or sips) and a default port written or not make no difference, since
+    phones and the proxies on the way change them. User and host must be the same, or credentials that were overheard
+    would be good for another target. In a REGISTER, of which To says what it is about, the user does not matter and
+    the host may be the realm: some phones write their address-of-record there, or the domain while they send to an
+    address.
+    """
+    if uri == request.uri_text:
+        return True
+    try:
+        wanted = request.uri
+        given = parse_uri(uri.strip(" \t<>"))
+    except RemoteProtocolError:
+        return False
+    if not isinstance(wanted, SIPURI) or not isinstance(given, SIPURI):
+        return str(given) == str(wanted)
+    if request.method == "REGISTER":
+        return given.host.lower() in (wanted.host.lower(), realm.lower()) and _same_port(given, wanted)
+    return user_of(given) == user_of(wanted) and given.host.lower() == wanted.host.lower() and _same_port(given, wanted)
+
+
+def _same_port(one: SIPURI, other: SIPURI) -> bool:
+    return one.port == other.port or {one.port, other.port} <= {None, 5060, 5061}
+
+
+def user_of(uri: SIPURI) -> str:
+    """Return the user part of *uri* with its escapes undone (RFC 3261 section 19.1.2), empty if there is none."""
+    user = uri.user
+    if not user:
+        return ""
+    return unquote(user, errors="surrogateescape") if "%" in user else user
