@@ -55,8 +55,16 @@ class TransactionTimeout(SIPError):
     """Timer B, F or H fired (RFC 3261 section 17)."""
 
 
+class TransactionLimitReached(SIPError):
+    """There are as many transactions as there may be; the request is answered 503 statelessly."""
+
+
 class StoreError(SIPError):
     """A store could not read or could not make a change durable."""
+
+
+class StoreFull(StoreError):
+    """A store has reached a limit that was set for it; nothing was changed, and later there may be room."""
 
 
 class ConfigurationError(SIPError):

@@ -1,0 +1,125 @@
+"""What the two client transactions share (RFC 3261 sections 17.1.3 and 17.1.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from twisted_sip.errors import TransportError
+from twisted_sip.interfaces.flow import Flow
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+from twisted_sip.transaction.seams import NOBODY, ClientUser
+from twisted_sip.transaction.states import TERMINATED
+from twisted_sip.transaction.timers import Timer
+
+if TYPE_CHECKING:
+    from twisted_sip.transaction.layer_client import ClientSide
+
+
+class ClientTransaction:
+    """A client transaction; made by ``TransactionLayer.start_client``.
+
+    Only one timer runs at a time: a retransmission timer counts what has *elapsed* and ends as the timeout.
+
+    :ivar key: (branch, method), the place in the layer's table (section 17.1.3).
+    :ivar request: the request as sent.
+    :ivar response: the last response passed to the user, None before.
+    :ivar flow: where the request went.
+    :ivar state: the name of the state, as in the RFC.
+    :ivar user: who is told; nobody once the transaction has terminated.
+    """
+
+    __slots__ = (
+        "_data",
+        "_elapsed",
+        "_interval",
+        "_layer",
+        "_reliable",
+        "_timer",
+        "flow",
+        "key",
+        "request",
+        "response",
+        "state",
+        "user",
+    )
+
+    def __init__(
+        self, layer: ClientSide, key: tuple[str, str], request: Request, flow: Flow, user: ClientUser, state: str
+    ) -> None:
+        self._layer = layer
+        self.key = key
+        self.request = request
+        self.response: Response | None = None
+        self.flow = flow
+        self.user = user
+        self.state = state
+        self._reliable = flow.kind.reliable
+        self._timer: Timer | None = None
+        self._data = request.to_bytes()
+        # The time since the request was sent first and the interval until its next retransmission, in seconds.
+        self._elapsed = 0.0
+        self._interval = layer.values.T1
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.key[1]} {self.key[0]} {self.state}>"
+
+    def start(self) -> None:
+        """Send the request and start the timer."""
+        raise NotImplementedError
+
+    def receive(self, response: Response) -> None:
+        """Take a response that matches."""
+        raise NotImplementedError
+
+    def terminate(self) -> None:
+        """Forget the transaction at once and tell nobody; responses that come later are strays."""
+        timer = self._timer
+        if timer is not None:
+            timer.cancel()
+            self._timer = None
+        self.state = TERMINATED
+        self.user = NOBODY
+        self._layer.client_terminated(self)
+
+    def _send_first(self, alarm: Callable[[], None]) -> None:
+        """Send the request and start the timer that calls *alarm*."""
+        timers = self._layer.timers
+        timeout = self._layer.values.timeout
+        try:
+            self.flow.send(self._data, self.request)
+        except TransportError as error:
+            # The caller does not hold the transaction yet: tell it once it does.
+            self._timer = timers.start(0.0, self.transport_error, error)
+            return
+        if self._reliable:
+            self._interval = timeout
+            self._data = b""
+        self._timer = timers.start(self._interval, alarm)
+
+    def _tick(self, following: float, alarm: Callable[[], None]) -> None:
+        """A retransmission timer fired: retransmit and start it for the *following* interval, or time out."""
+        self._elapsed += self._interval
+        left = self._layer.values.timeout - self._elapsed
+        if left <= 0:
+            self._time_out()
+            return
+        try:
+            self.flow.send(self._data, self.request)
+        except TransportError as error:
+            self.transport_error(error)
+            return
+        self._interval = min(following, left)
+        self._timer = self._layer.timers.start(self._interval, alarm)
+
+    def _time_out(self) -> None:
+        user = self.user
+        self.terminate()
+        user.timed_out(self)
+
+    def transport_error(self, error: TransportError) -> None:
+        """Section 17.1.4: tell the user and end."""
+        user = self.user
+        self.terminate()
+        user.transport_failed(self, error)

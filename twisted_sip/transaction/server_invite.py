@@ -1,0 +1,155 @@
+"""The INVITE server transaction (RFC 3261 section 17.2.1, figure 7 as RFC 6026 section 8.6 replaces it).
+
+Timers G and H are one timer: it retransmits until 64*T1 have passed, then the ACK is given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from twisted.logger import Logger
+
+from twisted_sip.interfaces.flow import Flow
+from twisted_sip.message.builders import response_to
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+from twisted_sip.transaction.seams import ServerUser
+from twisted_sip.transaction.server import ServerTransaction
+from twisted_sip.transaction.states import ACCEPTED, COMPLETED, CONFIRMED, PROCEEDING
+
+if TYPE_CHECKING:
+    from twisted_sip.transaction.layer_server import ServerSide
+
+_log = Logger()
+
+
+class InviteServer(ServerTransaction):
+    """A server transaction for INVITE."""
+
+    __slots__ = ("_elapsed", "_interval", "_reliable")
+
+    def __init__(self, layer: ServerSide, key: str, request: Request, flow: Flow, user: ServerUser) -> None:
+        ServerTransaction.__init__(self, layer, key, request, flow, user, PROCEEDING)
+        self._reliable = flow.kind.reliable
+        # Since Completed was entered, and until the next retransmission, in seconds.
+        self._elapsed = 0.0
+        self._interval = 0.0
+
+    def trying(self) -> None:
+        """Send 100 (Trying), if nothing has been sent yet (section 17.2.1)."""
+        if self.state is PROCEEDING and self.last_response is None:
+            self._proceeding_1xx(response_to(self.request, 100))
+
+    def trying_later(self) -> None:
+        """Send 100 (Trying) unless something is sent within 200 ms (section 17.2.1)."""
+        self._timer = self._layer.timers.start(self._layer.values.trying, self.trying)
+
+    def send(self, response: Response) -> None:
+        """Send *response*.
+
+        Every provisional and one final response; after a 2xx further 2xx, of other branches or the same again, which
+        the user must repeat until its ACK comes (RFC 6026 section 7.1). Others are dropped.
+        """
+        cell = _SEND.get((self.state, min(response.status // 100, 3)))
+        if cell is not None:
+            cell(self, response)
+
+    def retransmission(self) -> None:
+        """The INVITE came again: repeat the last response; a 2xx is the user's to repeat (RFC 6026 section 7.1)."""
+        if self._data and self.state in (PROCEEDING, COMPLETED):
+            self._transmit()
+
+    def ack(self) -> bool:
+        """An ACK came that matches; return True where it is the user's (RFC 6026 section 7.1)."""
+        if self.state is COMPLETED:
+            self._completed_ack()
+        return self.state is ACCEPTED
+
+    # -- Proceeding ----------------------------------------------------------
+
+    def _proceeding_1xx(self, response: Response) -> None:
+        timer = self._timer
+        if timer is not None:
+            timer.cancel()
+        self._timer = self._layer.timers.start(self._layer.values.server_limit, self._silent)
+        self._put(response)
+        self._transmit()
+
+    def _proceeding_2xx(self, response: Response) -> None:
+        self.state = ACCEPTED
+        timer = self._timer
+        if timer is not None:
+            timer.cancel()
+        self._timer = self._layer.timers.start(self._layer.values.timeout, self._timer_l)
+        self._put(response)
+        self._transmit()
+
+    def _proceeding_300_699(self, response: Response) -> None:
+        self.state = COMPLETED
+        timer = self._timer
+        if timer is not None:
+            timer.cancel()
+        values = self._layer.values
+        self._interval = values.timeout if self._reliable else values.T1
+        self._timer = self._layer.timers.start(self._interval, self._timer_g)
+        self._put(response)
+        self._layer.awaits_ack(self)
+        self._transmit()
+
+    def _silent(self) -> None:
+        """The user has said nothing for longer than any Timer C: nobody upstream waits any more."""
+        _log.warn("no answer to an INVITE: {key}", key=self.key, call_id=self.request.headers.first("call-id"))
+        self.terminate()
+
+    # -- Accepted, Completed, Confirmed --------------------------------------
+
+    def _accepted_2xx(self, response: Response) -> None:
+        self._put(response)
+        self._transmit()
+
+    def _completed_ack(self) -> None:
+        timer = self._timer
+        if timer is not None:
+            timer.cancel()
+            self._timer = None
+        wait = 0.0 if self._reliable else self._layer.values.T4
+        if wait:
+            self.state = CONFIRMED
+            self._timer = self._layer.timers.start(wait, self._timer_i)
+        else:
+            self.terminate()
+
+    # -- timers --------------------------------------------------------------
+
+    def _timer_g(self) -> None:
+        """Timer G, and Timer H at its end: MIN(2*interval, T2)."""
+        values = self._layer.values
+        self._elapsed += self._interval
+        left = values.timeout - self._elapsed
+        if left <= 0:
+            self._timer_h()
+            return
+        self._interval = min(2 * self._interval, values.T2, left)
+        self._timer = self._layer.timers.start(self._interval, self._timer_g)
+        self._transmit()
+
+    def _timer_h(self) -> None:
+        user = self.user
+        self.terminate()
+        user.ack_timed_out(self)
+
+    def _timer_i(self) -> None:
+        self.terminate()
+
+    def _timer_l(self) -> None:
+        self.terminate()
+
+
+#: (state, first digit of the status, 3 for all above) -> what to do with a response from the user.
+_SEND: dict[tuple[str, int], Callable[[InviteServer, Response], None]] = {
+    (PROCEEDING, 1): InviteServer._proceeding_1xx,
+    (PROCEEDING, 2): InviteServer._proceeding_2xx,
+    (PROCEEDING, 3): InviteServer._proceeding_300_699,
+    (ACCEPTED, 2): InviteServer._accepted_2xx,
+}

@@ -1,0 +1,103 @@
+"""The non-INVITE server transaction (RFC 3261 section 17.2.2, figure 8) with the rules of RFC 4320."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from twisted_sip.interfaces.flow import Flow
+from twisted_sip.message.builders import response_to
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+from twisted_sip.transaction.seams import ServerUser
+from twisted_sip.transaction.server import ServerTransaction
+from twisted_sip.transaction.states import COMPLETED, PROCEEDING, TRYING
+
+if TYPE_CHECKING:
+    from twisted_sip.transaction.layer_server import ServerSide
+
+
+class NonInviteServer(ServerTransaction):
+    """A server transaction for any method but INVITE and ACK."""
+
+    __slots__ = ("_reliable",)
+
+    def __init__(self, layer: ServerSide, key: str, request: Request, flow: Flow, user: ServerUser) -> None:
+        ServerTransaction.__init__(self, layer, key, request, flow, user, TRYING)
+        self._reliable = flow.kind.reliable
+        self._timer = layer.timers.start(layer.values.trying_late, self._late)
+
+    def send(self, response: Response) -> None:
+        """Send *response*; 408 and provisional responses other than 100 never go out (RFC 4320 section 4).
+
+        After 408 the request counts as answered. 100 waits for its time over unreliable transports.
+        """
+        if response.status >= 200:
+            cell = _FINAL.get(self.state)
+        else:
+            cell = _PROVISIONAL.get(self.state)
+        if cell is not None:
+            cell(self, response)
+
+    def retransmission(self) -> None:
+        """The request came again: send what was sent last; in Trying that is nothing."""
+        if self._data:
+            self._transmit()
+
+    def _provisional(self, response: Response) -> None:
+        # Over reliable transports 100 may go at any time, over others once Timer E has reached T2; _late() sends it.
+        if response.status == 100 and (self._reliable or self.state is PROCEEDING):
+            if self.state is TRYING:
+                self._proceed(self._layer.values.timeout)
+            self._put(response)
+            self._transmit()
+
+    def _final(self, response: Response) -> None:
+        timer = self._timer
+        if timer is not None:
+            timer.cancel()
+            self._timer = None
+        self.state = COMPLETED
+        if response.status == 408:
+            # RFC 4320 section 4.2: the client knows already.
+            self._data = b""
+            self._complete()
+            return
+        self._put(response)
+        self._transmit()
+        if self.state is COMPLETED:
+            self._complete()
+
+    def _complete(self) -> None:
+        layer = self._layer
+        if self._reliable:
+            self.terminate()
+        else:
+            self._timer = layer.timers.start(layer.values.timeout, self._timer_j)
+
+    def _late(self) -> None:
+        """Timer E of the client has reached T2 without an answer of ours: 100 is due (RFC 4320 section 4.1)."""
+        values = self._layer.values
+        self._proceed(values.timeout - values.trying_late)
+        self._put(response_to(self.request, 100))
+        self._transmit()
+
+    def _proceed(self, limit: float) -> None:
+        """Enter Proceeding for *limit* seconds: then the client's Timer F has fired, nobody wants an answer."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.state = PROCEEDING
+        self._timer = self._layer.timers.start(limit, self._expired)
+
+    def _expired(self) -> None:
+        self.terminate()
+
+    def _timer_j(self) -> None:
+        self.terminate()
+
+
+_Cell = Callable[[NonInviteServer, Response], None]
+
+#: state -> what to do with a response from the user; in Completed every response is dropped (section 17.2.2).
+_PROVISIONAL: dict[str, _Cell] = {TRYING: NonInviteServer._provisional, PROCEEDING: NonInviteServer._provisional}
+_FINAL: dict[str, _Cell] = {TRYING: NonInviteServer._final, PROCEEDING: NonInviteServer._final}
