@@ -1,7 +1,7 @@
 """The words of SIP that everything else is spelled with (RFC 3261 section 25.1).
 
-Tokens, quoted strings, comma lists, ``;name=value`` parameters, and (from :mod:`hosts`) ``host:port``. Every function is linear in the
-length of its input.
+Tokens, quoted strings, comma lists, ``;name=value`` parameters and (from :mod:`hosts`) ``host:port``. Every function
+is linear in the length of its input.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def quote(text: str) -> str:
 
 
 def unquote(text: str) -> str:
-    """Return what the ``quoted-string`` *text* says; text that is not quoted comes back stripped, otherwise as it is."""
+    """Return what the ``quoted-string`` *text* says; text that is not quoted comes back stripped, else as it is."""
     text = text.strip(LWS)
     if not text.startswith('"'):
         return text
@@ -63,7 +63,7 @@ def unquote(text: str) -> str:
 
 
 def end_of_quoted(text: str, start: int = 0) -> int:
-    """Return where the quoted string that opens at *start* is over (behind its closing quote), -1 if it never closes."""
+    """Return where the quoted string that opens at *start* is over, behind its closing quote; -1 if it never closes."""
     found = _QUOTED.match(text, start)
     return found.end() if found else -1
 
@@ -123,7 +123,7 @@ def _split_slow(text: str, separator: str, stop: re.Pattern[str]) -> list[str]:
 def split_list(text: str, separator: str = ",") -> list[str]:
     """Return the elements of a list (RFC 3261 section 7.3.1), stripped, empty ones left out.
 
-    :param separator: ``,`` or ``;``. One inside a quoted string, angle brackets or (``,`` only) a comment does not count.
+    :param separator: ``,`` or ``;``. Inside a quoted string, angle brackets or (``,`` only) a comment none counts.
     """
     if separator not in text:
         text = text.strip(LWS)
@@ -168,7 +168,7 @@ class Params:
         return iter(self._index)
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._index)
 
     def items(self) -> tuple[tuple[str, str | None], ...]:
         """Return the (name, value) pairs as written."""
@@ -229,7 +229,7 @@ def is_parameter_value(text: str) -> bool:
 
 
 def parse_params(text: str) -> Params:
-    """Parse the parameters of a header field value: ``;a=b;c`` or ``a=b;c`` (``*( SEMI generic-param )``, section 25.1).
+    """Parse the parameters of a header field value: ``;a=b;c`` or ``a=b;c`` (``*( SEMI generic-param )``).
 
     White space around ``;`` and ``=`` is allowed and dropped. Values are read leniently: anything that cannot be
     mistaken for a delimiter.
@@ -239,6 +239,8 @@ def parse_params(text: str) -> Params:
     text = text.strip(LWS)
     if not text:
         return NO_PARAMS
+    if "\r" in text or "\n" in text:
+        raise RemoteProtocolError("CR or LF among the parameters")
     if text[0] == ";":
         text = text[1:]
     parts = _split_slow(text, ";", _SEMICOLON_STOP) if '"' in text or "<" in text else text.split(";")

@@ -29,7 +29,6 @@ def printable(text: str) -> str:
     return ascii(text[:40])
 
 
-@lru_cache(maxsize=1024)
 def ipv6_bytes(text: str) -> bytes | None:
     """Return the 16 bytes of the IPv6 address *text* (brackets or none), None if it is no address.
 
@@ -38,8 +37,11 @@ def ipv6_bytes(text: str) -> bytes | None:
     """
     if text.startswith("[") and text.endswith("]"):
         text = text[1:-1]
-    if _IPV6(text) is None:
-        return None
+    return _packed(text) if _IPV6(text) is not None else None
+
+
+@lru_cache(maxsize=1024)
+def _packed(text: str) -> bytes | None:
     if "." in text:
         head, _, last = text.rpartition(":")
         mapped = ipv4_bytes(last)
@@ -69,7 +71,7 @@ def is_host(text: str) -> bool:
 
 
 def canonical_host(text: str) -> str:
-    """Return *text* such that hosts that are the same have the same text (RFC 3261 section 19.1.4, RFC 5954 section 4.2).
+    """Return *text* such that hosts that are the same have the same text (RFC 3261 section 19.1.4, RFC 5954).
 
     Names in lower case without a final dot, addresses in their usual shortest spelling (RFC 5952), IPv6 in brackets.
     """

@@ -1,4 +1,4 @@
-"""name-addr and addr-spec with header field parameters: From, To, Contact, Route and their like (RFC 3261 section 20.10)."""
+"""name-addr and addr-spec with parameters: From, To, Contact, Route and their like (RFC 3261 section 20.10)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
-from twisted_sip.message.grammar import LWS, NO_PARAMS, Params, check_value, end_of_quoted, parse_params, quote, unquote
+from twisted_sip.message.grammar import LWS, NO_PARAMS, Params, end_of_quoted, parse_params, quote, unquote
 from twisted_sip.message.hosts import printable
 from twisted_sip.message.uri import URI, parse_uri
 
@@ -68,7 +68,7 @@ class NameAddr:
             return made
         closing = text.find(">", opening)
         uri_text = text[opening + 1 : closing]
-        if closing < 0 or not uri_text or " " in uri_text or "<" in uri_text:
+        if closing < 0 or not uri_text or " " in uri_text or "\n" in uri_text or "\r" in uri_text:
             raise RemoteProtocolError(f"Malformed address {printable(text)}")
         made._display = display
         made.uri_text = uri_text
@@ -78,6 +78,8 @@ class NameAddr:
     def _parse_addr_spec(self, text: str) -> None:
         uri_text, semicolon, params = text.partition(";")
         self.uri_text = uri_text = uri_text.strip(LWS)
+        if "<" in uri_text:
+            raise RemoteProtocolError(f"Display name must be quoted in {printable(text)}")  # RFC 4475 section 3.1.2.15
         # Section 20.10: a URI with a comma, question mark or semicolon must be in angle brackets.
         if "," in uri_text or "?" in uri_text:
             raise RemoteProtocolError(f"URI must be in angle brackets in {printable(text)}")
@@ -106,25 +108,19 @@ class NameAddr:
         :param params: (name, value) pairs; None is a name without value.
         :raises LocalProtocolError: something in it would not read back as such.
         """
-        return cls._compose(quote(display_name) if display_name else "", uri, params)
-
-    @classmethod
-    def _compose(cls, display: str, uri: URI | str, params: Params | Iterable[tuple[str, str | None]]) -> NameAddr:
         tail = NO_PARAMS
         for name, value in params.items() if isinstance(params, Params) else params:
             tail = tail.with_(name, value)
-        uri_text = str(uri)
-        check_value(uri_text)
-        try:
-            parsed = parse_uri(uri_text) if isinstance(uri, str) else uri
-        except RemoteProtocolError as error:
-            raise LocalProtocolError(error.reason) from error
+        return cls._compose(quote(display_name) if display_name else "", str(uri), _own_uri(uri), tail)
+
+    @classmethod
+    def _compose(cls, display: str, uri_text: str, uri: URI | None, params: Params) -> NameAddr:
         made = cls.__new__(cls)
-        made._display = display
-        made._uri = parsed
+        made._display = display = display.strip(LWS)
+        made._uri = uri
         made.uri_text = uri_text
-        made._params = tail
-        made._params_text = str(tail)
+        made._params = params
+        made._params_text = str(params)
         space = " " if display else ""
         made._text = f"{display}{space}<{uri_text}>{made._params_text}"
         return made
@@ -173,24 +169,23 @@ class NameAddr:
     def with_(self, name: str, value: str | None = None) -> NameAddr:
         """Return this value with the parameter *name* set to *value* (None: without a value).
 
-        :raises LocalProtocolError: the name or value would not read back as such, or the URI cannot be read.
+        :raises LocalProtocolError: the name or value would not read back as such.
         """
-        return self._compose(self._display_text(), self.uri, self.params.with_(name, value))
+        return self._compose(self._display, self.uri_text, self._uri, self.params.with_(name, value))
 
     def without(self, name: str) -> NameAddr:
         """Return this value without the parameter *name*."""
         params = self.params
-        return self._compose(self._display_text(), self.uri, params.without(name)) if name in params else self
+        if name not in params:
+            return self
+        return self._compose(self._display, self.uri_text, self._uri, params.without(name))
 
     def with_uri(self, uri: URI | str) -> NameAddr:
         """Return this value with another URI.
 
         :raises LocalProtocolError: *uri* is malformed.
         """
-        return self._compose(self._display_text(), uri, self.params)
-
-    def _display_text(self) -> str:
-        return self._display.strip(LWS)
+        return self._compose(self._display, str(uri), _own_uri(uri), self.params)
 
     def __str__(self) -> str:
         return self._text
@@ -204,3 +199,16 @@ class NameAddr:
 
     def __hash__(self) -> int:
         return hash(self._text)
+
+
+def _own_uri(uri: URI | str) -> URI:
+    """Return the caller's *uri*, read.
+
+    :raises LocalProtocolError: it is malformed.
+    """
+    if not isinstance(uri, str):
+        return uri
+    try:
+        return parse_uri(uri)
+    except RemoteProtocolError as error:
+        raise LocalProtocolError(error.reason) from error

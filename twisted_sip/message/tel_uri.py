@@ -9,10 +9,10 @@ from twisted_sip.message.escapes import normal_form
 from twisted_sip.message.grammar import NO_PARAMS, Params
 from twisted_sip.message.hosts import printable
 
-_GLOBAL = re.compile(r"\+[0-9\-.()]*[0-9][0-9\-.()]*").fullmatch
-_LOCAL = re.compile(r"[0-9A-Fa-f*#\-.()]*[0-9A-Fa-f*#][0-9A-Fa-f*#\-.()]*").fullmatch
+_GLOBAL = re.compile(r"\+[\-.()]*+[0-9][0-9\-.()]*+").fullmatch
+_LOCAL = re.compile(r"[\-.()]*+[0-9A-Fa-f*#][0-9A-Fa-f*#\-.()]*+").fullmatch
 _EXTENSION = re.compile(r"[0-9\-.()]+").fullmatch
-_DOMAIN = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9\-]*+\.)*+[A-Za-z][A-Za-z0-9\-]*+\.?").fullmatch
+_DOMAIN = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9\-]*+\.)*[A-Za-z][A-Za-z0-9\-]*+\.?").fullmatch
 _NAME = re.compile(r"[A-Za-z0-9\-]+").fullmatch
 _VALUE = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()\[\]/:&+$]++|%[0-9A-Fa-f]{2})++").fullmatch
 # isub takes any uric; "?" and "," and "=" and "@" on top.

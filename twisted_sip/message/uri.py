@@ -126,7 +126,7 @@ class SIPURI:
             fields.get("host", self.host),
             fields.get("user", self.user),
             fields.get("port", self.port),
-            fields["params"] if "params" in fields else self.params,
+            fields.get("params", self.params),
             scheme=fields.get("scheme", self.scheme),
             password=fields.get("password", self.password),
             headers=fields.get("headers", self.headers),
@@ -238,8 +238,10 @@ URI: TypeAlias = SIPURI | TelURI | AbsoluteURI
 def parse_uri(text: str) -> URI:
     """Parse a URI of any scheme.
 
-    :raises RemoteProtocolError: it is malformed. A foreign scheme is no mistake here; whoever must reach it answers 416.
+    :raises RemoteProtocolError: it is malformed. A foreign scheme is no mistake here; who must reach it answers 416.
     """
+    if text.startswith("sip:"):
+        return SIPURI.parse(text)
     scheme = text[:5].lower()
     if scheme.startswith(("sip:", "sips:")):
         return SIPURI.parse(text)

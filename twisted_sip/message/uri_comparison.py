@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _NEVER_IGNORED = ("user", "ttl", "method", "maddr", "transport")
 #: Header fields whose values are compared with their case (sections 20.8 and 20.16, and the body).
 _CASE_SENSITIVE = frozenset(("call-id", "in-reply-to", "body", "cseq"))
+_BRACKETS = re.compile("<([^<>]*)>")
 
 
 def canonical(uri: SIPURI) -> str:
@@ -87,9 +89,23 @@ def _same_value(name: str, one: str, other: str, parse: Callable[[str], Any]) ->
         return True
     if name in _CASE_SENSITIVE:
         return False
+    mine, theirs = _BRACKETS.split(one, maxsplit=1), _BRACKETS.split(other, maxsplit=1)
+    if len(mine) != len(theirs):
+        return False
+    if len(mine) == 1:
+        return _same_text(one, other, parse)
+    # name-addr: before, URI, behind.
+    return all(_same_text(left, right, parse) for left, right in zip(mine, theirs, strict=True))
+
+
+def _same_text(one: str, other: str, parse: Callable[[str], Any]) -> bool:
+    if one == other:
+        return True
     try:
-        # A bare URI: the case of its user part counts, that of the rest does not (section 20.10 and its like).
-        return bool(parse(one).equivalent(parse(other)))
+        # A URI: the case of its user part counts, that of the rest does not (section 20.10 and its like).
+        mine = parse(one)
+        # URIs within URIs within URIs: one level is looked into, so that nobody can make this go deep.
+        return not getattr(mine, "headers", "") and bool(mine.equivalent(parse(other)))
     except RemoteProtocolError:
         # Section 7.3.1: values are case-insensitive, but quoted strings are not.
         return '"' not in one and one.lower() == other.lower()

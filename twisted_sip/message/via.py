@@ -1,4 +1,4 @@
-"""One Via value: a hop that a request has taken (RFC 3261 section 20.42; received and rport: section 18.2.1, RFC 3581)."""
+"""One Via value, a hop that a request has taken (RFC 3261 sections 18.2.1 and 20.42, RFC 3581)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterable
 
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.message.grammar import LWS, NO_PARAMS, Params, is_token, parse_params
-from twisted_sip.message.hosts import HOST, check_port, ipv6_bytes, parse_host_port, printable
+from twisted_sip.message.hosts import HOST, ipv6_bytes, parse_host_port, printable
 
 # The ordinary shape: one space, no quotes, no white space among the parameters.
 _PLAIN = re.compile(
-    rf"SIP/2\.0/([A-Z]++) ({HOST})(?::([0-9]{{1,5}}+))?+((?:;[A-Za-z0-9\-.!%*_+`'~]++(?:=[A-Za-z0-9\-.!%*_+`'~:\[\]/?@]*+)?+)*+)"
+    rf"SIP/2\.0/([A-Z]++) ({HOST})(?::([0-9]{{1,5}}+))?+"
+    r"((?:;[A-Za-z0-9\-.!%*_+`'~]++(?:=[A-Za-z0-9\-.!%*_+`'~:\[\]/?@]*+)?+)*+)"
 ).fullmatch
 # sent-protocol with white space wherever SLASH allows it (RFC 4475 section 3.1.1.1).
 _SENT_PROTOCOL = re.compile(r"[ \t]*+([^ \t/]++)[ \t]*+/[ \t]*+([^ \t/]++)[ \t]*+/[ \t]*+([^ \t/;]++)[ \t]++").match
@@ -119,7 +120,7 @@ class Via:
 
     @property
     def received(self) -> str:
-        """The address it came from (section 18.2.1), IPv6 without brackets (RFC 5118 section 4.5); else an empty string."""
+        """The address it came from (section 18.2.1), IPv6 without brackets (RFC 5118 section 4.5); or ""."""
         value = self.params.get("received") or ""
         return value[1:-1] if value.startswith("[") and value.endswith("]") else value
 
