@@ -1,0 +1,188 @@
+"""The one way out for requests: every service sends through the RequestSender.
+
+Next hop, servers, transport by size, Via, client transaction, failover, challenges: RFC 3261 sections 8.1.2, 8.1.3,
+16.6 steps 7 to 10 and 18.1.1, RFC 3263 section 4.3, RFC 5630 section 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from twisted_sip.element.dead_targets import DeadTargets
+from twisted_sip.element.destination_walk import DestinationWalk
+from twisted_sip.element.outgoing import Outgoing
+from twisted_sip.element.reply import Reply
+from twisted_sip.element.sending import ClientCredentials, OutgoingUser, SenderSettings, Transports
+from twisted_sip.element.stateless_send import StatelessSend
+from twisted_sip.errors import ResolutionError, TransportError
+from twisted_sip.interfaces.destination import IResolver
+from twisted_sip.interfaces.flow import Address, Flow
+from twisted_sip.interfaces.transport_kind import UDP
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+from twisted_sip.message.route_set import next_hop
+from twisted_sip.message.uri import SIPURI, URI
+from twisted_sip.transaction.layer import TransactionLayer
+from twisted_sip.transaction.timers import TimerQueue
+
+log = Logger()
+
+
+class RequestSender:
+    """Sends requests.
+
+    :ivar transports: gives the flows.
+    :ivar transactions: the transaction layer.
+    :ivar resolver: RFC 3263.
+    :ivar timers: the timers of the transaction layer.
+    :ivar dead_targets: servers that failed lately.
+    :ivar settings: an immutable snapshot, read per request; may be replaced at any time.
+    :ivar waiting: what waits for a name server or a connection.
+    """
+
+    __slots__ = (
+        "dead_targets",
+        "new_branch",
+        "resolver",
+        "settings",
+        "timers",
+        "transactions",
+        "transports",
+        "waiting",
+    )
+
+    def __init__(
+        self,
+        transports: Transports,
+        transactions: TransactionLayer,
+        resolver: IResolver,
+        new_branch: Callable[[], str],
+        *,
+        dead_targets: DeadTargets | None = None,
+        settings: SenderSettings | None = None,
+    ) -> None:
+        """Make a sender.
+
+        :param new_branch: gives what follows the magic cookie: a token, unique across space and time (section 8.1.1.7).
+        """
+        self.transports = transports
+        self.transactions = transactions
+        self.resolver = resolver
+        self.new_branch = new_branch
+        self.timers: TimerQueue = transactions.timers
+        self.dead_targets = dead_targets if dead_targets is not None else DeadTargets(self.timers)
+        self.settings = settings or SenderSettings()
+        self.waiting: set[DestinationWalk] = set()
+
+    def send(
+        self,
+        request: Request,
+        user: OutgoingUser,
+        *,
+        flow: Flow | None = None,
+        uri: URI | None = None,
+        credentials: ClientCredentials | None = None,
+        secure_required: bool = False,
+        branch_suffix: str = "",
+        failover_after_timeout: bool = False,
+    ) -> Outgoing:
+        """Send *request* in a client transaction, to one server after the other until one answers.
+
+        :param request: the request, without our Via; it is the sender's from now on and gets the Via. Route and
+            Request-URI must be in place (see message.route_set). Neither ACK (see :meth:`send_ack`) nor CANCEL
+            (Outgoing.cancel).
+        :param user: told of responses and of failure, never from within this call; see OutgoingUser.
+        :param flow: send over this flow and no other, whatever the URIs say.
+        :param uri: resolve this URI in place of the topmost Route or the Request-URI.
+        :param credentials: answer challenges with these.
+        :param secure_required: use secure transports only, as for a ``sips`` Request-URI (RFC 5630 section 5.3: the
+            binding was ``sips``).
+        :param branch_suffix: appended to the branch, for loop detection (section 16.6 step 8); must be of token
+            characters.
+        :param failover_after_timeout: go on to the next server even after Timer F (RFC 4320 says why that is of
+            little use).
+        :return: the request on its way, to cancel it with.
+        """
+        outgoing = Outgoing(self, request, user, credentials, branch_suffix, failover_after_timeout)
+        secure = secure_required or request.uri_text[:5].lower() == "sips:"
+        if flow is None:
+            outgoing.find_way(uri, secure)
+        elif not flow.kind.secure and (secure or _routed_securely(request)):
+            outgoing.error = ResolutionError("a sips URI must not be reached over an insecure flow")
+            outgoing.fail(480, "SIPS Not Allowed")
+        else:
+            outgoing.start(flow)
+        outgoing.inside = False
+        return outgoing
+
+    def send_ack(
+        self,
+        request: Request,
+        *,
+        flow: Flow | None = None,
+        uri: URI | None = None,
+        secure_required: bool = False,
+        branch_suffix: str = "",
+    ) -> None:
+        """Send the ACK for a 2xx (RFC 3261 sections 13.2.2.4 and 16.11), or any other request, without a transaction.
+
+        It is sent once; where that fails at once the next server is tried. Nobody is told of failure.
+
+        :param request: the request, without our Via; it is the sender's from now on. To send an ACK again for a
+            retransmitted 2xx give a copy.
+        """
+        message = StatelessSend(self, request, branch_suffix)
+        secure = secure_required or request.uri_text[:5].lower() == "sips:"
+        if flow is None:
+            message.find_way(uri, secure)
+        elif not flow.kind.secure and (secure or _routed_securely(request)):
+            log.debug("{method} not sent over an insecure flow", method=request.method)
+        else:
+            message.start(flow)
+
+    def request(
+        self,
+        request: Request,
+        *,
+        provisional: Callable[[Response], object] | None = None,
+        **how: Any,
+    ) -> Deferred[Response]:
+        """Send *request* and return a Deferred of its first final response; for UACs. Cancel it to give the request up.
+
+        An INVITE is better sent with :meth:`send`: it may have more than one 2xx, and each wants its ACK.
+
+        :param provisional: called with each provisional response.
+        :param how: as the keyword arguments of :meth:`send`.
+        :return: fires with the final response, whatever its status. Fails with TransactionTimeout (as 408),
+            TransportError (as 503), ResolutionError (no server, or none that a ``sips`` URI may use) or
+            RemoteProtocolError (malformed URIs).
+        """
+        reply = Reply(provisional)
+        reply.outgoing = self.send(request, reply, **how)
+        return reply.result
+
+    def destination_refused(self, address: Address) -> None:
+        """An ICMP error says that UDP to *address* does not arrive: go on to the next server (RFC 3261 section 18.4).
+
+        Requests that the server has answered provisionally go on: it lived when they arrived.
+        """
+        error = TransportError(f"{address} refuses datagrams")
+        for transaction in list(self.transactions.clients.values()):
+            flow = transaction.flow
+            if flow.remote == address and flow.kind is UDP and transaction.response is None:
+                user = transaction.user
+                transaction.terminate()
+                user.transport_failed(transaction, error)
+        self.dead_targets.suspect(UDP, address)
+
+
+def _routed_securely(request: Request) -> bool:
+    """Tell whether the topmost Route is a ``sips`` URI: then the first hop must be secure (RFC 5630 section 5.1.1)."""
+    if "route" not in request.headers.names:
+        return False
+    uri = next_hop(request)
+    return isinstance(uri, SIPURI) and uri.secure
