@@ -87,6 +87,27 @@ class Authenticator:
         self.settings = settings
         self._dummies = {name: hashed(random_bytes(32)) for name, hashed in HASHES.items()}
 
+    @classmethod
+    def build(
+        cls,
+        credentials: ICredentialStore,
+        settings: AuthSettings,
+        now: Callable[[], float],
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> Authenticator:
+        """Return an authenticator with nonces and bans of its own, made as *settings* say.
+
+        :param now: gives the time in seconds, best from a clock that is never set.
+        """
+        nonces = Nonces(random_bytes, now, settings.nonce_lifetime, settings.max_nonces)
+        return cls(credentials, nonces, Bans(settings, now), settings, random_bytes)
+
+    def configure(self, settings: AuthSettings) -> None:
+        """Take new *settings* over; nonces, failures and bans stay as they are."""
+        self.settings = settings
+        self.bans.settings = settings
+        self.nonces.configure(settings.nonce_lifetime, settings.max_nonces)
+
     def check(
         self, request: Request, source: str, realm: str, proxy: bool, user: str = ""
     ) -> Outcome | Deferred[Outcome]:

@@ -5,10 +5,10 @@ RFC 3261 sections 22.2 to 22.4, RFC 7616 sections 3.4 and 3.4.6, RFC 8760 sectio
 
 from __future__ import annotations
 
-from urllib.parse import unquote
-
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.message.auth_params import Credentials
+from twisted_sip.message.escapes import unescape
+from twisted_sip.message.hosts import canonical_host
 from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI, parse_uri
 
@@ -87,8 +87,12 @@ def made_for(uri: str, request: Request, realm: str) -> bool:
     if not isinstance(wanted, SIPURI) or not isinstance(given, SIPURI):
         return str(given) == str(wanted)
     if request.method == "REGISTER":
-        return given.host.lower() in (wanted.host.lower(), realm.lower()) and _same_port(given, wanted)
-    return user_of(given) == user_of(wanted) and given.host.lower() == wanted.host.lower() and _same_port(given, wanted)
+        return canonical_host(given.host) in (canonical_host(wanted.host), realm.lower()) and _same_port(given, wanted)
+    return (
+        user_of(given) == user_of(wanted)
+        and canonical_host(given.host) == canonical_host(wanted.host)
+        and _same_port(given, wanted)
+    )
 
 
 def _same_port(one: SIPURI, other: SIPURI) -> bool:
@@ -97,7 +101,4 @@ def _same_port(one: SIPURI, other: SIPURI) -> bool:
 
 def user_of(uri: SIPURI) -> str:
     """Return the user part of *uri* with its escapes undone (RFC 3261 section 19.1.2), empty if there is none."""
-    user = uri.user
-    if not user:
-        return ""
-    return unquote(user, errors="surrogateescape") if "%" in user else user
+    return unescape(uri.user) if uri.user else ""

@@ -68,11 +68,15 @@ class Nonces:
         self._random_bytes = random_bytes
         self._key = random_bytes(32)
         self._now = now
-        self._lifetime = int(lifetime * 1000)
-        self._max_used = max_used
+        self.configure(lifetime, max_used)
         self._used: dict[str, _Seen] = {}
         # Nonces issued up to here are stale unless they are in the table.
         self._floor = -1
+
+    def configure(self, lifetime: float, max_used: int) -> None:
+        """Take other bounds over, for nonces already issued too; a shorter *lifetime* in seconds makes them stale."""
+        self._lifetime = int(lifetime * 1000)
+        self._max_used = max_used
 
     def _mac(self, body: str, source: str) -> str:
         text = (body + source).encode("utf-8", "surrogateescape")

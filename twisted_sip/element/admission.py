@@ -1,0 +1,249 @@
+"""Who may do what: the link of the chain that authenticates, and lets nobody use this element as an open relay.
+
+RFC 3261 sections 10.3 (steps 3 and 4), 16.3 (step 6), 22 and 26.3.1. The rules, in order:
+
+- CANCEL and ACK are never challenged (section 22.1). An ACK that may not be forwarded is dropped.
+- In a dialog (To tag): a valid token of ours in a Route admits. A token that is not valid answers 481, since the dialog
+  it names is not known here, a Request-URI or Route that leads elsewhere 403. What is left is for one of our own users
+  and treated like a request outside of dialogs, so a To tag gets nobody past a challenge.
+- Claims to be from one of our users (From, for REGISTER To) are challenged, with 401 where this element is the one
+  addressed and 407 where it is asked to forward; the digest user must own the identity, else 403.
+- Requests from others are let in for our users alone, and refused, 403, where they are for anybody else.
+- A Route that leads on past this element is for authenticated senders alone.
+
+Without authentication (``required`` false, for trusted networks) claims to be one of our users are believed and nothing
+is challenged; what is neither from nor for one of our users is refused all the same, and so are Routes that lead on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from twisted_sip.auth.authenticator import Accepted, Authenticator, Challenge, Outcome
+from twisted_sip.auth.credentials import consume_credentials, user_of
+from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, IRequestProcessor, Verdict
+from twisted_sip.message.hosts import canonical_host, ipv4_bytes
+from twisted_sip.message.request import Request
+from twisted_sip.message.uri import SIPURI, URI
+
+__all__ = ["AdmissionProcessor", "Ownership", "TokenCheck", "consume_credentials"]
+
+
+class Ownership(Protocol):
+    """Tells what is ours (element.domains.Domains)."""
+
+    def is_local(self, host: str, port: int | None = None) -> bool: ...
+
+    def is_local_uri(self, uri: URI) -> bool: ...
+
+
+class TokenCheck(Protocol):
+    """Knows our dialog tokens again (element.tokens.DialogTokens)."""
+
+    def dialog_valid(self, token: str, call_id: str, from_tag: str, to_tag: str) -> bool: ...
+
+
+def _no_route(incoming: IncomingRequest) -> bool:
+    return False
+
+
+@implementer(IRequestProcessor)
+class AdmissionProcessor:
+    """Authenticates, admits and refuses. Comes after the link that takes our own Routes off.
+
+    A subclass may change :meth:`owns`, :meth:`realm_of`, :meth:`answers_itself`, :meth:`may_follow_route` and
+    :meth:`believes`.
+
+    :param domains: tells what is ours.
+    :param tokens: knows our dialog tokens again.
+    :param authenticator: checks credentials; its settings are those of this link too.
+    :param route_admits: tells whether our own Route values in a request outside of dialogs lead to one of our users
+        whatever its Request-URI says, as a Path token does (RFC 5626 section 5.3).
+    """
+
+    def __init__(
+        self,
+        domains: Ownership,
+        tokens: TokenCheck,
+        authenticator: Authenticator,
+        route_admits: Callable[[IncomingRequest], bool] = _no_route,
+    ) -> None:
+        self._domains = domains
+        self._tokens = tokens
+        self._authenticator = authenticator
+        self._route_admits = route_admits
+
+    # -- decisions to override -----------------------------------------------------
+
+    def realm_of(self, identity: SIPURI) -> str:
+        """Return the realm for *identity*: the configured one, else its domain (RFC 3261 section 22.1)."""
+        return self._authenticator.settings.realm or canonical_host(identity.host)
+
+    def owns(self, user: str, realm: str, identity: SIPURI) -> bool:
+        """Tell whether the digest user *user* of *realm* may speak as *identity*, which is one of ours."""
+        return user == user_of(identity)
+
+    def answers_itself(self, request: Request) -> bool:
+        """Tell whether this element is the UAS of *request*, so that 401 is right, not 407 (RFC 3261 section 22.1).
+
+        So it is for its own REGISTERs and what is addressed to no user.
+        """
+        uri = request.uri
+        return (
+            isinstance(uri, SIPURI)
+            and self._domains.is_local_uri(uri)
+            and (request.method == "REGISTER" or not uri.user)
+        )
+
+    def may_follow_route(self, incoming: IncomingRequest) -> bool:
+        """Tell whether the authenticated sender of *incoming* may send it to the Route that is left in it.
+
+        Yes, since the same sender may name any target in a Request-URI.
+        """
+        return True
+
+    def believes(self, incoming: IncomingRequest, identity: SIPURI) -> bool:
+        """Tell whether the claim to be *identity* is believed where authentication is switched off.
+
+        Yes: that is for networks in which everybody is trusted, and phones in them may call the world.
+        """
+        return True
+
+    # -- the way of a request ------------------------------------------------------
+
+    def process(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
+        """Pass on what is admitted; challenge or refuse the rest without keeping anything of it.
+
+        :raises RemoteProtocolError: From, To or Call-ID is malformed (400).
+        :raises StoreError: credentials cannot be read (500).
+        """
+        if incoming.admitted:
+            return None
+        request = incoming.request
+        if request.method == "CANCEL":
+            # The transaction layer has matched it or answered 481; it is never challenged (section 22.1).
+            return None
+        to_tag = request.to.tag
+        if to_tag and request.method != "REGISTER":
+            own_routes = incoming.own_routes
+            if own_routes:
+                call_id, from_tag = request.call_id, request.from_.tag or ""
+                for uri in own_routes:
+                    if uri.user and self._tokens.dialog_valid(uri.user, call_id, from_tag, to_tag):
+                        incoming.admitted = True
+                        return None
+            return self._lost_dialog(incoming)
+        return self._outside(incoming)
+
+    def _lost_dialog(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
+        """A request with a To tag and without a valid token."""
+        if incoming.request.method != "ACK":
+            if any(uri.user for uri in incoming.own_routes):
+                # Section 12.2.2: makes the peer end its half of a dialog that nobody else knows.
+                return self._refuse(incoming, 481)
+            if not self._for_us(incoming):
+                return self._refuse(incoming, 403)
+        return self._outside(incoming)
+
+    def _for_us(self, incoming: IncomingRequest) -> bool:
+        """Tell whether the request goes to this element or one of our users and nowhere else."""
+        request = incoming.request
+        return "route" not in request.headers.names and self._domains.is_local_uri(request.uri)
+
+    def _outside(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
+        request = incoming.request
+        for_us = self._for_us(incoming)
+        if request.method == "ACK":
+            # No answer could challenge or refuse it. For our own users it does no harm, elsewhere it does not go.
+            incoming.admitted = for_us
+            return None if for_us else TAKEN
+        registers = request.method == "REGISTER" and for_us
+        identity = request.to.uri if registers else self._claimed(request)
+        if isinstance(identity, SIPURI) and self._is_ours(identity):
+            if self._authenticator.settings.required:
+                return self._authenticate(incoming, identity)
+            if "route" in request.headers.names or not self.believes(incoming, identity):
+                return self._refuse(incoming, 403)
+            incoming.admitted = True
+            return None
+        return self._stranger(incoming, for_us and not registers)
+
+    def _stranger(self, incoming: IncomingRequest, for_us: bool) -> Verdict:
+        """A request that does not claim to be from one of our users."""
+        if (
+            not for_us
+            and "route" not in incoming.request.headers.names
+            and any(uri.user for uri in incoming.own_routes)
+        ):
+            for_us = self._route_admits(incoming)
+        authenticator = self._authenticator
+        if (
+            not for_us
+            or not authenticator.settings.foreign_callers
+            or authenticator.bans.banned(incoming.flow.remote.host)
+        ):
+            return self._refuse(incoming, 403)
+        incoming.admitted = True
+        return None
+
+    def _claimed(self, request: Request) -> URI:
+        """Return the identity that *request* claims: From, or P-Preferred-Identity beside an anonymous From
+        (RFC 3325 section 9.2, RFC 3323 section 4.1.1.3)."""
+        claimed = request.from_.uri
+        if (
+            isinstance(claimed, SIPURI)
+            and claimed.host.lower() == "anonymous.invalid"
+            and "p-preferred-identity" in request.headers.names
+        ):
+            for value in request.typed("p-preferred-identity"):
+                if isinstance(value.uri, SIPURI):
+                    return value.uri
+        return claimed
+
+    def _is_ours(self, identity: SIPURI) -> bool:
+        """Tell whether *identity* is in a domain of ours.
+
+        A port makes no other user of it: who is called would see our user's name. Phones on the same host as this
+        element, with addresses in place of a domain, are not ours (see Domains).
+        """
+        if self._domains.is_local_uri(identity):
+            return True
+        host = identity.host
+        return host[:1] != "[" and ipv4_bytes(host) is None and self._domains.is_local(host)
+
+    def _authenticate(self, incoming: IncomingRequest, identity: SIPURI) -> Verdict | Deferred[Verdict]:
+        request = incoming.request
+        realm = self.realm_of(identity)
+        outcome = self._authenticator.check(
+            request, incoming.flow.remote.host, realm, not self.answers_itself(request), user_of(identity)
+        )
+        if isinstance(outcome, Deferred):
+            return outcome.addCallback(self._decide, incoming, identity, realm)
+        return self._decide(outcome, incoming, identity, realm)
+
+    def _decide(self, outcome: Outcome, incoming: IncomingRequest, identity: SIPURI, realm: str) -> Verdict:
+        if isinstance(outcome, Accepted):
+            allowed = self.owns(outcome.user, realm, identity) and (
+                "route" not in incoming.request.headers.names or self.may_follow_route(incoming)
+            )
+            if not allowed:
+                # With a transaction: a retransmission would look like a replay of its credentials.
+                incoming.respond(403)
+                return TAKEN
+            incoming.user = identity.address_of_record
+            incoming.admitted = True
+            return None
+        if isinstance(outcome, Challenge):
+            incoming.respond_statelessly(outcome.status, headers=outcome.headers)
+            return TAKEN
+        incoming.respond_statelessly(outcome.status, outcome.reason)
+        return TAKEN
+
+    @staticmethod
+    def _refuse(incoming: IncomingRequest, status: int) -> Verdict:
+        incoming.respond_statelessly(status)
+        return TAKEN

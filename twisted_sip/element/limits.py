@@ -1,0 +1,262 @@
+"""How much is taken from one source, and what is left undone when it is too much for us.
+
+Rates per source are a token bucket (in its GCRA form: one number for each source, the time at which its bucket is full
+again). Under overload requests are shed in a fixed order (RFC 3261 section 21.5.4 for the answer, RFC 4412 and RFC 5031
+for what goes first); how many of a class are shed grows with the load, so that the answer to overload is no on-off
+oscillation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+from zope.interface import implementer
+
+from twisted_sip.auth.bans import source_of
+from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, IRequestProcessor, Verdict
+from twisted_sip.message.request import Request
+
+#: Resource-Priority namespaces of RFC 4412 section 10 and their lowest value, which asks for nothing special.
+_NAMESPACES = {"dsn": "routine", "drsn": "routine", "q735": "4", "ets": "", "wps": ""}
+
+#: Seconds' worth of requests that may come at once, and the length of a generation of buckets.
+_BURST = 1.0
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class LimitSettings:
+    """Settings of limits: the ``[limits]`` section.
+
+    :ivar requests_per_second: datagrams and messages taken from one source; a second's worth may come at once.
+    :ivar loopback_requests_per_second: the same for this host.
+    :ivar max_sources: sources whose rate is watched one by one; beyond, new ones share one rate, that of this host.
+    :ivar max_transactions: transactions at a time; more are answered 503.
+    :ivar max_connections: connections at a time; more are closed at once.
+    :ivar max_connections_per_source: connections of one source at a time.
+    :ivar max_lag: seconds of delay in the reactor that count as full load.
+    :ivar retry_after: least seconds in the Retry-After of a 503; some more are added so that not all come back at once.
+    """
+
+    requests_per_second: int = attrs.field(
+        default=500, validator=attrs.validators.ge(1), metadata={"help": "messages a second from one source"}
+    )
+    loopback_requests_per_second: int = attrs.field(
+        default=20_000, validator=attrs.validators.ge(1), metadata={"help": "messages a second from this host"}
+    )
+    max_sources: int = attrs.field(
+        default=50_000, validator=attrs.validators.ge(1), metadata={"help": "sources whose rate is watched singly"}
+    )
+    max_transactions: int = attrs.field(
+        default=100_000, validator=attrs.validators.ge(1), metadata={"help": "transactions at a time"}
+    )
+    max_connections: int = attrs.field(
+        default=10_000, validator=attrs.validators.ge(1), metadata={"help": "connections at a time"}
+    )
+    max_connections_per_source: int = attrs.field(
+        default=1_000, validator=attrs.validators.ge(1), metadata={"help": "connections of one source at a time"}
+    )
+    max_lag: float = attrs.field(
+        default=0.5, validator=attrs.validators.gt(0), metadata={"help": "seconds of delay that count as full load"}
+    )
+    retry_after: int = attrs.field(
+        default=5, validator=attrs.validators.ge(1), metadata={"help": "least seconds in the Retry-After of a 503"}
+    )
+
+
+class SourceLimits:
+    """The request rate of each source.
+
+    The table is two generations of a second each. A bucket that was not touched for that long is full and need not be
+    remembered, so the older generation is dropped whole: no entry outlives its use, and nothing is ever swept.
+
+    :param settings: rates and max_sources; replace by :meth:`configure`.
+    :param now: gives the time in seconds.
+    """
+
+    __slots__ = ("_interval", "_loopback_interval", "_max", "_now", "_old", "_shared", "_turn", "_young", "refused")
+
+    def __init__(self, settings: LimitSettings, now: Callable[[], float]) -> None:
+        self._now = now
+        self._young: dict[str, float] = {}
+        self._old: dict[str, float] = {}
+        self._turn = 0.0
+        self._shared = 0.0
+        #: How many were refused.
+        self.refused = 0
+        self.configure(settings)
+
+    def configure(self, settings: LimitSettings) -> None:
+        """Take new *settings* over; the buckets stay as they are."""
+        self._interval = 1.0 / settings.requests_per_second
+        self._loopback_interval = 1.0 / settings.loopback_requests_per_second
+        self._max = settings.max_sources
+
+    def admit(self, host: str) -> bool:
+        """Tell whether one more message of the numeric *host* may be looked at, and count it."""
+        now = self._now()
+        if now >= self._turn:
+            self._rotate(now)
+        if ":" in host:
+            host = source_of(host)
+        young = self._young
+        full_at = young.get(host)
+        if full_at is None:
+            return self._first(host, now)
+        step = self._loopback_interval if host[:4] == "127." or host == "::1" else self._interval
+        if full_at < now:
+            full_at = now
+        full_at += step
+        if full_at > now + _BURST:
+            self.refused += 1
+            return False
+        young[host] = full_at
+        return True
+
+    def _first(self, host: str, now: float) -> bool:
+        """The first message of *host* in this generation."""
+        full_at = max(self._old.get(host, 0.0), now)
+        step = self._loopback_interval if host[:4] == "127." or host == "::1" else self._interval
+        known = full_at > now
+        if len(self._young) < self._max or known:
+            if full_at + step > now + _BURST:
+                self.refused += 1
+                return False
+            table = self._young if len(self._young) < self._max else self._old
+            table[host] = full_at + step
+            return True
+        # More sources than we watch, most likely forged ones: those without a name yet share a bucket.
+        full_at = max(self._shared, now) + self._loopback_interval
+        if full_at > now + _BURST:
+            self.refused += 1
+            return False
+        self._shared = full_at
+        return True
+
+    def _rotate(self, now: float) -> None:
+        # After a pause of two generations nothing is left that could count.
+        self._old = self._young if now < self._turn + _BURST else {}
+        self._young = {}
+        self._turn = now + _BURST
+
+    def __len__(self) -> int:
+        """Return how many sources are in the table; none a while after the last message."""
+        if self._now() >= self._turn:
+            self._rotate(self._now())
+        return len(self._young) + len(self._old)
+
+
+#: Classes of requests, in the order in which they are kept.
+NEVER, PRIORITY, CALL, OTHER = range(4)
+
+#: Class -> (load at which shedding begins, load at which all are shed).
+_SHED = {PRIORITY: (1.0, 1.5), CALL: (0.85, 1.0), OTHER: (0.7, 0.9)}
+
+
+def priority_of(request: Request) -> int:
+    """Return the class of *request*: NEVER, PRIORITY, CALL or OTHER.
+
+    In-dialog requests, ACK and CANCEL finish what was begun and free what it holds. Resource-Priority (RFC 4412) above
+    the lowest value of a known namespace and emergency calls (RFC 5031) come next. Who sends them is not known yet, so
+    they are put first, never let past the hard limits.
+    """
+    method = request.method
+    if method in ("ACK", "CANCEL"):
+        return NEVER
+    try:
+        if request.to.tag:
+            return NEVER
+    except RemoteProtocolError:
+        return OTHER
+    if request.uri_text[:15].lower() == "urn:service:sos":
+        return PRIORITY
+    if "resource-priority" in request.headers.names:
+        for value in request.headers.elements("resource-priority"):
+            namespace, dot, level = value.lower().partition(".")
+            if dot and level and _NAMESPACES.get(namespace, level) != level:
+                return PRIORITY
+    return CALL if method == "INVITE" else OTHER
+
+
+class OverloadGauge:
+    """Measures how loaded this process is and says what is shed.
+
+    Load is 1.0 where the reactor is late by ``max_lag`` or the fullest table is full.
+
+    :param settings: max_lag and retry_after; may be replaced.
+    :param now: gives the time in seconds.
+    :param fill: gives how full the fullest table is, 0.0 to 1.0.
+    """
+
+    #: Seconds between two calls of :meth:`tick`.
+    INTERVAL = 0.1
+
+    __slots__ = ("_debt", "_expected", "_fill", "_now", "_spread", "lag", "settings", "shed")
+
+    def __init__(
+        self, settings: LimitSettings, now: Callable[[], float], fill: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        self.settings = settings
+        self._now = now
+        self._fill = fill
+        self._expected: float | None = None
+        self._debt = [0.0, 0.0, 0.0, 0.0]
+        self._spread = 0
+        #: Seconds by which the reactor was late, lately.
+        self.lag = 0.0
+        #: How many requests were shed.
+        self.shed = 0
+
+    def tick(self) -> None:
+        """Take the lag; to be called every INTERVAL seconds by the reactor, which is late by what it has to do."""
+        now = self._now()
+        if self._expected is not None:
+            late = max(0.0, now - self._expected)
+            # Up at once, down by half: a single quiet moment is no recovery.
+            self.lag = max(late, self.lag / 2 if self.lag > 0.001 else 0.0)
+        self._expected = now + self.INTERVAL
+
+    @property
+    def load(self) -> float:
+        """The load, 0.0 idle, 1.0 full; more when the reactor is later than ``max_lag``."""
+        return max(self.lag / self.settings.max_lag, self._fill())
+
+    def refuse(self, request: Request) -> int:
+        """Return 0 if *request*, which belongs to no transaction, may come in, else the seconds for Retry-After."""
+        load = self.load
+        if load < 0.7:
+            return 0
+        class_ = priority_of(request)
+        if class_ == NEVER:
+            return 0
+        begin, end = _SHED[class_]
+        if load <= begin:
+            return 0
+        # Every nth request goes, without dice: the debt grows with each by the share that has to go.
+        self._debt[class_] += min(1.0, (load - begin) / (end - begin))
+        if self._debt[class_] < 1.0:
+            return 0
+        self._debt[class_] -= 1.0
+        self.shed += 1
+        self._spread = (self._spread + 1) % 10
+        return self.settings.retry_after + self._spread
+
+
+@implementer(IRequestProcessor)
+class OverloadProcessor:
+    """The link of the chain that sheds: 503 with Retry-After, nothing kept (RFC 3261 sections 21.5.4 and 20.33).
+
+    :param gauge: decides.
+    """
+
+    def __init__(self, gauge: OverloadGauge) -> None:
+        self.gauge = gauge
+
+    def process(self, incoming: IncomingRequest) -> Verdict:
+        """Pass *incoming* on, or answer it 503."""
+        retry_after = self.gauge.refuse(incoming.request)
+        if not retry_after:
+            return None
+        incoming.respond_statelessly(503, headers=[("Retry-After", str(retry_after))])
+        return TAKEN
