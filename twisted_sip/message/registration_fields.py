@@ -165,7 +165,7 @@ class ContactParam:
         address = self.address
         if address is None:
             raise LocalProtocolError("* has no parameters")
-        return f"{NameAddr.build(address.uri_text, address.display_name)}{address.params.with_(name, value)}"
+        return str(address.with_(name, value))
 
     def __str__(self) -> str:
         return "*" if self.address is None else str(self.address)
