@@ -25,10 +25,11 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 FORBIDDEN = re.compile(r"[\r\n\0]")
 
 # A second one of these could mean one thing to us and another to the next element, so it is refused.
-_SINGLE = frozenset(
+_SINGLE_NAMES = (
     "realm domain nonce opaque stale algorithm qop charset userhash username username* uri response cnonce nc nextnonce"
-    " rspauth".split()  # noqa: SIM905
+    " rspauth"
 )
+_SINGLE = frozenset(_SINGLE_NAMES.split())
 BARE_IN_CHALLENGE = frozenset(("stale", "algorithm", "charset", "userhash"))
 BARE_IN_CREDENTIALS = frozenset(("algorithm", "qop", "nc", "charset", "userhash", "username*"))
 

@@ -9,11 +9,12 @@ from twisted_sip.errors import LocalProtocolError
 from twisted_sip.message.grammar import Params, quote, unquote
 from twisted_sip.message.parameterized import refuse
 
-#: The feature tags that stand without a plus sign (RFC 3840 section 9).
-BASE_TAGS = frozenset(
+_BASE_TAG_NAMES = (
     "audio automata class duplex data control mobility description events priority methods schemes application video"
-    " language type isfocus actor text extensions".split()  # noqa: SIM905
+    " language type isfocus actor text extensions"
 )
+#: The feature tags that stand without a plus sign (RFC 3840 section 9).
+BASE_TAGS = frozenset(_BASE_TAG_NAMES.split())
 
 _OTHER_TAG = re.compile(r"\+[A-Za-z][A-Za-z0-9!'.\-%]*").fullmatch
 _NUMBER = r"[+\-]?[0-9]+(?:\.[0-9]*)?"

@@ -1,12 +1,12 @@
-"""Privacy (RFC 3323 section 4.2) and the rules for P-Asserted-Identity and P-Preferred-Identity (RFC 3325 section 9)."""
+"""Privacy (RFC 3323 section 4.2) and the rules of P-Asserted-Identity and P-Preferred-Identity (RFC 3325)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from twisted_sip.errors import RemoteProtocolError
-from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.grammar import is_token
+from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.parameterized import check_token, refuse
 from twisted_sip.message.tel_uri import TelURI
 from twisted_sip.message.uri import SIPURI
