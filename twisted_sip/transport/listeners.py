@@ -1,0 +1,94 @@
+"""The addresses where an element listens, and what it calls itself towards others (RFC 3261 sections 18.1.1, 18.1.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted_sip.interfaces.flow import Address
+from twisted_sip.interfaces.transport_kind import TransportKind
+from twisted_sip.transport.listener import Listener, bare, is_loopback, same_host
+
+#: How many source addresses are remembered.
+_ROUTES = 4096
+
+
+class Listeners:
+    """The listeners of one transport layer.
+
+    :ivar own: every sent-by that the listeners write into Via.
+    """
+
+    def __init__(self, source_for: Callable[[str], str]) -> None:
+        """Make an empty set.
+
+        :param source_for: gives the local address from which a numeric host is reached, or an empty string.
+        """
+        self.all: list[Listener] = []
+        self.own: frozenset[str] = frozenset()
+        self._ask_source = source_for
+        self._sources: dict[str, str] = {}
+
+    def add(self, kind: TransportKind, address: Address, advertise: str) -> Listener:
+        """Return the listener for *address*, made now or earlier."""
+        for known in self.all:
+            if known.kind is kind and known.address == address:
+                return known
+        listener = Listener(kind, address, advertise)
+        self.all.append(listener)
+        self._refresh()
+        return listener
+
+    def remove(self, listener: Listener) -> None:
+        """Forget *listener*, if it is known."""
+        if listener in self.all:
+            self.all.remove(listener)
+            self._refresh()
+
+    def clear(self) -> None:
+        """Forget all."""
+        self.all.clear()
+        self._refresh()
+
+    def _refresh(self) -> None:
+        self.own = frozenset(listener.advertised for listener in self.all if listener.advertised)
+
+    def source(self, remote_host: str) -> str:
+        """Return the local address that faces *remote_host*, an empty string if that is not known."""
+        found = self._sources.get(remote_host)
+        if found is None:
+            if len(self._sources) >= _ROUTES:
+                self._sources.clear()
+            found = self._sources[remote_host] = self._ask_source(remote_host)
+        return found
+
+    def is_local(self, host: str, port: int | None) -> bool:
+        """Tell whether *host* and *port* are where one listens; no port means the default one of its transport."""
+        for listener in self.all:
+            wanted = listener.kind.default_port if port is None else port
+            if listener.advertised:
+                known, _, number = listener.advertised.rpartition(":")
+                if number == str(wanted) and same_host(known, host):
+                    return True
+            if wanted == listener.address.port:
+                if same_host(listener.address.host, host):
+                    return True
+                plain = bare(host)
+                if listener.wildcard and (is_loopback(plain) or self.source(plain) == plain):
+                    return True
+        return False
+
+    def sent_by(self, listener: Listener, remote_host: str) -> str:
+        """Return the sent-by of what leaves by *listener* for *remote_host*."""
+        return listener.advertised or listener.sent_by(self.source(remote_host) or listener.address.host)
+
+    def stream_sent_by(self, kind: TransportKind, local: Address) -> str:
+        """Return the sent-by for a connection of *kind* with the address *local* at our end: where we listen, so that
+        a response finds us when the connection is gone; the connection's own address if we listen nowhere."""
+        best: Listener | None = None
+        for listener in self.all:
+            if listener.kind is kind and listener.ipv6 == (":" in local.host):
+                if listener.address.host == local.host:
+                    return listener.sent_by(local.host)
+                if listener.wildcard or listener.loopback == is_loopback(local.host):
+                    best = listener if best is None or best.wildcard else best
+        return best.sent_by(local.host) if best is not None else str(local).lower()

@@ -1,0 +1,92 @@
+"""Settings of the transports: an immutable snapshot, every limit with a sane default."""
+
+from __future__ import annotations
+
+import attrs
+
+from twisted_sip.message.limits import DEFAULT_LIMITS, MessageLimits
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class CertificateFiles:
+    """One certificate to present.
+
+    :ivar private_key: path of the private key, PEM.
+    :ivar certificate: path of the certificate and the chain after it, PEM.
+    """
+
+    private_key: str
+    certificate: str
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class TLSSettings:
+    """How TLS is spoken, at least version 1.2.
+
+    :ivar certificates: what servers present, chosen by the server name that the client asks for (RFC 5922 section
+        7.8), the first by default; the first is also what clients present when asked.
+    :ivar trust_roots: path of a PEM file with the authorities to trust, empty for the system's own.
+    :ivar verify_peers: check the servers we connect to (RFC 5922 section 7.3). Off means encrypted to whoever answers.
+    :ivar client_certificates: what servers ask of clients (RFC 5922 section 7.4): ``none``, ``ask`` (a certificate that
+        does not verify counts as none) or ``require``.
+    """
+
+    certificates: tuple[CertificateFiles, ...] = ()
+    trust_roots: str = ""
+    verify_peers: bool = True
+    client_certificates: str = attrs.field(default="none", validator=attrs.validators.in_(("none", "ask", "require")))
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class TransportSettings:
+    """Everything about transports that can be set. Times are in seconds, sizes in bytes.
+
+    :ivar advertise: host or ``host:port`` to write into Via and Record-Route instead of the local address.
+    :ivar receive_buffer: what UDP sockets ask of the kernel (SO_RCVBUF), 0 to leave it alone.
+    :ivar datagrams_per_wakeup: how many datagrams are read before others have their turn.
+    :ivar datagram_flows: how many flow objects of a UDP socket are kept for reuse.
+    :ivar mtu: the path MTU where it is known, 0 where it is not (RFC 3261 section 18.1.1).
+    :ivar connect_timeout: for a TCP connection to be established.
+    :ivar handshake_timeout: for a TLS handshake to complete.
+    :ivar first_message_timeout: for the first whole message on a connection that a peer opened.
+    :ivar message_timeout: for one message to arrive from its first byte to its last.
+    :ivar idle_timeout: for a connection over which nothing comes in; longer than the usual registration.
+    :ivar write_timeout: for a peer to take what is buffered for it.
+    :ivar throttle_timeout: how long a connection of a source over its rate is held back before it is closed.
+    :ivar close_timeout: for a connection to close in good order.
+    :ivar write_buffer: the most bytes that wait for one peer to read.
+    :ivar connections: the most connections in all.
+    :ivar connections_per_source: the most connections that one address has opened to us.
+    :ivar connections_per_local_source: the same for loopback addresses.
+    :ivar pending_connects: the most connections being opened at a time.
+    :ivar backlog: the listen backlog of stream sockets.
+    :ivar messages: limits on one message.
+    :ivar tls: how TLS is spoken.
+    """
+
+    advertise: str = ""
+    receive_buffer: int = 4 * 1024 * 1024
+    datagrams_per_wakeup: int = 64
+    datagram_flows: int = 8192
+    mtu: int = 0
+    connect_timeout: float = 5.0
+    handshake_timeout: float = 10.0
+    first_message_timeout: float = 30.0
+    message_timeout: float = 30.0
+    idle_timeout: float = 3900.0
+    write_timeout: float = 30.0
+    throttle_timeout: float = 10.0
+    close_timeout: float = 5.0
+    write_buffer: int = 1024 * 1024
+    connections: int = 20000
+    connections_per_source: int = 512
+    connections_per_local_source: int = 20000
+    pending_connects: int = 1000
+    backlog: int = 1024
+    messages: MessageLimits = DEFAULT_LIMITS
+    tls: TLSSettings = TLSSettings()
+
+    @property
+    def datagram_limit(self) -> int:
+        """The largest request to send over UDP (RFC 3261 section 18.1.1): 1300, or 200 less than the path MTU."""
+        return self.mtu - 200 if self.mtu else 1300

@@ -1,0 +1,69 @@
+"""Where a request came from and where its responses go: received and rport (RFC 3261 section 18.2, RFC 3581)."""
+
+from __future__ import annotations
+
+from twisted_sip.interfaces.flow import Address
+from twisted_sip.message.request import Request
+from twisted_sip.message.via import Via
+from twisted_sip.transport.listener import bare, is_numeric, same_host
+
+
+def note_source(request: Request, source: Address) -> None:
+    """Write the *source* of *request* into its topmost Via where that is due (section 18.2.1, RFC 3581 section 4).
+
+    What the peer itself put there is overwritten: it must not choose where we send.
+
+    :raises RemoteProtocolError: the Via cannot be read.
+    """
+    via = request.top_via
+    host = source.host
+    headers = request.headers
+    place = headers.names.index("via")
+    line = headers.lines[place]
+    lower = line.lower()
+    marked = "received" in lower
+    asked = lower.find(";rport")
+    if asked < 0 and not marked and "rport" not in lower:
+        if via.host == host or same_host(via.host, host):
+            return
+    scope = host.find("%")
+    if scope >= 0:
+        host = host[:scope]
+    # The usual line is edited where it stands; anything odd takes the long way.
+    if not marked and "," not in line and '"' not in line and "\r" not in line:
+        if "rport" not in lower:
+            headers.lines[place] = f"{line.rstrip()};received={host}"
+            headers.parsed.pop("via", None)
+            return
+        if asked > 0 and line[asked + 6 : asked + 7] in ("", ";") and lower.find("rport", asked + 6) < 0:
+            headers.lines[place] = f"{line[:asked]};received={host};rport={source.port}{line[asked + 6 :]}"
+            headers.parsed.pop("via", None)
+            return
+    params = via.params
+    wanted = "rport" in params
+    if not wanted and "received" not in params and same_host(via.host, host):
+        return
+    via = via.with_("received", host)
+    if wanted:
+        via = via.with_("rport", str(source.port))
+    headers.replace_first_element("via", str(via))
+
+
+def datagram_reply_address(via: Via) -> Address | None:
+    """Return where responses to a request with the topmost *via* go over UDP, None where that takes a look-up.
+
+    Section 18.2.2 and RFC 3581 section 4: ``maddr``, else received and rport, else received and the sent-by port.
+    """
+    if via.maddr:
+        maddr = bare(via.maddr)
+        return Address(maddr, via.port or 5060) if is_numeric(maddr) else None
+    received = via.received
+    if received:
+        return Address(bare(received), via.rport or via.port or 5060)
+    host = bare(via.host)
+    return Address(host, via.port or 5060) if is_numeric(host) else None
+
+
+def stream_reply_address(via: Via, source: Address, default_port: int) -> Address:
+    """Return where to connect for a response when the connection of the request is gone (section 18.2.2, bullet one)."""
+    return Address(source.host, via.port or default_port)

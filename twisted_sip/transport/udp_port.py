@@ -1,0 +1,143 @@
+"""Twisted's UDP port, which also hears of ICMP errors where Linux tells them (RFC 3261 section 18.4).
+
+An unconnected UDP socket is told nothing of refused datagrams unless it asks for the error queue (IP_RECVERR). A
+socket with something in that queue polls as broken, which Twisted's own port takes for its end; this one empties the
+queue and goes on.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+import sys
+from typing import Any
+
+from twisted.internet import udp
+from twisted.internet.interfaces import IHalfCloseableDescriptor
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_sip.interfaces.flow import Address
+
+_log = Logger()
+
+# From <linux/in.h>, <linux/in6.h> and <linux/errqueue.h>; the socket module lacks them.
+_IP_RECVERR = 11
+_IPV6_RECVERR = 25
+_SO_RCVBUFFORCE = 33
+_ORIGIN_ICMP = 2
+_ORIGIN_ICMP6 = 3
+_EXTENDED_ERROR = struct.Struct("=IBBBBII")
+_ICMP_TIME_EXCEEDED = {_ORIGIN_ICMP: 11, _ORIGIN_ICMP6: 3}
+
+#: How many queued errors are looked at in one go.
+_ERRORS_PER_WAKEUP = 64
+
+
+@implementer(IHalfCloseableDescriptor)
+class SIPUDPPort(udp.Port):  # type: ignore[misc]
+    """A UDP port whose protocol has ``refused(address)`` called for each destination that an ICMP error names."""
+
+    def __init__(self, *args: Any, per_wakeup: int = 64, **named: Any) -> None:
+        """As twisted.internet.udp.Port.
+
+        :param per_wakeup: how many datagrams to read before other sockets have their turn.
+        """
+        super().__init__(*args, **named)
+        self._per_wakeup = per_wakeup
+        self._errors_wanted = False
+
+    def createInternetSocket(self) -> socket.socket:
+        sock: socket.socket = super().createInternetSocket()
+        if sys.platform == "linux":
+            try:
+                if sock.family == socket.AF_INET6:
+                    sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+                else:
+                    sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+                self._errors_wanted = True
+            except OSError as error:
+                _log.warn("ICMP errors will not be heard of: {error}", error=error)
+        return sock
+
+    def doRead(self) -> None:
+        recvfrom = self.socket.recvfrom
+        received = self.protocol.datagramReceived
+        size = self.maxPacketSize
+        six = self.addressFamily == socket.AF_INET6
+        for _ in range(self._per_wakeup):
+            try:
+                data, addr = recvfrom(size)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                # A pending ICMP error is told once through any call; the queue says what it was about.
+                if not self.drain_errors() and error.errno != errno.EINTR:
+                    _log.warn("UDP {host}: {error}", host=self.interface, error=error)
+                    return
+                continue
+            try:
+                received(data, addr[:2] if six else addr)
+            except Exception:
+                # One datagram must not cost the socket.
+                _log.failure("A datagram from {peer} could not be dealt with", peer=addr[0])
+            if not self.connected or self.disconnecting:
+                return
+
+    def drain_errors(self) -> int:
+        """Empty the error queue and report whom it says unreachable; return how many errors there were."""
+        if not self._errors_wanted:
+            return 0
+        count = 0
+        while count < _ERRORS_PER_WAKEUP:
+            try:
+                _, ancillary, _, addr = self.socket.recvmsg(0, 512, socket.MSG_ERRQUEUE)
+            except OSError:
+                # Empty, which is how every loop over it ends.
+                break
+            count += 1
+            for _, _, value in ancillary:
+                if len(value) >= _EXTENDED_ERROR.size and addr and is_refusal(value):
+                    self.reactor.callLater(0, self._refused, Address(addr[0], addr[1]))
+        return count
+
+    def _refused(self, address: Address) -> None:
+        if self.connected and not self.disconnecting:
+            self.protocol.refused(address)
+
+    # -- what the reactor says when the socket polls as broken and holds no datagram -----------
+
+    def readConnectionLost(self, reason: Failure) -> None:
+        """Empty the error queue and read on: the reactor has stopped reading because the socket polls as broken."""
+        if not self.connected or self.disconnecting:
+            return
+        self.drain_errors()
+        self.startReading()
+
+    def writeConnectionLost(self, reason: Failure) -> None:
+        """Nothing is ever half-closed here."""
+
+
+def is_refusal(extended_error: bytes) -> bool:
+    """Tell whether a ``sock_extended_err`` is an ICMP error that RFC 3261 section 18.4 wants reported."""
+    code, origin, kind, _, _, _, _ = _EXTENDED_ERROR.unpack_from(extended_error)
+    if origin not in _ICMP_TIME_EXCEEDED or kind == _ICMP_TIME_EXCEEDED[origin]:
+        # Errors of this host's own are told by sendto; TTL exceeded is ignored (section 18.4).
+        return False
+    return bool(code != errno.EMSGSIZE)
+
+
+def set_receive_buffer(sock: socket.socket, size: int) -> None:
+    """Ask the kernel for a receive buffer of *size* bytes; what it grants is its own affair."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+        if sys.platform == "linux" and sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) < size:
+            # net.core.rmem_max is in the way; the superuser may pass it.
+            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
+    except PermissionError:
+        granted = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        _log.debug("Receive buffer of {granted} bytes granted, {size} asked for", granted=granted, size=size)
+    except OSError as error:
+        _log.warn("No receive buffer of {size} bytes: {error}", size=size, error=error)
