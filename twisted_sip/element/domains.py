@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from twisted_sip.message.uri import URI, SIPURI
+from twisted_sip.message.uri import SIPURI, URI
 
 
 class Domains:
@@ -45,7 +45,7 @@ class Domains:
         """Tell whether *uri* is a sip or sips URI in one of our domains."""
         if type(uri) is not SIPURI:
             return False
-        if uri.port is None and uri.secure and not (_plain(uri.host) in self.names):
+        if uri.port is None and uri.secure and _plain(uri.host) not in self.names:
             return self._listens_on(_plain(uri.host), 5061)
         return self.is_local(uri.host, uri.port)
 

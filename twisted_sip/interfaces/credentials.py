@@ -31,7 +31,7 @@ class Credential:
 class ICredentialStore(Interface):
     """Finds credentials."""
 
-    def lookup(user: str, realm: str) -> Credential | None | Deferred[Credential | None]:
+    def lookup(user: str, realm: str) -> Credential | Deferred[Credential | None] | None:
         """Return the credential of *user* in *realm*, None if there is none; a value where it is in memory.
 
         :raises StoreError: the store cannot be read (the request is answered 500, never let in).

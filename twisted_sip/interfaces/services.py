@@ -27,5 +27,5 @@ class IProxy(IRequestProcessor):
 class IRegistrar(IRequestProcessor):
     """Takes registrations (RFC 3261 section 10.3)."""
 
-    def accept_binding(incoming: IncomingRequest, binding: Binding) -> Binding | None | Deferred[Any]:
+    def accept_binding(incoming: IncomingRequest, binding: Binding) -> Binding | Deferred[Any] | None:
         """Return the binding to keep, changed or not, or None to leave it out."""

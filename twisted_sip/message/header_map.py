@@ -18,7 +18,7 @@ _EMPTY: tuple[tuple[str, str], ...] = ()
 
 def line_value(line: str) -> str:
     """Return the value of a header field *line*, unfolded (RFC 3261 section 7.3.1) and stripped."""
-    value = line[line.find(":") + 1 :].strip(" \t")
+    value = line.partition(":")[2].strip(" \t")
     if "\r\n" in value:
         return " ".join(part.strip(" \t") for part in value.split("\r\n")).strip(" ")
     return value

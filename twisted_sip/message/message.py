@@ -101,7 +101,7 @@ class Message:
         parsed = self.headers.parsed
         value = parsed.get("from")
         if value is None:
-            value = parsed["from"] = _named("From", self._required("from"))
+            value = parsed["from"] = named("From", self._required("from"))
         return value  # type: ignore[no-any-return]
 
     @property
@@ -113,7 +113,7 @@ class Message:
         parsed = self.headers.parsed
         value = parsed.get("to")
         if value is None:
-            value = parsed["to"] = _named("To", self._required("to"))
+            value = parsed["to"] = named("To", self._required("to"))
         return value  # type: ignore[no-any-return]
 
     @property
@@ -197,7 +197,7 @@ class Message:
             if name not in headers.names:
                 return []
             label = display(name)
-            found = headers.parsed[name] = [_named(label, text) for text in headers.elements(name) if text != "*"]
+            found = headers.parsed[name] = [named(label, text) for text in headers.elements(name) if text != "*"]
         return found  # type: ignore[no-any-return]
 
     def typed(self, name: str) -> Any:
@@ -211,7 +211,8 @@ class Message:
         if field is None:
             return headers.first(name)
         if field.many:
-            return [field.parse(text) for text in headers.elements(name)]
+            # Challenges and credentials have a line each: their commas separate parameters (section 7.3.1).
+            return [field.parse(text) for text in (headers.elements(name) if field.comma else headers.all(name))]
         texts = headers.all(name)
         if not texts:
             return None
@@ -220,7 +221,11 @@ class Message:
         return field.parse(texts[0])
 
 
-def _named(label: str, text: str) -> NameAddr:
+def named(label: str, text: str) -> NameAddr:
+    """Return the address in *text*, a value of the header field *label*.
+
+    :raises RemoteProtocolError: it is malformed; the reason names the header field.
+    """
     try:
         return NameAddr.parse(text)
     except RemoteProtocolError as error:

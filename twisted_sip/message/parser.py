@@ -6,13 +6,18 @@ fields that name the transaction and the dialog (section 8.1.1). All other field
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.message.cseq import CSeq
 from twisted_sip.message.grammar import is_token
 from twisted_sip.message.header_map import HeaderMap, line_value
 from twisted_sip.message.header_names import CANONICAL, canonical, display
 from twisted_sip.message.limits import DEFAULT_LIMITS, MessageLimits
+from twisted_sip.message.message import named
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
+from twisted_sip.message.uri import SIPURI
 
 #: Fields that stand exactly once in every message (RFC 3261 section 8.1.1, 8.2.6.2; table 2 of section 20).
 _ONCE = ("from", "to", "call-id", "cseq")
@@ -42,7 +47,7 @@ def parse_message(data: bytes, limits: MessageLimits = DEFAULT_LIMITS) -> Reques
     headers = message.headers
     if "content-length" in headers.names:
         size = content_length(message)
-        if size > len(body):
+        if size > len(body) and not _usable(message, body, size):
             raise RemoteProtocolError("Content-Length beyond the datagram", header="Content-Length", message=message)
         message.body = body if size == len(body) else body[:size]
     else:
@@ -61,32 +66,41 @@ def parse_head(head: bytes, limits: MessageLimits) -> Request | Response:
     text = head.decode("utf-8", "surrogateescape")
     lines = text.split("\r\n")
     start = lines.pop(0)
-    if "\r\n " in text or "\r\n\t" in text:
-        lines = _join_folded(lines)
+    ends = len(lines)
+    names = [_known(name) if colon else None for name, colon, _ in [line.partition(":") for line in lines]]
     fault = ""
-    if text.count("\n") != text.count("\r\n") or text.count("\r") != text.count("\r\n"):
-        # A bare CR or LF would be a line end to somebody else: never pass it on.
-        fault = "CR or LF inside a line"
-        lines = [line for line in lines if "\r" not in line.replace("\r\n ", "") and "\n" not in line.replace("\r\n ", "")]
-    elif len(lines) > limits.header_count:
-        fault = "Too many header fields"
-        del lines[limits.header_count :]
-    canon = CANONICAL
-    names = [canon[line.partition(":")[0]] for line in lines]
-    for place, line in enumerate(lines):
-        if ":" not in line:
-            fault = fault or "Header line without a colon"
-            names[place] = ""
-        elif not names[place] or (names[place] not in _KNOWN and not is_token(names[place])):
-            fault = fault or "Malformed header field name"
-            names[place] = ""
-    if "" in names:
-        lines = [line for name, line in zip(names, lines, strict=True) if name]
-        names = [name for name in names if name]
-    headers = HeaderMap.from_lines(names, lines)
+    if None in names or ends > limits.header_count or text.count("\n") != ends or text.count("\r") != ends:
+        lines, names, fault = _lines_with_care(lines, limits)  # type: ignore[assignment]
+    headers = HeaderMap.from_lines(names, lines)  # type: ignore[arg-type]
     if start[:4].upper() == "SIP/":
         return _response(start, headers, fault)
     return _request(start, headers, fault, limits)
+
+
+#: Canonical names by every usual spelling; a plain dict, since this is asked for every line of every message.
+_known: Callable[[str], str | None] = dict(CANONICAL).get
+
+
+def _lines_with_care(lines: list[str], limits: MessageLimits) -> tuple[list[str], list[str], str]:
+    """Return header lines, their names and what is wrong, with folded lines joined and lines beyond use left out."""
+    kept: list[str] = []
+    names: list[str] = []
+    fault = ""
+    for line in _join_folded(lines):
+        plain = line.replace("\r\n ", "").replace("\r\n\t", "")
+        spelled, colon, _ = line.partition(":")
+        name = canonical(spelled) if colon else ""
+        if "\r" in plain or "\n" in plain:
+            # A bare CR or LF would be a line end to somebody else: never pass it on.
+            fault = fault or "CR or LF inside a line"
+        elif not is_token(name):
+            fault = fault or ("Malformed header field name" if ":" in line else "Header line without a colon")
+        elif len(kept) == limits.header_count:
+            fault = fault or "Too many header fields"
+        else:
+            kept.append(line)
+            names.append(name)
+    return kept, names, fault
 
 
 def _join_folded(lines: list[str]) -> list[str]:
@@ -149,38 +163,58 @@ def content_length(message: Request | Response) -> int:
     return int(text)
 
 
+def _usable(message: Request | Response, body: bytes, size: int) -> bool:
+    """Tell whether *body* is whole though fewer than the announced *size* octets came.
+
+    RFC 5118 section 4.7 means its example to be understood: a session description that ends with a line end and whose
+    sender has counted a few octets too many. Anything else is an error (RFC 3261 section 18.3).
+    """
+    if size - len(body) > 20 or body[-2:] != b"\r\n" or body[:2] != b"v=":
+        return False
+    return (message.headers.first("content-type") or "").lower().startswith("application/sdp")
+
+
 def check_mandatory(message: Request | Response) -> None:
     """Check the fields that the transaction and dialog rules rest on (RFC 3261 section 8.1.1).
 
     :raises RemoteProtocolError: one is missing, doubled or malformed; ``message`` is *message*.
     """
-    names = message.headers.names
+    headers = message.headers
+    names, lines, parsed = headers.names, headers.lines, headers.parsed
+    count = names.count
     try:
-        for name in _ONCE:
-            count = names.count(name)
-            if count != 1:
-                label = display(name)
-                fault = f"Missing {label} header field" if not count else f"More than one {label} header field"
-                raise RemoteProtocolError(fault, header=label)
-        via = message.top_via
-        cseq = message.cseq
-        message.from_  # noqa: B018
-        message.to  # noqa: B018
-        if not message.call_id or any(char in message.call_id for char in ' \t,;"'):
+        if not (count("from") == count("to") == count("call-id") == count("cseq") == 1):
+            _wrong_count(names)
+        message.top_via  # noqa: B018
+        line = lines[names.index("from")]
+        parsed["from"] = named("From", line_value(line))
+        line = lines[names.index("to")]
+        parsed["to"] = named("To", line_value(line))
+        parsed["cseq"] = cseq = CSeq.parse(line_value(lines[names.index("cseq")]))
+        parsed["call-id"] = call_id = line_value(lines[names.index("call-id")])
+        if not call_id or " " in call_id or "," in call_id or ";" in call_id or "\t" in call_id:
             raise RemoteProtocolError("Malformed Call-ID header field", header="Call-ID")
         if isinstance(message, Request):
-            if cseq.method != message.method:
+            if cseq[1] != message.method:
                 # Section 8.1.1.5; RFC 4475 section 3.1.2.17.
                 raise RemoteProtocolError("CSeq method does not match the request line", header="CSeq")
-            if names.count("max-forwards") > 1:
+            if count("max-forwards") > 1:
                 raise RemoteProtocolError("More than one Max-Forwards header field", header="Max-Forwards")
-            if "?" in message.uri_text and message.uri_text[:4].lower() in ("sip:", "sips"):
+            if "?" in message.uri_text and isinstance(message.uri, SIPURI) and message.uri.headers:
                 # Section 19.1.1, table 1: no headers in a Request-URI.
                 raise RemoteProtocolError("Malformed Request-URI: it holds header fields")
-        del via
     except RemoteProtocolError as error:
         error.message = message
         raise
+
+
+def _wrong_count(names: list[str]) -> None:
+    for name in _ONCE:
+        count = names.count(name)
+        if count != 1:
+            label = display(name)
+            fault = f"Missing {label} header field" if not count else f"More than one {label} header field"
+            raise RemoteProtocolError(fault, header=label)
 
 
 def check_all(message: Request | Response) -> None:
@@ -219,6 +253,3 @@ def _salvage(data: bytes, limits: MessageLimits) -> Request | None:
     return Request.from_parts(
         method, rest.rpartition(" ")[0], HeaderMap.from_lines([n for n, _ in kept], [line for _, line in kept]), b""
     )
-
-
-_KNOWN = frozenset(CANONICAL.values())

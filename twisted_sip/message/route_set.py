@@ -63,7 +63,9 @@ def _request_uri(uri: SIPURI) -> SIPURI:
     return uri
 
 
-def enter_proxy(request: Request, is_own: Callable[[SIPURI], bool], is_own_route: Callable[[SIPURI], bool]) -> list[SIPURI]:
+def enter_proxy(
+    request: Request, is_own: Callable[[SIPURI], bool], is_own_route: Callable[[SIPURI], bool]
+) -> list[SIPURI]:
     """Take our own values off *request* (section 16.4) and return them, topmost first.
 
     :param is_own: tells whether a Route URI names this element.

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from zope.interface import implementer
 
 from twisted_sip.element.incoming import Incoming
+from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.routing import IForwardingPolicy, Target
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
-from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.proxy.response_context import ResponseContext
 
 

@@ -39,7 +39,9 @@ class StaticRoute:
         validator=attrs.validators.in_(("parallel", "serial")),
         metadata={"help": "how several targets are tried: parallel or serial"},
     )
-    status: int = attrs.field(default=0, metadata={"help": "answer with this status (300 to 699) instead of forwarding"})
+    status: int = attrs.field(
+        default=0, metadata={"help": "answer with this status (300 to 699) instead of forwarding"}
+    )
     reason: str = attrs.field(default="", metadata={"help": "the reason phrase of that answer"})
 
     def fits(self, method: str, user: str, host: str) -> bool:
