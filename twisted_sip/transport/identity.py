@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
 import idna
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from twisted_sip.transport.listener import bare, is_numeric
+
+_DNS_NAME = re.compile(r"(?:[a-z0-9_][a-z0-9_-]{0,62}\.)+[a-z][a-z0-9-]{0,62}").fullmatch
 
 
 def sip_identities(certificate: x509.Certificate) -> tuple[str, ...]:
@@ -49,11 +52,7 @@ def _common_name(certificate: x509.Certificate) -> tuple[str, ...]:
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     found = [str(name.value).lower().rstrip(".") for name in names]
     # Only a valid DNS name counts (section 7.1, 2).
-    return tuple(
-        name
-        for name in found[-1:]
-        if "." in name and name.isascii() and name.replace("-", "a").replace(".", "a").isalnum()
-    )
+    return tuple(name for name in found[-1:] if _DNS_NAME(name))
 
 
 def proves(identities: tuple[str, ...], name: str) -> bool:

@@ -146,14 +146,13 @@ class TransportLayer:
         if len(fitting) == 1:
             return fitting[0]
         source = self.addresses.source(host)
+        near = is_loopback(host)
         best = fitting[0]
         for protocol in fitting:
             listener = protocol.listener
             if listener.address.host == source:
                 return protocol
-            if listener.wildcard or (
-                listener.loopback == is_loopback(host) and best.listener.loopback != listener.loopback
-            ):
+            if listener.wildcard or listener.loopback == near != best.listener.loopback:
                 best = protocol
         return best
 
@@ -207,7 +206,7 @@ class TransportLayer:
     # -- messages in ----------------------------------------------------------
 
     def received(self, message: Request | Response, data: bytes | None, flow: Flow) -> None:
-        """Take a message from a flow (RFC 3261 sections 18.1.2 and 18.2.1); *data* are its bytes if they are at hand."""
+        """Take a message from a flow (RFC 3261 sections 18.1.2 and 18.2.1); *data* are its bytes if at hand."""
         receiver = self.receiver
         message.flow = flow
         watch = receiver.message_seen

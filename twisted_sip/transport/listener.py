@@ -55,7 +55,7 @@ class Listener:
 
 def is_loopback(host: str) -> bool:
     """Tell whether the numeric *host* is this machine itself."""
-    return host.startswith("127.") or host == "::1" or host.startswith("::ffff:127.")
+    return host == "::1" or host.startswith(("127.", "::ffff:127."))
 
 
 def is_numeric(host: str) -> bool:

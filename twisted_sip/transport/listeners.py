@@ -1,4 +1,4 @@
-"""The addresses where an element listens, and what it calls itself towards others (RFC 3261 sections 18.1.1, 18.1.2)."""
+"""The addresses where an element listens, and what it calls itself to peers (RFC 3261 sections 18.1.1, 18.1.2)."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Sockets:
         timeout = int(self.settings.connect_timeout) or 1
         return endpoint(self.reactor, address.host, address.port, timeout).connect(factory)
 
-    def serve_tls(self, creator: interfaces.IOpenSSLServerConnectionCreator, factory: Factory) -> Factory:
+    def serve_tls(self, creator: interfaces.IOpenSSLServerConnectionCreator, factory: Factory) -> TLSMemoryBIOFactory:
         """Wrap *factory* such that its connections speak TLS."""
         return TLSMemoryBIOFactory(creator, False, factory, clock=self.reactor)
 

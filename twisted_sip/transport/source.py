@@ -65,5 +65,5 @@ def datagram_reply_address(via: Via) -> Address | None:
 
 
 def stream_reply_address(via: Via, source: Address, default_port: int) -> Address:
-    """Return where to connect for a response when the connection of the request is gone (section 18.2.2, bullet one)."""
+    """Return where to connect for a response if the connection of the request is gone (section 18.2.2)."""
     return Address(source.host, via.port or default_port)

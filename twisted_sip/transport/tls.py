@@ -30,7 +30,7 @@ def _new_context() -> SSL.Context:
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_cipher_list(CIPHERS)
-    context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
+    context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_CIPHER_SERVER_PREFERENCE)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     return context
 
@@ -209,7 +209,7 @@ class TLSContexts:
         return context
 
     def peer_identities(self, transport: Any) -> tuple[str, ...]:
-        """Return the SIP domain identities that the peer of *transport* proved; empty without a verified certificate."""
+        """Return the SIP domain identities that the peer of *transport* proved; none without a verified one."""
         if getattr(transport, "unverified_peer", False):
             return ()
         certificate = transport.getPeerCertificate() if hasattr(transport, "getPeerCertificate") else None

@@ -37,7 +37,7 @@ _ERRORS_PER_WAKEUP = 64
 
 
 @implementer(IHalfCloseableDescriptor)
-class SIPUDPPort(udp.Port):  # type: ignore[misc]
+class SIPUDPPort(udp.Port):
     """A UDP port whose protocol has ``refused(address)`` called for each destination that an ICMP error names."""
 
     def __init__(self, *args: Any, per_wakeup: int = 64, **named: Any) -> None:
@@ -45,8 +45,9 @@ class SIPUDPPort(udp.Port):  # type: ignore[misc]
 
         :param per_wakeup: how many datagrams to read before other sockets have their turn.
         """
-        super().__init__(*args, **named)
+        super().__init__(*args, **named)  # type: ignore[no-untyped-call]
         self._per_wakeup = per_wakeup
+        self._clock: Any = self.reactor
         self._errors_wanted = False
 
     def createInternetSocket(self) -> socket.socket:
@@ -100,7 +101,7 @@ class SIPUDPPort(udp.Port):  # type: ignore[misc]
             count += 1
             for _, _, value in ancillary:
                 if len(value) >= _EXTENDED_ERROR.size and addr and is_refusal(value):
-                    self.reactor.callLater(0, self._refused, Address(addr[0], addr[1]))
+                    self._clock.callLater(0, self._refused, Address(addr[0], addr[1]))
         return count
 
     def _refused(self, address: Address) -> None:
@@ -114,7 +115,7 @@ class SIPUDPPort(udp.Port):  # type: ignore[misc]
         if not self.connected or self.disconnecting:
             return
         self.drain_errors()
-        self.startReading()
+        self.startReading()  # type: ignore[no-untyped-call]
 
     def writeConnectionLost(self, reason: Failure) -> None:
         """Nothing is ever half-closed here."""
