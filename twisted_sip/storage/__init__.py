@@ -1,0 +1,1 @@
+"""Stores: bindings and credentials, in memory and in SQLite."""

@@ -1,0 +1,203 @@
+"""Changes gathered into batches, and the thread that writes them.
+
+A change that waits costs a list entry; a batch costs one call into the thread and one wake-up of the reactor, however
+many changes it holds. At most one batch is under way, so changes become durable in the order in which they were added
+and a slow disk makes the batches larger, not the queue of calls longer.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+#: How long a change waits for company, in seconds.
+FLUSH_INTERVAL = 0.005
+
+#: How many changes make a batch that does not wait.
+BATCH_SIZE = 64
+
+Item = TypeVar("Item")
+
+
+class WorkThread(Protocol):
+    """Where the slow half of a store runs."""
+
+    def submit(self, work: Callable[[], None], done: Callable[[Failure | None], None]) -> None:
+        """Run *work*, after whatever was submitted before, then call *done* in the reactor's thread with None, or with
+        the failure that *work* ended in."""
+
+    def stop(self) -> None:
+        """End once everything submitted has run; nothing may be submitted any more."""
+
+
+class FromThreads(Protocol):
+    """What :class:`WriterThread` asks of a reactor (IReactorFromThreads)."""
+
+    def callFromThread(self, callable: Callable[..., Any], *args: Any) -> object: ...
+
+
+class WriterThread:
+    """A thread that belongs to one store."""
+
+    def __init__(self, reactor: FromThreads, name: str) -> None:
+        """Start a thread called *name* that reports to *reactor*."""
+        self._reactor = reactor
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], None], Callable[[Failure | None], None]] | None] = (
+            queue.SimpleQueue()
+        )
+        # A daemon: a process that ends without closing its stores must not hang, and what was acknowledged is on disk.
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Callable[[], None], done: Callable[[Failure | None], None]) -> None:
+        self._jobs.put((work, done))
+
+    def stop(self) -> None:
+        self._jobs.put(None)
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            work, done = job
+            outcome: Failure | None = None
+            try:
+                work()
+            except Exception:
+                outcome = Failure()
+            self._reactor.callFromThread(done, outcome)
+
+
+class InlineThread:
+    """No thread at all: work is done where it is submitted. For tests, simulations and the command line."""
+
+    def submit(self, work: Callable[[], None], done: Callable[[Failure | None], None]) -> None:
+        outcome: Failure | None = None
+        try:
+            work()
+        except Exception:
+            outcome = Failure()
+        done(outcome)
+
+    def stop(self) -> None:
+        """Nothing is held."""
+
+
+class BatchWriter(Generic[Item]):
+    """Gathers changes and hands them to a thread.
+
+    :ivar waiting: how many changes are not durable yet.
+    """
+
+    def __init__(
+        self,
+        thread: WorkThread,
+        clock: IReactorTime,
+        write: Callable[[list[Item]], None],
+        written: Callable[[list[Item], Failure | None], None],
+        *,
+        interval: float = FLUSH_INTERVAL,
+        size: int = BATCH_SIZE,
+    ) -> None:
+        """Make a writer.
+
+        :param write: makes a batch durable as a whole or raises; called in the thread.
+        :param written: told of every batch, with None or the failure of *write*; called in the reactor's thread.
+        :param interval: seconds for which a change waits for company.
+        :param size: number of changes that do not wait.
+        """
+        self._thread = thread
+        self._clock = clock
+        self._write = write
+        self._written = written
+        self._interval = interval
+        self._size = size
+        self._gathered: list[Item] = []
+        self._under_way = 0
+        self._timer: IDelayedCall | None = None
+        self._closing: tuple[Callable[[], None], Deferred[None]] | None = None
+
+    @property
+    def waiting(self) -> int:
+        return len(self._gathered) + self._under_way
+
+    def add(self, item: Item) -> None:
+        """Take *item* into the next batch."""
+        gathered = self._gathered
+        gathered.append(item)
+        if self._under_way:
+            return
+        if len(gathered) >= self._size:
+            self.flush()
+        elif self._timer is None:
+            self._timer = self._clock.callLater(self._interval, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self.flush()
+
+    def flush(self) -> None:
+        """Hand over what is gathered now, unless a batch is under way (its end flushes)."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._under_way or not self._gathered:
+            return
+        batch = self._gathered
+        self._gathered = []
+        self._under_way = len(batch)
+
+        def write() -> None:
+            self._write(batch)
+
+        def done(failure: Failure | None) -> None:
+            # Still under way while it is told of: what that leads to comes after it, in a batch of its own.
+            self._written(batch, failure)
+            self._under_way = 0
+            if self._closing is not None:
+                self._close_now()
+            else:
+                # What came meanwhile has waited for as long as the batch took.
+                self.flush()
+
+        self._thread.submit(write, done)
+
+    def close(self, release: Callable[[], None]) -> Deferred[None]:
+        """Write what is gathered, then call *release* in the thread and end the thread.
+
+        :return: fires with None, or with the failure of *release*.
+        """
+        closed: Deferred[None] = Deferred()
+        self._closing = (release, closed)
+        if not self._under_way:
+            self._close_now()
+        return closed
+
+    def _close_now(self) -> None:
+        if self._gathered:
+            self.flush()
+            return
+        if self._under_way or self._closing is None:
+            return
+        release, closed = self._closing
+        self._closing = None
+
+        def done(failure: Failure | None) -> None:
+            self._thread.stop()
+            if failure is None:
+                closed.callback(None)
+            else:
+                closed.errback(failure)
+
+        self._thread.submit(release, done)
+
+    def abandon(self) -> None:
+        """Forget what is gathered, as a crash would; what is under way may or may not become durable."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._gathered = []

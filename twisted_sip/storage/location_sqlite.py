@@ -1,0 +1,268 @@
+"""The embedded location store: memory answers, SQLite remembers (RFC 3261 section 10.3 step 7).
+
+A change is seen by look-ups at once and acknowledged when its batch is on disk. Batches are written in order by a
+thread of the store's own; with ``synchronous=NORMAL`` an acknowledged change survives the death of the process, and a
+power cut may cost the last ones, which their phones register anew.
+
+The database is a file of its own, apart from the credentials: it is written thousands of times a second by one server
+and belongs to it alone (a lock beside it says so), theirs is written now and then by other processes and has to survive
+a power cut. In one file each would wait for the other's lock and pay for the other's needs.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_sip.errors import StoreError, StoreFull
+from twisted_sip.interfaces.location import Binding, ILocationStore, LocationChange
+from twisted_sip.storage.batch_writer import BATCH_SIZE, FLUSH_INTERVAL, BatchWriter, InlineThread, WorkThread
+from twisted_sip.storage.location_rows import LOCATION_SCHEMA, drop_expired, fold, read_bindings, write_changes
+from twisted_sip.storage.location_table import MAX_BINDINGS, Bindings, LocationTable, changed
+from twisted_sip.storage.sqlite import DatabaseLock, explain, open_database
+
+#: The name of the database in a state directory.
+LOCATION_FILE = "location.db"
+
+#: How many changes may wait for the disk; more are refused.
+MAX_WAITING = 20_000
+
+#: How many rows the journal may have before it is folded: this many, or as many as there are bindings ...
+FOLD_AT = 32_768
+#: ... but not more than this, since nothing is acknowledged while it is folded.
+FOLD_AT_MOST = 262_144
+
+_Item: TypeAlias = "tuple[LocationChange, Deferred[None] | None]"
+
+
+class _Unsettled:
+    """What of one address-of-record is not durable yet: the bindings on disk, and the changes on their way to it."""
+
+    __slots__ = ("changes", "durable")
+
+    def __init__(self, durable: Bindings, change: LocationChange) -> None:
+        self.durable = durable
+        self.changes = [change]
+
+
+@implementer(ILocationStore)
+class SQLiteLocationStore:
+    """Keeps bindings in memory and in an SQLite database that one server owns."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        path: Path,
+        clock: IReactorTime,
+        thread: WorkThread | None = None,
+        *,
+        max_bindings: int = MAX_BINDINGS,
+        interval: float = FLUSH_INTERVAL,
+        batch_size: int = BATCH_SIZE,
+        timeout: float = 5.0,
+    ) -> None:
+        """Open the database at *path*, make it if it is not there, and load it.
+
+        :param clock: a reactor, or a task.Clock; its seconds are seconds since the epoch.
+        :param thread: where to write, a :class:`WriterThread` for a server; None writes in the caller's thread.
+        :param interval: seconds for which a change waits for company.
+        :param batch_size: number of changes that do not wait.
+        :param timeout: seconds to wait for a process that holds the database.
+        :raises StoreError: the database is locked, damaged, not writable or of a newer version.
+        """
+        self._path = path
+        self._thread = thread or InlineThread()
+        try:
+            self._lock = DatabaseLock(path)
+            try:
+                self._connection = open_database(path, LOCATION_SCHEMA, synchronous="NORMAL", timeout=timeout)
+            except StoreError:
+                self._lock.release()
+                raise
+        except StoreError:
+            # A thread that was started for this store has nothing to do.
+            self._thread.stop()
+            raise
+        self._table = LocationTable(clock, max_bindings=max_bindings, expired=self._expired)
+        self._unsettled: dict[str, _Unsettled] = {}
+        self._writer: BatchWriter[_Item] = BatchWriter(
+            self._thread, clock, self._write, self._written, interval=interval, size=batch_size
+        )
+        self._open = True
+        self._journalled = 0
+        self._folding = False
+        try:
+            fold(self._connection)
+            drop_expired(self._connection, clock.seconds())
+            self._table.load(read_bindings(self._connection, clock.seconds()))
+        except sqlite3.Error as error:
+            self._table.close()
+            self._release()
+            self._thread.stop()
+            raise explain(path, error) from error
+
+    def __len__(self) -> int:
+        """The number of bindings held, for metrics."""
+        return len(self._table)
+
+    @property
+    def waiting(self) -> int:
+        """How many changes are not durable yet."""
+        return self._writer.waiting
+
+    def lookup(self, aor: str) -> Sequence[Binding]:
+        return self._table.lookup(aor)
+
+    def bindings(self) -> Iterable[Binding]:
+        return self._table.bindings()
+
+    def observe(self, observer: Callable[[LocationChange], None]) -> Callable[[], None]:
+        return self._table.observe(observer)
+
+    def commit(self, change: LocationChange) -> Deferred[None]:
+        if not self._open:
+            return fail(StoreError(f"{self._path}: closed"))
+        if self._writer.waiting >= MAX_WAITING:
+            return fail(StoreFull(f"{self._path}: {MAX_WAITING} changes wait for the disk"))
+        try:
+            before = self._table.apply(change)
+        except StoreFull as error:
+            return fail(error)
+        acknowledged: Deferred[None] = Deferred()
+        self._queue(before, change, acknowledged)
+        return acknowledged
+
+    def _queue(self, before: Bindings, change: LocationChange, acknowledged: Deferred[None] | None) -> None:
+        unsettled = self._unsettled.get(change.aor)
+        if unsettled is None:
+            self._unsettled[change.aor] = _Unsettled(before, change)
+        else:
+            unsettled.changes.append(change)
+        self._writer.add((change, acknowledged))
+
+    def _expired(self, change: LocationChange) -> None:
+        if self._open:
+            # What was there before matters to no one: what has expired does not come back.
+            self._queue(self._table.snapshot(change.aor), change, None)
+
+    # -- in the thread -------------------------------------------------------
+
+    def _write(self, batch: list[_Item]) -> None:
+        self._journalled += write_changes(self._connection, [change for change, _ in batch])
+
+    def _fold(self) -> None:
+        # Before the work: where it fails, it is tried again when as much has come once more.
+        self._journalled = 0
+        fold(self._connection)
+
+    # -- back in the reactor's thread ----------------------------------------
+
+    def _written(self, batch: list[_Item], failure: Failure | None) -> None:
+        if failure is None:
+            self._settle(batch)
+        else:
+            self._roll_back(batch, failure)
+        if self._journalled > FOLD_AT and not self._folding and self._open:
+            if self._journalled > min(len(self._table), FOLD_AT_MOST):
+                self._folding = True
+                self._thread.submit(self._fold, self._folded)
+
+    def _folded(self, failure: Failure | None) -> None:
+        self._folding = False
+        if failure is not None:
+            # Nothing is lost: the journal is longer than it should be.
+            self._log.failure("the journal of {path} could not be folded", failure, path=str(self._path))
+
+    def _settle(self, batch: list[_Item]) -> None:
+        unsettled = self._unsettled
+        tell = self._table.tell
+        for change, acknowledged in batch:
+            aor = change.aor
+            entry = unsettled[aor]
+            changes = entry.changes
+            if len(changes) == 1:
+                del unsettled[aor]
+            else:
+                changes.pop(0)
+                entry.durable = changed(entry.durable, change)
+            if acknowledged is not None:
+                tell(change)
+                acknowledged.callback(None)
+
+    def _roll_back(self, batch: list[_Item], failure: Failure) -> None:
+        """Show what is on disk and what is still on its way there; then fail the batch."""
+        reason: BaseException | None = failure.value
+        error = explain(self._path, reason) if isinstance(reason, sqlite3.Error) else StoreError(str(reason))
+        self._log.error("{count} changes of bindings are lost: {reason}", count=len(batch), reason=str(error))
+        for change, acknowledged in batch:
+            entry = self._unsettled[change.aor]
+            entry.changes.pop(0)
+            if acknowledged is None:
+                # An expiry holds whether or not its row is gone: rows are asked for their date when they are loaded.
+                entry.durable = changed(entry.durable, change)
+        for aor in {change.aor for change, _ in batch}:
+            entry = self._unsettled[aor]
+            bindings = entry.durable
+            for change in entry.changes:
+                bindings = changed(bindings, change)
+            self._table.restore(aor, bindings)
+            if not entry.changes:
+                del self._unsettled[aor]
+        for _, acknowledged in batch:
+            if acknowledged is not None:
+                acknowledged.errback(Failure(error))
+
+    # -- the end --------------------------------------------------------------
+
+    def close(self) -> Deferred[None]:
+        if not self._open:
+            return succeed(None)
+        self._open = False
+        closed = self._writer.close(self._release)
+
+        def forget(result: object) -> object:
+            self._table.close()
+            return result
+
+        return closed.addBoth(forget)
+
+    def abandon(self) -> None:
+        """Let go of everything without writing what waits, as a crash of the process would; for simulations.
+
+        Deferreds of commits that are not durable never fire.
+        """
+        self._open = False
+        self._writer.abandon()
+        self._unsettled.clear()
+        self._table.close()
+        self._thread.submit(self._release, lambda failure: None)
+        self._thread.stop()
+
+    def _release(self) -> None:
+        self._connection.close()
+        self._lock.release()
+
+
+def stored_bindings(path: Path, now: float) -> list[Binding]:
+    """Return the bindings in the database at *path* that live beyond *now*; a server may be running on it.
+
+    :raises StoreError: the database cannot be read.
+    """
+    if not path.exists():
+        raise StoreError(f"{path}: no such database")
+    connection = open_database(path, LOCATION_SCHEMA, synchronous="NORMAL")
+    try:
+        return list(read_bindings(connection, now))
+    except sqlite3.Error as error:
+        raise explain(path, error) from error
+    finally:
+        connection.close()
