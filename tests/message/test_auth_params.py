@@ -106,7 +106,7 @@ def test_a_second_unknown_parameter_is_not_looked_at() -> None:
 
 
 def test_other_schemes() -> None:
-    # RFC 4475 section 3.3.4.
+    # RFC 4475 section 3.3.7.
     found = Credentials.parse("NoOneKnowsThisScheme opaque-data=here")
     assert (found.scheme, found.params, found.token68) == ("NoOneKnowsThisScheme", {"opaque-data": "here"}, "")
     assert not found.is_digest

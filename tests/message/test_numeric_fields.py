@@ -35,7 +35,7 @@ def test_no_number(text: str) -> None:
 
 
 def test_seconds_that_are_too_many_count_as_the_most() -> None:
-    # RFC 3261 section 20.19, RFC 4475 section 3.1.2.4.
+    # RFC 3261 section 10.2, RFC 4475 section 3.1.2.4.
     parse = seconds_field("Expires")
     assert parse("3600") == 3600
     assert parse(str(MAX_DELTA_SECONDS)) == MAX_DELTA_SECONDS

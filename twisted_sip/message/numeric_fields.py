@@ -15,7 +15,7 @@ from twisted_sip.errors import LocalProtocolError
 from twisted_sip.message.grammar import Params, check_value, parse_params
 from twisted_sip.message.parameterized import Parameters, make_params, named, parameter, refuse
 
-#: The greatest value of delta-seconds (RFC 3261 section 20.19); greater ones count as this one.
+#: The greatest value of delta-seconds (RFC 3261 section 20.19); greater ones count as this one (section 10.2).
 MAX_DELTA_SECONDS = (1 << 32) - 1
 
 _COMMENT_MARK = re.compile(r"\\.|[()]", re.DOTALL)
@@ -40,7 +40,7 @@ def parse_number(text: str, header: str, limit: int) -> int:
 
 
 def parse_delta_seconds(text: str, header: str) -> int:
-    """Return the seconds in *text*, at most 2**32-1: greater numbers count as that (RFC 3261 section 20.19).
+    """Return the seconds in *text*, at most 2**32-1: greater numbers count as that (RFC 3261 section 10.2).
 
     :raises RemoteProtocolError: it is no number.
     """

@@ -1,6 +1,6 @@
 """Contact with the parameters that registrations and dialogs give it.
 
-RFC 3261 section 20.10 (q, expires), RFC 5626 section 4.1 (+sip.instance, reg-id, ob), RFC 5627 section 5.1 (pub-gruu,
+RFC 3261 sections 10.2 and 20.10 (q, expires), RFC 5626 section 4.1 (+sip.instance, reg-id, ob), RFC 5627 section 4.2 (pub-gruu,
 temp-gruu), RFC 3840 section 9 (feature parameters).
 """
 
@@ -14,7 +14,7 @@ from twisted_sip.message.numeric_fields import check_seconds, parse_delta_second
 from twisted_sip.message.parameterized import Parameters, format_quality, make_params, named, parameter, parse_quality
 from twisted_sip.message.uri import SIPURI, URI
 
-#: What a Contact lasts whose expires parameter makes no sense, in seconds (RFC 3261 section 20.10).
+#: What a Contact lasts whose expires parameter makes no sense, in seconds (RFC 3261 sections 8.3 and 10.2).
 MALFORMED_EXPIRES = 3600
 #: The greatest reg-id (RFC 5626 section 10).
 MAX_REG_ID = (1 << 31) - 1
@@ -96,7 +96,7 @@ class ContactParam:
 
     @property
     def expires(self) -> int | None:
-        """The expiry in seconds, None where it is missing; 3600 for nonsense, as RFC 3261 section 20.10 wants."""
+        """The expiry in seconds, None where it is missing; 3600 for nonsense, as RFC 3261 section 10.2 wants."""
         text = self.params.get("expires")
         if text is None:
             return MALFORMED_EXPIRES if "expires" in self.params else None
@@ -131,12 +131,12 @@ class ContactParam:
 
     @property
     def pub_gruu(self) -> str:
-        """The public GRUU as text, empty if there is none (RFC 5627 section 5.1)."""
+        """The public GRUU as text, empty if there is none (RFC 5627 section 4.2)."""
         return parameter(self.params, "pub-gruu")
 
     @property
     def temp_gruu(self) -> str:
-        """The temporary GRUU as text, empty if there is none (RFC 5627 section 5.1)."""
+        """The temporary GRUU as text, empty if there is none (RFC 5627 section 4.2)."""
         return parameter(self.params, "temp-gruu")
 
     @property
@@ -155,7 +155,7 @@ class ContactParam:
         return self._with("expires", str(check_seconds(seconds, "Contact expires")))
 
     def with_pub_gruu(self, gruu: str) -> str:
-        """Return this Contact as text with the public GRUU *gruu* (RFC 5627 section 5.1).
+        """Return this Contact as text with the public GRUU *gruu* (RFC 5627 section 4.2).
 
         :raises LocalProtocolError: CR, LF or NUL stands in it.
         """
