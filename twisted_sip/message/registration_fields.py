@@ -1,7 +1,7 @@
 """Contact with the parameters that registrations and dialogs give it.
 
-RFC 3261 sections 10.2 and 20.10 (q, expires), RFC 5626 section 4.1 (+sip.instance, reg-id, ob), RFC 5627 section 4.2 (pub-gruu,
-temp-gruu), RFC 3840 section 9 (feature parameters).
+RFC 3261 sections 10.2 and 20.10 (q, expires), RFC 5626 section 4.1 (+sip.instance, reg-id, ob), RFC 5627 section 4.2
+(pub-gruu, temp-gruu), RFC 3840 section 9 (feature parameters).
 """
 
 from __future__ import annotations
