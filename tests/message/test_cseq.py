@@ -37,9 +37,23 @@ def test_text() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "1", "INVITE", "1 INVITE x", "-1 INVITE", "1.5 INVITE", "٣ INVITE", "1 IN VITE", "1 INV@TE", "1INVITE"]
-    # RFC 4475 sections 3.1.2.4 and 3.1.2.5
-    + ["36893488147419103232 REGISTER", "9292394834772304023312 OPTIONS", "4294967296 INVITE", "9" * 5000 + " INVITE"],
+    [
+        "",
+        "1",
+        "INVITE",
+        "1 INVITE x",
+        "-1 INVITE",
+        "1.5 INVITE",
+        "٣ INVITE",
+        "1 IN VITE",
+        "1 INV@TE",
+        "1INVITE",
+        # RFC 4475 sections 3.1.2.4 and 3.1.2.5
+        "36893488147419103232 REGISTER",
+        "9292394834772304023312 OPTIONS",
+        "4294967296 INVITE",
+        "9" * 5000 + " INVITE",
+    ],
 )
 def test_malformed(text: str) -> None:
     with pytest.raises(RemoteProtocolError) as caught:

@@ -150,8 +150,22 @@ def test_parameters_compare_without_order() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("", "a"), ("a b", "a"), ("a=", None), ("a;b", None), ("a", ""), ("a", "b c"), ("a", "b;c"), ("a", "b\r\nX: y")]
-    + [("a", '"open'), ("a", '"x"y'), ("a", '"x\r\ny"'), ("a", "b,c"), ("a", "<b>"), ("a", '"\0"')],
+    [
+        ("", "a"),
+        ("a b", "a"),
+        ("a=", None),
+        ("a;b", None),
+        ("a", ""),
+        ("a", "b c"),
+        ("a", "b;c"),
+        ("a", "b\r\nX: y"),
+        ("a", '"open'),
+        ("a", '"x"y'),
+        ("a", '"x\r\ny"'),
+        ("a", "b,c"),
+        ("a", "<b>"),
+        ("a", '"\x00"'),
+    ],
 )
 def test_parameters_that_would_not_read_back_are_refused(name: str, value: str | None) -> None:
     with pytest.raises(LocalProtocolError):
@@ -166,8 +180,24 @@ def test_parameter_values() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [";", ";;", "a;;b", ";a;", "; ;a", "=a", ";a=b c", ';a="open', ';a="x"y', ";a=<b>", ";a=b,c", ";a b=c", ";é=1"]
-    + [';a="x\ny"', ";a=\rb", ";<a"],
+    [
+        ";",
+        ";;",
+        "a;;b",
+        ";a;",
+        "; ;a",
+        "=a",
+        ";a=b c",
+        ';a="open',
+        ';a="x"y',
+        ";a=<b>",
+        ";a=b,c",
+        ";a b=c",
+        ";é=1",
+        ';a="x\ny"',
+        ";a=\rb",
+        ";<a",
+    ],
 )
 def test_malformed_parameters(text: str) -> None:
     with pytest.raises(RemoteProtocolError):

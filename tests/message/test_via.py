@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
+from twisted_sip.message.grammar import split_list
 from twisted_sip.message.via import Via
 
 
@@ -122,13 +123,24 @@ def test_malformed_ttl() -> None:
         "SIP/2.0/UDP/x host",
         "SIP/2.0/U@P host",
         "SIP/2.0/UDP ;branch=x",
-    ]
-    + ["SIP/2.0/UDP host:99999", "SIP/2.0/UDP host:123456789", "SIP/2.0/UDP host:", "SIP/2.0/UDP 2001:db8::1"]
-    + ["SIP/2.0/UDP [::1::2];branch=x", "SIP/2.0/UDP [::1::2] ;branch=x", "SIP/2.0/UDP a b;branch=x"]
-    # RFC 4475 section 3.1.2.1
-    + ["SIP/2.0/UDP 192.0.2.15;;", "SIP/2.0/UDP 192.0.2.15;", "SIP/2.0/UDP 192.0.2.15; ;a", ";"]
-    + ['SIP/2.0/UDP host;x="open', "SIP/2.0/UDP host;branch=a b", "SIP/2.0/UDP host, SIP/2.0/UDP other"]
-    + ["SIP/2.0/UDP host;branch=x\r\nEvil: 1", "SIP/2.0/UDP host\n"],
+        "SIP/2.0/UDP host:99999",
+        "SIP/2.0/UDP host:123456789",
+        "SIP/2.0/UDP host:",
+        "SIP/2.0/UDP 2001:db8::1",
+        "SIP/2.0/UDP [::1::2];branch=x",
+        "SIP/2.0/UDP [::1::2] ;branch=x",
+        "SIP/2.0/UDP a b;branch=x",
+        # RFC 4475 section 3.1.2.1
+        "SIP/2.0/UDP 192.0.2.15;;",
+        "SIP/2.0/UDP 192.0.2.15;",
+        "SIP/2.0/UDP 192.0.2.15; ;a",
+        ";",
+        'SIP/2.0/UDP host;x="open',
+        "SIP/2.0/UDP host;branch=a b",
+        "SIP/2.0/UDP host, SIP/2.0/UDP other",
+        "SIP/2.0/UDP host;branch=x\r\nEvil: 1",
+        "SIP/2.0/UDP host\n",
+    ],
 )
 def test_malformed(text: str) -> None:
     with pytest.raises(RemoteProtocolError) as caught:
@@ -183,3 +195,14 @@ def test_rport_is_filled_in_its_place() -> None:
 def test_a_changed_value_is_checked() -> None:
     with pytest.raises(LocalProtocolError):
         Via.parse("SIP/2.0/UDP h").with_("received", "a b")
+
+
+def test_two_values_in_one_line() -> None:
+    # RFC 4475 section 3.1.1.1, unfolded
+    line = (
+        "SIP  / 2.0  / TCP     spindle.example.com   ; branch  =   z9hG4bK9ikj8  ,"
+        " SIP  /    2.0   / UDP  192.168.255.111   ; branch= z9hG4bK30239"
+    )
+    first, second = (Via.parse(value) for value in split_list(line))
+    assert (first.transport, first.sent_by, first.branch) == ("TCP", "spindle.example.com", "z9hG4bK9ikj8")
+    assert (second.transport, second.sent_by, second.branch) == ("UDP", "192.168.255.111", "z9hG4bK30239")

@@ -158,10 +158,10 @@ class Params:
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return the value of *name*; *default* where it is absent, None where it has no value."""
-        return self._index.get(name.lower(), default)
+        return self._index.get(self._key(name), default)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._index
+        return isinstance(name, str) and self._key(name) in self._index
 
     def __iter__(self) -> Iterator[str]:
         """Give the names, in lower case and in order."""

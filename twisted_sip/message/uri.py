@@ -24,7 +24,7 @@ _SIP_URI = re.compile(
     r"(?:((?:[A-Za-z0-9\-_.!~*'()&=+$,;?/#]++|%[0-9A-Fa-f]{2})++)"
     r"(?::((?:[A-Za-z0-9\-_.!~*'()&=+$,]++|%[0-9A-Fa-f]{2})*+))?+@)?+"
     rf"({HOST})(?::([0-9]{{1,19}}+))?+"
-    r"((?:;(?:[A-Za-z0-9\-_.!~*'()\[\]/:&+$=]++|%[0-9A-Fa-f]{2})++)*+)"
+    r"((?:;(?!=)(?:[A-Za-z0-9\-_.!~*'()\[\]/:&+$=]++|%[0-9A-Fa-f]{2})++)*+)"
     r"(?:\?((?:[A-Za-z0-9\-_.!~*'()\[\]/?:+$=&;,@]++|%[0-9A-Fa-f]{2})++))?+"
 ).fullmatch
 
@@ -77,7 +77,8 @@ class SIPURI:
 
         :raises LocalProtocolError: a part is not legal in its place.
         """
-        tail = str(params if isinstance(params, Params) else Params(params))
+        given = params if isinstance(params, Params) else Params(params)
+        tail = str(given)
         text = [scheme, ":"]
         if user is not None:
             text.append(f"{user}@" if password is None else f"{user}:{password}@")
@@ -89,8 +90,8 @@ class SIPURI:
             self._read("".join(text))
         except RemoteProtocolError as error:
             raise LocalProtocolError(error.reason) from error
-        parts = (scheme, user, password, host, port, tail, headers)
-        if parts != (self.scheme, self.user, self.password, self.host, self.port, self._params_text, self.headers):
+        parts = (scheme, user, password, host, port, given.items(), headers)
+        if parts != (self.scheme, self.user, self.password, self.host, self.port, self.params.items(), self.headers):
             raise LocalProtocolError(f"{self._text!r} would not read back as it was put together")
 
     @classmethod
@@ -222,8 +223,6 @@ def _parse_params(text: str) -> Params:
     items: list[tuple[str, str | None]] = []
     for part in text[1:].split(";"):
         name, equal, value = part.partition("=")
-        if not name:
-            raise RemoteProtocolError(f"Empty parameter in {printable(text)}")
         items.append((name, value if equal else None))
     return Params(items, _escaped_key) if "%" in text else Params(items)
 
