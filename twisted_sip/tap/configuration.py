@@ -16,12 +16,14 @@ from typing import Any
 import attrs
 
 from twisted_sip.auth.settings import AuthSettings
+from twisted_sip.element.limits import LimitSettings
 from twisted_sip.errors import ConfigurationError
 from twisted_sip.proxy.settings import ProxySettings
-from twisted_sip.tap.pending_sections import LimitSettings, RegistrarSettings
+from twisted_sip.proxy.static_routes import StaticRoute
+from twisted_sip.tap.pending_sections import RegistrarSettings
+from twisted_sip.tap.route_check import check_route
 from twisted_sip.tap.sections import (
     LogSection,
-    RouteSection,
     ServerSection,
     StorageSection,
     TLSSection,
@@ -47,7 +49,7 @@ class Configuration:
     auth: AuthSettings = _section(AuthSettings, "Who must prove who they are, and how.")
     registrar: RegistrarSettings = _section(RegistrarSettings, "Registrations.")
     proxy: ProxySettings = _section(ProxySettings, "Forwarding.")
-    route: tuple[RouteSection, ...] = attrs.field(
+    route: tuple[StaticRoute, ...] = attrs.field(
         default=(), metadata={"help": "Static routes, asked before the registrations; the first that matches decides."}
     )
     limits: LimitSettings = _section(LimitSettings, "What one peer may ask of us.")
@@ -83,7 +85,7 @@ def read(text: str, name: str, base: Path) -> Configuration:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError([f"{name}: {_syntax_error(str(error), text)}"]) from error
-    configuration, faults = structure(Configuration, table, base)
+    configuration, faults = structure(Configuration, table, base, {StaticRoute: check_route})
     if configuration is None:
         raise ConfigurationError(_lines(name, faults))
     return configuration

@@ -99,12 +99,15 @@ def _merge_range(words: list[str]) -> list[str]:
     return words
 
 
-def words_for(field: attrs.Attribute[Any]) -> str:
-    """Return what may be written for *field*, type and range: ``a whole number from 1 to 65535``."""
+def words_for(field: attrs.Attribute[Any], single: bool = False) -> str:
+    """Return what may be written for *field*, type and range: ``a whole number from 1 to 65535``.
+
+    :param single: one element may stand for a list.
+    """
     type_ = bare_type(field.type)
     demands = bounds(field.validator)
     words = type_words(type_)
-    if field.metadata.get("one_or_many"):
+    if single:
         words = f"{type_words(item_type(type_))}, or {words}"
     for demand in demands:
         if demand.startswith("one of ") and not is_list(type_):

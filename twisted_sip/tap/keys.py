@@ -8,10 +8,17 @@ from typing import Any
 
 import attrs
 
+from twisted_sip.proxy.static_routes import StaticRoute
 from twisted_sip.transport.settings import TransportSettings
 
-#: Fields that are filled from other sections ([server] advertise, [tls]), so that there is one way to set a thing.
-_FILLED_FROM_ELSEWHERE: dict[type[Any], frozenset[str]] = {TransportSettings: frozenset({"advertise", "tls"})}
+#: Fields that are filled from other sections ([server] advertise, [tls], [limits] max_connections and
+#: max_connections_per_source), so that there is one way to set a thing.
+_FILLED_FROM_ELSEWHERE: dict[type[Any], frozenset[str]] = {
+    TransportSettings: frozenset({"advertise", "tls", "connections", "connections_per_source"})
+}
+
+#: Lists for which a single text may stand.
+_ONE_OR_MANY = frozenset({(StaticRoute, "to")})
 
 _IVAR = re.compile(r"^:ivar (\w+): *(.*(?:\n(?!:|$).*)*)", re.MULTILINE)
 
@@ -33,3 +40,8 @@ def help_of(cls: type[Any], field: attrs.Attribute[Any]) -> str:
 def _documented(cls: type[Any]) -> dict[str, str]:
     doc = inspect.getdoc(cls) or ""
     return {name: re.sub(r"\s+", " ", text) for name, text in _IVAR.findall(doc)}
+
+
+def one_or_many(cls: type[Any], field: attrs.Attribute[Any]) -> bool:
+    """Tell whether a single text may stand for the list that *field* of *cls* is."""
+    return (cls, field.name) in _ONE_OR_MANY

@@ -30,7 +30,9 @@ from twisted_sip.tap.sections import LogSection
 from twisted_sip.tap.startup import StartFailure, os_error_words
 
 #: Field names of an event that say nothing to the reader of a JSON line.
-_LEFT_OUT = frozenset({"log_logger", "log_source", "log_format", "log_trace", "log_failure", "log_io", "format", "time"})
+_LEFT_OUT = frozenset(
+    {"log_logger", "log_source", "log_format", "log_trace", "log_failure", "log_io", "format", "time"}
+)
 
 #: A log file is turned over at this size, and this many old ones are kept.
 _ROTATE_AT = 16 * 1024 * 1024
@@ -41,7 +43,7 @@ def _text(event: LogEvent) -> str:
     text = eventAsText(event, includeTimestamp=True, includeSystem=True)
     if not text:
         return ""
-    # What a peer sent may stand in an event: no control character of it gets to a terminal, no line of it passes for ours.
+    # What a peer sent may stand in an event: it neither steers a terminal nor begins a line that passes for ours.
     return _plain(text if "log_failure" in event else text.replace("\n", "\\n")) + "\n"
 
 

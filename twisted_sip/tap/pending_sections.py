@@ -10,10 +10,3 @@ from twisted_sip.tap.sections import setting
 @attrs.frozen(kw_only=True)
 class RegistrarSettings:
     min_expires: int = setting(60, "x", attrs.validators.ge(1))
-
-
-@attrs.frozen(kw_only=True)
-class LimitSettings:
-    request_rate: float = setting(
-        500.0, "x", attrs.validators.and_(attrs.validators.ge(1), attrs.validators.le(1000000))
-    )

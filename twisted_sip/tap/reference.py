@@ -13,7 +13,7 @@ import attrs
 
 from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.constraints import bare_type, is_list, item_type, quoted, words_for
-from twisted_sip.tap.keys import help_of, key_fields
+from twisted_sip.tap.keys import help_of, key_fields, one_or_many
 
 _OPENING = """\
 # Configuration file
@@ -53,7 +53,8 @@ def _section(title: str, cls: type[Any], meaning: str, many: bool = False) -> It
         if attrs.has(type_):
             tables.append((field, type_))
             continue
-        yield f"| `{field.name}` | {_cell(words_for(field))} | {_cell(_default(field))} | {_cell(help_of(cls, field))} |"
+        cells = (f"`{field.name}`", words_for(field, one_or_many(cls, field)), _default(field), help_of(cls, field))
+        yield "| " + " | ".join(_cell(cell) for cell in cells) + " |"
     yield ""
     for field, type_ in tables:
         yield from _section(f"{title[:-1]}.{field.name}]", type_, help_of(cls, field))

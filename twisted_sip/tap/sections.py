@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 import attrs
 
+from twisted_sip.storage.batch_writer import BATCH_SIZE, FLUSH_INTERVAL
+from twisted_sip.storage.location_table import MAX_BINDINGS
 from twisted_sip.tap.structuring import WrongSetting, checked
 
 #: What is listened on where nothing is written.
@@ -28,13 +30,9 @@ _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
 def setting(default: Any, meaning: str, validator: Any = None, **metadata: Any) -> Any:
     """Return an attrs field with its *meaning* for the reference.
 
-    :param metadata: ``shown_default`` for the reference where the default itself says little, ``one_or_many`` where a
-        single text may stand for a list of one.
+    :param metadata: ``shown_default`` for the reference where the default itself says little.
     """
-    convert = (
-        (lambda value: (value,) if isinstance(value, str) else tuple(value)) if "one_or_many" in metadata else None
-    )
-    return attrs.field(default=default, validator=validator, converter=convert, metadata={"help": meaning, **metadata})
+    return attrs.field(default=default, validator=validator, metadata={"help": meaning, **metadata})
 
 
 def is_host(text: str) -> bool:
@@ -149,15 +147,25 @@ class TLSSection:
             raise WrongSetting(f"is missing beside {there}", "write the path of both or of none", missing)
 
 
+_flush = attrs.validators.and_(attrs.validators.ge(0.0), attrs.validators.le(1.0))
+
+
 @attrs.frozen(kw_only=True)
 class StorageSection:
     """``[storage]``: where users and registrations are kept."""
 
-    database: Path | None = setting(
-        None, "The SQLite database file.", shown_default="`twisted-sip.sqlite` in the state directory"
+    directory: Path | None = setting(
+        None, "Directory of the databases `users.db` and `location.db`.", shown_default="the state directory"
     )
-    durable_location: bool = setting(
-        False, "Wait for the disk on each registration, so that even a power cut loses none that was acknowledged."
+    max_bindings: int = setting(MAX_BINDINGS, "The most registrations kept at a time.", attrs.validators.ge(1))
+    flush_interval: float = setting(
+        FLUSH_INTERVAL, "Seconds for which a registration waits for others to be written with.", _flush
+    )
+    batch_size: int = setting(
+        BATCH_SIZE, "Registrations that are written together without waiting longer.", attrs.validators.ge(1)
+    )
+    lock_timeout: float = setting(
+        5.0, "Seconds to wait for another process that holds a database.", attrs.validators.ge(0)
     )
 
 
@@ -192,35 +200,3 @@ class TraceSection:
         "Bytes of messages kept in all.",
         attrs.validators.and_(attrs.validators.ge(65536), attrs.validators.le(1 << 34)),
     )
-
-
-@checked("")
-def route_status(value: Any) -> None:
-    """Refuse a status with which a proxy cannot end a request."""
-    if value is not None and not 300 <= value <= 699:
-        raise WrongSetting(f"{value} is not a final failure or redirection", "write a status from 300 to 699")
-
-
-@attrs.frozen(kw_only=True)
-class RouteSection:
-    """``[[route]]``: where requests go that match; the first table that matches decides.
-
-    ``*`` and ``?`` in a pattern stand for any characters and for one; ``{user}`` and ``{host}`` in a target are
-    replaced by those of the Request-URI.
-    """
-
-    method: tuple[str, ...] = setting(
-        ("*",), "Pattern of the method, or several.", shown_default="every method", one_or_many=True
-    )
-    user: str = setting("*", "Pattern of the user part of the Request-URI.", shown_default="every user")
-    host: str = setting("*", "Pattern of the host of the Request-URI.", shown_default="every host")
-    to: tuple[str, ...] = setting((), "Where to send it: a SIP URI, or several.", shown_default="", one_or_many=True)
-    fork: Literal["parallel", "serial"] = setting("parallel", "Try several targets together or one after the other.")
-    status: int | None = setting(None, "Answer with this status instead.", route_status, shown_default="")
-    reason: str = setting("", "Reason phrase of that answer.", shown_default="that of the status")
-
-    def __attrs_post_init__(self) -> None:
-        if self.to and self.status is not None:
-            raise WrongSetting("has both to and status", "write one of them")
-        if not self.to and self.status is None:
-            raise WrongSetting("leads nowhere", "write to (a SIP URI or several) or status")

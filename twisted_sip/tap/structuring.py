@@ -18,9 +18,12 @@ from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, Iterabl
 from cattrs.gen import make_dict_structure_fn, override
 
 from twisted_sip.tap.constraints import bare_type, is_list, item_type, quoted, type_words, words_for
-from twisted_sip.tap.keys import key_fields
+from twisted_sip.tap.keys import key_fields, one_or_many
 
 T = TypeVar("T")
+
+#: Settings class -> what looks at a whole object of it.
+Checks = Mapping[type[Any], Callable[[Any], None]]
 
 
 class WrongSetting(ValueError):
@@ -57,14 +60,17 @@ def checked(words: str) -> Callable[[Callable[[Any], None]], Callable[..., None]
     return wrap
 
 
-def structure(cls: type[T], table: Mapping[str, Any], base: Path) -> tuple[T | None, list[tuple[str, str]]]:
+def structure(
+    cls: type[T], table: Mapping[str, Any], base: Path, checks: Checks | None = None
+) -> tuple[T | None, list[tuple[str, str]]]:
     """Make a *cls* of *table*.
 
     :param base: the directory that relative paths count from.
+    :param checks: settings class -> what looks at a whole object of it and raises WrongSetting.
     :returns: the object (None if there are faults) and the faults, each a key and what is wrong and right with it.
     """
     try:
-        return _converter(base).structure(table, cls), []
+        return _converter(base, checks or {}).structure(table, cls), []
     except Exception as error:
         faults = list(_faults(error, ""))
         if not faults:
@@ -72,13 +78,13 @@ def structure(cls: type[T], table: Mapping[str, Any], base: Path) -> tuple[T | N
         return None, faults
 
 
-def _converter(base: Path) -> cattrs.Converter:
+def _converter(base: Path, checks: Checks) -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=True, forbid_extra_keys=True)
     for type_ in (bool, int, float, str):
         converter.register_structure_hook(type_, _scalar)
     converter.register_structure_hook(Path, lambda value, type_: base / Path(_scalar(value, str)).expanduser())
     converter.register_structure_hook_func(_is_choice, _choice)
-    converter.register_structure_hook_factory(attrs.has, lambda cls: _table_hook(cls, converter))
+    converter.register_structure_hook_factory(attrs.has, lambda cls: _table_hook(cls, converter, checks))
     return converter
 
 
@@ -107,10 +113,12 @@ def did_you_mean(value: object, known: typing.Iterable[str]) -> str:
     return f", did you mean {near[0]}?" if near else ""
 
 
-def _table_hook(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+def _table_hook(cls: type[Any], converter: cattrs.Converter, checks: Checks) -> Callable[[Any, Any], Any]:
     keys = {field.name for field in key_fields(cls)}
     overrides: Any = {
-        field.name: override(struct_hook=_field_hook(field, converter)) if field.name in keys else override(omit=True)
+        field.name: override(struct_hook=_field_hook(cls, field, converter))
+        if field.name in keys
+        else override(omit=True)
         for field in attrs.fields(cls)
     }
     fill = make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True, **overrides)
@@ -118,27 +126,31 @@ def _table_hook(cls: type[Any], converter: cattrs.Converter) -> Callable[[Any, A
     def hook(value: Any, type_: Any) -> Any:
         if not isinstance(value, dict):
             raise WrongSetting(f"{quoted(value)} is not a table", "write its keys below a [header]")
-        return fill(value, type_)
+        result = fill(value, type_)
+        if cls in checks:
+            checks[cls](result)
+        return result
 
     return hook
 
 
-def _field_hook(field: attrs.Attribute[Any], converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+def _field_hook(cls: type[Any], field: attrs.Attribute[Any], converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
     """Convert and check one field, so that the faults of all fields are found and not the first alone."""
     type_ = bare_type(field.type)
+    single = one_or_many(cls, field)
 
     def hook(value: Any, _: Any) -> Any:
-        if field.metadata.get("one_or_many") and isinstance(value, str):
+        if single and isinstance(value, str):
             value = [value]
         if is_list(type_) and not isinstance(value, list):
-            wrong = f"{type_words(item_type(type_))} or a list" if field.metadata.get("one_or_many") else "a list"
-            raise WrongSetting(f"{quoted(value)} is not {wrong}", f"write {words_for(field)}")
+            wrong = f"{type_words(item_type(type_))} or a list" if single else "a list"
+            raise WrongSetting(f"{quoted(value)} is not {wrong}", f"write {words_for(field, single)}")
         try:
             result = converter.structure(value, type_)
             _validate(field, result)
         except WrongSetting as wrong:
             if not wrong.right and not wrong.wrong.endswith("?"):
-                wrong.right = f"write {words_for(field)}"
+                wrong.right = f"write {words_for(field, single)}"
             raise
         except IterableValidationError as error:
             for item in error.exceptions:

@@ -1,0 +1,58 @@
+"""The ``twisted-sip`` command."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from twisted_sip import __version__
+
+#: Command -> (module, what it is for); a module is imported when its command runs, so that each starts fast.
+_COMMANDS = {
+    "user": ("user", "Add, change, remove, list and import users."),
+    "contacts": ("contacts", "List where users can be reached now."),
+    "bans": ("bans", "List and lift bans for wrong passwords."),
+    "trace": ("trace", "Show the messages of a call as a ladder diagram."),
+    "status": ("status", "Show how a running server is doing."),
+    "check": ("check", "Look for what is wrong with a configuration and its surroundings."),
+    "options": ("options", "Ask a SIP server or phone what it can do (OPTIONS)."),
+    "register": ("register", "Register and show the bindings (REGISTER)."),
+    "message": ("message", "Send an instant message (MESSAGE)."),
+}
+
+
+class _Commands(click.Group):
+    """Finds the commands by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return their names in the order of the table."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return the command *cmd_name*."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"twisted_sip.cli.{_COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="twisted-sip")
+def cli() -> None:
+    """Look after a twisted-sip server, and try others out."""
+
+
+def main() -> None:
+    """Run the command; exit status 0 for done, 1 for failed, 2 for wrong usage."""
+    cli(prog_name="twisted-sip")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""How the command speaks: tables and lines for people, JSON for programs, a line on standard error for what failed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from twisted_sip.cli.traced_message import plain
+
+
+class Failed(click.ClickException):
+    """What was asked cannot be done: its text goes to standard error, the exit status is 1."""
+
+    exit_code = 1
+
+    def show(self, file: Any = None) -> None:
+        """Print the text as it stands, each reason on its line."""
+        for line in self.message.splitlines():
+            click.echo(f"twisted-sip: {line}", err=True)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+
+
+def console() -> Console:
+    """Return a console on standard output as it is now."""
+    return Console(highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Print *value* as JSON, indented."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], nothing: str) -> None:
+    """Print a table, or the line *nothing* if it has no rows; control characters in the cells are made visible."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    empty = True
+    for row in rows:
+        table.add_row(*(Text(plain(str(cell))) for cell in row))
+        empty = False
+    if empty:
+        click.echo(nothing)
+    else:
+        console().print(table)
+
+
+def duration(seconds: float) -> str:
+    """Return *seconds* as people say it: ``59 s``, ``12 min``, ``3 h 5 min``, ``2 d 3 h``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if minutes < 60:
+        return f"{minutes} min"
+    if hours < 24:
+        return f"{hours} h {minutes % 60} min"
+    return f"{days} d {hours % 24} h"

@@ -1,0 +1,31 @@
+"""What makes a ``[[route]]`` one that can be followed."""
+
+from __future__ import annotations
+
+from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.message.uri import SIPURI, parse_uri
+from twisted_sip.proxy.static_routes import StaticRoute
+from twisted_sip.tap.structuring import WrongSetting
+
+
+def check_route(route: StaticRoute) -> None:
+    """Refuse a route that leads nowhere, to two places, or to what is no SIP URI.
+
+    :raises WrongSetting: naming the key.
+    """
+    if route.to and route.status:
+        raise WrongSetting("has both to and status", "write one of them")
+    if not route.to and not route.status:
+        raise WrongSetting("leads nowhere", "write to (a SIP URI or several) or status")
+    if route.status and not 300 <= route.status <= 699:
+        raise WrongSetting(
+            f"{route.status} is not a final failure or redirection", "write a status from 300 to 699", "status"
+        )
+    for text in route.to:
+        try:
+            # As the router fills it in, with what could stand in a Request-URI.
+            uri = parse_uri(text.replace("{user}", "user").replace("{host}", "host.example"))
+        except RemoteProtocolError:
+            uri = None
+        if not isinstance(uri, SIPURI):
+            raise WrongSetting(f'"{text}" is not a SIP URI', "write sip:user@host or sip:host", "to")
