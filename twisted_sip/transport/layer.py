@@ -23,6 +23,7 @@ from twisted_sip.transport.connections import ConnectionTable, Opening
 from twisted_sip.transport.datagram import SIPDatagramProtocol
 from twisted_sip.transport.flow_tokens import parse_datagram_token, stream_token
 from twisted_sip.transport.identity import proves
+from twisted_sip.transport.listen import open_listeners
 from twisted_sip.transport.listener import Listener, is_loopback
 from twisted_sip.transport.listeners import Listeners
 from twisted_sip.transport.local_addresses import source_address
@@ -45,7 +46,7 @@ class TransportLayer:
     :ivar contexts: TLS contexts.
     :ivar addresses: where messages arrive, and what this element calls itself.
     :ivar transports: itself, so that it may stand for an element where only transports are needed.
-    :ivar stun_response: takes ``(data, flow)`` for STUN datagrams that are no requests, or None.
+    :ivar stun_waiters: who waits for a STUN response, by transaction ID: called with the datagram and its flow.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class TransportLayer:
         self.connections = ConnectionTable(self.settings)
         self.contexts = TLSContexts(self.settings.tls)
         self.sockets = sockets or Sockets(reactor, self.settings)
-        self.stun_response: Callable[[bytes, Flow], None] | None = None
+        self.stun_waiters: dict[bytes, Callable[[bytes, Flow], None]] = {}
         self._boot = f"{node}-{boot or secrets.token_hex(6)}".lstrip("-")
         self._serial = 0
         self._datagrams: list[SIPDatagramProtocol] = []
@@ -90,6 +91,13 @@ class TransportLayer:
         return self
 
     # -- listeners ------------------------------------------------------------
+
+    def listen(self, *descriptors: str) -> list[Listener]:
+        """Listen where *descriptors* say (see transport.descriptors); return the listeners, one for each address.
+
+        :raises ConfigurationError: with every fault; nothing is left open then.
+        """
+        return open_listeners(self, descriptors)
 
     def opened(self, port: interfaces.IListeningPort) -> None:
         """Remember *port*, to be closed by :meth:`stop`."""
@@ -123,6 +131,10 @@ class TransportLayer:
     def is_local_address(self, host: str, port: int | None) -> bool:
         """Tell whether *host* and *port* are where we listen; without a port the transport's default one is meant."""
         return self.addresses.is_local(host, port)
+
+    def ports(self) -> frozenset[int]:
+        """Return the ports that are listened on or advertised."""
+        return self.addresses.ports()
 
     # -- flows ----------------------------------------------------------------
 
@@ -248,8 +260,9 @@ class TransportLayer:
 
     def stun_received(self, data: bytes, flow: Flow) -> None:
         """Take a STUN datagram that is no Binding request."""
-        if self.stun_response is not None:
-            self.stun_response(data, flow)
+        waiter = self.stun_waiters.get(data[8:20])
+        if waiter is not None:
+            waiter(data, flow)
 
     # -- connections ----------------------------------------------------------
 

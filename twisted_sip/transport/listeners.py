@@ -25,6 +25,8 @@ class Listeners:
         """
         self.all: list[Listener] = []
         self.own: frozenset[str] = frozenset()
+        self._exact: frozenset[tuple[str, int]] = frozenset()
+        self._ports: frozenset[int] = frozenset()
         self._ask_source = source_for
         self._sources: dict[str, str] = {}
 
@@ -51,6 +53,11 @@ class Listeners:
 
     def _refresh(self) -> None:
         self.own = frozenset(listener.advertised for listener in self.all if listener.advertised)
+        self._exact = frozenset((listener.address.host, listener.address.port) for listener in self.all)
+        advertised = (text.rpartition(":")[2] for text in self.own)
+        self._ports = frozenset(listener.address.port for listener in self.all).union(
+            int(number) for number in advertised if number.isascii() and number.isdigit()
+        )
 
     def source(self, remote_host: str) -> str:
         """Return the local address that faces *remote_host*, an empty string if that is not known."""
@@ -61,8 +68,16 @@ class Listeners:
             found = self._sources[remote_host] = self._ask_source(remote_host)
         return found
 
+    def ports(self) -> frozenset[int]:
+        """Return the ports that are listened on or advertised."""
+        return self._ports
+
     def is_local(self, host: str, port: int | None) -> bool:
         """Tell whether *host* and *port* are where one listens; no port means the default one of its transport."""
+        if (host, port) in self._exact:
+            return True
+        if port is not None and port not in self._ports:
+            return False
         for listener in self.all:
             wanted = listener.kind.default_port if port is None else port
             if listener.advertised:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
@@ -109,6 +110,11 @@ class StreamFlow:
         except RemoteProtocolError:
             return self
         return ReconnectingFlow(self.layer, self.kind, address, self.local)
+
+    def on_pong(self, pong: Callable[[], None] | None) -> None:
+        """Call *pong* for each single CRLF that answers a keep-alive (RFC 5626 section 4.4.1); None for no more."""
+        if self._protocol is not None:
+            self._protocol.pong = pong
 
     def close_after_writing(self) -> None:
         """Close the connection once what is buffered is written."""
