@@ -15,6 +15,9 @@ USER_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 _PARAMETER_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()[]/:&+$")
 
 
+_REASON_CHARACTERS = USER_CHARACTERS | frozenset(":@ ")
+
+
 def _normal(found: re.Match[str]) -> str:
     char = chr(int(found[1], 16))
     # A decoded "%" would make "%253B" look like "%3B".
@@ -65,3 +68,8 @@ def escape_user(text: str) -> str:
 def escape_parameter(text: str) -> str:
     """Return *text* as the name or value of a URI parameter (``paramchar``)."""
     return _escape(text, _PARAMETER_CHARACTERS)
+
+
+def escape_reason(text: str) -> str:
+    """Return *text* as it may stand in a Reason-Phrase (section 25.1), in ASCII."""
+    return _escape(text, _REASON_CHARACTERS)

@@ -258,8 +258,8 @@ def parse_params(text: str) -> Params:
         value = value.strip(LWS)
         if value.startswith('"'):
             if end_of_quoted(value) != len(value):
-                raise RemoteProtocolError(f"Malformed quoted value of parameter {name}")
+                raise RemoteProtocolError(f"Malformed quoted value of parameter {printable(name)}")
         elif _BAD_VALUE(value) is not None:
-            raise RemoteProtocolError(f"Malformed value of parameter {name}")
+            raise RemoteProtocolError(f"Malformed value of parameter {printable(name)}")
         items.append((name, value))
     return Params(items)

@@ -10,6 +10,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address
 
 from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.message.escapes import escape_reason
 
 #: A host name (its top label is not a number, RFC 5954 section 4.1; underscores are in use, so they are read) or an
 #: IPv4 address or something that looks like an IPv6 reference, as a pattern without groups; possessive throughout.
@@ -25,8 +26,8 @@ _IPV6 = re.compile(r"[0-9A-Fa-f:.]{2,60}").fullmatch
 
 
 def printable(text: str) -> str:
-    """Return the beginning of a peer's *text*, fit for a reason phrase: ASCII, quoted, short."""
-    return ascii(text[:40])
+    """Return the beginning of a peer's *text*, quoted and escaped such that it can stand in a Reason-Phrase."""
+    return f"'{escape_reason(text[:40])}'"
 
 
 def ipv6_bytes(text: str) -> bytes | None:

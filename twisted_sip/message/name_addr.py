@@ -48,8 +48,8 @@ class NameAddr:
         if opening >= 0 and (quoted < 0 or quoted > opening):
             display = text[:opening]
             if display and _DISPLAY_NAME(display) is None:
-                made._parse_addr_spec(text)
-                return made
+                # RFC 4475 section 3.1.2.15: nobody guesses where the missing quotes belong.
+                raise RemoteProtocolError(f"Display name must be quoted in {printable(text)}")
         elif quoted >= 0:
             end = end_of_quoted(text, quoted)
             if text[:quoted].strip(LWS):
@@ -78,8 +78,6 @@ class NameAddr:
     def _parse_addr_spec(self, text: str) -> None:
         uri_text, semicolon, params = text.partition(";")
         self.uri_text = uri_text = uri_text.strip(LWS)
-        if "<" in uri_text:
-            raise RemoteProtocolError(f"Display name must be quoted in {printable(text)}")  # RFC 4475 section 3.1.2.15
         # Section 20.10: a URI with a comma, question mark or semicolon must be in angle brackets.
         if "," in uri_text or "?" in uri_text:
             raise RemoteProtocolError(f"URI must be in angle brackets in {printable(text)}")

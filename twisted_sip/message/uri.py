@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from typing import TypeAlias, TypedDict, Unpack
 
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
-from twisted_sip.message.absolute_uri import AbsoluteURI
+from twisted_sip.message.absolute_uri import AbsoluteURI as AbsoluteURI
 from twisted_sip.message.escapes import normal_form, unescape, unescape_user
 from twisted_sip.message.grammar import NO_PARAMS, Params
 from twisted_sip.message.hosts import HOST, canonical_host, check_port, ipv6_bytes, printable
-from twisted_sip.message.tel_uri import TelURI
+from twisted_sip.message.tel_uri import TelURI as TelURI
 from twisted_sip.message.uri_comparison import canonical, equivalent
 
 # One pass over the whole URI, possessive throughout. "#" is no legal user character, but phones dial it unescaped;
