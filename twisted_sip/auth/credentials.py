@@ -24,19 +24,22 @@ def credentials_for(request: Request, realm: str, proxy: bool) -> list[Credentia
     """
     name = "proxy-authorization" if proxy else "authorization"
     headers = request.headers
-    if name not in headers.names:
+    count = headers.names.count(name)
+    if not count:
         return []
     label = "Proxy-Authorization" if proxy else "Authorization"
     found: list[Credentials] = []
     fault: RemoteProtocolError | None = None
-    for text in headers.all(name)[:_MOST]:
+    texts = [headers.first(name) or ""] if count == 1 else headers.all(name)[:_MOST]
+    for text in texts:
         try:
             credentials = Credentials.parse(text, label)
         except RemoteProtocolError as error:
             fault = fault or error
             continue
         # Basic must not be accepted (section 22), other schemes are not known: both count as no credentials.
-        if credentials.is_digest and credentials.realm == realm and credentials.nonce and credentials.response:
+        params = credentials.params
+        if params.get("realm") == realm and params.get("nonce") and params.get("response") and credentials.is_digest:
             found.append(credentials)
     if fault is not None and not found:
         raise fault

@@ -14,7 +14,6 @@ import enum
 import hashlib
 import hmac
 from collections.abc import Callable
-from typing import NamedTuple
 
 #: How far behind the highest nonce count one may come late: datagrams overtake each other.
 WINDOW = 32
@@ -34,17 +33,10 @@ class Use(enum.Enum):
     STALE = "stale"
 
 
-class _Seen(NamedTuple):
-    """The counts seen of one nonce.
-
-    :ivar issued: when it was issued, milliseconds.
-    :ivar top: the highest count; 0 where it was used without one (RFC 2069), which uses it up.
-    :ivar bits: bit n set: the count top - n was seen.
-    """
-
-    issued: int
-    top: int
-    bits: int
+#: The counts seen of one nonce, a bare tuple since there is one for each authenticated client: when it was issued (in
+#: milliseconds), the highest count (0 where it came without one, RFC 2069, which uses it up), and of which bit n set
+#: says that the count top - n was seen.
+_Seen = tuple[int, int, int]
 
 
 class Nonces:
@@ -110,9 +102,9 @@ class Nonces:
         if seen is None:
             if issued <= self._floor:
                 return Use.STALE
-            self._remember(nonce, _Seen(issued, nc, 1), now)
+            self._remember(nonce, (issued, nc, 1), now)
             return Use.FRESH
-        top, bits = seen.top, seen.bits
+        _, top, bits = seen
         if nc == 0 or top == 0:
             return Use.STALE
         behind = top - nc
@@ -120,11 +112,11 @@ class Nonces:
             ahead = -behind
             # A jump past the window leaves nothing of it but the new count.
             bits = ((bits << ahead) | 1) & ((1 << WINDOW) - 1) if ahead < WINDOW else 1
-            self._used[nonce] = _Seen(issued, nc, bits)
+            self._used[nonce] = (issued, nc, bits)
             return Use.FRESH
         if behind >= WINDOW or bits >> behind & 1:
             return Use.STALE
-        self._used[nonce] = _Seen(issued, top, bits | 1 << behind)
+        self._used[nonce] = (issued, top, bits | 1 << behind)
         return Use.FRESH
 
     def _remember(self, nonce: str, seen: _Seen, now: int) -> None:
@@ -133,17 +125,17 @@ class Nonces:
         # Each new entry may take two old ones with it, so the table follows its deadlines without ever being swept.
         for _ in range(2):
             oldest = next(iter(used))
-            if 0 <= now - used[oldest].issued < self._lifetime:
+            if 0 <= now - used[oldest][0] < self._lifetime:
                 break
             del used[oldest]
         if len(used) > self._max_used:
             oldest = next(iter(used))
-            self._floor = max(self._floor, used.pop(oldest).issued)
+            self._floor = max(self._floor, used.pop(oldest)[0])
 
     def expire(self) -> None:
         """Drop what is past its deadline; for a caller that looks now and then, since an idle table is not visited."""
         now = self._milliseconds()
-        self._used = {nonce: seen for nonce, seen in self._used.items() if 0 <= now - seen.issued < self._lifetime}
+        self._used = {nonce: seen for nonce, seen in self._used.items() if 0 <= now - seen[0] < self._lifetime}
 
     def __len__(self) -> int:
         """Return how many used nonces are remembered."""
