@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
@@ -42,6 +42,8 @@ CREDENTIALS_SCHEMA = Schema(
         ),
     ),
 )
+
+_Result = TypeVar("_Result")
 
 _UPSERT = (
     "INSERT INTO credential (user, realm, md5, sha256, sha512_256, algorithm) VALUES (?, ?, ?, ?, ?, ?)"
@@ -193,7 +195,8 @@ class SQLiteCredentialStore:
         """
         where = " WHERE realm = ?" if realm else ""
         query = f"{_SELECT}{where} ORDER BY realm, user"
-        return self._run(lambda db: [_credential(row) for row in db.execute(query, (realm,) if realm else ())])
+        values = (realm,) if realm else ()
+        return self._run(lambda db: [_credential(row) for row in db.execute(query, values)])
 
     def close(self) -> None:
         """Close the database."""
@@ -220,7 +223,7 @@ class SQLiteCredentialStore:
             # One's own changes do not move data_version.
             self._known.clear()
 
-    def _run(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
+    def _run(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
         try:
             return work(self._connection)
         except sqlite3.Error as error:

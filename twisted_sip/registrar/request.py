@@ -1,0 +1,256 @@
+"""What a REGISTER asks for: its contacts and options, read and checked on their own (RFC 3261 section 10.3).
+
+Covers steps 2, 6 and 7 as far as they need no bindings, Path (RFC 3327), Outbound (RFC 5626 section 6) and the scheme
+rules of RFC 5627 section 5.1 and RFC 5630 section 5.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+
+from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.message.name_addr import NameAddr
+from twisted_sip.message.numeric_fields import parse_delta_seconds
+from twisted_sip.message.registration_fields import MALFORMED_EXPIRES, ContactParam
+from twisted_sip.message.request import Request
+from twisted_sip.message.uri import SIPURI, URI
+from twisted_sip.registrar.gruu import instance_key
+from twisted_sip.registrar.settings import RegistrarSettings
+
+#: How much of a User-Agent is kept.
+_USER_AGENT_LENGTH = 256
+_NO_TAGS: frozenset[str] = frozenset()
+# Contact parameters that a binding does not keep as text: what has a field of its own, and what only we may give.
+_OWN_PARAMETERS = frozenset(("q", "expires", "pub-gruu", "temp-gruu"))
+
+
+class RegistrationRefused(RemoteProtocolError):
+    """A REGISTER that is answered with an error.
+
+    :ivar headers: header fields of the answer, as (name, value).
+    """
+
+    def __init__(self, status: int, reason: str = "", *, headers: Iterable[tuple[str, str]] = ()) -> None:
+        super().__init__(reason, status=status)
+        self.headers = tuple(headers)
+
+
+class RequestedContact:
+    """One contact that a REGISTER wants bound or unbound.
+
+    :ivar uri: the contact URI.
+    :ivar text: the same as text.
+    :ivar expires: seconds granted, 0 to unbind.
+    :ivar q: preference in thousandths.
+    :ivar params: the other parameters as text with leading semicolon.
+    :ivar instance: the ``+sip.instance`` value without quotes, or empty.
+    :ivar reg_id: the reg-id if Outbound applies, else 0.
+    :ivar key: the key of the binding if it is known without looking at the others, else empty.
+    """
+
+    __slots__ = ("expires", "instance", "key", "params", "q", "reg_id", "text", "uri")
+
+    def __init__(self, address: NameAddr, default_expires: int) -> None:
+        """Read one Contact value.
+
+        :raises RemoteProtocolError: its URI or a parameter is malformed.
+        """
+        contact = ContactParam(address)
+        self.uri: URI = address.uri
+        self.text = address.uri_text
+        self.q = 1000
+        self.params = self.instance = self.key = ""
+        self.reg_id = 0
+        expires: int | None = None
+        params = address.params
+        if params:
+            expires = contact.expires
+            self.q = contact.q
+            if "+sip.instance" in params:
+                instance = contact.instance
+                self.instance = f"<{instance}>" if instance else ""
+                self.reg_id = contact.reg_id or 0
+            self.params = "".join(
+                [
+                    f";{name}" if value is None else f";{name}={value}"
+                    for name, value in params.items()
+                    if name.lower() not in _OWN_PARAMETERS
+                ]
+            )
+        self.expires = default_expires if expires is None else expires
+
+    def bind_to_flow(self) -> None:
+        """Let instance and reg-id be the binding (RFC 5626 section 6)."""
+        self.key = f"{instance_key(self.instance)}|{self.reg_id}"
+
+
+class Registration:
+    """A REGISTER that is right in itself.
+
+    :ivar contacts: what it wants bound and unbound; empty for a query.
+    :ivar star: it wants everything unbound.
+    :ivar path: Path values, topmost first.
+    :ivar direct: the client is the previous hop: the flow it came over leads to the client.
+    :ivar outbound: Outbound was applied (RFC 5626 section 6).
+    :ivar supported: the option tags that the client supports or requires.
+    :ivar user_agent: the User-Agent, or empty.
+    """
+
+    __slots__ = ("call_id", "contacts", "cseq", "direct", "outbound", "path", "star", "supported", "user_agent")
+
+    def __init__(
+        self, request: Request, settings: RegistrarSettings, is_local_uri: Callable[[URI], bool], aor: str
+    ) -> None:
+        """Read *request*, a REGISTER for *aor*.
+
+        :raises RegistrationRefused: it cannot be served, whatever the bindings are.
+        :raises RemoteProtocolError: a header field is malformed.
+        """
+        headers = request.headers
+        names = headers.names
+        self.supported = supported_tags(request, settings)
+        self.call_id = request.call_id
+        self.cseq = request.cseq.number
+        self.user_agent = (headers.first("user-agent") or "")[:_USER_AGENT_LENGTH]
+        self.direct = names.count("via") == 1 and len(headers.elements("via")) == 1
+        self.outbound = False
+        self.star = False
+        self.contacts: list[RequestedContact] = []
+        self.path: tuple[str, ...] = ()
+        if "path" in names:
+            self._read_path(headers.elements("path"), settings)
+        if "contact" not in names:
+            return
+        expires = _header_expires(request)
+        if request.contact_star:
+            # Section 10.3 step 6: alone, and to the end of everything.
+            if request.contacts or headers.elements("contact").count("*") > 1 or expires != 0:
+                raise RegistrationRefused(400, "Contact * must stand alone with Expires: 0")
+            self.star = True
+            return
+        default = settings.default_expires if expires is None else expires
+        self.contacts = [RequestedContact(address, default) for address in request.contacts]
+        self._apply_outbound(settings)
+        for contact in self.contacts:
+            if contact.expires:
+                self._check_interval(contact, settings)
+                self._check_uri(contact, request, settings, is_local_uri, aor)
+
+    def _read_path(self, values: list[str], settings: RegistrarSettings) -> None:
+        # RFC 3327 section 5.3: a proxy has put it there and the client does not know.
+        if "path" not in self.supported and not settings.path_without_support:
+            raise RegistrationRefused(420, headers=(("unsupported", "path"),))
+        for value in values:
+            _read_path_value(value)
+        self.path = tuple(values)
+
+    def _apply_outbound(self, settings: RegistrarSettings) -> None:
+        flows = [contact for contact in self.contacts if contact.reg_id]
+        if not flows:
+            return
+        if not settings.outbound:
+            applies = False
+        elif self.direct:
+            applies = True
+        else:
+            # RFC 5626 section 6. Each proxy puts its URI on top, so the URI of the first hop is the last one.
+            applies = bool(self.path) and _has_ob(self.path[-1])
+            if not applies and "outbound" in self.supported:
+                raise RegistrationRefused(439, "First Hop Lacks Outbound Support")
+        if not applies:
+            for contact in flows:
+                contact.reg_id = 0
+            return
+        if sum(1 for contact in self.contacts if contact.expires) > 1 and any(contact.expires for contact in flows):
+            raise RegistrationRefused(400, "Contact with reg-id must be the only one that is registered")
+        self.outbound = True
+        for contact in flows:
+            contact.bind_to_flow()
+
+    def _check_interval(self, contact: RequestedContact, settings: RegistrarSettings) -> None:
+        # Section 10.3 step 7: greater than zero, smaller than one hour, less than the minimum.
+        if contact.expires < settings.min_expires and contact.expires < 3600:
+            raise RegistrationRefused(423, headers=(("min-expires", str(settings.min_expires)),))
+        if contact.expires > settings.max_expires:
+            contact.expires = settings.max_expires
+
+    def _check_uri(
+        self,
+        contact: RequestedContact,
+        request: Request,
+        settings: RegistrarSettings,
+        is_local_uri: Callable[[URI], bool],
+        aor: str,
+    ) -> None:
+        uri = contact.uri
+        if not isinstance(uri, SIPURI):
+            if contact.instance:
+                # RFC 5627 section 5.1.
+                raise RegistrationRefused(403, "Contact with +sip.instance must be a SIP URI")
+            return
+        if is_local_uri(uri):
+            # RFC 5627 section 5.1 forbids the address-of-record and its GRUUs; both would make requests come back here.
+            # Other addresses of ours can make them go in circles, which is how RFC 5393's attack begins.
+            if not settings.local_contacts or uri.address_of_record == aor:
+                raise RegistrationRefused(403, "Contact points back to this server")
+        if uri.secure:
+            # RFC 5630 section 5.2: Request-URI, Contact and Path; From and To do not matter.
+            target = request.uri
+            if not (isinstance(target, SIPURI) and target.secure):
+                raise RegistrationRefused(400, "sips Contact needs a sips Request-URI")
+            if not all(_read_path_value(value).secure for value in self.path):
+                raise RegistrationRefused(400, "sips Contact needs a Path of sips URIs")
+
+
+def supported_tags(request: Request, settings: RegistrarSettings) -> frozenset[str]:
+    """Return the option tags that the client supports or requires.
+
+    :raises RegistrationRefused: 420, one that is required is not ours (section 8.2.2.3).
+    """
+    headers = request.headers
+    supported = _tags(text) if (text := headers.first("supported")) is not None else _NO_TAGS
+    if headers.count("supported") > 1:
+        supported = supported.union(*map(_tags, headers.all("supported")))
+    if "require" in headers:
+        required = headers.elements("require")
+        unknown = [tag for tag in required if not _is_ours(tag.lower(), settings)]
+        if unknown:
+            raise RegistrationRefused(420, headers=(("unsupported", ", ".join(unknown)),))
+        supported = supported.union(tag.lower() for tag in required)
+    return supported
+
+
+def _is_ours(tag: str, settings: RegistrarSettings) -> bool:
+    # RFC 5627 section 5.1: to understand "gruu" is not to give any.
+    return tag in ("path", "gruu") or (tag == "outbound" and settings.outbound)
+
+
+@lru_cache(maxsize=256)
+def _tags(text: str) -> frozenset[str]:
+    return frozenset(tag.strip(" \t").lower() for tag in text.split(","))
+
+
+def _header_expires(request: Request) -> int | None:
+    text = request.headers.first("expires")
+    if text is None:
+        return None
+    try:
+        return parse_delta_seconds(text, "Expires")
+    except RemoteProtocolError:
+        # Section 10.2: malformed values are equivalent to 3600.
+        return MALFORMED_EXPIRES
+
+
+def _read_path_value(value: str) -> SIPURI:
+    try:
+        uri = NameAddr.parse(value).uri
+    except RemoteProtocolError as error:
+        raise RemoteProtocolError(f"Malformed Path header field: {error.reason}", header="Path") from error
+    if not isinstance(uri, SIPURI):
+        raise RemoteProtocolError("Malformed Path header field: no SIP URI", header="Path")
+    return uri
+
+
+def _has_ob(value: str) -> bool:
+    return "ob" in _read_path_value(value).params

@@ -1,0 +1,300 @@
+"""The registrar as a service and a link of the chain (RFC 3261 section 10.3).
+
+A REGISTER whose hooks and store answer at once runs to its commit in one go. One that has to wait holds the turn of its
+address-of-record meanwhile, so that those behind it are processed in the order in which they came.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from inspect import isawaitable
+from typing import Any, TypeVar, cast
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_sip.errors import StoreError, StoreFull
+from twisted_sip.interfaces.location import Binding, ILocationStore, LocationChange
+from twisted_sip.interfaces.processing import IncomingRequest, Verdict
+from twisted_sip.interfaces.services import IRegistrar
+from twisted_sip.message.builders import response_to
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+from twisted_sip.message.uri import SIPURI, URI
+from twisted_sip.registrar.bindings import apply_change, plan_change
+from twisted_sip.registrar.request import Registration, RegistrationRefused
+from twisted_sip.registrar.responses import DateClock, success_headers
+from twisted_sip.registrar.settings import RegistrarSettings
+
+_Value = TypeVar("_Value")
+#: When to try again while a store is full, in seconds.
+_RETRY_AFTER = "30"
+#: Stands for an answer that has not been asked for yet.
+_NOT_ASKED: Any = object()
+
+
+def _random_tag() -> str:
+    return secrets.token_hex(8)
+
+
+@implementer(IRegistrar)
+class RegistrarService(Service):
+    """Answers REGISTER for the domains that are ours; subclass it to decide otherwise.
+
+    :ivar element: the element it belongs to; set by whoever puts it there.
+    :ivar location: the store of bindings.
+    :ivar settings: the current settings; may be replaced at any time.
+    :ivar node: the node and worker that hold the flows.
+    """
+
+    name = "registrar"
+    _log = Logger()
+
+    def __init__(
+        self,
+        location: ILocationStore,
+        clock: IReactorTime,
+        is_local_uri: Callable[[URI], bool],
+        settings: RegistrarSettings | None = None,
+        *,
+        user_known: Callable[[str], bool | Deferred[bool]] | None = None,
+        node: str = "",
+        make_tag: Callable[[], str] = _random_tag,
+    ) -> None:
+        """Make a registrar.
+
+        :param clock: a reactor; its seconds are seconds since the epoch.
+        :param is_local_uri: tells whether a URI is in one of our domains.
+        :param user_known: tells whether there is a user with this address-of-record; None knows everybody.
+        :param make_tag: gives To tags.
+        """
+        self.element: Any = None
+        self.location = location
+        self.settings = settings or RegistrarSettings()
+        self.node = node
+        self._clock = clock
+        self._is_local_uri = is_local_uri
+        self._user_known = user_known
+        self._make_tag = make_tag
+        self._dates = DateClock()
+        self._turns: dict[str, DeferredLock] = {}
+        # Whether there is somebody to ask about each binding: asking costs a call for each.
+        self._asks = type(self).accept_binding is not RegistrarService.accept_binding
+
+    # -- hooks -----------------------------------------------------------------
+
+    def authorize(self, incoming: IncomingRequest, aor: str) -> bool | Deferred[bool] | Awaitable[bool]:
+        """Tell whether the sender may change the bindings of *aor*; False answers 403 (section 10.3 step 4).
+
+        Default: whoever has proved to be *aor*, and everybody where nobody had to prove anything.
+        """
+        return not incoming.user or incoming.user == aor
+
+    def user_known(self, aor: str) -> bool | Deferred[bool] | Awaitable[bool]:
+        """Tell whether there is such a user; False answers 404 (section 10.3 step 5). Asked after :meth:`authorize`.
+
+        Default: what was given to the constructor says.
+        """
+        return True if self._user_known is None else self._user_known(aor)
+
+    def accept_binding(
+        self, incoming: IncomingRequest, binding: Binding
+    ) -> Binding | Deferred[Binding | None] | Awaitable[Binding | None] | None:
+        """Return *binding*, or another with the same key to make in its place, or None to leave it out.
+
+        Asked for each contact that is registered or refreshed. A RemoteProtocolError refuses the whole REGISTER with its
+        status. Default: every one is taken.
+        """
+        return binding
+
+    def response_headers(self, incoming: IncomingRequest, aor: str) -> Iterable[tuple[str, str]]:
+        """Return further header fields for a 200, as (name, value). Default: none."""
+        return ()
+
+    # -- the chain ---------------------------------------------------------------
+
+    def process(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
+        """Answer a REGISTER for one of our domains, pass everything else on.
+
+        :return: a Response, None, or a Deferred that fires with a Response once the change is durable.
+        :raises RemoteProtocolError: a header field is malformed.
+        """
+        request = incoming.request
+        # Section 10.3 step 1: another domain's REGISTER is the proxy's to forward.
+        if request.method != "REGISTER" or not self._is_local_uri(request.uri):
+            return None
+        settings = self.settings
+        try:
+            aor = self._address_of_record(request)
+            registration = Registration(request, settings, self._is_local_uri, aor)
+        except RegistrationRefused as refusal:
+            return self._refuse(request, refusal)
+        allowed = known = bindings = _NOT_ASKED
+        if aor not in self._turns:
+            allowed = self.authorize(incoming, aor)
+            if allowed is True:
+                known = self.user_known(aor)
+                if known is True:
+                    bindings = self.location.lookup(aor)
+                    if not isinstance(bindings, Deferred):
+                        return self._register(incoming, aor, registration, settings, bindings)
+        work = self._ask_and_register(incoming, aor, registration, settings, allowed, known, bindings)
+        return Deferred.fromCoroutine(self._in_turn(aor, work))
+
+    def _address_of_record(self, request: Request) -> str:
+        uri = request.to.uri
+        # Section 10.3 step 5.
+        if not isinstance(uri, SIPURI) or uri.user is None or not self._is_local_uri(uri):
+            raise RegistrationRefused(404)
+        return uri.address_of_record
+
+    def _register(
+        self,
+        incoming: IncomingRequest,
+        aor: str,
+        registration: Registration,
+        settings: RegistrarSettings,
+        bindings: Sequence[Binding],
+    ) -> Response | Deferred[Verdict]:
+        try:
+            change = self._plan(incoming, aor, registration, settings, bindings)
+            if self._asks and change.put:
+                answers = [self.accept_binding(incoming, binding) for binding in change.put]
+                if any(isawaitable(answer) for answer in answers):
+                    waiting = self._ask_and_commit(incoming, registration, settings, bindings, change, answers)
+                    return Deferred.fromCoroutine(self._in_turn(aor, waiting))
+                change = _accepted(change, cast("list[Binding | None]", answers))
+        except RegistrationRefused as refusal:
+            return self._refuse(incoming.request, refusal)
+        return self._commit(incoming, registration, settings, bindings, change)
+
+    def _plan(
+        self,
+        incoming: IncomingRequest,
+        aor: str,
+        registration: Registration,
+        settings: RegistrarSettings,
+        bindings: Sequence[Binding],
+    ) -> LocationChange:
+        if not registration.contacts and not registration.star:
+            return LocationChange(aor)
+        flow = incoming.flow
+        return plan_change(
+            aor,
+            registration,
+            bindings,
+            settings,
+            now=self._clock.seconds(),
+            # A flow that leads to a proxy does not lead to the client: Path does (RFC 5626 section 6).
+            flow=flow.token if registration.direct else "",
+            received=f"{flow.kind.token}:{flow.remote}",
+            node=self.node,
+        )
+
+    def _commit(
+        self,
+        incoming: IncomingRequest,
+        registration: Registration,
+        settings: RegistrarSettings,
+        bindings: Sequence[Binding],
+        change: LocationChange,
+    ) -> Response | Deferred[Verdict]:
+        """Make *change* durable, then answer."""
+        now = self._clock.seconds()
+        changes = change.put or change.remove
+        headers = success_headers(
+            registration,
+            apply_change(bindings, change) if changes else bindings,
+            settings,
+            now=now,
+            date=self._dates.at(now),
+            stream=incoming.flow.kind.stream,
+            further=self.response_headers(incoming, change.aor),
+        )
+        response = response_to(incoming.request, 200, "", headers, b"", self._make_tag())
+        if not changes:
+            return response
+        committed = cast("Deferred[Any]", self.location.commit(change))
+        # Nothing is acknowledged that could be lost.
+        return committed.addCallbacks(_give, self._not_committed, callbackArgs=(response,), errbackArgs=(incoming,))
+
+    def _not_committed(self, failure: Failure, incoming: IncomingRequest) -> Response:
+        failure.trap(StoreError)
+        # Section 10.3 step 7: if the back-end commit fails, 500. The store shows the state before.
+        self._log.error("REGISTER not stored: {reason}", reason=str(failure.value), call_id=incoming.request.call_id)
+        if failure.check(StoreFull):
+            return self._refuse(incoming.request, RegistrationRefused(503, headers=(("retry-after", _RETRY_AFTER),)))
+        return self._refuse(incoming.request, RegistrationRefused(500))
+
+    def _refuse(self, request: Request, refusal: RegistrationRefused) -> Response:
+        return response_to(request, refusal.status, refusal.reason, refusal.headers, b"", self._make_tag())
+
+    # -- those who have to wait ----------------------------------------------------
+
+    async def _in_turn(self, aor: str, work: Awaitable[Response | Deferred[Verdict]]) -> Verdict:
+        """Run *work* when no other REGISTER for *aor* is being decided, give what it leads to.
+
+        The turn ends with the call of commit: what that changes is seen at once, and commits keep their order.
+        """
+        turn = self._turns.setdefault(aor, DeferredLock())
+        await turn.acquire()
+        try:
+            outcome = await work
+        finally:
+            turn.release()
+            if not turn.locked and not turn.waiting:
+                self._turns.pop(aor, None)
+        return await outcome if isinstance(outcome, Deferred) else outcome
+
+    async def _ask_and_register(
+        self,
+        incoming: IncomingRequest,
+        aor: str,
+        registration: Registration,
+        settings: RegistrarSettings,
+        allowed: Any,
+        known: Any,
+        bindings: Any,
+    ) -> Response | Deferred[Verdict]:
+        """Do what process() could not do at once; what it has asked for already comes as it was answered."""
+        try:
+            if not await _settled(self.authorize(incoming, aor) if allowed is _NOT_ASKED else allowed):
+                raise RegistrationRefused(403)
+            if not await _settled(self.user_known(aor) if known is _NOT_ASKED else known):
+                raise RegistrationRefused(404)
+            bindings = await _settled(self.location.lookup(aor) if bindings is _NOT_ASKED else bindings)
+            change = self._plan(incoming, aor, registration, settings, bindings)
+        except RegistrationRefused as refusal:
+            return self._refuse(incoming.request, refusal)
+        answers = [self.accept_binding(incoming, binding) for binding in change.put]
+        return await self._ask_and_commit(incoming, registration, settings, bindings, change, answers)
+
+    async def _ask_and_commit(
+        self,
+        incoming: IncomingRequest,
+        registration: Registration,
+        settings: RegistrarSettings,
+        bindings: Sequence[Binding],
+        change: LocationChange,
+        answers: list[Any],
+    ) -> Response | Deferred[Verdict]:
+        change = _accepted(change, [await _settled(answer) for answer in answers])
+        return self._commit(incoming, registration, settings, bindings, change)
+
+
+async def _settled(value: Any) -> Any:
+    return await value if isawaitable(value) else value
+
+
+def _give(_: object, response: Response) -> Verdict:
+    return response
+
+
+def _accepted(change: LocationChange, answers: Sequence[Binding | None]) -> LocationChange:
+    return attrs.evolve(change, put=tuple([answer for answer in answers if answer is not None]))
