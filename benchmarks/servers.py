@@ -1,0 +1,46 @@
+"""The servers that are compared: how each is started for each workload."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def program(name: str) -> str:
+    """The path of a command of this environment."""
+    beside = pathlib.Path(sys.executable).with_name(name)
+    return str(beside) if beside.exists() else (shutil.which(name) or name)
+
+
+def import_users(context: dict[str, Any]) -> None:
+    """For the digest workload: users u0, u1 ... with passwords secret0, secret1 ..., by the command an operator uses."""
+    if context["workload"] != "W2":
+        return
+    accounts = pathlib.Path(context["work"], "accounts.csv")
+    lines = [f"u{n}@bench.test,secret{n}" for n in range(int(context["users"]))]
+    accounts.write_text("\n".join(["aor,password", *lines, ""]))
+    subprocess.run(
+        [program("twisted-sip"), "user", "import", str(accounts), "--state-dir", f"{context['work']}/state"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+#: cmd: a template for shlex; flags: more of it for a workload; prepare: called before the start.
+SERVERS: dict[str, dict[str, Any]] = {
+    "twisted-sip": {
+        "cmd": program("twistd") + " -n --pidfile= sip-proxy --domain bench.test --state-dir {work}/state "
+        "--listen udp:{port}:interface={ip}",
+        "flags": {"W1": "--no-auth", "W3": "--no-auth", "W4": "--no-auth", "W6": "--no-auth"},
+        "prepare": import_users,
+    },
+    "kamailio": {
+        "cmd": "kamailio -DD -E -f {here}/kamailio.cfg -Y {work} -w {work} -m 2048 -M 32 -b 4194304 -l udp:{ip}:{port}",
+        "flags": {"W2": "-A WITH_AUTH -A NUSERS={users}"},
+    },
+}
