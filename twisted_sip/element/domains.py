@@ -6,48 +6,76 @@ phones on the same host with other ports are not us.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
+from twisted_sip.interfaces.flow import Address
 from twisted_sip.message.uri import SIPURI, URI
+
+#: The most answers that are remembered.
+_REMEMBERED = 4096
+
+
+class _Listener(Protocol):
+    @property
+    def address(self) -> Address: ...
+
+
+class _Listening(Protocol):
+    """What is asked of the transport layer."""
+
+    @property
+    def listeners(self) -> Sequence[_Listener]: ...
+
+    def is_local_address(self, host: str, port: int | None) -> bool: ...
 
 
 class Domains:
     """Answers questions of ownership.
 
     :param domains: host names and addresses for whose users we are responsible.
-    :param listens_on: tells whether one of our sockets has this (host, port); the host in lower case without brackets.
-    :param ports: gives the ports that we listen on.
+    :param transports: knows where we listen.
+    :ivar names: the domains, in lower case, IPv6 addresses without brackets.
     """
 
-    __slots__ = ("_listens_on", "_ports", "names")
+    __slots__ = ("_asked_of", "_known", "_transports", "names")
 
-    def __init__(
-        self,
-        domains: Iterable[str],
-        listens_on: Callable[[str, int], bool] = lambda host, port: False,
-        ports: Callable[[], Iterable[int]] = lambda: (5060, 5061),
-    ) -> None:
+    def __init__(self, domains: Iterable[str], transports: _Listening) -> None:
         self.names = frozenset(_plain(domain) for domain in domains)
-        self._listens_on = listens_on
-        self._ports = ports
+        self._transports = transports
+        self._known: dict[tuple[str, int | None, bool], bool] = {}
+        self._asked_of = 0
 
-    def is_local(self, host: str, port: int | None = None) -> bool:
-        """Tell whether *host* (a name, an address or an IPv6 reference) with *port* (None: not written) is ours."""
-        host = _plain(host)
+    def is_local(self, host: str, port: int | None = None, secure: bool = False) -> bool:
+        """Tell whether *host* (a name, an address or an IPv6 reference) with *port* (None: not written) is ours.
+
+        :param secure: the default port is that of sips.
+        """
+        listening = len(self._transports.listeners)
+        if listening != self._asked_of or len(self._known) > _REMEMBERED:
+            self._known.clear()
+            self._asked_of = listening
+        key = (host, port, secure)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._decide(_plain(host), port, secure)
+        return known
+
+    def _decide(self, host: str, port: int | None, secure: bool) -> bool:
         if host in self.names:
             if port is None:
                 return True
-            if port in self._ports():
+            if any(listener.address.port == port for listener in self._transports.listeners):
                 return True
-        return self._listens_on(host, 5060 if port is None else port)
+        if port is None:
+            port = 5061 if secure else 5060
+        return self._transports.is_local_address(host, port)
 
     def is_local_uri(self, uri: URI) -> bool:
-        """Tell whether *uri* is a sip or sips URI in one of our domains."""
+        """Tell whether *uri* is a sip or sips URI of ours."""
         if type(uri) is not SIPURI:
             return False
-        if uri.port is None and uri.secure and _plain(uri.host) not in self.names:
-            return self._listens_on(_plain(uri.host), 5061)
-        return self.is_local(uri.host, uri.port)
+        return self.is_local(uri.host, uri.port, uri.scheme == "sips")
 
 
 def _plain(host: str) -> str:

@@ -7,13 +7,14 @@ CANCEL without a match, overload) and owns the secrets and the tables that the s
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 import secrets
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, cast
 
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -22,7 +23,13 @@ from twisted_sip.element.domains import Domains
 from twisted_sip.element.incoming import Incoming
 from twisted_sip.element.request_sender import RequestSender
 from twisted_sip.element.tokens import DialogTokens, RandomText
-from twisted_sip.errors import LocalProtocolError, RemoteProtocolError, TransportError
+from twisted_sip.errors import (
+    LocalProtocolError,
+    RemoteProtocolError,
+    ResolutionError,
+    TransactionLimitReached,
+    TransportError,
+)
 from twisted_sip.interfaces.destination import IResolver
 from twisted_sip.interfaces.flow import Address, Flow
 from twisted_sip.interfaces.processing import TAKEN, IRequestProcessor
@@ -74,10 +81,10 @@ class Element:
         self._tag_key = random_bytes(16)
         self.chain: list[IRequestProcessor] = list(chain)
         self.transactions = TransactionLayer(
-            self.timers, _LayerUser(self), self.timer_values, max_transactions=max_transactions
+            self.timers, _LayerUser(self), self.timer_values, max_transactions, self.random_text
         )
         self.transports = TransportLayer(reactor, self, transport_settings or TransportSettings())
-        self.domains = Domains(domains, self.transports.is_local_address, self.transports.ports)
+        self.domains = Domains(domains, self.transports)
         if resolver is None:
             from twisted_sip.transport.resolver import Resolver
 
@@ -122,7 +129,8 @@ class Element:
         self.send_statelessly(response, message, flow)
 
     def flow_closed(self, flow: Flow) -> None:
-        """Tell those who care that the connection of *flow* is gone."""
+        """Fail what waits for an answer over the connection of *flow*, and tell those who care that it is gone."""
+        self.transactions.flow_closed(flow)
         for observer in self._flow_observers:
             observer(flow)
 
@@ -157,8 +165,24 @@ class Element:
         """Timer H of a transaction without a user of its own: nothing is left to do (section 17.2.1)."""
 
     def transport_failed(self, transaction: Any, error: TransportError) -> None:
-        """A response could not be sent and no other way is left (section 17.2.4)."""
-        _log.debug("response not sent: {error}", error=error)
+        """A response could not be sent: look for another way back (section 18.2.2)."""
+        self.find_way_back(transaction)
+
+    def find_way_back(self, transaction: Any) -> None:
+        """Send the last response of *transaction* over a new connection to where the Via says, if there is a way
+        (sections 17.2.4 and 18.2.2, RFC 3263 section 5); each transaction gets one such try."""
+        if transaction.rerouted:
+            return
+        transaction.rerouted = True
+        try:
+            found = self.resolver.resolve_response(transaction.request.top_via)
+        except (ResolutionError, RemoteProtocolError):
+            return
+        if not isinstance(found, Deferred):
+            found = succeed(found)
+        found.addCallback(lambda destinations: self.transports.flow_to(destinations[0]))
+        found.addCallback(transaction.reroute)
+        found.addErrback(_no_way_back)
 
     # -- the chain ---------------------------------------------------------------------
 
@@ -178,12 +202,14 @@ class Element:
                 return
             # Nobody took it: there is no such user, method or service here (section 8.2.1).
             incoming.respond(404 if start or chain else 501)
+        except TransactionLimitReached:
+            incoming.respond_statelessly(503, headers=[("retry-after", "10")])
         except Exception:
             self._failed(incoming, Failure())
 
     def _wait(self, incoming: Incoming, verdict: Any, place: int) -> None:
         if inspect.isawaitable(verdict) and not isinstance(verdict, Deferred):
-            verdict = ensureDeferred(verdict)  # type: ignore[arg-type]
+            verdict = ensureDeferred(cast("Coroutine[Deferred[Any], Any, Any]", verdict))
         if not isinstance(verdict, Deferred):
             raise LocalProtocolError(f"a request processor returned {verdict!r}")
         if incoming.transaction is None and incoming.request.method != "ACK":
@@ -219,6 +245,9 @@ class Element:
         if isinstance(error, RemoteProtocolError):
             incoming.respond(error.status, _phrase(error.reason))
             return
+        if isinstance(error, TransactionLimitReached):
+            incoming.respond_statelessly(503, headers=[("retry-after", "10")])
+            return
         _log.failure("while working on {incoming}", failure, incoming=incoming)
         incoming.respond(500)
 
@@ -232,10 +261,8 @@ class Element:
 
     def send_statelessly(self, response: Response, request: Request, flow: Flow) -> None:
         """Send *response* to *request*, which came over *flow*, once; a failure to do so is not reported."""
-        try:
+        with contextlib.suppress(RemoteProtocolError, TransportError):
             flow = flow.reply_flow(request)
-        except (RemoteProtocolError, TransportError):
-            pass
         try:
             flow.send(response.to_bytes(), response)
         except TransportError as error:
@@ -243,7 +270,7 @@ class Element:
 
     def stop(self) -> Deferred[None]:
         """Close every socket; fires with None when all are closed."""
-        return self.transports.stop()  # type: ignore[no-any-return]
+        return self.transports.stop()
 
 
 class _LayerUser:
@@ -257,6 +284,11 @@ class _LayerUser:
         self.ack_received = element.new_request
         self.cancel_unmatched = element.cancel_unmatched
         self.stray_response = element.stray_response
+
+
+def _no_way_back(failure: Failure) -> None:
+    failure.trap(TransportError, ResolutionError)
+    _log.debug("response not sent: {error}", error=failure.value)
 
 
 def _phrase(reason: str) -> str:

@@ -1,4 +1,4 @@
-"""The first links of the chain: what every request must pass before anybody looks at it, and OPTIONS for the server itself.
+"""The first links of the chain: what every request must pass before anybody looks at it; OPTIONS for the server.
 
 RFC 3261 sections 8.2.2.1 and 16.3 step 2 (scheme), 16.4 (our own Routes), 11.2 (OPTIONS).
 """
@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from zope.interface import implementer
 
 from twisted_sip.element.domains import Domains
-from twisted_sip.element.incoming import Incoming
-from twisted_sip.interfaces.processing import TAKEN, IRequestProcessor, Verdict
+from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, IRequestProcessor, Verdict
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.methods import METHODS
 from twisted_sip.message.route_set import enter_proxy
@@ -28,7 +27,7 @@ class EntryProcessor:
     def __init__(self, domains: Domains) -> None:
         self._domains = domains
 
-    def process(self, incoming: Incoming) -> Verdict:
+    def process(self, incoming: IncomingRequest) -> Verdict:
         """Fill in ``incoming.own_routes``; 400 for a malformed Request-URI or Route, 416 for a foreign scheme."""
         request = incoming.request
         if isinstance(request.uri, AbsoluteURI):
@@ -53,7 +52,7 @@ class OptionsProcessor:
         self._domains = domains
         self._extensions = extensions
 
-    def process(self, incoming: Incoming) -> Verdict:
+    def process(self, incoming: IncomingRequest) -> Verdict:
         """Answer 200 with Allow, Accept and Supported; 420 where the request requires what is not there."""
         request = incoming.request
         if request.method != "OPTIONS":

@@ -10,7 +10,7 @@ from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
-from twisted_sip.transaction.layer import ServerTransaction
+from twisted_sip.transaction.server import ServerTransaction
 
 if TYPE_CHECKING:
     from twisted_sip.element.element import Element

@@ -11,6 +11,7 @@ from zope.interface import Interface
 from twisted_sip.interfaces.flow import Address
 from twisted_sip.interfaces.transport_kind import TransportKind
 from twisted_sip.message.uri import SIPURI
+from twisted_sip.message.via import Via
 
 
 @attrs.frozen(slots=True)
@@ -34,7 +35,15 @@ class IResolver(Interface):
     def resolve(uri: SIPURI) -> Sequence[Destination] | Deferred[Sequence[Destination]]:
         """Return the destinations for *uri*, best first, never empty; a value at once where no look-up is needed.
 
-        A ``sips`` URI yields secure transports only (RFC 5630 section 5). ``maddr``, ``transport`` and port are honoured.
+        A ``sips`` URI yields secure transports only (RFC 5630 section 5). ``maddr``, ``transport`` and port are
+        honoured.
 
         :raises ResolutionError: there is none (raised, or the Deferred's failure).
+        """
+
+    def resolve_response(via: Via) -> Sequence[Destination] | Deferred[Sequence[Destination]]:
+        """Return where a response may go whose connection is gone (RFC 3263 section 5).
+
+        :param via: the topmost Via value of the response.
+        :raises ResolutionError: as :meth:`resolve`.
         """

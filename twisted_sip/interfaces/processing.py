@@ -62,6 +62,17 @@ class IncomingRequest(Protocol):
     def send(self, response: Response) -> None:
         """Send a ready *response* through the server transaction."""
 
+    @property
+    def to_tag(self) -> str:
+        """The To tag of the responses made here (RFC 3261 section 8.2.6.2)."""
+
+    def claim_as_uas(self) -> bool:
+        """Tell whether this element may answer as the UAS; False if it was a merged request, now answered 482 (RFC 3261
+        section 8.2.2.2)."""
+
+    def start_transaction(self, user: Any = None) -> Any:
+        """Return the server transaction, made now if there is none; *user* is a transaction.seams.ServerUser."""
+
 
 class IRequestProcessor(Interface):
     """One link of the ingress chain."""

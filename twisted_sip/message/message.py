@@ -82,7 +82,7 @@ class Message:
                 elements = split_list(value)
                 value = elements[0] if elements else ""
             via = parsed["via"] = Via.parse(value)
-        return via  # type: ignore[no-any-return]
+        return via
 
     @property
     def vias(self) -> list[Via]:
@@ -102,7 +102,7 @@ class Message:
         value = parsed.get("from")
         if value is None:
             value = parsed["from"] = named("From", self._required("from"))
-        return value  # type: ignore[no-any-return]
+        return value
 
     @property
     def to(self) -> NameAddr:
@@ -114,7 +114,7 @@ class Message:
         value = parsed.get("to")
         if value is None:
             value = parsed["to"] = named("To", self._required("to"))
-        return value  # type: ignore[no-any-return]
+        return value
 
     @property
     def call_id(self) -> str:
@@ -126,7 +126,7 @@ class Message:
         value = parsed.get("call-id")
         if value is None:
             value = parsed["call-id"] = self._required("call-id")
-        return value  # type: ignore[no-any-return]
+        return value
 
     @property
     def cseq(self) -> CSeq:
@@ -138,7 +138,7 @@ class Message:
         value = parsed.get("cseq")
         if value is None:
             value = parsed["cseq"] = CSeq.parse(self._required("cseq"))
-        return value  # type: ignore[no-any-return]
+        return value
 
     @property
     def max_forwards(self) -> int | None:
@@ -151,7 +151,8 @@ class Message:
             return None
         if value.isdigit() and value.isascii() and len(value) < 10:
             return int(value)
-        return self.typed("max-forwards")  # type: ignore[no-any-return]
+        number: int = self.typed("max-forwards")
+        return number
 
     @property
     def expires(self) -> int | None:
@@ -159,7 +160,8 @@ class Message:
 
         :raises RemoteProtocolError: it is malformed.
         """
-        return self.typed("expires")  # type: ignore[no-any-return]
+        seconds: int | None = self.typed("expires")
+        return seconds
 
     @property
     def contact_star(self) -> bool:
@@ -198,7 +200,7 @@ class Message:
                 return []
             label = display(name)
             found = headers.parsed[name] = [named(label, text) for text in headers.elements(name) if text != "*"]
-        return found  # type: ignore[no-any-return]
+        return found
 
     def typed(self, name: str) -> Any:
         """Return the parsed value of the header field *name*: a list for fields that may have several values (empty

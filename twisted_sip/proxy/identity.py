@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 from zope.interface import implementer
 
-from twisted_sip.element.incoming import Incoming
 from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.interfaces.routing import IForwardingPolicy, Target
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
@@ -43,7 +43,7 @@ class IdentityPolicy:
     def __init__(self, trusted: Callable[[str], bool]) -> None:
         self._trusted = trusted
 
-    def branch(self, request: Request, target: Target, incoming: Incoming) -> None:
+    def branch(self, request: Request, target: Target, incoming: IncomingRequest) -> None:
         """Apply RFC 3325 sections 5 and 6 to a request on its way out."""
         names = request.headers.names
         asserted = "p-asserted-identity" in names

@@ -11,10 +11,10 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from twisted_sip.element.element import Element
-from twisted_sip.element.incoming import Incoming
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.interfaces.location import Binding, ILocationStore
+from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.interfaces.routing import IRouter, Target
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.response import Response
@@ -35,7 +35,7 @@ class LocationRouter:
         self._element = element
         self._store = store
 
-    def route(self, incoming: Incoming) -> Routed | Deferred[Routed]:
+    def route(self, incoming: IncomingRequest) -> Routed | Deferred[Routed]:
         """Return the contacts of the user that the Request-URI names, or the URI itself if it is not ours."""
         request = incoming.request
         uri = request.uri
@@ -51,7 +51,7 @@ class LocationRouter:
             return found.addCallback(lambda bindings: self._targets(incoming, uri, bindings))
         return self._targets(incoming, uri, found)
 
-    def _targets(self, incoming: Incoming, uri: SIPURI, bindings: Sequence[Binding]) -> Routed:
+    def _targets(self, incoming: IncomingRequest, uri: SIPURI, bindings: Sequence[Binding]) -> Routed:
         if "gr" in uri.params:
             # RFC 5627 section 5.1: a GRUU means one instance.
             instance = uri.params.get("gr") or ""

@@ -18,7 +18,7 @@ from twisted_sip.proxy.branch import Branch
 from twisted_sip.proxy.record_route import FlowMark
 
 if TYPE_CHECKING:
-    from twisted_sip.element.incoming import Incoming
+    from twisted_sip.interfaces.processing import IncomingRequest
     from twisted_sip.proxy.service import ProxyService
 
 #: Final responses after which another flow of the same instance is tried (RFC 5626 section 5.3.2).
@@ -55,7 +55,12 @@ class ResponseContext:
     )
 
     def __init__(
-        self, service: ProxyService, incoming: Incoming, loop_suffix: str, breadth: int, caller_mark: FlowMark | None
+        self,
+        service: ProxyService,
+        incoming: IncomingRequest,
+        loop_suffix: str,
+        breadth: int,
+        caller_mark: FlowMark | None,
     ) -> None:
         self.service = service
         self.incoming = incoming
@@ -231,5 +236,5 @@ class ResponseContext:
         """Timer H: the client never acknowledged; there is nothing to undo in a proxy (section 17.2.1)."""
 
     def transport_failed(self, transaction: Any, error: TransportError) -> None:
-        """The response found no way back: give the branches up (section 16.9)."""
-        self._give_up(())
+        """The response found no way back: look for another one (section 18.2.2)."""
+        self.service.element.find_way_back(transaction)

@@ -13,11 +13,10 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from twisted_sip.element.element import Element
-from twisted_sip.element.incoming import Incoming
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.interfaces.location import ILocationStore
-from twisted_sip.interfaces.processing import TAKEN, IRequestProcessor, Verdict
+from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, IRequestProcessor, Verdict
 from twisted_sip.interfaces.routing import IForwardingPolicy, IRouter, Target
 from twisted_sip.interfaces.services import IProxy
 from twisted_sip.message.builders import response_to
@@ -71,7 +70,7 @@ class ProxyService(Service):
 
     # -- hooks ---------------------------------------------------------------------------
 
-    def route(self, incoming: Incoming) -> Routed | Deferred[Routed]:
+    def route(self, incoming: IncomingRequest) -> Routed | Deferred[Routed]:
         """Decide where a request that is not in a dialog goes; override to decide otherwise.
 
         :return: the targets, or a response to send instead; or a Deferred of one of them.
@@ -87,7 +86,7 @@ class ProxyService(Service):
 
     # -- the chain -------------------------------------------------------------------------
 
-    def process(self, incoming: Incoming) -> Verdict | Deferred[Verdict]:
+    def process(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
         """Forward, or answer why not (section 16.3)."""
         request = incoming.request
         if request.method == "ACK":
@@ -128,14 +127,14 @@ class ProxyService(Service):
     def _is_own_via(self, via: Via) -> bool:
         return self.element.domains.is_local(via.host, via.port)
 
-    def _routed(self, incoming: Incoming, found: Routed, part: str) -> Verdict:
+    def _routed(self, incoming: IncomingRequest, found: Routed, part: str) -> Verdict:
         if isinstance(found, Response):
             return found
         if not found:
             return response_to(incoming.request, 480, to_tag=incoming.to_tag)
         return self._forward(incoming, found, part)
 
-    def _in_dialog(self, incoming: Incoming) -> Verdict | Deferred[Verdict]:
+    def _in_dialog(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
         request = incoming.request
         mark = self.record_routing.mark(request, incoming.own_routes) if incoming.own_routes else None
         if mark is not None:
@@ -160,7 +159,7 @@ class ProxyService(Service):
             return self.location_router.flow_of_binding(mark.aor, mark.key)
         return flow
 
-    def _forward(self, incoming: Incoming, targets: Sequence[Target], part: str) -> Verdict:
+    def _forward(self, incoming: IncomingRequest, targets: Sequence[Target], part: str) -> Verdict:
         request = incoming.request
         breadth = self.settings.max_breadth
         if "max-breadth" in request.headers.names:
@@ -174,7 +173,7 @@ class ProxyService(Service):
         ResponseContext(self, incoming, suffix, breadth, mark).start(targets)
         return TAKEN
 
-    def _caller_mark(self, incoming: Incoming) -> FlowMark | None:
+    def _caller_mark(self, incoming: IncomingRequest) -> FlowMark | None:
         """Return the flow back to the caller if its Contact is unreachable as written, else None."""
         request, flow = incoming.request, incoming.flow
         headers = request.headers
@@ -195,7 +194,7 @@ class ProxyService(Service):
             return FlowMark(flow.token)
         return FlowMark(flow.token, incoming.user, self.location_router.key_of_flow(incoming.user, flow.token))
 
-    def _forward_ack(self, incoming: Incoming) -> None:
+    def _forward_ack(self, incoming: IncomingRequest) -> None:
         """Forward an ACK for a 2xx: a request without a response (sections 13.2.2.4 and 16.11)."""
         request = incoming.request
         if request.max_forwards == 0:
@@ -208,7 +207,7 @@ class ProxyService(Service):
         leave_proxy(copy)
         self.element.sender.send_ack(copy, flow=target.flow)
 
-    def add_path(self, request: Request, incoming: Incoming) -> None:
+    def add_path(self, request: Request, incoming: IncomingRequest) -> None:
         """Put our Path into a REGISTER that goes on to another registrar (RFC 3327 section 5.2, RFC 5626 section 5.1)."""
         if "path" not in [tag.lower() for tag in request.headers.elements("supported")]:
             return

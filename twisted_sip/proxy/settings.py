@@ -10,7 +10,8 @@ class ProxySettings:
     """Settings of a proxy.
 
     :ivar record_route: stay in the path of every dialog (RFC 3261 section 16.6 step 4).
-    :ivar fork: ``parallel`` (equal q together, lower q afterwards), ``serial`` (one after the other) or ``none`` (the best one).
+    :ivar fork: ``parallel`` (equal q together, lower q afterwards), ``serial`` (one after the other) or ``none`` (the
+        best one).
     :ivar timer_c: seconds that an INVITE may ring (RFC 3261 section 16.6 step 11; more than 180).
     :ivar max_breadth: the Max-Breadth of requests that bring none (RFC 5393 section 5.3.3.1).
     :ivar max_branches: the most targets of one request.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import attrs
 from zope.interface import implementer
 
-from twisted_sip.element.incoming import Incoming
+from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.interfaces.routing import IRouter, Target
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.response import Response
@@ -63,7 +63,7 @@ class StaticRouter:
     def __init__(self, routes: Sequence[StaticRoute] = ()) -> None:
         self.routes = tuple(routes)
 
-    def route(self, incoming: Incoming) -> Sequence[Target] | Response:
+    def route(self, incoming: IncomingRequest) -> Sequence[Target] | Response:
         """Return the targets or the answer of the first route that fits, an empty sequence if none does."""
         if not self.routes:
             return ()

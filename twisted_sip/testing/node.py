@@ -142,7 +142,7 @@ class Node:
     def datagram_refused(self, source: Address, destination: Address) -> None:
         """ICMP says that nobody listens at *destination*."""
         port = self.sockets.get(source)
-        refused = getattr(port.protocol, "destination_refused", None) if port is not None else None
+        refused = getattr(port.protocol, "refused", None) if port is not None else None
         if refused is not None:
             refused(destination)
 

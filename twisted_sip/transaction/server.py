@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twisted_sip.errors import RemoteProtocolError, TransportError
+from twisted_sip.errors import LocalProtocolError, RemoteProtocolError, TransportError
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
@@ -28,6 +28,7 @@ class ServerTransaction:
     :ivar user: who is told; nobody once the transaction has terminated.
     :ivar last_response: the last response sent, None before.
     :ivar merge_key: the place in the layer's table of requests answered as UAS, if it is there (section 8.2.2.2).
+    :ivar rerouted: another way back was looked for already; for the user to set (section 18.2.2).
     :ivar ack_key: the place in the layer's table of RFC 2543 clients' INVITEs that await their ACK, or empty.
     """
 
@@ -44,6 +45,7 @@ class ServerTransaction:
         "method",
         "reply_flow",
         "request",
+        "rerouted",
         "state",
         "user",
     )
@@ -62,6 +64,7 @@ class ServerTransaction:
         self._data = b""
         self.merge_key: tuple[str, str, int, str] | None = None
         self.ack_key = ""
+        self.rerouted = False
         self._timer: Timer | None = None
 
     def __repr__(self) -> str:
@@ -88,6 +91,16 @@ class ServerTransaction:
     def send(self, response: Response) -> None:
         """Send *response* as far as the state allows; what it does not allow is dropped."""
         raise NotImplementedError
+
+    def trying(self) -> None:
+        """Send 100 (Trying) if it is useful now: to an INVITE that got no response yet (section 17.2.1)."""
+
+    def abandon(self) -> None:
+        """Never answer (RFC 4320 section 4.2); retransmissions are absorbed as long as after an answer.
+
+        :raises LocalProtocolError: an INVITE has to be answered.
+        """
+        raise LocalProtocolError("an INVITE has to be answered")
 
     def retransmission(self) -> None:
         """The request came again."""
