@@ -167,6 +167,16 @@ def test_attackers_do_not_grow_the_tables(clock: Clock) -> None:
     assert len(bans) == 0
 
 
+def test_old_rows_go_as_new_ones_come(clock: Clock) -> None:
+    bans = make(clock, ban_failures=0, ban_users=0, ban_window=10)
+    for number in range(20):
+        bans.failed(f"192.0.2.{number}", "alice", "x")
+    clock.advance(11)
+    for number in range(10):
+        bans.failed(f"198.51.100.{number}", "alice", "x")
+    assert len(bans) == 10
+
+
 def test_one_source_with_many_users_keeps_few_rows(clock: Clock) -> None:
     bans = make(clock, ban_users=20)
     made = 0

@@ -53,7 +53,7 @@ class AuthSettings:
     realm: str = attrs.field(default="", metadata={"help": "realm of every challenge; empty: the domain of the user"})
     require_qop: bool = attrs.field(default=False, metadata={"help": "refuse clients that send no qop (RFC 2069)"})
     nonce_lifetime: float = attrs.field(
-        default=600.0, validator=attrs.validators.gt(0), metadata={"help": "seconds that a nonce is good for"}
+        default=600.0, validator=attrs.validators.ge(1.0), metadata={"help": "seconds that a nonce is good for"}
     )
     max_nonces: int = attrs.field(
         default=100_000, validator=attrs.validators.ge(1), metadata={"help": "the most used nonces remembered"}
@@ -69,10 +69,10 @@ class AuthSettings:
         metadata={"help": "users failing from one source until it is banned for all; 0: never"},
     )
     ban_window: float = attrs.field(
-        default=600.0, validator=attrs.validators.gt(0), metadata={"help": "seconds in which failures add up"}
+        default=600.0, validator=attrs.validators.ge(1.0), metadata={"help": "seconds in which failures add up"}
     )
     ban_time: float = attrs.field(
-        default=600.0, validator=attrs.validators.gt(0), metadata={"help": "seconds that a ban lasts"}
+        default=600.0, validator=attrs.validators.ge(1.0), metadata={"help": "seconds that a ban lasts"}
     )
     max_bans: int = attrs.field(
         default=20_000, validator=attrs.validators.ge(1), metadata={"help": "the most failing sources and bans kept"}
