@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from twisted_sip.interfaces.processing import IRequestProcessor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from twisted.internet.defer import Deferred
 
@@ -27,5 +27,5 @@ class IProxy(IRequestProcessor):
 class IRegistrar(IRequestProcessor):
     """Takes registrations (RFC 3261 section 10.3)."""
 
-    def accept_binding(incoming: IncomingRequest, binding: Binding) -> Binding | Deferred[Any] | None:
+    def accept_binding(incoming: IncomingRequest, binding: Binding) -> Binding | Deferred[Any] | Awaitable[Any] | None:
         """Return the binding to keep, changed or not, or None to leave it out."""

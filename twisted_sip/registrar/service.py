@@ -108,8 +108,8 @@ class RegistrarService(Service):
     ) -> Binding | Deferred[Binding | None] | Awaitable[Binding | None] | None:
         """Return *binding*, or another with the same key to make in its place, or None to leave it out.
 
-        Asked for each contact that is registered or refreshed. A RemoteProtocolError refuses the whole REGISTER with its
-        status. Default: every one is taken.
+        Asked for each contact that is registered or refreshed. A RemoteProtocolError refuses the whole REGISTER with
+        its status. Default: every one is taken.
         """
         return binding
 
