@@ -29,6 +29,6 @@ def test_the_reference_gives_types_ranges_and_defaults() -> None:
     text = reference()
     assert '| `fork` | one of "parallel", "serial", "none" | `"parallel"` |' in text
     assert "| `max_forwards` | a whole number from 1 to 255 | `70` |" in text
-    assert "| `domains` | a list of texts in quotes | the names and addresses of the host |" in text
+    assert "| `domains` | a list of domains or addresses in quotes | the names and addresses of the host |" in text
     assert "## `[[route]]`" in text
     assert "## `[transport.messages]`" in text

@@ -20,8 +20,8 @@ from twisted_sip.element.limits import LimitSettings
 from twisted_sip.errors import ConfigurationError
 from twisted_sip.proxy.settings import ProxySettings
 from twisted_sip.proxy.static_routes import StaticRoute
-from twisted_sip.tap.pending_sections import RegistrarSettings
-from twisted_sip.tap.route_check import check_route
+from twisted_sip.registrar.settings import RegistrarSettings
+from twisted_sip.tap.checks import CHECKS
 from twisted_sip.tap.sections import (
     LogSection,
     ServerSection,
@@ -85,7 +85,7 @@ def read(text: str, name: str, base: Path) -> Configuration:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError([f"{name}: {_syntax_error(str(error), text)}"]) from error
-    configuration, faults = structure(Configuration, table, base, {StaticRoute: check_route})
+    configuration, faults = structure(Configuration, table, base, CHECKS)
     if configuration is None:
         raise ConfigurationError(_lines(name, faults))
     return configuration
@@ -128,7 +128,7 @@ def overridden(
     for key, value in table.items():
         if not value:
             continue
-        section, wrong = structure(ServerSection, {key: value}, Path())
+        section, wrong = structure(ServerSection, {key: value}, Path.cwd(), CHECKS)
         option = "--" + {"domains": "domain", "state_dir": "state-dir"}.get(key, key)
         if section is None:
             faults += [f"command line: {option}: {text}" for _, text in wrong]

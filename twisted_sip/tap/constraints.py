@@ -8,16 +8,32 @@ from __future__ import annotations
 import types
 import typing
 from pathlib import Path
-from typing import Any
+from typing import Any, NewType
 
 import attrs
 
+#: A domain or an address for whose users we are responsible.
+Domain = NewType("Domain", str)
+
+#: Where to listen, as transport.descriptors reads it.
+ListenDescriptor = NewType("ListenDescriptor", str)
+
 _TYPE_WORDS: dict[Any, str] = {
+    Domain: "a domain or an address in quotes",
+    ListenDescriptor: "a listen descriptor in quotes",
     bool: "true or false",
     int: "a whole number",
     float: "a number",
     str: "a text in quotes",
     Path: "a path in quotes",
+}
+
+_LIST_WORDS: dict[Any, str] = {
+    Domain: "domains or addresses in quotes",
+    ListenDescriptor: "listen descriptors in quotes",
+    int: "whole numbers",
+    str: "texts in quotes",
+    Path: "paths in quotes",
 }
 
 
@@ -47,7 +63,7 @@ def type_words(type_: Any) -> str:
         return "one of " + ", ".join(quoted(choice) for choice in typing.get_args(type_))
     if is_list(type_):
         item = item_type(type_)
-        words = {str: "texts in quotes", int: "whole numbers", Path: "paths in quotes"}.get(item)
+        words = _LIST_WORDS.get(item)
         return f"a list of {words}" if words else "a list, each " + type_words(item)
     if attrs.has(type_):
         return "a table"

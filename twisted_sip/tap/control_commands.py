@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 from twisted.internet.defer import Deferred, maybeDeferred
 
+from twisted_sip.auth.bans import Bans
 from twisted_sip.element.trace import Trace, TracedMessage
 from twisted_sip.interfaces.location import Binding, ILocationStore
 from twisted_sip.tap.control import Command, CommandError, Stream
@@ -94,3 +95,22 @@ def contact_commands(store: ILocationStore, clock: Callable[[], float]) -> dict[
         return found.addCallback(shown, aor)
 
     return {"contacts": contacts}
+
+
+def ban_commands(bans: Bans, clock: Callable[[], float]) -> dict[str, Command]:
+    """Return the commands that list and lift *bans*; *clock* is the one they end by."""
+
+    def listed(request: Mapping[str, Any]) -> list[dict[str, Any]]:
+        now = clock()
+        return [
+            {"source": ban.source, "user": ban.user, "failures": ban.failures, "ends_in": round(ban.until - now)}
+            for ban in bans.list()
+        ]
+
+    def lift(request: Mapping[str, Any]) -> dict[str, int]:
+        source = _text(request, "source")
+        if not source:
+            raise CommandError("source is missing")
+        return {"lifted": bans.lift(source, _text(request, "user"))}
+
+    return {"bans-list": listed, "bans-lift": lift}

@@ -7,8 +7,6 @@ them together. Every field carries its meaning in its metadata, from which the r
 # ruff: noqa: RUF009  (a field, not a shared default)
 from __future__ import annotations
 
-import ipaddress
-import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,15 +14,13 @@ import attrs
 
 from twisted_sip.storage.batch_writer import BATCH_SIZE, FLUSH_INTERVAL
 from twisted_sip.storage.location_table import MAX_BINDINGS
-from twisted_sip.tap.structuring import WrongSetting, checked
-
-#: What is listened on where nothing is written.
-DEFAULT_LISTEN = ("udp:5060", "tcp:5060", "tls:5061")
+from twisted_sip.tap.constraints import Domain, ListenDescriptor
+from twisted_sip.tap.faults import WrongSetting, checked
+from twisted_sip.tap.hosts import is_host
+from twisted_sip.transport.descriptors import default_descriptors
 
 #: The state directory where none is written.
 DEFAULT_STATE_DIR = "twisted-sip-state"
-
-_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
 
 
 def setting(default: Any, meaning: str, validator: Any = None, **metadata: Any) -> Any:
@@ -33,30 +29,6 @@ def setting(default: Any, meaning: str, validator: Any = None, **metadata: Any) 
     :param metadata: ``shown_default`` for the reference where the default itself says little.
     """
     return attrs.field(default=default, validator=validator, metadata={"help": meaning, **metadata})
-
-
-def is_host(text: str) -> bool:
-    """Tell whether *text* is a domain name or a numeric address, brackets around IPv6 or not."""
-    bare = text[1:-1] if text[:1] == "[" and text[-1:] == "]" else text
-    try:
-        ipaddress.ip_address(bare)
-    except ValueError:
-        pass
-    else:
-        return True
-    labels = text.removesuffix(".").split(".")
-    return len(text) <= 254 and all(_LABEL.match(label) for label in labels) and not labels[-1].isdigit()
-
-
-@checked("")
-def hosts(value: Any) -> None:
-    """Refuse what is no host in a list of hosts."""
-    for text in value:
-        if not is_host(text):
-            raise WrongSetting(
-                f'"{text}" is not a domain',
-                "write a name like example.com or an address, without sip: and without port",
-            )
 
 
 @checked("")
@@ -86,14 +58,13 @@ def readable_file(value: Any) -> None:
 class ServerSection:
     """``[server]``: who we are and where we listen."""
 
-    domains: tuple[str, ...] = setting(
+    domains: tuple[Domain, ...] = setting(
         (),
         "Domains for whose users this server is responsible.",
-        hosts,
         shown_default="the names and addresses of the host",
     )
-    listen: tuple[str, ...] = setting(
-        DEFAULT_LISTEN,
+    listen: tuple[ListenDescriptor, ...] = setting(
+        tuple(ListenDescriptor(text) for text in default_descriptors()),
         "Where to listen, in the manner of Twisted endpoints: transport, port, then options, "
         "as in `udp:5060:interface=127.0.0.1` or `tls:5061:privateKey=key.pem:certKey=certificate.pem`.",
     )

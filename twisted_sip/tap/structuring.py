@@ -6,7 +6,6 @@ words of the faults: which key, what is wrong, what would be right.
 
 from __future__ import annotations
 
-import difflib
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,47 +16,25 @@ import cattrs
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
 from cattrs.gen import make_dict_structure_fn, override
 
-from twisted_sip.tap.constraints import bare_type, is_list, item_type, quoted, type_words, words_for
+from twisted_sip.tap.constraints import (
+    Domain,
+    ListenDescriptor,
+    bare_type,
+    bounds,
+    is_list,
+    item_type,
+    quoted,
+    type_words,
+    words_for,
+)
+from twisted_sip.tap.faults import WrongSetting, did_you_mean
+from twisted_sip.tap.hosts import domain, listen_descriptor
 from twisted_sip.tap.keys import key_fields, one_or_many
 
 T = TypeVar("T")
 
 #: Settings class -> what looks at a whole object of it.
 Checks = Mapping[type[Any], Callable[[Any], None]]
-
-
-class WrongSetting(ValueError):
-    """A setting that cannot be used.
-
-    :ivar wrong: what is wrong.
-    :ivar right: what would be right, or empty.
-    :ivar key: the key at fault below the one being read, or empty.
-    """
-
-    def __init__(self, wrong: str, right: str = "", key: str = "") -> None:
-        super().__init__(wrong)
-        self.wrong = wrong
-        self.right = right
-        self.key = key
-
-    def __str__(self) -> str:
-        return f"{self.wrong}, {self.right}" if self.right else self.wrong
-
-
-def checked(words: str) -> Callable[[Callable[[Any], None]], Callable[..., None]]:
-    """Make an attrs validator of a function of the value that raises :class:`WrongSetting`.
-
-    :param words: what the validator demands, for the reference; empty if the meaning says it.
-    """
-
-    def wrap(check: Callable[[Any], None]) -> Callable[..., None]:
-        def validator(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-            check(value)
-
-        validator.words = words  # type: ignore[attr-defined]
-        return validator
-
-    return wrap
 
 
 def structure(
@@ -82,6 +59,12 @@ def _converter(base: Path, checks: Checks) -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=True, forbid_extra_keys=True)
     for type_ in (bool, int, float, str):
         converter.register_structure_hook(type_, _scalar)
+    converter.register_structure_hook_func(
+        lambda type_: type_ is Domain, lambda value, type_: domain(_scalar(value, str))
+    )
+    converter.register_structure_hook_func(
+        lambda type_: type_ is ListenDescriptor, lambda value, type_: listen_descriptor(_scalar(value, str), base)
+    )
     converter.register_structure_hook(Path, lambda value, type_: base / Path(_scalar(value, str)).expanduser())
     converter.register_structure_hook_func(_is_choice, _choice)
     converter.register_structure_hook_factory(attrs.has, lambda cls: _table_hook(cls, converter, checks))
@@ -105,12 +88,6 @@ def _choice(value: Any, type_: Any) -> Any:
     if value not in choices:
         raise WrongSetting(f"{quoted(value)} is unknown{did_you_mean(value, choices)}")
     return value
-
-
-def did_you_mean(value: object, known: typing.Iterable[str]) -> str:
-    """Return ``, did you mean x?`` for the nearest of *known*, or an empty text if none is near."""
-    near = difflib.get_close_matches(str(value), list(known), 1, 0.6)
-    return f", did you mean {near[0]}?" if near else ""
 
 
 def _table_hook(cls: type[Any], converter: cattrs.Converter, checks: Checks) -> Callable[[Any, Any], Any]:
@@ -173,8 +150,12 @@ def _validate(field: attrs.Attribute[Any], value: Any) -> None:
         raise
     except (ValueError, TypeError) as error:
         if not is_list(bare_type(field.type)):
+            if not bounds(field.validator):
+                raise WrongSetting(str(error).removeprefix(f"{field.name}: ")) from error
             wrong = "is out of range" if isinstance(value, (int, float)) else "is unknown"
             raise WrongSetting(f"{quoted(value)} {wrong}") from error
+        if not bounds(field.validator):
+            raise WrongSetting(str(error).removeprefix(f"{field.name}: ")) from error
         odd = next((item for item in value if not _item_valid(field, item)), value)
         raise WrongSetting(f"{quoted(odd)} is not allowed") from error
 

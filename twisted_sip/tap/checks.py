@@ -1,11 +1,15 @@
-"""What makes a ``[[route]]`` one that can be followed."""
+"""What makes a whole section usable, beyond what its single keys say."""
 
 from __future__ import annotations
 
+import ipaddress
+
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.message.uri import SIPURI, parse_uri
+from twisted_sip.proxy.settings import ProxySettings
 from twisted_sip.proxy.static_routes import StaticRoute
-from twisted_sip.tap.structuring import WrongSetting
+from twisted_sip.tap.faults import WrongSetting
+from twisted_sip.tap.structuring import Checks
 
 
 def check_route(route: StaticRoute) -> None:
@@ -29,3 +33,21 @@ def check_route(route: StaticRoute) -> None:
             uri = None
         if not isinstance(uri, SIPURI):
             raise WrongSetting(f'"{text}" is not a SIP URI', "write sip:user@host or sip:host", "to")
+
+
+def check_proxy(settings: ProxySettings) -> None:
+    """Refuse what is no network in the trust domain.
+
+    :raises WrongSetting: naming the key.
+    """
+    for text in settings.trusted:
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError as error:
+            raise WrongSetting(
+                f'"{text}" is not a network', "write an address or a network like 192.0.2.0/24", "trusted"
+            ) from error
+
+
+#: Settings class -> what looks at a whole object of it.
+CHECKS: Checks = {StaticRoute: check_route, ProxySettings: check_proxy}

@@ -1,0 +1,324 @@
+"""Puts a server together from the floors: stores, element, transports, chain, services, control socket.
+
+Ports are opened with the privileges that the process was started with; everything else after they have been given up,
+in the process that stays.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from twisted.application.service import IService, MultiService
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twisted_sip import __version__
+from twisted_sip.auth.authenticator import Authenticator
+from twisted_sip.auth.bans import Bans
+from twisted_sip.auth.nonces import Nonces
+from twisted_sip.element.admission import AdmissionProcessor
+from twisted_sip.element.element import Element
+from twisted_sip.element.entry import EntryProcessor, OptionsProcessor
+from twisted_sip.element.limits import OverloadGauge, OverloadProcessor, SourceLimits
+from twisted_sip.element.trace import Trace
+from twisted_sip.errors import ConfigurationError, StoreError
+from twisted_sip.proxy.identity import IdentityPolicy, trusts
+from twisted_sip.proxy.service import ProxyService
+from twisted_sip.proxy.static_routes import StaticRouter
+from twisted_sip.registrar.service import RegistrarService
+from twisted_sip.storage.batch_writer import WriterThread
+from twisted_sip.storage.credentials_sqlite import CREDENTIALS_FILE, SQLiteCredentialStore
+from twisted_sip.storage.location_sqlite import LOCATION_FILE, SQLiteLocationStore
+from twisted_sip.tap import state
+from twisted_sip.tap.configuration import Configuration
+from twisted_sip.tap.control import Command, ControlSocket
+from twisted_sip.tap.control_commands import ban_commands, contact_commands, trace_commands
+from twisted_sip.tap.demo import demo_passwords, store_demo_users
+from twisted_sip.tap.hosts import host_names
+from twisted_sip.tap.startup import StartFailure
+from twisted_sip.tap.transport_settings import transport_settings
+
+_log = Logger()
+
+#: Seconds between two looks for bans that have ended.
+_BAN_SWEEP = 60.0
+
+
+class Server(MultiService):
+    """A whole server: start it and it serves, stop it and everything acknowledged is on disk.
+
+    :ivar configuration: the settings.
+    :ivar domains: the domains it is responsible for.
+    :ivar element: the SIP element, None before the first start.
+    :ivar location: the bindings, None before the first start.
+    :ivar credentials: the users, None before the first start.
+    :ivar bans: who is not listened to.
+    :ivar trace: the messages kept, None if that is switched off.
+    """
+
+    def __init__(
+        self, reactor: Any, configuration: Configuration, *, forwards: bool = True, demo: bool = False
+    ) -> None:
+        """Make a server that is not started.
+
+        :param reactor: the reactor to run in.
+        :param forwards: True for a proxy and registrar, False for a registrar alone.
+        :param demo: make the demo users.
+        """
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.configuration = configuration
+        self.domains = configuration.server.domains or host_names()
+        self.forwards = forwards
+        self.demo_passwords: dict[str, str] = {}
+        self._demo = demo
+        self._reactor = reactor
+        self.element: Element | None = None
+        self.location: SQLiteLocationStore | None = None
+        self.credentials: SQLiteCredentialStore | None = None
+        self.registrar: RegistrarService | None = None
+        self.proxy: ProxyService | None = None
+        now = reactor.seconds
+        self.bans = Bans(configuration.auth, now)
+        self.source_limits = SourceLimits(configuration.limits, now)
+        self.gauge = OverloadGauge(configuration.limits, now, self._fill)
+        section = configuration.trace
+        self.trace = Trace(now, section.calls, section.messages_per_call, section.memory) if section.enabled else None
+        self._loops: list[LoopingCall] = []
+        self._started = 0.0
+
+    # -- start -----------------------------------------------------------------------
+
+    def privilegedStartService(self) -> None:
+        """Open the ports.
+
+        :raises StartFailure: with one line for each reason.
+        """
+        if self.element is not None:
+            return
+        configuration = self.configuration
+        directory = configuration.server.state_dir
+        state.prepare(directory)
+        try:
+            settings = transport_settings(configuration, self.domains)
+            element = Element(
+                self._reactor,
+                domains=self.domains,
+                transport_settings=settings,
+                token_key=state.secret_key(directory),
+                max_transactions=configuration.limits.max_transactions,
+                admit=self.source_limits.admit,
+            )
+            element.transports.listen(*configuration.server.listen)
+        except ConfigurationError as error:
+            raise StartFailure("\n".join(error.problems)) from error
+        self.element = element
+        super().privilegedStartService()  # type: ignore[no-untyped-call]
+
+    def startService(self) -> None:
+        """Open the stores and begin to serve.
+
+        :raises StartFailure: with one line for each reason; nothing is left open then.
+        """
+        self.privilegedStartService()
+        assert self.element is not None
+        try:
+            self._open_stores()
+            self._build_chain(self.element)
+            super().startService()  # type: ignore[no-untyped-call]
+        except (StartFailure, StoreError) as error:
+            self._abandon()
+            raise StartFailure(str(error)) from error
+        self._started = self._reactor.seconds()
+        self._loop(self.gauge.tick, OverloadGauge.INTERVAL)
+        self._loop(self.bans.expire, _BAN_SWEEP)
+        for listener in self.element.transports.listeners:
+            _log.info("listening on {address} over {transport}", address=listener.address, transport=listener.kind)
+        if not self.configuration.auth.required:
+            _log.warn(
+                "AUTHENTICATION IS OFF: anybody who can reach this server may register as anybody and call through it"
+            )
+
+    def _open_stores(self) -> None:
+        section = self.configuration.storage
+        directory = section.directory or self.configuration.server.state_dir
+        self.credentials = SQLiteCredentialStore(
+            directory / CREDENTIALS_FILE, self._reactor, timeout=section.lock_timeout
+        )
+        self.location = SQLiteLocationStore(
+            directory / LOCATION_FILE,
+            self._reactor,
+            WriterThread(self._reactor, "location"),
+            max_bindings=section.max_bindings,
+            interval=section.flush_interval,
+            batch_size=section.batch_size,
+            timeout=section.lock_timeout,
+        )
+        if self._demo:
+            self.demo_passwords = demo_passwords(self.configuration.server.state_dir)
+            store_demo_users(self.credentials, self.demo_passwords, self.realms())
+
+    def realms(self) -> tuple[str, ...]:
+        """Return the realms of our users: the configured one, or each domain."""
+        realm = self.configuration.auth.realm
+        return (realm,) if realm else tuple(dict.fromkeys(name.lower().strip("[]") for name in self.domains))
+
+    def _build_chain(self, element: Element) -> None:
+        assert self.location is not None and self.credentials is not None
+        configuration = self.configuration
+        auth = configuration.auth
+        nonces = Nonces(os.urandom, self._reactor.seconds, auth.nonce_lifetime, auth.max_nonces)
+        authenticator = Authenticator(self.credentials, nonces, self.bans, auth)
+        registrar = RegistrarService(
+            self.location, self._reactor, element.domains.is_local_uri, configuration.registrar
+        )
+        registrar.element = element
+        self.registrar = registrar
+        services: list[Any] = [registrar]
+        proxy: ProxyService | None = None
+        if self.forwards:
+            proxy = ProxyService(
+                element,
+                self.location,
+                settings=configuration.proxy,
+                routers=[StaticRouter(configuration.route)],
+                policies=[IdentityPolicy(trusts(configuration.proxy.trusted))],
+            )
+            self.proxy = proxy
+            services.append(proxy)
+        admission = AdmissionProcessor(
+            element.domains,
+            element.dialog_tokens,
+            authenticator,
+            *([] if proxy is None else [_path_admits(proxy)]),
+        )
+        element.chain[:] = [
+            OverloadProcessor(self.gauge),
+            EntryProcessor(element.domains),
+            admission,
+            OptionsProcessor(element.domains),
+            *services,
+        ]
+        if self.trace is not None:
+            element.message_sent = self.trace.sent
+            element.message_seen = self.trace.seen
+        for service in [*services, self._control(self.location)]:
+            service.setServiceParent(self)
+
+    def _control(self, location: SQLiteLocationStore) -> ControlSocket:
+        commands: dict[str, Command] = {"status": self.status}
+        commands |= trace_commands(self.trace)
+        commands |= contact_commands(location, self._reactor.seconds)
+        commands |= ban_commands(self.bans, self._reactor.seconds)
+        return ControlSocket(self._reactor, self.configuration.server.state_dir, commands)
+
+    def _loop(self, work: Any, interval: float) -> None:
+        loop = LoopingCall(work)
+        loop.clock = self._reactor
+        loop.start(interval, now=False).addErrback(self._loop_failed)
+        self._loops.append(loop)
+
+    @staticmethod
+    def _loop_failed(failure: Failure) -> None:
+        _log.failure("a periodic task has ended", failure)
+
+    # -- while it runs -----------------------------------------------------------------
+
+    def _fill(self) -> float:
+        """How full the fullest table is, 0.0 to 1.0."""
+        if self.element is None:
+            return 0.0
+        transactions, transports = self.element.transactions, self.element.transports
+        limits = self.configuration.limits
+        return max(
+            len(transactions.servers) / limits.max_transactions,
+            len(transactions.clients) / limits.max_transactions,
+            len(transports.connections) / limits.max_connections,
+        )
+
+    def status(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return how the server is doing, for the control socket."""
+        assert self.element is not None and self.location is not None
+        element = self.element
+        counts: dict[str, Any] = {
+            "bindings": len(self.location),
+            "connections": len(element.transports.connections),
+            **{f"transactions {name}": count for name, count in element.transactions.counts().items()},
+            "bans": len(self.bans.list()),
+            "messages refused": self.source_limits.refused,
+            "requests shed": self.gauge.shed,
+            "load": round(self.gauge.load, 3),
+        }
+        if self.trace is not None:
+            counts["traced calls"] = len(self.trace)
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "time": time.time(),
+            "uptime": self._reactor.seconds() - self._started,
+            "domains": list(self.domains),
+            "realm": self.configuration.auth.realm,
+            "listening": [f"{listener.kind.parameter} {listener.address}" for listener in element.transports.listeners],
+            "counts": counts,
+        }
+
+    # -- stop --------------------------------------------------------------------------
+
+    def _abandon(self) -> None:
+        """Give back what a start that failed has taken."""
+        if self.credentials is not None:
+            self.credentials.close()
+        if self.location is not None:
+            self.location.close().addErrback(self._loop_failed)
+        if self.element is not None:
+            self.element.stop().addErrback(self._loop_failed)
+        self.element = self.location = self.credentials = None
+
+    def stopService(self) -> Deferred[None]:
+        """Close the ports, then the stores.
+
+        :returns: fires with None when every acknowledged change is on disk and every socket is closed.
+        """
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        for loop in self._loops:
+            if loop.running:
+                loop.stop()
+        self._loops.clear()
+        element, self.element = self.element, None
+        location, self.location = self.location, None
+        credentials, self.credentials = self.credentials, None
+        try:
+            await super().stopService()  # type: ignore[no-untyped-call]
+            if element is not None:
+                await element.stop()
+        finally:
+            for service in list(self):
+                await _gone(service)
+            if location is not None:
+                await location.close()
+            if credentials is not None:
+                credentials.close()
+
+
+async def _gone(service: IService) -> None:
+    result = service.disownServiceParent()
+    if isinstance(result, Deferred):
+        await result
+
+
+def _path_admits(proxy: ProxyService) -> Any:
+    """Requests whose Route is our own Path value are for the user behind it (RFC 5626 section 5.3)."""
+    return lambda incoming: proxy.record_routing.path_mark(incoming.own_routes) is not None
+
+
+def with_absolute_paths(configuration: Configuration) -> Configuration:
+    """Return *configuration* with the state directory made absolute: twistd may change the working directory."""
+    server = attrs.evolve(configuration.server, state_dir=configuration.server.state_dir.absolute())
+    return attrs.evolve(configuration, server=server)

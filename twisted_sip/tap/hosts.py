@@ -1,0 +1,76 @@
+"""Names and addresses: those that may stand in a configuration, and those of this host."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from pathlib import Path
+
+from twisted_sip.errors import ConfigurationError
+from twisted_sip.tap.faults import WrongSetting
+from twisted_sip.transport.descriptors import parse_descriptor
+from twisted_sip.transport.local_addresses import local_addresses
+
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
+
+
+def is_host(text: str) -> bool:
+    """Tell whether *text* is a domain name or a numeric address, brackets around IPv6 or not."""
+    bare = text[1:-1] if text[:1] == "[" and text[-1:] == "]" else text
+    try:
+        ipaddress.ip_address(bare)
+    except ValueError:
+        pass
+    else:
+        return True
+    labels = text.removesuffix(".").split(".")
+    return len(text) <= 254 and all(_LABEL.match(label) for label in labels) and not labels[-1].isdigit()
+
+
+def domain(text: str) -> str:
+    """Return *text* if it can be a domain of ours.
+
+    :raises WrongSetting: it cannot.
+    """
+    if not is_host(text):
+        raise WrongSetting(
+            f'"{text}" is not a domain', "write a name like example.com or an address, without sip: and without port"
+        )
+    return text
+
+
+def listen_descriptor(text: str, base: Path) -> str:
+    """Return the listen descriptor *text*, relative paths in it counted from *base*.
+
+    :raises WrongSetting: it is none.
+    """
+    try:
+        descriptor = parse_descriptor(text)
+    except ConfigurationError as error:
+        raise WrongSetting("; ".join(problem.removeprefix("listen ") for problem in error.problems), "") from error
+    certificate = descriptor.certificate
+    if certificate is None:
+        return text
+    parts = [descriptor.kind.parameter, str(descriptor.port)]
+    for name, value in (
+        ("interface", descriptor.interface),
+        ("advertise", descriptor.advertise),
+        ("privateKey", str(base / certificate.private_key)),
+        ("certKey", str(base / certificate.certificate)),
+    ):
+        if value:
+            parts.append(f"{name}=" + re.sub(r"([\\:])", r"\\\1", value))
+    return ":".join(parts)
+
+
+def host_names() -> tuple[str, ...]:
+    """Return the addresses of this host and its names: what a server is responsible for where nothing else is said.
+
+    The address by which others reach it comes first, loopback addresses come last.
+    """
+    addresses = local_addresses()
+    loopback = [address for address in addresses if ipaddress.ip_address(address).is_loopback]
+    outward = [address for address in addresses if address not in loopback]
+    names = [name.lower() for name in (socket.gethostname(), socket.getfqdn()) if is_host(name)]
+    return tuple(dict.fromkeys([*outward, *names, "localhost", *loopback]))

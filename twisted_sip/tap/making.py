@@ -1,0 +1,114 @@
+"""From the options of a twistd command to its service: configuration, log, and words for the one who started it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from twisted.application.service import IServiceCollection, MultiService
+from twisted.logger import ILogObserver
+from twisted.python.components import Componentized
+
+from twisted_sip.errors import ConfigurationError
+from twisted_sip.tap import logs, state
+from twisted_sip.tap.composition import Server, with_absolute_paths
+from twisted_sip.tap.configuration import Configuration
+from twisted_sip.tap.demo import account_settings, demo_passwords
+from twisted_sip.tap.options import ServerOptions
+from twisted_sip.tap.startup import StartFailure, report_start_failures, stop_with
+
+
+class TwistdService(MultiService):
+    """The service that twistd runs: a server, and the log that goes with it.
+
+    :param server: the server.
+    :param options: the options of the command; their parent has those of twistd.
+    """
+
+    def __init__(self, server: Server, options: ServerOptions) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.server = server
+        self._options = options
+        self._twistd: dict[str, Any] = options.parent or {}
+        server.setServiceParent(self)  # type: ignore[no-untyped-call]
+
+    def setServiceParent(self, parent: IServiceCollection) -> None:
+        """Become part of *parent*, and give a twistd application the log that the configuration asks for."""
+        if isinstance(parent, Componentized) and not self._twistd.get("logger") and not self._twistd.get("syslog"):
+            parent.setComponent(ILogObserver, self._observer())  # type: ignore[no-untyped-call]
+        super().setServiceParent(parent)  # type: ignore[no-untyped-call]
+
+    def _observer(self) -> Any:
+        section = self.server.configuration.log
+        path = self._twistd.get("logfile")
+        if not path and section.file is None and not self._foreground:
+            path = "twistd.log"
+        if path and path != "-":
+            return logs.observer(section, logs.open_file(path))
+        return logs.observer(section)
+
+    @property
+    def _foreground(self) -> bool:
+        return bool(self._twistd.get("nodaemon") or self._twistd.get("debug"))
+
+    def startService(self) -> None:
+        """Start the server, then print what to type into two phones."""
+        super().startService()  # type: ignore[no-untyped-call]
+        if self._options["demo"] and self._foreground:
+            _print(accounts(self.server, self.server.demo_passwords))
+
+    def announce(self) -> None:
+        """Print now what nobody would see later, when the process has left its terminal."""
+        if self._options["demo"] and not self._foreground:
+            directory = self.server.configuration.server.state_dir
+            state.prepare(directory)
+            _print(accounts(self.server, demo_passwords(directory)))
+
+
+def accounts(server: Server, passwords: dict[str, str]) -> str:
+    """Return the account settings of the demo users of *server*."""
+    section = server.configuration.server
+    ports = [descriptor_words(text) for text in section.listen]
+    return account_settings(passwords, server.domains, section.advertise or server.domains[0], ports)
+
+
+def descriptor_words(text: str) -> str:
+    """Return what people call a listen descriptor: ``udp 5060``."""
+    from twisted_sip.transport.descriptors import parse_descriptor
+
+    descriptor = parse_descriptor(text)
+    return f"{descriptor.kind.parameter} {descriptor.port}"
+
+
+def _print(text: str) -> None:
+    # The log has taken sys.stdout over by the time the server has started.
+    stream = sys.__stdout__
+    if stream is not None:
+        stream.write(text)
+        stream.flush()
+
+
+def make_server(options: ServerOptions, *, forwards: bool) -> TwistdService:
+    """Return the service of a twistd command.
+
+    A configuration that cannot be used ends the process: every fault on a line of its own, status 1.
+    """
+    from twisted.internet import reactor
+
+    report_start_failures()
+    try:
+        configuration: Configuration = with_absolute_paths(options.configuration())
+        server = Server(reactor, configuration, forwards=forwards, demo=bool(options["demo"]))
+        if not configuration.auth.required:
+            print(
+                "WARNING: authentication is off; anybody who can reach this server may register as anybody "
+                "and call through it. For trusted networks only!",
+                file=sys.stderr,
+            )
+        service = TwistdService(server, options)
+        service.announce()
+        return service
+    except ConfigurationError as error:
+        stop_with(error.problems)
+    except StartFailure as error:
+        stop_with(str(error).splitlines())
