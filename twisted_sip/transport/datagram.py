@@ -214,7 +214,8 @@ class SIPDatagramProtocol(DatagramProtocol):
                     self.layer.stun_received(data, self.flow(addr))
             return False
         # CRLF (RFC 5626 section 3.5.1 is for streams) and the zero octets that phones send to keep a NAT open.
-        return bool(data.strip(b"\r\n\0 \t"))
+        rest = data.lstrip(b"\r\n \t")
+        return bool(rest) and rest[0] >= 0x21
 
     def _answer(self, data: bytes, addr: tuple[str, int]) -> None:
         try:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import idna
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator
 from zope.interface import implementer
 
@@ -35,11 +35,11 @@ def _new_context() -> SSL.Context:
     return context
 
 
-def _present(context: SSL.Context, pair: KeyPair) -> None:
-    context.use_certificate(crypto.X509.from_cryptography(pair.certificate))
+def _present(context: Any, pair: KeyPair) -> None:
+    context.use_certificate(pair.certificate)
     for certificate in pair.chain:
-        context.add_extra_chain_cert(crypto.X509.from_cryptography(certificate))
-    context.use_privatekey(crypto.PKey.from_cryptography_key(pair.private_key))  # type: ignore[arg-type]
+        context.add_extra_chain_cert(certificate)
+    context.use_privatekey(pair.private_key)
 
 
 def _trust(context: SSL.Context, roots: str) -> None:
