@@ -116,17 +116,19 @@ class SourceLimits:
 
     def _first(self, host: str, now: float) -> bool:
         """The first message of *host* in this generation."""
-        full_at = max(self._old.get(host, 0.0), now)
-        step = self._loopback_interval if host[:4] == "127." or host == "::1" else self._interval
-        known = full_at > now
-        if len(self._young) < self._max or known:
-            if full_at + step > now + _BURST:
+        full_at = self._old.get(host)
+        loopback = host[:4] == "127." or host == "::1"
+        # Who was there in the last second keeps a place of his own, whatever flood of others has come meanwhile.
+        if len(self._young) < (self._max if full_at is None else 2 * self._max):
+            full_at = now if full_at is None or full_at < now else full_at
+            after = full_at + (self._loopback_interval if loopback else self._interval)
+            if after > now + _BURST:
+                self._young[host] = full_at
                 self.refused += 1
                 return False
-            table = self._young if len(self._young) < self._max else self._old
-            table[host] = full_at + step
+            self._young[host] = after
             return True
-        # More sources than we watch, most likely forged ones: those without a name yet share a bucket.
+        # More sources than we watch, most likely forged ones: those without a place share a bucket.
         full_at = max(self._shared, now) + self._loopback_interval
         if full_at > now + _BURST:
             self.refused += 1
