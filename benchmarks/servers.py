@@ -18,7 +18,7 @@ def program(name: str) -> str:
 
 
 def import_users(context: dict[str, Any]) -> None:
-    """For the digest workload: users u0, u1 ... with passwords secret0, secret1 ..., by the command an operator uses."""
+    """For the digest workload: users u0, u1 ... with passwords secret0, secret1 ..., by the operator's command."""
     if context["workload"] != "W2":
         return
     accounts = pathlib.Path(context["work"], "accounts.csv")

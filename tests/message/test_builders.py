@@ -11,8 +11,9 @@ from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 
 RAW = (
-    b"INVITE sip:b@example.com SIP/2.0\r\nv: SIP/2.0/UDP one;branch=z9hG4bK1, SIP/2.0/TCP two\r\nVia: SIP/2.0/UDP three\r\n"
-    b"Route: <sip:p1;lr>\r\nRoute: <sip:p2;lr>\r\nMax-Forwards: 9\r\nFrom: A <sip:a@example.com>;tag=1\r\nTo: <sip:b@example.com>\r\n"
+    b"INVITE sip:b@example.com SIP/2.0\r\nv: SIP/2.0/UDP one;branch=z9hG4bK1, SIP/2.0/TCP two\r\n"
+    b"Via: SIP/2.0/UDP three\r\nRoute: <sip:p1;lr>\r\nRoute: <sip:p2;lr>\r\nMax-Forwards: 9\r\n"
+    b"From: A <sip:a@example.com>;tag=1\r\nTo: <sip:b@example.com>\r\n"
     b"Call-ID: c\r\nCSeq: 7 INVITE\r\nTimestamp: 5\r\nSubject: x\r\nContent-Length: 0\r\n\r\n"
 )
 
@@ -56,7 +57,8 @@ def test_ack_and_cancel_stay_in_the_transaction() -> None:
     response = response_to(invite(), 486, to_tag="tt")
     ack = ack_for(invite(), response)
     assert ack.to_bytes() == (
-        b"ACK sip:b@example.com SIP/2.0\r\nVia: SIP/2.0/UDP one;branch=z9hG4bK1\r\nRoute: <sip:p1;lr>\r\nRoute: <sip:p2;lr>\r\n"
+        b"ACK sip:b@example.com SIP/2.0\r\nVia: SIP/2.0/UDP one;branch=z9hG4bK1\r\n"
+        b"Route: <sip:p1;lr>\r\nRoute: <sip:p2;lr>\r\n"
         b"Max-Forwards: 9\r\nFrom: A <sip:a@example.com>;tag=1\r\nTo: <sip:b@example.com>;tag=tt\r\nCall-ID: c\r\n"
         b"CSeq: 7 ACK\r\nContent-Length: 0\r\n\r\n"
     )

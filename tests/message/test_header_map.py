@@ -89,8 +89,8 @@ def test_line_ends_and_nul_never_get_in(value: str) -> None:
 
 def test_folded_values_are_unfolded_when_read_and_kept_as_written() -> None:
     assert line_value("Subject: one\r\n  two\r\n\tthree") == "one two three"
-    raw = b"OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\nSubject: one\r\n  two\r\nf: <sip:a@b>;tag=1\r\n"
-    raw += b"t: <sip:a@b>\r\ni: 1\r\nCSeq: 1 OPTIONS\r\nl: 0\r\n\r\n"
+    raw = b"OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\nSubject: one\r\n  two\r\n"
+    raw += b"f: <sip:a@b>;tag=1\r\nt: <sip:a@b>\r\ni: 1\r\nCSeq: 1 OPTIONS\r\nl: 0\r\n\r\n"
     message = parse_message(raw)
     assert message.headers.first("subject") == "one two"
     assert message.to_bytes() == raw

@@ -24,7 +24,8 @@ class Incoming:
     :ivar element: the element it came to.
     :ivar user: the address-of-record that was proved, or empty.
     :ivar admitted: True once it may be forwarded.
-    :ivar own_routes: our own Route URIs that stood in it, taken off when it entered (RFC 3261 section 16.4), topmost first.
+    :ivar own_routes: our own Route URIs that stood in it, taken off when it entered (RFC 3261 section 16.4), topmost
+        first.
     :ivar transaction: the server transaction, None before the first answer and always for ACK.
     :ivar transaction_user: who hears of CANCEL, lost ACKs and transport failures of that transaction.
     """

@@ -21,7 +21,8 @@ _MAC_CHARS = 16
 class RandomText:
     """Unguessable texts for branches, tags and Call-IDs, drawn in bulk since one system call for each would cost.
 
-    :param random_bytes: gives that many random bytes; ``secrets.token_bytes`` unless a simulation wants repeatable ones.
+    :param random_bytes: gives that many random bytes; ``secrets.token_bytes`` unless a simulation wants repeatable
+        ones.
     """
 
     __slots__ = ("_draw", "_place", "_pool")

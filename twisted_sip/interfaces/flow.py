@@ -42,7 +42,7 @@ class Flow(Protocol):
 
     @property
     def sent_by(self) -> str:
-        """``host:port`` for the Via of a request that leaves here (RFC 3261 section 18.1.1), advertised address applied."""
+        """``host:port`` for the Via of a request that leaves here, advertised or real (RFC 3261 section 18.1.1)."""
 
     @property
     def open(self) -> bool:
@@ -65,4 +65,4 @@ class Flow(Protocol):
         """
 
     def reply_flow(self, request: Request) -> Flow:
-        """The flow for responses to *request*, which came in over this one (RFC 3261 section 18.2.2, RFC 3581 section 4)."""
+        """The flow for responses to *request*, which came in here (RFC 3261 section 18.2.2, RFC 3581 section 4)."""

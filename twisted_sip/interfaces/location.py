@@ -68,7 +68,8 @@ class ILocationStore(Interface):
     """Keeps bindings. Every implementation passes ``twisted_sip.testing.location_contract``."""
 
     def lookup(aor: str) -> Sequence[Binding] | Deferred[Sequence[Binding]]:
-        """Return the unexpired bindings of *aor*, in the order in which they were first made; a value where it is in memory.
+        """Return the unexpired bindings of *aor*, in the order in which they were first made; a value where it is in
+        memory.
 
         Changes that were committed but are not durable yet are seen.
 

@@ -1,4 +1,4 @@
-"""The services themselves: what a program may replace whole. Each has a default class that can be subclassed instead."""
+"""The services themselves: what a program may replace whole. Each has a default class to subclass instead."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class HeaderMap:
         return [line_value(line) for known, line in zip(self.names, self.lines, strict=True) if known == name]
 
     def elements(self, name: str) -> list[str]:
-        """Return the elements of all lines called *name*, comma-separated lists taken apart (RFC 3261 section 7.3.1)."""
+        """Return the elements of all lines called *name*, comma lists taken apart (RFC 3261 section 7.3.1)."""
         found: list[str] = []
         for value in self.all(name):
             if "," in value:

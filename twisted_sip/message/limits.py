@@ -1,4 +1,4 @@
-"""Limits on what a peer may send in one message; every one of them can be changed (RFC 3261 section 18.3, 21.4.11, 21.5.7)."""
+"""Limits on what a peer may send in one message; each can be changed (RFC 3261 sections 18.3, 21.4.11, 21.5.7)."""
 
 from __future__ import annotations
 

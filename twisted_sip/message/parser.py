@@ -1,4 +1,4 @@
-"""From bytes to messages: one datagram, or a head that the framer has cut out of a stream (RFC 3261 sections 7 and 18.3).
+"""From bytes to messages: one datagram, or a head that the framer cut out of a stream (RFC 3261 sections 7 and 18.3).
 
 Only what every receiver needs is looked at: the start line, the shape of the header lines, Content-Length, and the
 fields that name the transaction and the dialog (section 8.1.1). All other fields stay text.

@@ -25,7 +25,8 @@ class Branch:
     """One branch; the user of one Outgoing.
 
     :ivar target: where it goes.
-    :ivar final: the final response it ended with (one made here for a timeout or a lost transport), None while it goes on.
+    :ivar final: the final response it ended with (one made here for a timeout or a lost transport), None while it
+        goes on.
     """
 
     __slots__ = ("_context", "_ringing", "_timer_c", "breadth", "cancelled", "final", "outgoing", "target")

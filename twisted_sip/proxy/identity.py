@@ -34,8 +34,8 @@ def trusts(networks: Sequence[str]) -> Callable[[str], bool]:
 
 @implementer(IForwardingPolicy)
 class IdentityPolicy:
-    """Takes P-Asserted-Identity from the trusted only, asserts the identity of those who authenticated, and keeps both from
-    the untrusted where the caller asked for privacy.
+    """Takes P-Asserted-Identity from the trusted only, asserts the identity of those who authenticated, and keeps
+    both from the untrusted where the caller asked for privacy.
 
     :param trusted: tells whether a numeric host is inside the trust domain.
     """

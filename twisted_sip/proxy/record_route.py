@@ -28,7 +28,8 @@ class FlowMark:
     """The flow to one peer as written into a token.
 
     :ivar flow: Flow.token.
-    :ivar aor: the address-of-record whose binding the flow serves, to find a new flow after the old one is lost, or empty.
+    :ivar aor: the address-of-record whose binding the flow serves, to find a new flow after the old one is lost, or
+        empty.
     :ivar key: Binding.key, or empty.
     """
 
@@ -84,7 +85,7 @@ class RecordRouting:
         return _uri(self._tokens.make(*_PATH, mark.text(CALLEE)), came, False, ";ob" if outbound else "")
 
     def path_mark(self, own_routes: Sequence[SIPURI]) -> FlowMark | None:
-        """Return the flow that a Route made of our own Path value names, None if there is none (RFC 5626 section 5.3)."""
+        """Return the flow that a Route made of our own Path value names, None without one (RFC 5626 section 5.3)."""
         for uri in own_routes:
             token = uri.user or ""
             if self._tokens.dialog_valid(token, _PATH[0], _PATH[1], _PATH[1]):

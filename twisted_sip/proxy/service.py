@@ -208,7 +208,7 @@ class ProxyService(Service):
         self.element.sender.send_ack(copy, flow=target.flow)
 
     def add_path(self, request: Request, incoming: IncomingRequest) -> None:
-        """Put our Path into a REGISTER that goes on to another registrar (RFC 3327 section 5.2, RFC 5626 section 5.1)."""
+        """Put our Path into a REGISTER that goes to another registrar (RFC 3327 section 5.2, RFC 5626 section 5.1)."""
         if "path" not in [tag.lower() for tag in request.headers.elements("supported")]:
             return
         try:

@@ -1,4 +1,4 @@
-"""Static routes: a pattern on method, user and host, and what becomes of a request that fits (RFC 3261 section 16.5)."""
+"""Static routes: a pattern on method, user and host, and what becomes of requests that fit (RFC 3261 section 16.5)."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ class NAT:
     :param host: its public address.
     :param mapping: ``endpoint`` (one public port for each inside socket: cones) or ``address-and-port`` (one for each
         inside socket and destination: symmetric).
-    :param filtering: ``endpoint`` (anybody may answer: full cone), ``address`` (restricted cone) or ``address-and-port``
+    :param filtering: ``endpoint`` (anybody may answer: full cone), ``address`` (restricted cone) or
+        ``address-and-port``
         (port-restricted cone).
     :param lifetime: seconds after the last packet from inside that a datagram mapping lasts.
     """

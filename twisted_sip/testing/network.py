@@ -1,4 +1,4 @@
-"""A simulated network on a task.Clock: datagrams and streams between nodes, with everything that real networks do to them.
+"""A simulated network on a task.Clock: datagrams and streams between nodes, with all that real networks do to them.
 
 All chance comes from one seed, so a run repeats exactly. Nodes are reactors (see node.py); NATs stand between nodes and
 the rest (see nat.py). Nothing here touches a real socket or the wall clock.

@@ -1,4 +1,4 @@
-"""A node of the simulated network: a reactor of its own with addresses, sockets and a life that may end at any moment."""
+"""A node of the simulated network: a reactor of its own with addresses, sockets and a life that may end any time."""
 
 from __future__ import annotations
 
