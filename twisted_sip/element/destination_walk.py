@@ -19,6 +19,7 @@ from twisted_sip.interfaces.transport_kind import TCP, UDP
 from twisted_sip.message.request import Request
 from twisted_sip.message.route_set import next_hop
 from twisted_sip.message.uri import SIPURI, URI
+from twisted_sip.transaction.keys import MAGIC_COOKIE
 from twisted_sip.transport.resolver_selection import InsecureTransport
 
 if TYPE_CHECKING:
@@ -251,18 +252,21 @@ def wire_size(request: Request) -> int:
     return size + 4 + len(request.body)
 
 
-def push_via(request: Request, flow: Flow, branch: str, destination: Destination | None) -> None:
+def push_via(request: Request, flow: Flow, unique: str, destination: Destination | None) -> str:
     """Put our Via on top of *request* (sections 8.1.1.7, 16.6 step 8 and 18.1.1; rport: RFC 3581 section 3).
 
-    :param branch: what follows the magic cookie.
+    :param unique: what follows the magic cookie.
+    :return: the branch.
     """
-    line = f"Via: SIP/2.0/{flow.kind.token} {flow.sent_by};branch=z9hG4bK{branch};rport"
+    branch = MAGIC_COOKIE + unique
+    line = f"Via: SIP/2.0/{flow.kind.token} {flow.sent_by};branch={branch};rport"
     if destination is not None and destination.address.host.startswith(("22", "23")) and not flow.kind.stream:
         line += _multicast(destination.address.host)
     headers = request.headers
     headers.names.insert(0, "via")
     headers.lines.insert(0, line)
     headers.parsed.pop("via", None)
+    return branch
 
 
 def _multicast(host: str) -> str:

@@ -93,22 +93,23 @@ class Outgoing(DestinationWalk):
     def cancel(self, headers: Iterable[tuple[str, str]] = ()) -> None:
         """Give the request up (RFC 3261 section 9.1). No other server is tried from now on.
 
-        Before anything was sent the user is told 487. An INVITE that was sent is cancelled as soon as it has had a
+        While there is no transaction the user is told 487. An INVITE that was sent is cancelled as soon as it has had a
         provisional response; its final response comes as usual, 487 if nothing does. Other requests run out by
         themselves: they cannot be cancelled.
 
         :param headers: further header fields of the CANCEL, a Reason (RFC 3326) above all.
+        :raises LocalProtocolError: a bad header field.
         """
         if self.done or self.cancelled:
             return
+        transaction = self.transaction
+        if transaction is not None and transaction.key[1] == "INVITE":
+            self._sender.transactions.cancel(transaction, headers)
         self.cancelled = True
         self._stop_timer()
-        transaction = self.transaction
         if transaction is None:
             self.leave()
             self.fail(487, "Request Terminated", later=True)
-        elif transaction.key[1] == "INVITE":
-            self._sender.transactions.cancel(transaction, headers)
 
     # -- attempts ---------------------------------------------------------------
 
@@ -127,10 +128,10 @@ class Outgoing(DestinationWalk):
             request = request.copy()
         sender = self._sender
         self.user.prepare(request, flow)
-        push_via(request, flow, sender.new_branch() + self._branch_suffix, self.destination)
+        branch = push_via(request, flow, sender.new_branch() + self._branch_suffix, self.destination)
         self.request = request
         try:
-            self.transaction = sender.transactions.start_client(request, flow, self)
+            self.transaction = sender.transactions.start_client(request, flow, self, branch)
         except TransactionLimitReached as error:
             self.error = error
             self.fail(503, "Service Unavailable")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred
 
 from twisted_sip.element.outgoing import Outgoing
-from twisted_sip.errors import SIPError, TransactionTimeout, TransportError
+from twisted_sip.errors import TransportError
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
@@ -44,9 +44,5 @@ class Reply:
 
     def failed(self, outgoing: Outgoing, status: int, reason: str) -> None:
         """Fail with what went wrong."""
-        if self.result.called:
-            return
-        error: SIPError | None = outgoing.error
-        if error is None:
-            error = TransactionTimeout(reason) if status == 408 else TransportError(reason)
-        self.result.errback(error)
+        if not self.result.called:
+            self.result.errback(outgoing.error or TransportError(f"{status} {reason}"))

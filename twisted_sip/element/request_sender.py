@@ -174,9 +174,7 @@ class RequestSender:
         for transaction in list(self.transactions.clients.values()):
             flow = transaction.flow
             if flow.remote == address and flow.kind is UDP and transaction.response is None:
-                user = transaction.user
-                transaction.terminate()
-                user.transport_failed(transaction, error)
+                transaction.transport_error(error)
         self.dead_targets.suspect(UDP, address)
 
 
