@@ -94,6 +94,17 @@ def test_unwilling_credentials(desk: Any, credentials: Credentials) -> None:
     desk.settle()
 
 
+def test_credentials_that_raise(desk: Any, credentials: Credentials) -> None:
+    def broken(request: Request, response: Response) -> Request | None:
+        raise ZeroDivisionError
+
+    credentials.authorize = broken  # type: ignore[method-assign]
+    desk.send(credentials=credentials)
+    challenge(desk)
+    assert desk.user.told == [401]
+    desk.settle()
+
+
 def test_a_wrong_password_is_offered_once(desk: Any, credentials: Credentials) -> None:
     desk.send("REGISTER", credentials=credentials)
     challenge(desk)

@@ -211,6 +211,18 @@ def test_a_server_is_not_asked_more_often_than_the_settings_say(desk: Any) -> No
     desk.settle()
 
 
+def test_a_user_that_raises_on_the_way_is_told(desk: Any) -> None:
+    desk.send()
+
+    def broken(request: Any, flow: Any) -> None:
+        raise ZeroDivisionError
+
+    desk.user.on_prepare = broken
+    desk.answer(U1, 503)
+    assert desk.user.told == [503]
+    desk.settle()
+
+
 # -- the memory of dead targets ------------------------------------------------------------
 
 

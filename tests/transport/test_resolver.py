@@ -294,7 +294,11 @@ def test_the_name_servers_of_the_system_are_read_when_the_first_name_comes() -> 
     resolver = Resolver(clock)
     assert shown(resolver.resolve(parse_uri("sip:192.0.2.1"))) == ["UDP 192.0.2.1:5060"]
     assert not clock.getDelayedCalls()
+    resolver.stop()
     assert shown(resolver.resolve(parse_uri("sip:localhost:5070")))[0] == "UDP 127.0.0.1:5070"
+    resolver.stop()
+    resolver.stop()
+    assert not clock.getDelayedCalls()
 
 
 def test_names_can_be_given() -> None:

@@ -234,6 +234,27 @@ def test_the_memory_is_bounded() -> None:
     assert len(desk.questions.known) <= 3
 
 
+def test_a_domain_that_no_longer_offers_tls_is_worth_a_warning() -> None:
+    # RFC 3263 section 7: it may be a bid-down attack.
+    desk = Desk(max_entries=2)
+    for name in ("a.example", "b.example", "c.example"):
+        desk.dns.naptr(name, 1, 1, "SIPS+D2T", "_sips._tcp.example", ttl=10)
+    with capturedLogs() as logs:
+        for name in ("a.example", "b.example", "c.example", "none.example"):
+            desk.ask(NAPTR, name)
+        desk.clock.advance(60)
+        assert desk.ask(NAPTR, "c.example").naptr
+        for name in ("a.example", "b.example", "c.example"):
+            desk.dns.failures[name] = DNSServerError()
+        desk.clock.advance(60)
+        for name in ("a.example", "b.example", "c.example"):
+            desk.ask(NAPTR, name)
+            desk.clock.advance(60)
+            desk.ask(NAPTR, name)
+    # The memory holds two domains.
+    assert [event["name"] for event in logs] == ["b.example", "c.example"]
+
+
 def test_the_system_names_have_no_cache_of_their_own() -> None:
     clock = Clock()
     names = system_names(clock, (1, 2))

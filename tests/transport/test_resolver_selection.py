@@ -344,7 +344,14 @@ def test_no_address_is_a_dead_end() -> None:
 def test_no_secure_transport_is_a_dead_end() -> None:
     machine = locate(sips(), (UDP, TCP), first)
     assert next(machine) == (Question(QuestionType.NAPTR, "example.com"),)
-    with pytest.raises(ResolutionError):
+    with pytest.raises(InsecureTransport):
+        machine.send([Answer()])
+
+
+def test_transports_that_a_sip_uri_uses_unasked() -> None:
+    machine = locate(sip(), (TLS,), first)
+    next(machine)
+    with pytest.raises(ResolutionError, match="no transport for a sip URI"):
         machine.send([Answer()])
 
 

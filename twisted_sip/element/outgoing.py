@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from twisted.python.failure import Failure
+
 from twisted_sip.element.challenge_count import ChallengeCount
-from twisted_sip.element.destination_walk import DestinationWalk, push_via
+from twisted_sip.element.destination_walk import DestinationWalk, log, push_via
 from twisted_sip.element.sending import ClientCredentials, OutgoingUser
 from twisted_sip.errors import (
     RemoteProtocolError,
@@ -168,7 +170,11 @@ class Outgoing(DestinationWalk):
         self._stop_timer()
         # Whatever the attempt before still brings, it is not the outcome.
         self.transaction = None
-        self._go()
+        try:
+            self._go()
+        except Exception:
+            # The user's *prepare* raised; what called us must not suffer, nor the user wait for ever.
+            self._broken(Failure())
 
     def _give_up(self) -> None:
         """The server has not said a word in the time that it has while there are others."""
@@ -279,7 +285,11 @@ class Outgoing(DestinationWalk):
             count = self._challenges = ChallengeCount()
         if not count.may_answer(response):
             return False
-        request = credentials.authorize(self.original.copy(), response)
+        try:
+            request = credentials.authorize(self.original.copy(), response)
+        except Exception:
+            log.failure("A challenge could not be answered: {request}", request=self.original)
+            return False
         if request is None:
             return False
         self.original = request

@@ -71,6 +71,7 @@ class Resolver:
         self.kinds = tuple(kinds)
         self._randbelow = randbelow
         self._deadline = deadline
+        self._system_names: Any = None
         self._numeric: dict[str, tuple[Destination, ...]] = {}
 
     @property
@@ -78,7 +79,9 @@ class Resolver:
         """The look-ups; the system's name servers are read when the first name comes."""
         questions = self._questions
         if questions is None:
-            names = self._names or system_names(self._clock, self._settings.query_timeouts)
+            names = self._names
+            if names is None:
+                names = self._system_names = system_names(self._clock, self._settings.query_timeouts)
             questions = self._questions = DNSQuestions(self._clock, names, self._settings)
         return questions
 
@@ -125,6 +128,14 @@ class Resolver:
         if number is not None:
             return (_at_number(number, via.port, kind, name),)
         return self._search(Target(checked_name(via.host), via.port, kind, kind.secure, name))
+
+    def stop(self) -> None:
+        """Stop watching /etc/resolv.conf. Searches that are under way end by themselves."""
+        names, self._system_names = self._system_names, None
+        # twisted.names looks at the file every minute, and offers no way to end that.
+        call = getattr(names, "_parseCall", None)
+        if call is not None and call.active():
+            call.cancel()
 
     def _search(self, target: Target) -> Sequence[Destination] | Deferred[Sequence[Destination]]:
         if target.port is None and self.questions.local(target.host):

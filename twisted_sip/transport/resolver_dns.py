@@ -86,7 +86,7 @@ class DNSQuestions:
     :ivar waiting: the questions that are out, each with those who wait for it.
     """
 
-    __slots__ = ("_clock", "_hosts", "_names", "_settings", "_source_of", "known", "waiting")
+    __slots__ = ("_clock", "_hosts", "_names", "_offered_tls", "_settings", "_source_of", "known", "waiting")
 
     def __init__(
         self,
@@ -102,6 +102,7 @@ class DNSQuestions:
         self._settings = settings or DNSSettings()
         self._hosts = hosts if hosts is not None else HostsFile(clock).lookup
         self._source_of = source_of
+        self._offered_tls: dict[str, None] = {}
         self.known: dict[Question, tuple[float, Answer]] = {}
         self.waiting: dict[Question, list[Deferred[Answer]]] = {}
 
@@ -206,8 +207,21 @@ class DNSQuestions:
         if len(known) >= self._settings.max_entries:
             self._make_room()
         known[question] = (self._clock.seconds() + ttl, answer)
+        if question.type is QuestionType.NAPTR:
+            self._watch_for_bid_down(question.name, answer)
         for waiter in self.waiting.pop(question, ()):
             waiter.callback(answer)
+
+    def _watch_for_bid_down(self, name: str, answer: Answer) -> None:
+        """Say so when a domain that offered TLS no longer does: it may be an attack (RFC 3263 section 7)."""
+        if any(record.service.lower().startswith("sips+") for record in answer.naptr):
+            self._offered_tls.pop(name, None)
+            self._offered_tls[name] = None
+            if len(self._offered_tls) > self._settings.max_entries:
+                del self._offered_tls[next(iter(self._offered_tls))]
+        elif name in self._offered_tls:
+            del self._offered_tls[name]
+            log.warn("{name} offered SIP over TLS in its NAPTR records, and no longer does", name=name)
 
     def _make_room(self) -> None:
         """Drop what is out of date, and the oldest eighth if that is not enough."""

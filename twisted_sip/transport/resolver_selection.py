@@ -226,7 +226,8 @@ def locate(target: Target, kinds: Sequence[TransportKind], randbelow: RandBelow)
             return (yield from _in_turn(target, services, randbelow))
         services = [(kind, f"{kind.srv}.{target.host}") for kind in kinds if kind.secure is target.secure]
         if not services:
-            raise ResolutionError(f"no transport leads to {target.host}")
+            # Says what is missing: a transport that is secure, or one that a sip URI may use unasked.
+            default_kind(target.secure, kinds)
     return (yield from _side_by_side(target, services, kinds, randbelow))
 
 
