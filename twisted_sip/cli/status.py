@@ -8,7 +8,7 @@ import click
 
 from twisted_sip.cli import state_dir as state
 from twisted_sip.cli.control_client import ControlClient
-from twisted_sip.cli.output import duration, json_option, print_json
+from twisted_sip.cli.output import duration, json_option, print_json, print_table
 
 
 @click.command()
@@ -23,6 +23,7 @@ def status(as_json: bool, state_dir: Path | None, config: Path | None) -> None:
         return
     click.echo(f"twisted-sip {found['version']}, process {found['pid']}, running for {duration(found['uptime'])}")
     click.echo(f"domains   {', '.join(found['domains'])}")
-    click.echo(f"listening {', '.join(found['listening'])}")
-    for name, count in found["counts"].items():
-        click.echo(f"{name:<22} {count}")
+    for transport, addresses in found["listening"].items():
+        click.echo(f"{transport:<9} {', '.join(addresses)}")
+    click.echo()
+    print_table(("", "now"), found["counts"].items(), "")

@@ -137,8 +137,8 @@ class Server(MultiService):
         self._started = self._reactor.seconds()
         self._loop(self.gauge.tick, OverloadGauge.INTERVAL)
         self._loop(self.bans.expire, _BAN_SWEEP)
-        for listener in self.element.transports.listeners:
-            _log.info("listening on {address} over {transport}", address=listener.address, transport=listener.kind)
+        for transport, addresses in self._listening().items():
+            _log.info("listening over {transport} on {addresses}", transport=transport, addresses=", ".join(addresses))
         if not self.configuration.auth.required:
             _log.warn(
                 "AUTHENTICATION IS OFF: anybody who can reach this server may register as anybody and call through it"
@@ -229,6 +229,13 @@ class Server(MultiService):
 
     # -- while it runs -----------------------------------------------------------------
 
+    def _listening(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        if self.element is not None:
+            for listener in self.element.transports.listeners:
+                found.setdefault(listener.kind.parameter, []).append(str(listener.address))
+        return found
+
     def _fill(self) -> float:
         """How full the fullest table is, 0.0 to 1.0."""
         if self.element is None:
@@ -263,7 +270,7 @@ class Server(MultiService):
             "uptime": self._reactor.seconds() - self._started,
             "domains": list(self.domains),
             "realm": self.configuration.auth.realm,
-            "listening": [f"{listener.kind.parameter} {listener.address}" for listener in element.transports.listeners],
+            "listening": self._listening(),
             "counts": counts,
         }
 

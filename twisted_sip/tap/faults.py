@@ -15,13 +15,15 @@ class WrongSetting(ValueError):
     :ivar wrong: what is wrong.
     :ivar right: what would be right, or empty.
     :ivar key: the key at fault below the one being read, or empty.
+    :ivar complete: nothing need be added to say what would be right.
     """
 
-    def __init__(self, wrong: str, right: str = "", key: str = "") -> None:
+    def __init__(self, wrong: str, right: str = "", key: str = "", complete: bool = False) -> None:
         super().__init__(wrong)
         self.wrong = wrong
         self.right = right
         self.key = key
+        self.complete = complete or bool(right) or wrong.endswith("?")
 
     def __str__(self) -> str:
         return f"{self.wrong}, {self.right}" if self.right else self.wrong
@@ -45,5 +47,5 @@ def checked(words: str) -> Callable[[Callable[[Any], None]], Callable[..., None]
 
 def did_you_mean(value: object, known: Iterable[str]) -> str:
     """Return ``, did you mean x?`` for the nearest of *known*, or an empty text if none is near."""
-    near = difflib.get_close_matches(str(value), list(known), 1, 0.6)
+    near = difflib.get_close_matches(str(value), list(known), 1, 0.7)
     return f", did you mean {near[0]}?" if near else ""

@@ -48,7 +48,8 @@ def listen_descriptor(text: str, base: Path) -> str:
     try:
         descriptor = parse_descriptor(text)
     except ConfigurationError as error:
-        raise WrongSetting("; ".join(problem.removeprefix("listen ") for problem in error.problems), "") from error
+        text = "; ".join(problem.removeprefix("listen ") for problem in error.problems)
+        raise WrongSetting(text, complete=True) from error
     certificate = descriptor.certificate
     if certificate is None:
         return text

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from twisted.application.service import IServiceCollection, MultiService
-from twisted.logger import ILogObserver
+from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 
 from twisted_sip.errors import ConfigurationError
@@ -16,6 +18,9 @@ from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.demo import account_settings, demo_passwords
 from twisted_sip.tap.options import ServerOptions
 from twisted_sip.tap.startup import StartFailure, report_start_failures, stop_with
+from twisted_sip.transport.descriptors import parse_descriptor
+
+_log = Logger()
 
 
 class TwistdService(MultiService):
@@ -51,9 +56,26 @@ class TwistdService(MultiService):
     def _foreground(self) -> bool:
         return bool(self._twistd.get("nodaemon") or self._twistd.get("debug"))
 
+    def privilegedStartService(self) -> None:
+        """Open the ports."""
+        with self._failures_logged():
+            super().privilegedStartService()  # type: ignore[no-untyped-call]
+
+    @contextlib.contextmanager
+    def _failures_logged(self) -> Iterator[None]:
+        """Write into the log why a daemon cannot start: of what it raises its starter prints the beginning alone."""
+        try:
+            yield
+        except StartFailure as error:
+            if not self._foreground:
+                for line in str(error).splitlines():
+                    _log.critical("{line}", line=line)
+            raise
+
     def startService(self) -> None:
         """Start the server, then print what to type into two phones."""
-        super().startService()  # type: ignore[no-untyped-call]
+        with self._failures_logged():
+            super().startService()  # type: ignore[no-untyped-call]
         if self._options["demo"] and self._foreground:
             _print(accounts(self.server, self.server.demo_passwords))
 
@@ -74,8 +96,6 @@ def accounts(server: Server, passwords: dict[str, str]) -> str:
 
 def descriptor_words(text: str) -> str:
     """Return what people call a listen descriptor: ``udp 5060``."""
-    from twisted_sip.transport.descriptors import parse_descriptor
-
     descriptor = parse_descriptor(text)
     return f"{descriptor.kind.parameter} {descriptor.port}"
 

@@ -126,12 +126,12 @@ def _field_hook(cls: type[Any], field: attrs.Attribute[Any], converter: cattrs.C
             result = converter.structure(value, type_)
             _validate(field, result)
         except WrongSetting as wrong:
-            if not wrong.right and not wrong.wrong.endswith("?"):
+            if not wrong.complete:
                 wrong.right = f"write {words_for(field, single)}"
             raise
         except IterableValidationError as error:
             for item in error.exceptions:
-                if isinstance(item, WrongSetting) and not item.right and not item.wrong.endswith("?"):
+                if isinstance(item, WrongSetting) and not item.complete:
                     item.right = f"write {type_words(item_type(type_))}"
             raise
         return result
