@@ -17,7 +17,7 @@ PEER = ("198.51.100.7", 40000)
 
 
 def test_request_comes_in(layer, recorder, open_udp, options):
-    protocol, transport = open_udp(layer)
+    protocol, _ = open_udp(layer)
     protocol.datagramReceived(options(), PEER)
     (request,) = recorder.requests
     assert request.flow.remote == PEER

@@ -29,7 +29,7 @@ from twisted_sip.transport.listeners import Listeners
 from twisted_sip.transport.local_addresses import source_address
 from twisted_sip.transport.receiver import Receiver
 from twisted_sip.transport.settings import TransportSettings
-from twisted_sip.transport.sockets import Sockets
+from twisted_sip.transport.sockets import Sockets, has_real_sockets
 from twisted_sip.transport.source import note_source
 from twisted_sip.transport.stream import SIPStreamProtocol
 from twisted_sip.transport.stream_flow import StreamFlow
@@ -82,7 +82,7 @@ class TransportLayer:
         self._protocols: set[SIPStreamProtocol] = set()
         self._ports: list[interfaces.IListeningPort] = []
         if source_for is None:
-            source_for = source_address if interfaces.IReactorFDSet.providedBy(reactor) else _unknown_source
+            source_for = source_address if has_real_sockets(reactor) else _unknown_source
         self.addresses = Listeners(source_for)
         self._stopping: Deferred[None] | None = None
 

@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet import interfaces
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
+from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.protocol import DatagramProtocol, Factory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
@@ -18,6 +19,11 @@ from twisted_sip.transport.settings import TransportSettings
 from twisted_sip.transport.stream import SIPStreamProtocol
 from twisted_sip.transport.tls import TLSContexts
 from twisted_sip.transport.udp_port import SIPUDPPort
+
+
+def has_real_sockets(reactor: Any) -> bool:
+    """Tell whether *reactor* has the sockets of this host, and not some of a test's or a simulation's own."""
+    return isinstance(reactor, PosixReactorBase)
 
 
 class Sockets:
@@ -33,7 +39,7 @@ class Sockets:
         :raises twisted.internet.error.CannotListenError: the address is in use or is not ours.
         """
         reactor = self.reactor
-        if interfaces.IReactorFDSet.providedBy(reactor):
+        if has_real_sockets(reactor):
             port: Any = SIPUDPPort(
                 address.port,
                 protocol,
