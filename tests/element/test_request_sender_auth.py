@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from twisted_sip.auth.client import DigestClient
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 
@@ -24,7 +25,6 @@ class Credentials:
         if not self.willing:
             return None
         request.headers.set("authorization", f"Digest round={len(self.asked)}")
-        request.headers.set("cseq", f"{request.cseq.number + 1} {request.method}")
         return request
 
 
@@ -174,6 +174,22 @@ def test_failover_keeps_the_credentials(desk: Any, credentials: Credentials) -> 
     assert len(credentials.asked) == 2
     desk.answer(U2, 200)
     assert desk.user.told == [200]
+    desk.settle()
+
+
+def test_a_digest_client_gets_in(desk: Any) -> None:
+    client = DigestClient("alice", "secret", token=lambda: "cnonce")
+    desk.send("REGISTER", credentials=client)
+    challenge(desk, more=', algorithm=MD5, qop="auth"')
+    sent = desk.flow(U1).sent[-1]
+    assert sent.headers.first("authorization").startswith('Digest username="alice"')
+    assert sent.cseq.number == 2
+    desk.answer(U1, 200)
+    assert desk.user.told == [200]
+    desk.send("REGISTER", credentials=client)
+    challenge(desk, more=', algorithm=MD5, qop="auth"')
+    challenge(desk, more=', algorithm=MD5, qop="auth"')
+    assert desk.user.told == [200, 401]
     desk.settle()
 
 

@@ -292,6 +292,9 @@ class Outgoing(DestinationWalk):
             return False
         if request is None:
             return False
+        # A new request of the same dialog or call (section 22.2).
+        number, method = request.cseq
+        request.headers.set("cseq", f"{number + 1} {method}")
         self.original = request
         self._launch(transaction.flow)
         return True

@@ -46,9 +46,12 @@ class ClientCredentials(Protocol):
     """Holds a password, and answers challenges with it."""
 
     def authorize(self, request: Request, response: Response) -> Request | None:
-        """Return *request* with the credentials for the challenges in *response* (401 or 407) and a higher CSeq.
+        """Return *request* with the credentials for the challenges in *response* (401 or 407).
 
-        :param request: a copy for the callee to change and return, without the Via of the attempt that was challenged.
+        The sender sees to CSeq, Via and branch (RFC 3261 section 22.2), and to not asking for ever.
+
+        :param request: a copy for the callee to keep, without the Via of the attempt that was challenged; credentials
+            of earlier rounds are in it.
         :return: the request to send, or None if no challenge can be answered: the response then goes to the user.
         """
 
