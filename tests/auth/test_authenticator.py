@@ -324,6 +324,15 @@ def test_settings_are_swapped_whole(world: Any) -> None:
     assert challenged(world.check(world.answer(old, algorithm="SHA-256"))).stale
 
 
+def test_everything_has_a_deadline(world: Any) -> None:
+    world.check(world.answer())
+    world.check(world.answer(password="wrong"))
+    assert len(world.authenticator.nonces) and len(world.authenticator.bans)
+    world.clock.advance(100_000)
+    world.authenticator.expire()
+    assert len(world.authenticator.nonces) == len(world.authenticator.bans) == 0
+
+
 def test_challenging_a_hundred_thousand_sources_leaves_nothing(world: Any) -> None:
     request = world.request()
     check = world.authenticator.check

@@ -24,7 +24,7 @@ from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI
 
-LOCAL = ("example.com", "example.org", "server1", "192.0.2.10")
+LOCAL = ("example.com", "example.org", "server1", "192.0.2.10", "[2001:db8::10]")
 
 
 class Domains:
@@ -47,6 +47,7 @@ class Store:
                 ("alice", "example.org"),
                 ("alice", "house"),
                 ("alice", "server1"),
+                ("alice", "2001:db8::10"),
             ]
         }
         self.waiting: Deferred[Any] | None = None
@@ -185,6 +186,11 @@ def test_one_user_is_not_another(world: World) -> None:
 def test_domains_are_realms_of_their_own(world: World) -> None:
     incoming = world.signed(message(from_="<sip:alice@Example.ORG.>;tag=f".replace(".>", ">")), realms=["example.org"])
     assert incoming.user == "sip:alice@example.org"
+
+
+def test_the_realm_of_an_address_has_no_brackets(world: World) -> None:
+    incoming = world.signed(message(from_="<sip:alice@[2001:db8::10]>;tag=f"), realms=["2001:db8::10"])
+    assert incoming.user == "sip:alice@[2001:db8::10]"
 
 
 def test_a_configured_realm() -> None:

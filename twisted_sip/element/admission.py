@@ -80,8 +80,11 @@ class AdmissionProcessor:
     # -- decisions to override -----------------------------------------------------
 
     def realm_of(self, identity: SIPURI) -> str:
-        """Return the realm for *identity*: the configured one, else its domain (RFC 3261 section 22.1)."""
-        return self._authenticator.settings.realm or canonical_host(identity.host)
+        """Return the realm for *identity*: the configured one, else its domain (RFC 3261 section 22.1).
+
+        That of an IPv6 address has no brackets.
+        """
+        return self._authenticator.settings.realm or canonical_host(identity.host).strip("[]")
 
     def owns(self, user: str, realm: str, identity: SIPURI) -> bool:
         """Tell whether the digest user *user* of *realm* may speak as *identity*, which is one of ours."""
