@@ -52,6 +52,9 @@ class ClientSide:
         key = (branch.lower(), method)
         if key in self.clients:
             raise LocalProtocolError(f"branch {branch} is in use")
+        if method == "INVITE":
+            # ACK and CANCEL will need it: a damaged one has to be found now.
+            _ = request.cseq
         if len(self.clients) >= self.max_transactions:
             raise TransactionLimitReached(f"{self.max_transactions} client transactions")
         return self._start(key, request, flow, user)

@@ -166,24 +166,25 @@ class ServerSide:
                 self.timers.start(0.0, _tell_cancelled, made, found.cancel)
         return made
 
-    def hold(self, request: Request, flow: Flow) -> None:
-        """Absorb retransmissions of *request* while somebody decides what to do with it.
+    def hold(self, request: Request, flow: Flow) -> bool:
+        """Absorb retransmissions of *request* while somebody decides what to do with it, and remember a CANCEL.
 
         Ends with :meth:`create_server`, :meth:`release` or after 64*T1. ACK is not held; what is known already stays.
 
-        :raises TransactionLimitReached: the table is full: answer 503 statelessly.
+        :return: False if the table is full: answer 503 statelessly.
         :raises RemoteProtocolError: as :meth:`create_server`.
         """
         if request.method == "ACK":
-            return
+            return True
         key = self._key_for_new(request)
         if key in self.servers:
-            return
+            return True
         if len(self.servers) >= self.max_transactions:
-            raise TransactionLimitReached(f"{self.max_transactions} server transactions")
+            return False
         held = HeldRequest(key, request.method, flow)
         self._insert(key, held)
         held.timer = self.timers.start(self.values.timeout, self._drop_held, held)
+        return True
 
     def release(self, request: Request) -> None:
         """End :meth:`hold`: the request was answered statelessly or dropped. Harmless when it is not held."""

@@ -52,28 +52,36 @@ class NonInviteServer(ServerTransaction):
             self._put(response)
             self._transmit()
 
+    def abandon(self) -> None:
+        """Never answer (RFC 4320 section 4.2); retransmissions are absorbed as long as after an answer."""
+        if self.state in _FINAL:
+            self._data = b""
+            self._complete()
+
     def _final(self, response: Response) -> None:
+        if response.status == 408:
+            # RFC 4320 section 4.2: the client knows already.
+            self.abandon()
+            return
+        self._put(response)
+        self._complete()
+
+    def _complete(self) -> None:
+        """Enter Completed; send what there is to send."""
         timer = self._timer
         if timer is not None:
             timer.cancel()
             self._timer = None
         self.state = COMPLETED
-        if response.status == 408:
-            # RFC 4320 section 4.2: the client knows already.
-            self._data = b""
-            self._complete()
+        if self._data:
+            self._transmit()
+        if self.state is not COMPLETED:
+            # The user ended it when it heard that sending failed.
             return
-        self._put(response)
-        self._transmit()
-        if self.state is COMPLETED:
-            self._complete()
-
-    def _complete(self) -> None:
-        layer = self._layer
         if self._reliable:
             self.terminate()
         else:
-            self._timer = layer.timers.start(layer.values.timeout, self._timer_j)
+            self._timer = self._layer.timers.start(self._layer.values.timeout, self._timer_j)
 
     def _late(self) -> None:
         """Timer E of the client has reached T2 without an answer of ours: 100 is due (RFC 4320 section 4.1)."""

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from twisted_sip.errors import LocalProtocolError
 
-#: A queue drops its cancelled timers in bulk once they are this many and outnumber the live ones.
+#: A queue drops its cancelled timers in bulk once none is live, or they are this many and outnumber the live ones.
 _BULK = 64
 
 _NEVER = float("inf")
@@ -49,9 +49,12 @@ class Timer:
         self._callback = None
         self._args = ()
         queue = self._queue
-        queue.live -= 1
-        queue.dead += 1
-        if queue.dead >= _BULK and queue.dead > queue.live:
+        queue.live = live = queue.live - 1
+        queue.dead = dead = queue.dead + 1
+        if not live:
+            queue.waiting.clear()
+            queue.dead = 0
+        elif dead >= _BULK and dead > live:
             queue.sweep()
 
 
@@ -109,6 +112,7 @@ class TimerQueue:
         self._serial = 0
         # Infinite: nothing is pending. Minus infinity: awake, the clock is asked again at the end of the round.
         self._wake_at = _NEVER
+        self._armed_for = 0.0
         self._call: IDelayedCall | None = None
 
     def now(self) -> float:
@@ -162,6 +166,7 @@ class TimerQueue:
 
     def _arm(self, due: float) -> None:
         """Have the clock wake us for what is *due*."""
+        self._armed_for = due
         self._wake_at = due + self._grain
         delay = max(0.0, self._wake_at - self._seconds())
         if self._call is None:
@@ -172,7 +177,8 @@ class TimerQueue:
     def _wake(self) -> None:
         self._call = None
         self._wake_at = -_NEVER
-        now = self._seconds()
+        # The clock's sum of now and delay may round to a hair before what was asked for.
+        now = max(self._seconds(), self._armed_for)
         try:
             while self._heap and self._heap[0][0] <= now:
                 _, _, delay = heappop(self._heap)
@@ -237,13 +243,10 @@ class TimerValues:
     client_limit: float = attrs.field(init=False)
     server_limit: float = attrs.field(init=False)
 
-    @T1.validator
-    def _positive(self, attribute: object, value: float) -> None:
-        if value <= 0:
-            raise LocalProtocolError(f"T1 must be more than 0 seconds, not {value}")
-
     @timeout.default
     def _timeout(self) -> float:
+        if self.T1 <= 0:
+            raise LocalProtocolError(f"T1 must be more than 0 seconds, not {self.T1}")
         return 64 * self.T1
 
     @trying_late.default
