@@ -38,7 +38,7 @@ _TOO_LARGE = errno.EMSGSIZE
 class DatagramFlow:
     """A UDP socket and a peer's address."""
 
-    __slots__ = ("_protocol", "_sent_by", "_token", "remote")
+    __slots__ = ("_noted", "_protocol", "_sent_by", "_token", "remote")
 
     kind: TransportKind = UDP
     identities: tuple[str, ...] = ()
@@ -47,6 +47,7 @@ class DatagramFlow:
     def __init__(self, protocol: SIPDatagramProtocol, remote: Address) -> None:
         self._protocol = protocol
         self.remote = remote
+        self._noted = f";received={remote.host};rport={remote.port}"
         self._token = ""
         self._sent_by = ""
 
@@ -108,9 +109,18 @@ class DatagramFlow:
 
     def reply_flow(self, request: Request) -> Flow:
         """The flow for responses to *request* (RFC 3261 section 18.2.2, RFC 3581 section 4)."""
+        headers = request.headers
+        noted = self._noted
         try:
+            line = headers.lines[headers.names.index("via")]
+            place = line.find(noted)
+            if place >= 0 and line[place + len(noted) :][:1] in ("", ";") and "maddr" not in line.lower():
+                if "," not in line:
+                    # The usual case, without parsing: rport was asked for and filled in with this very peer.
+                    return self
             address = datagram_reply_address(request.top_via)
-        except RemoteProtocolError:
+        except (RemoteProtocolError, ValueError):
+            # No Via to go by.
             return self
         if address is None or address == self.remote:
             return self
