@@ -31,7 +31,7 @@ def is_local_uri(uri: URI) -> bool:
 @attrs.define
 class FakeFlow:
     kind: TransportKind = UDP
-    remote: Address = Address("192.0.2.7", 5062)
+    remote: Address = attrs.Factory(lambda: Address("192.0.2.7", 5062))
     token: str = "flow-1"
 
 

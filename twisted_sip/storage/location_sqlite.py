@@ -68,6 +68,7 @@ class SQLiteLocationStore:
         max_bindings: int = MAX_BINDINGS,
         interval: float = FLUSH_INTERVAL,
         batch_size: int = BATCH_SIZE,
+        fold_at: int | None = None,
         timeout: float = 5.0,
     ) -> None:
         """Open the database at *path*, make it if it is not there, and load it.
@@ -76,6 +77,7 @@ class SQLiteLocationStore:
         :param thread: where to write, a :class:`WriterThread` for a server; None writes in the caller's thread.
         :param interval: seconds for which a change waits for company.
         :param batch_size: number of changes that do not wait.
+        :param fold_at: rows that the journal may have before it is folded, None to go by the number of bindings.
         :param timeout: seconds to wait for a process that holds the database.
         :raises StoreError: the database is locked, damaged, not writable or of a newer version.
         """
@@ -99,6 +101,7 @@ class SQLiteLocationStore:
         )
         self._open = True
         self._journalled = 0
+        self._fold_at = fold_at
         self._folding = False
         try:
             fold(self._connection)
@@ -171,10 +174,13 @@ class SQLiteLocationStore:
             self._settle(batch)
         else:
             self._roll_back(batch, failure)
-        if self._journalled > FOLD_AT and not self._folding and self._open:
-            if self._journalled > min(len(self._table), FOLD_AT_MOST):
-                self._folding = True
-                self._thread.submit(self._fold, self._folded)
+        if self._fold_at is None:
+            due = self._journalled > FOLD_AT and self._journalled > min(len(self._table), FOLD_AT_MOST)
+        else:
+            due = self._journalled > self._fold_at
+        if due and not self._folding and self._open:
+            self._folding = True
+            self._thread.submit(self._fold, self._folded)
 
     def _folded(self, failure: Failure | None) -> None:
         self._folding = False
