@@ -163,7 +163,10 @@ def test_all_faults_are_reported_together() -> None:
         ("[server]\ndomans = []", "server.domans: unknown key, did you mean domains?"),
         ("[stroage]", "stroage: unknown key, did you mean storage?"),
         ("[server]\nstate_dir = 3", "server.state_dir: 3 is not a text in quotes, write a path in quotes"),
-        ("[server]\ndomains = [5]", "server.domains[0]: 5 is not a text in quotes, write a domain or an address in quotes"),
+        (
+            "[server]\ndomains = [5]",
+            "server.domains[0]: 5 is not a text in quotes, write a domain or an address in quotes",
+        ),
         ("server = 5", "server: 5 is not a table, write its keys below a [header]"),
         ("[proxy]\nmax_forwards = 900", "proxy.max_forwards: 900 is out of range, write a whole number from 1 to 255"),
         ("[proxy]\ntimer_c = true", "proxy.timer_c: true is not a number, write a number, more than 180"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from twisted_sip.cli.traced_message import plain
+
+#: Columns of a line for a file or another program.
+_NO_TERMINAL = 200
 
 
 class Failed(click.ClickException):
@@ -30,8 +34,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 
 
 def console() -> Console:
-    """Return a console on standard output as it is now."""
-    return Console(highlight=False)
+    """Return a console on standard output as it is now; what is no terminal takes long lines."""
+    found = Console(highlight=False)
+    return found if found.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, width=_NO_TERMINAL)
 
 
 def print_json(value: Any) -> None:

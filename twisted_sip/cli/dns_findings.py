@@ -1,0 +1,95 @@
+"""Do the domains lead to this server? What ``twisted-sip check`` finds in the DNS (RFC 3263)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet import task
+from twisted.internet.defer import Deferred, execute
+from twisted.logger import globalLogBeginner
+
+from twisted_sip.cli.findings import Finding
+from twisted_sip.errors import ResolutionError, SIPError
+from twisted_sip.interfaces.destination import Destination
+from twisted_sip.message.uri import SIPURI
+from twisted_sip.tap.configuration import Configuration
+from twisted_sip.tap.hosts import host_names
+from twisted_sip.transport.resolver import Resolver
+
+#: Seconds that the name servers may take for one domain.
+_PATIENCE = 10.0
+
+
+def dns_findings(configuration: Configuration) -> list[Finding]:
+    """Return what is found about the configured domains and the advertised name; runs the reactor."""
+    findings: list[Finding] = []
+    domains = [name for name in configuration.server.domains if not _numeric(name)]
+    advertise = configuration.server.advertise
+    if not domains and (not advertise or _numeric(advertise)):
+        return findings
+
+    async def run(reactor: Any) -> None:
+        resolver = Resolver(reactor)
+        try:
+            own = {name for name in host_names() if _numeric(name)}
+            if advertise and not _numeric(advertise):
+                found, fault = await _look_up(resolver, reactor, advertise)
+                if fault:
+                    findings.append(
+                        Finding("error", f"advertise {advertise}", fault, "publish an A or AAAA record for it")
+                    )
+                own |= {destination.address.host for destination in found}
+            elif advertise:
+                own.add(advertise.strip("[]"))
+            for domain in domains:
+                found, fault = await _look_up(resolver, reactor, domain)
+                findings.append(_judge(domain, found, fault, own))
+        finally:
+            resolver.stop()
+
+    globalLogBeginner.beginLoggingTo([], redirectStandardIO=False, discardBuffer=True)
+    try:
+        task.react(lambda reactor: Deferred.fromCoroutine(run(reactor)))
+    except SystemExit as end:
+        if end.code not in (0, None):
+            findings.append(Finding("warning", "DNS", "the look-ups were interrupted", "try again"))
+    return findings
+
+
+async def _look_up(resolver: Resolver, reactor: Any, name: str) -> tuple[Sequence[Destination], str]:
+    """Return where *name* leads, or what is wrong with it."""
+
+    def too_late(value: Any, timeout: float) -> Any:
+        raise ResolutionError("no name server answers")
+
+    asked: Deferred[Sequence[Destination]] = execute(resolver.resolve, SIPURI.parse(f"sip:{name}"))
+    asked.addCallback(lambda found: found)
+    try:
+        return await asked.addTimeout(_PATIENCE, reactor, too_late), ""
+    except SIPError as error:
+        return (), str(error)
+
+
+def _judge(domain: str, found: Sequence[Destination], fault: str, own: set[str]) -> Finding:
+    subject = f"DNS of {domain}"
+    if fault:
+        return Finding("warning", subject, fault, f"publish SRV records _sip._udp.{domain}, or an A or AAAA record")
+    leads = ", ".join(dict.fromkeys(f"{destination.kind.parameter} {destination.address}" for destination in found))
+    if any(destination.address.host in own for destination in found):
+        return Finding("ok", subject, f"leads here: {leads}")
+    return Finding(
+        "warning",
+        subject,
+        f"leads elsewhere: {leads}",
+        "let it lead to this host, or set [server] advertise if this host has that address outside",
+    )
+
+
+def _numeric(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True

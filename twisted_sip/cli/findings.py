@@ -1,0 +1,194 @@
+"""What ``twisted-sip check`` looks at, apart from the network's names: directory, databases, ports, certificates."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+
+from twisted_sip.cli.control_client import ControlClient
+from twisted_sip.cli.output import Failed
+from twisted_sip.element.element import Element
+from twisted_sip.errors import ConfigurationError, StoreError
+from twisted_sip.storage.credentials_sqlite import CREDENTIALS_FILE, SQLiteCredentialStore
+from twisted_sip.storage.location_sqlite import LOCATION_FILE, stored_bindings
+from twisted_sip.tap.configuration import Configuration
+from twisted_sip.tap.constraints import ListenDescriptor
+from twisted_sip.tap.hosts import host_names
+from twisted_sip.tap.transport_settings import transport_settings
+from twisted_sip.transport.certificates import load_key_pair, utc_now
+from twisted_sip.transport.descriptors import parse_descriptor
+from twisted_sip.transport.identity import proves
+from twisted_sip.transport.settings import CertificateFiles
+
+#: A certificate that ends sooner is worth a word.
+_SOON = timedelta(days=30)
+
+
+@attrs.frozen(slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    :ivar level: ``ok``, ``warning`` (it works, but) or ``error`` (it does not).
+    :ivar subject: what was looked at.
+    :ivar text: what was found.
+    :ivar mend: what to do about it, empty where nothing need be done.
+    """
+
+    level: Literal["ok", "warning", "error"]
+    subject: str
+    text: str
+    mend: str = ""
+
+
+def local_findings(configuration: Configuration) -> Iterator[Finding]:
+    """Yield what is found on this host."""
+    running = _running(configuration.server.state_dir)
+    yield from _state_dir(configuration, running)
+    yield from _users(configuration)
+    yield from _location(configuration)
+    yield from _certificates(configuration)
+    if running:
+        yield Finding("ok", "ports", f"the server that runs (process {running['pid']}) has them")
+    else:
+        yield from _ports(configuration)
+
+
+def _running(directory: Path) -> dict[str, Any]:
+    with contextlib.suppress(Failed), ControlClient(directory) as server:
+        found: dict[str, Any] = server.ask("status")
+        return found
+    return {}
+
+
+def _state_dir(configuration: Configuration, running: dict[str, Any]) -> Iterator[Finding]:
+    directory = configuration.server.state_dir
+    subject = f"state directory {directory}"
+    if not directory.exists():
+        yield Finding("ok", subject, "is not there yet, the first start makes it")
+    elif not directory.is_dir():
+        yield Finding("error", subject, "is no directory", "choose another with --state-dir or [server] state_dir")
+    elif not os.access(directory, os.W_OK | os.X_OK):
+        yield Finding("error", subject, "cannot be written", "make it writable for the user that runs the server")
+    elif directory.stat().st_mode & 0o077:
+        yield Finding("warning", subject, "is open to other users", f"chmod 700 {directory}")
+    else:
+        yield Finding("ok", subject, f"in use by process {running['pid']}" if running else "can be written")
+
+
+def _users(configuration: Configuration) -> Iterator[Finding]:
+    path = (configuration.storage.directory or configuration.server.state_dir) / CREDENTIALS_FILE
+    mend = "add users with: twisted-sip user add AOR"
+    if not path.exists():
+        if configuration.auth.required:
+            yield Finding("warning", "users", "there are none yet", mend)
+        return
+    try:
+        store = SQLiteCredentialStore(path)
+    except StoreError as error:
+        yield Finding("error", "users", *_split(str(error)))
+        return
+    try:
+        users = store.users()
+    except StoreError as error:
+        yield Finding("error", "users", *_split(str(error)))
+        return
+    finally:
+        store.close()
+    realm = configuration.auth.realm
+    realms = {realm} if realm else {name.lower().strip("[]") for name in configuration.server.domains or host_names()}
+    able = sum(user.realm in realms for user in users)
+    if able or not configuration.auth.required:
+        yield Finding("ok", "users", f"{able} can log in")
+    else:
+        yield Finding("warning", "users", f"none of {len(users)} is in a domain of this server", mend)
+    if not configuration.auth.required:
+        yield Finding("warning", "auth", "nobody is asked for a password", "set [auth] required = true")
+
+
+def _location(configuration: Configuration) -> Iterator[Finding]:
+    path = (configuration.storage.directory or configuration.server.state_dir) / LOCATION_FILE
+    if not path.exists():
+        return
+    try:
+        count = len(stored_bindings(path, time.time()))
+    except StoreError as error:
+        yield Finding("error", "registrations", *_split(str(error)))
+    else:
+        yield Finding("ok", "registrations", f"{count} in the database")
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Split the words of an error into what is wrong and what to do."""
+    for mark in ("; ", ", "):
+        wrong, _, mend = text.rpartition(mark)
+        if wrong:
+            return wrong, mend
+    return text, ""
+
+
+def _certificates(configuration: Configuration) -> Iterator[Finding]:
+    secure = [descriptor for descriptor in map(parse_descriptor, configuration.server.listen) if descriptor.kind.secure]
+    if not secure:
+        return
+    section = configuration.tls
+    pairs = [descriptor.certificate for descriptor in secure if descriptor.certificate is not None]
+    if section.certificate is not None and section.private_key is not None:
+        pairs.append(CertificateFiles(private_key=str(section.private_key), certificate=str(section.certificate)))
+    elif len(pairs) < len(secure):
+        yield Finding(
+            "warning",
+            "certificate",
+            "there is none, the first start makes one that no peer can verify",
+            "get one and set [tls] certificate and private_key",
+        )
+    for files in pairs:
+        yield from _certificate(configuration, files)
+
+
+def _certificate(configuration: Configuration, files: CertificateFiles) -> Iterator[Finding]:
+    subject = f"certificate {files.certificate}"
+    now = utc_now()
+    try:
+        pair = load_key_pair(files, now)
+    except ConfigurationError as error:
+        for problem in error.problems:
+            yield Finding("error", "certificate", *_split(problem))
+        return
+    left = pair.certificate.not_valid_after_utc - now
+    if left < _SOON:
+        yield Finding("warning", subject, f"ends in {left.days} days", "renew it")
+    else:
+        yield Finding("ok", subject, f"is good for {left.days} days")
+    for domain in configuration.server.domains:
+        if not proves(pair.identities, domain):
+            known = ", ".join(pair.identities) or "no domain"
+            yield Finding("warning", subject, f"proves {known}, not {domain}", f"get one for {domain} (RFC 5922)")
+
+
+def _ports(configuration: Configuration) -> Iterator[Finding]:
+    """Open the ports and close them again."""
+    from twisted.internet import reactor
+
+    for text in configuration.server.listen:
+        descriptor = parse_descriptor(text)
+        secured = descriptor.certificate is not None or configuration.tls.certificate is not None
+        # A certificate that is not there yet is the business of the first start: its port alone is looked at.
+        tried = text if secured or not descriptor.kind.secure else f"tcp{text[3:]}"
+        one = attrs.evolve(configuration, server=attrs.evolve(configuration.server, listen=(ListenDescriptor(tried),)))
+        try:
+            element = Element(reactor, transport_settings=transport_settings(one, ()))
+            element.transports.listen(tried)
+        except ConfigurationError as error:
+            for problem in error.problems:
+                wrong, mend = _split(problem.removeprefix(f"listen {tried}: "))
+                yield Finding("error", f"listen {text}", wrong, mend)
+        else:
+            yield Finding("ok", f"listen {text}", "can be listened on")
+            element.stop().addErrback(lambda failure: None)
