@@ -181,6 +181,32 @@ def test_stop_closes_everything(layer, come_in, clock):
     assert [call for call in clock.getDelayedCalls() if call.active()] == []
 
 
+def test_connecting_has_an_end(layer, clock):
+    failures = []
+    layer.flow_to(THERE).addErrback(failures.append)
+    clock.advance(17)
+    assert failures[0].check(TransportError)
+    assert layer.connections.opening == 0
+    assert clock.connectors[0].stoppedConnecting
+
+
+def test_stop_gives_up_what_is_being_opened(layer, clock):
+    failures, done = [], []
+    layer.flow_to(THERE).addErrback(failures.append)
+    layer.stop().addCallback(done.append)
+    assert failures[0].check(TransportError)
+    assert done == [None]
+    assert [call for call in clock.getDelayedCalls() if call.active()] == []
+
+
+def test_port_of_somebody_else_is_learned(layer, come_in):
+    assert not layer.is_local_address("192.0.2.10", 5060)
+    come_in(layer)
+    come_in(layer, ("198.51.100.8", 40000))
+    assert layer.is_local_address("192.0.2.10", 5060)
+    assert len(layer.listeners) == 1
+
+
 def test_responses_over_streams_must_be_ours(layer, recorder, come_in, ok):
     protocol, _ = come_in(layer)
     protocol.dataReceived(ok("SIP/2.0/TCP 192.0.2.66:5060;branch=z9hG4bK1"))

@@ -223,3 +223,13 @@ def test_watchers_see_messages(layer, recorder, open_udp, options):
     protocol.datagramReceived(data, PEER)
     protocol.flow(PEER).send(b"answer", recorder.requests[0])
     assert seen == [("in", data, PEER), ("out", b"answer", PEER)]
+
+
+def test_link_local_peer_keeps_its_scope(layer, recorder, open_udp, options):
+    protocol, transport = open_udp(layer, "fe80::1%eth0")
+    protocol.datagramReceived(options("SIP/2.0/UDP [fe80::2]:5070;branch=z9hG4bK1;rport"), ("fe80::2%eth0", 40000))
+    protocol.datagramReceived(options("SIP/2.0/UDP host.example:5070;branch=z9hG4bK1"), ("fe80::2%eth0", 40000))
+    for request in recorder.requests:
+        assert request.top_via.received == "fe80::2"
+        request.flow.reply_flow(request).send(b"answer", request)
+    assert [address for _, address in transport.written] == [("fe80::2%eth0", 40000), ("fe80::2%eth0", 5070)]

@@ -206,6 +206,17 @@ def test_expired_renewal_keeps_the_old_one(files, tmp_path):
     assert not watched.refresh()
 
 
+def test_damaged_authorities_keep_the_old_ones(recorder, files, tmp_path):
+    roots = tmp_path / "roots.pem"
+    roots.write_bytes(Path(files.certificate).read_bytes())
+    server = TLSSettings(certificates=(files,), client_certificates="ask", trust_roots=str(roots))
+    pair = Pair(recorder, server, TLSSettings(trust_roots=str(roots)), "example.com")
+    first = pair.connect()
+    roots.write_text("damaged")
+    pair.client.connections.remove(first)
+    assert pair.connect().open
+
+
 def test_server_name_chooses_the_certificate(recorder, files, tmp_path):
     """RFC 5922 section 7.8."""
     second = write(tmp_path, "second", ["example.org"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from twisted_sip.errors import TransportError
@@ -27,14 +28,17 @@ class Opening:
     """A connection being opened, and who waits for it.
 
     :ivar destination: where to.
+    :ivar connecting: the Deferred of the connection attempt, to be cancelled when time is up.
     """
 
-    __slots__ = ("_ended", "_waiters", "destination")
+    __slots__ = ("_deadline", "_ended", "_waiters", "connecting", "destination")
 
     def __init__(self, destination: Destination, ended: Callable[[], object]) -> None:
         self.destination = destination
         self._ended: Callable[[], object] | None = ended
         self._waiters: list[Deferred[StreamFlow]] = []
+        self.connecting: Deferred[object] | None = None
+        self._deadline: IDelayedCall | None = None
 
     def wait(self) -> Deferred[StreamFlow]:
         """Return a Deferred that fires with the flow, or fails with TransportError; cancelling it harms nobody else."""
@@ -50,8 +54,6 @@ class Opening:
     def failed(self, failure: Failure) -> None:
         """There is no connection; only the first outcome counts."""
         waiters = self._finish()
-        if not waiters:
-            return
         error = failure.value
         if not isinstance(error, TransportError):
             told = TransportError(f"no {self.destination.kind} connection to {self.destination.address}: {error}")
@@ -60,9 +62,21 @@ class Opening:
         for waiter in waiters:
             waiter.errback(Failure(error))
 
+    def when_ended(self, deadline: IDelayedCall) -> None:
+        """Cancel *deadline* once the outcome is known."""
+        self._deadline = deadline
+
+    def give_up(self, why: str) -> None:
+        """Fail with *why*, and stop connecting."""
+        self.failed(Failure(TransportError(f"no connection to {self.destination.address}: {why}")))
+        if self.connecting is not None:
+            self.connecting.cancel()
+
     def _finish(self) -> list[Deferred[StreamFlow]]:
         waiters, self._waiters = self._waiters, []
         ended, self._ended = self._ended, None
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
         if ended is not None:
             ended()
         return waiters
@@ -164,6 +178,10 @@ class ConnectionTable:
     def pending(self, destination: Destination) -> Opening | None:
         """Return the connection to *destination* that is being opened, None if there is none."""
         return self._openings.get(_key(destination))
+
+    def openings(self) -> list[Opening]:
+        """Return the connections that are being opened."""
+        return list(self._openings.values())
 
     def begin(self, destination: Destination) -> Opening:
         """Note that a connection to *destination* is being opened.

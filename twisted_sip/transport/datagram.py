@@ -124,6 +124,10 @@ class DatagramFlow:
             return self
         if address is None or address == self.remote:
             return self
+        bare, scope, _ = self.remote.host.partition("%")
+        if scope and address.host == bare:
+            # A link-local address is nothing without its scope, which stays out of the Via.
+            address = Address(self.remote.host, address.port)
         return self._protocol.flow(address)
 
     def close_after_writing(self) -> None:

@@ -188,7 +188,13 @@ class TransportLayer:
             return opening.wait()  # type: ignore[return-value]
         opening = self.connections.begin(destination)
         waiter = opening.wait()
-        self.sockets.connect(destination, self._outbound(opening), self.contexts).addErrback(opening.failed)
+        settings = self.settings
+        # Whatever goes wrong below, nobody waits for longer than this.
+        limit = settings.connect_timeout + settings.handshake_timeout + 1
+        deadline = self.clock.callLater(limit, opening.give_up, "it takes too long")
+        opening.when_ended(deadline)
+        opening.connecting = self.sockets.connect(destination, self._outbound(opening), self.contexts)
+        opening.connecting.addErrback(opening.failed)
         return waiter  # type: ignore[return-value]
 
     def _outbound(self, opening: Opening) -> Callable[[], SIPStreamProtocol]:
@@ -288,6 +294,9 @@ class TransportLayer:
         self.connections.add(flow)
         if opening is not None:
             opening.succeeded(flow)
+        elif not self.addresses.covers(flow.kind, flow.local):
+            # Somebody else's port, made with SIPFactory: where a peer reached us is where we listen.
+            self.listening(flow.kind, flow.local)
 
     def disconnected(self, flow: StreamFlow) -> None:
         """A connection is gone, or going."""
@@ -319,6 +328,8 @@ class TransportLayer:
             else:
                 self._open_ports -= 1
         self._ports = []
+        for opening in self.connections.openings():
+            opening.give_up("the transports are being closed")
         for protocol in list(self._protocols):
             protocol.close()
         self._check_stopped()

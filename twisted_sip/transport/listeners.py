@@ -68,6 +68,14 @@ class Listeners:
             found = self._sources[remote_host] = self._ask_source(remote_host)
         return found
 
+    def covers(self, kind: TransportKind, local: Address) -> bool:
+        """Tell whether a listener of *kind* accepts what comes to *local*."""
+        for listener in self.all:
+            if listener.kind is kind and listener.address.port == local.port:
+                if listener.wildcard or listener.address.host == local.host:
+                    return True
+        return False
+
     def ports(self) -> frozenset[int]:
         """Return the ports that are listened on or advertised."""
         return self._ports

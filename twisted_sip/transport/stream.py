@@ -68,6 +68,7 @@ class SIPStreamProtocol(Protocol):
         self._backlog = 0
         self._paused = False
         self._closing = False
+        self._registered = False
         self._counted = bool(source)
         self._spoken = opening is not None
 
@@ -84,6 +85,7 @@ class SIPStreamProtocol(Protocol):
         if self._kind is None:
             self._kind = TLS if interfaces.ISSLTransport.providedBy(transport) else TCP
         transport.registerProducer(self, True)
+        self._registered = True
         if self._kind.secure:
             self._timer = self._clock.callLater(self._settings.handshake_timeout, self._handshake_late)
         else:
@@ -272,15 +274,21 @@ class SIPStreamProtocol(Protocol):
         self._end()
         transport: Any = self.transport
         self._timer = self._clock.callLater(self._settings.close_timeout, transport.abortConnection)
-        transport.unregisterProducer()
+        self._unregister()
         transport.loseConnection()
 
     def abort(self) -> None:
         """Close the connection at once."""
         self._end()
         transport: Any = self.transport
-        transport.unregisterProducer()
+        self._unregister()
         transport.abortConnection()
+
+    def _unregister(self) -> None:
+        if self._registered:
+            self._registered = False
+            transport: Any = self.transport
+            transport.unregisterProducer()
 
     def _end(self) -> None:
         self._closing = True

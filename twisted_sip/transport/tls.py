@@ -13,6 +13,7 @@ from typing import Any
 import idna
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_sip.errors import ConfigurationError
@@ -20,6 +21,8 @@ from twisted_sip.transport.certificates import KeyPair, WatchedKeyPair, file_sig
 from twisted_sip.transport.identity import proves, sip_identities
 from twisted_sip.transport.listener import bare, is_numeric
 from twisted_sip.transport.settings import CertificateFiles, TLSSettings
+
+_log = Logger()
 
 #: Forward secrecy first; RSA key exchange with AES stands at the end, since RFC 3261 section 26.3.1 made it the one
 #: suite that every phone has.
@@ -126,10 +129,14 @@ class ServerTLS:
     def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:
         """Make one connection. Files are looked at once for each handshake, which costs far more."""
         roots = file_signature(self._settings.trust_roots)
-        for place, watched in enumerate(self._watched):
-            if watched.refresh() or (roots != self._roots and self._settings.client_certificates != "none"):
-                self._contexts[place] = self._build(watched.pair)
+        changed = roots != self._roots and self._settings.client_certificates != "none"
         self._roots = roots
+        for place, watched in enumerate(self._watched):
+            if watched.refresh() or changed:
+                try:
+                    self._contexts[place] = self._build(watched.pair)
+                except (ConfigurationError, SSL.Error) as error:
+                    _log.error("Changed certificates are not used, the old ones stay: {error}", error=error)
         return SSL.Connection(self._contexts[0], None)
 
 
@@ -198,13 +205,19 @@ class TLSContexts:
         changed = self._own is not None and self._own.refresh()
         if self._client is not None and not changed and roots == self._roots:
             return self._client
-        context = _new_context()
-        if settings.verify_peers:
-            _trust(context, settings.trust_roots)
-            context.set_verify(SSL.VERIFY_PEER, _as_found)
-        if self._own is not None:
-            _present(context, self._own.pair)
         self._roots = roots
+        try:
+            context = _new_context()
+            if settings.verify_peers:
+                _trust(context, settings.trust_roots)
+                context.set_verify(SSL.VERIFY_PEER, _as_found)
+            if self._own is not None:
+                _present(context, self._own.pair)
+        except (ConfigurationError, SSL.Error) as error:
+            if self._client is None:
+                raise
+            _log.error("Changed certificates are not used, the old ones stay: {error}", error=error)
+            return self._client
         self._client = context
         return context
 
