@@ -175,6 +175,8 @@ def test_to_tag(stage: Any) -> None:
     assert transaction.to_tag == ""
     transaction.send(stage.response(transaction.request, 180, "mine"))
     assert transaction.to_tag == "mine"
-    damaged = stage.server("OPTIONS", branch="z9hG4bKb", to='"x <sip:bob')
-    damaged.send(stage.response(damaged.request, 400))
+    damaged = stage.server("OPTIONS", branch="z9hG4bKb")
+    response = stage.response(damaged.request, 400)
+    response.headers.set("to", '"x <sip:bob')
+    damaged.send(response)
     assert damaged.to_tag == ""

@@ -43,7 +43,7 @@ class InviteServer(ServerTransaction):
 
     def trying_later(self) -> None:
         """Send 100 (Trying) unless something is sent within 200 ms (section 17.2.1)."""
-        self._timer = self._layer.timers.start(self._layer.values.trying, self.trying)
+        self._timer = self._layer.timers.start(self._layer.values.trying, self._timer_trying)
 
     def send(self, response: Response) -> None:
         """Send *response*.
@@ -68,11 +68,19 @@ class InviteServer(ServerTransaction):
 
     # -- Proceeding ----------------------------------------------------------
 
+    def _timer_trying(self) -> None:
+        values = self._layer.values
+        # What the user has been silent for counts.
+        self._provisional(response_to(self.request, 100), values.server_limit - values.trying)
+
     def _proceeding_1xx(self, response: Response) -> None:
+        self._provisional(response, self._layer.values.server_limit)
+
+    def _provisional(self, response: Response, limit: float) -> None:
         timer = self._timer
         if timer is not None:
             timer.cancel()
-        self._timer = self._layer.timers.start(self._layer.values.server_limit, self._silent)
+        self._timer = self._layer.timers.start(limit, self._silent)
         self._put(response)
         self._transmit()
 
