@@ -104,21 +104,26 @@ def _key_of(contact: RequestedContact, known: Mapping[str, Binding], put: Mappin
 
     Equivalent URIs have one canonical form, but URIs with one canonical form need not be equivalent.
     """
+    text = contact.text
+    for binding in known.values():
+        # A refresh, in the very words of the registration.
+        if binding.contact == text and not binding.reg_id:
+            return binding.key
     key = _canonical(contact.uri)
     same_key = known.get(key) or put.get(key)
     if same_key is None:
         if not known and not put:
             return key
-    elif same_key.contact == contact.text:
+    elif same_key.contact == text:
         return key
     # A space, which no URI holds, parts the canonical form from what tells those apart that share it.
     prefix = f"{key} "
     for candidates in (known, put):
         for candidate in candidates.values():
             if candidate.key == key or candidate.key.startswith(prefix):
-                if _equivalent(contact, candidate):
+                if not candidate.reg_id and _equivalent(contact, candidate):
                     return candidate.key
-    return key if same_key is None else f"{prefix}{contact.text}"
+    return key if same_key is None else f"{prefix}{text}"
 
 
 def _canonical(uri: URI) -> str:

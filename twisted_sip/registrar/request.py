@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.message.header_map import HeaderMap
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.numeric_fields import parse_delta_seconds
 from twisted_sip.message.registration_fields import MALFORMED_EXPIRES, ContactParam
@@ -56,7 +57,6 @@ class RequestedContact:
 
         :raises RemoteProtocolError: its URI or a parameter is malformed.
         """
-        contact = ContactParam(address)
         self.uri: URI = address.uri
         self.text = address.uri_text
         self.q = 1000
@@ -65,6 +65,7 @@ class RequestedContact:
         expires: int | None = None
         params = address.params
         if params:
+            contact = ContactParam(address)
             expires = contact.expires
             self.q = contact.q
             if "+sip.instance" in params:
@@ -112,8 +113,10 @@ class Registration:
         self.supported = supported_tags(request, settings)
         self.call_id = request.call_id
         self.cseq = request.cseq.number
-        self.user_agent = (headers.first("user-agent") or "")[:_USER_AGENT_LENGTH]
-        self.direct = names.count("via") == 1 and len(headers.elements("via")) == 1
+        # Asking for what is not there costs more than looking whether it is.
+        agent = headers.first("user-agent") if "user-agent" in names else None
+        self.user_agent = agent[:_USER_AGENT_LENGTH] if agent else ""
+        self.direct = names.count("via") == 1 and _is_single(headers, "via")
         self.outbound = False
         self.star = False
         self.contacts: list[RequestedContact] = []
@@ -122,8 +125,8 @@ class Registration:
             self._read_path(headers.elements("path"), settings)
         if "contact" not in names:
             return
-        expires = _header_expires(request)
-        if request.contact_star:
+        expires = _header_expires(headers.first("expires")) if "expires" in names else None
+        if _may_have_star(headers) and request.contact_star:
             # Section 10.3 step 6: alone, and to the end of everything.
             if request.contacts or headers.elements("contact").count("*") > 1 or expires != 0:
                 raise RegistrationRefused(400, "Contact * must stand alone with Expires: 0")
@@ -209,10 +212,10 @@ def supported_tags(request: Request, settings: RegistrarSettings) -> frozenset[s
     :raises RegistrationRefused: 420, one that is required is not ours (section 8.2.2.3).
     """
     headers = request.headers
-    supported = _tags(text) if (text := headers.first("supported")) is not None else _NO_TAGS
-    if headers.count("supported") > 1:
+    supported = _NO_TAGS
+    if "supported" in headers.names:
         supported = supported.union(*map(_tags, headers.all("supported")))
-    if "require" in headers:
+    if "require" in headers.names:
         required = headers.elements("require")
         unknown = [tag for tag in required if not _is_ours(tag.lower(), settings)]
         if unknown:
@@ -231,10 +234,23 @@ def _tags(text: str) -> frozenset[str]:
     return frozenset(tag.strip(" \t").lower() for tag in text.split(","))
 
 
-def _header_expires(request: Request) -> int | None:
-    text = request.headers.first("expires")
+def _is_single(headers: HeaderMap, name: str) -> bool:
+    """Tell whether the one line called *name* holds one element."""
+    return "," not in headers.lines[headers.names.index(name)] or len(headers.elements(name)) == 1
+
+
+def _may_have_star(headers: HeaderMap) -> bool:
+    """Tell whether it is worth looking for a Contact of ``*``."""
+    if headers.names.count("contact") > 1:
+        return True
+    return "*" in headers.lines[headers.names.index("contact")]
+
+
+def _header_expires(text: str | None) -> int | None:
     if text is None:
         return None
+    if len(text) < 10 and text.isdigit() and text.isascii():
+        return int(text)
     try:
         return parse_delta_seconds(text, "Expires")
     except RemoteProtocolError:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from twisted_sip.interfaces.location import Binding
+from twisted_sip.message.builders import response_to
 from twisted_sip.message.dates import SIPDate
 from twisted_sip.message.grammar import quote
 from twisted_sip.message.parameterized import format_quality
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
 from twisted_sip.registrar.gruu import public_gruu
 from twisted_sip.registrar.request import Registration
 from twisted_sip.registrar.settings import RegistrarSettings
@@ -51,7 +54,8 @@ class DateClock:
         return self._text
 
 
-def success_headers(
+def success_response(
+    request: Request,
     registration: Registration,
     bindings: Sequence[Binding],
     settings: RegistrarSettings,
@@ -59,24 +63,42 @@ def success_headers(
     now: float,
     date: str,
     stream: bool,
+    to_tag: str,
     further: Iterable[tuple[str, str]] = (),
-) -> list[tuple[str, str]]:
-    """Return the header fields of a 200 beyond those that every response has.
+) -> Response:
+    """Return the 200 to *request*.
 
     :param bindings: all current bindings.
+    :param date: the value of the Date header field.
     :param stream: the REGISTER came over a stream.
+    :param further: more header fields, as (name, value).
+    :raises LocalProtocolError: CR, LF or NUL in *further*.
     """
     gruu = settings.gruu and "gruu" in registration.supported
-    headers = [("contact", contact_value(binding, now, gruu=gruu)) for binding in bindings]
+    response = response_to(request, 200, to_tag=to_tag)
+    # What has been parsed or checked before needs no check for each response: lines as they are to be.
+    names = response.headers.names
+    lines = response.headers.lines
+    for binding in bindings:
+        names.append("contact")
+        lines.append(f"Contact: {contact_value(binding, now, gruu=gruu)}")
     # RFC 3327 section 5.3.
-    headers += [("path", value) for value in registration.path]
-    headers += [("service-route", value) for value in settings.service_route]
+    for value in registration.path:
+        names.append("path")
+        lines.append(f"Path: {value}")
+    for value in settings.service_route:
+        names.append("service-route")
+        lines.append(f"Service-Route: {value}")
     if registration.outbound and "outbound" in registration.supported:
         # RFC 5626 section 6.
-        headers.append(("require", "outbound"))
+        names.append("require")
+        lines.append("Require: outbound")
         if registration.direct and settings.flow_timer:
             seconds = settings.flow_timer if stream else min(settings.flow_timer, _DATAGRAM_FLOW_TIMER)
-            headers.append(("flow-timer", str(seconds)))
-    headers.append(("date", date))
-    headers += further
-    return headers
+            names.append("flow-timer")
+            lines.append(f"Flow-Timer: {seconds}")
+    names.append("date")
+    lines.append(f"Date: {date}")
+    for name, value in further:
+        response.headers.append(name, value)
+    return response

@@ -29,7 +29,7 @@ from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI, URI
 from twisted_sip.registrar.bindings import apply_change, plan_change
 from twisted_sip.registrar.request import Registration, RegistrationRefused
-from twisted_sip.registrar.responses import DateClock, success_headers
+from twisted_sip.registrar.responses import DateClock, success_response
 from twisted_sip.registrar.settings import RegistrarSettings
 
 _Value = TypeVar("_Value")
@@ -208,16 +208,17 @@ class RegistrarService(Service):
         """Make *change* durable, then answer."""
         now = self._clock.seconds()
         changes = change.put or change.remove
-        headers = success_headers(
+        response = success_response(
+            incoming.request,
             registration,
             apply_change(bindings, change) if changes else bindings,
             settings,
             now=now,
             date=self._dates.at(now),
             stream=incoming.flow.kind.stream,
+            to_tag=self._make_tag(),
             further=self.response_headers(incoming, change.aor),
         )
-        response = response_to(incoming.request, 200, "", headers, b"", self._make_tag())
         if not changes:
             return response
         committed = cast("Deferred[Any]", self.location.commit(change))
