@@ -239,6 +239,8 @@ class AdmissionProcessor:
                 return TAKEN
             incoming.user = identity.address_of_record
             incoming.admitted = True
+            # RFC 3261 section 22.3: what was meant for us is for nobody behind us.
+            consume_credentials(incoming.request, realm)
             return None
         if isinstance(outcome, Challenge):
             incoming.respond_statelessly(outcome.status, headers=outcome.headers)

@@ -22,6 +22,7 @@ from twisted_sip.element.dead_targets import DeadTargets
 from twisted_sip.element.domains import Domains
 from twisted_sip.element.incoming import Incoming
 from twisted_sip.element.request_sender import RequestSender
+from twisted_sip.element.sending import SenderSettings
 from twisted_sip.element.tokens import DialogTokens, RandomText
 from twisted_sip.errors import (
     LocalProtocolError,
@@ -92,7 +93,12 @@ class Element:
         self.resolver = resolver
         self.dead_targets = DeadTargets(self.timers)
         self.sender = RequestSender(
-            self.transports, self.transactions, resolver, self.random_text, dead_targets=self.dead_targets
+            self.transports,
+            self.transactions,
+            resolver,
+            self.random_text,
+            dead_targets=self.dead_targets,
+            settings=SenderSettings(datagram_limit=self.transports.settings.datagram_limit),
         )
         self._admit = admit
         self._flow_observers: list[Callable[[Flow], None]] = []
@@ -270,6 +276,11 @@ class Element:
 
     def stop(self) -> Deferred[None]:
         """Close every socket; fires with None when all are closed."""
+        stop_resolver = getattr(self.resolver, "stop", None)
+        if stop_resolver is not None:
+            stop_resolver()
+        self.transactions.stop()
+        self.timers.stop()
         return self.transports.stop()
 
 

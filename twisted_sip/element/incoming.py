@@ -61,7 +61,9 @@ class Incoming:
     def to_tag(self) -> str:
         """The To tag of the responses made here: the same one in each of them (section 8.2.6.2)."""
         if not self._to_tag:
-            self._to_tag = self.element.random_text()
+            transaction = self.transaction
+            # A CANCEL that came first was answered with a tag, which the request's own responses share (section 9.2).
+            self._to_tag = (transaction.to_tag if transaction is not None else "") or self.element.random_text()
         return self._to_tag
 
     def start_transaction(self, user: Any = None) -> ServerTransaction:
@@ -71,9 +73,8 @@ class Incoming:
         """
         transaction = self.transaction
         if transaction is None:
-            if self.held:
-                self.element.transactions.release(self.request)
-                self.held = False
+            # A held place is taken over, with the CANCEL that may have come meanwhile.
+            self.held = False
             self.transaction_user = user
             transaction = self.element.transactions.create_server(self.request, self.flow, user or self.element)
             self.transaction = transaction

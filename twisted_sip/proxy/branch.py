@@ -79,18 +79,18 @@ class Branch:
         if request.method in DIALOG_MAKING:
             if service.settings.record_route and (not context.in_dialog or request.method == "NOTIFY"):
                 values = service.record_routing.values(
-                    request, context.incoming.flow, flow, context.caller_mark, self._callee_mark()
+                    request, context.incoming.flow, flow, context.caller_mark, self._callee_mark(flow)
                 )
                 for value in reversed(values):
                     request.headers.prepend("record-route", value)
         elif request.method == "REGISTER":
             service.add_path(request, context.incoming)
 
-    def _callee_mark(self) -> FlowMark | None:
-        flow = self.target.flow
-        if flow is None or self.target.path:
-            return None
-        return FlowMark(flow.token, self.target.aor, self.target.key)
+    def _callee_mark(self, goes: Flow) -> FlowMark | None:
+        target = self.target
+        if target.flow is not None and not target.path:
+            return FlowMark(target.flow.token, target.aor, target.key)
+        return FlowMark(goes.token) if self._context.pinned else None
 
     def response_received(self, outgoing: Any, response: Response) -> None:
         """A response of the server (section 16.7)."""

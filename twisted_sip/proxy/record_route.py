@@ -19,8 +19,9 @@ from twisted_sip.message.uri import SIPURI
 #: Sides of a dialog: who sent the request that set it up, and who received it.
 CALLER, CALLEE = "a", "b"
 
-#: Stands for Call-ID and tag in the token of a Path value, which is good for any dialog.
-_PATH = ("path", "path")
+#: Stands for Call-ID and tag in the token of a Path value, which is good for any dialog. No Call-ID or tag holds a line
+#: end, so that no such token passes for that of a dialog.
+_PATH = ("path\n", "path\n")
 
 
 @attrs.frozen(slots=True)

@@ -31,6 +31,7 @@ class ResponseContext:
     :ivar service: the proxy.
     :ivar incoming: the request as it came, with its server transaction.
     :ivar caller_mark: the flow back to the caller for Record-Route, None if its Contact is reachable.
+    :ivar pinned: both sides of the dialog stay on the flows over which it is set up, whatever their Contacts say.
     :ivar loop_suffix: the loop part of the branches.
     """
 
@@ -49,6 +50,7 @@ class ResponseContext:
         "in_dialog",
         "incoming",
         "loop_suffix",
+        "pinned",
         "request",
         "service",
         "transaction",
@@ -61,6 +63,7 @@ class ResponseContext:
         loop_suffix: str,
         breadth: int,
         caller_mark: FlowMark | None,
+        pinned: bool,
     ) -> None:
         self.service = service
         self.incoming = incoming
@@ -69,6 +72,7 @@ class ResponseContext:
         self.loop_suffix = loop_suffix
         self.breadth = breadth
         self.caller_mark = caller_mark
+        self.pinned = pinned
         self.forked = False
         self.transaction: Any = None
         self._groups: list[list[Target]] = []

@@ -25,7 +25,7 @@ from twisted_sip.message.response import Response
 from twisted_sip.message.route_set import leave_proxy
 from twisted_sip.message.uri import SIPURI
 from twisted_sip.message.via import Via
-from twisted_sip.proxy.branch import forwarded_copy
+from twisted_sip.proxy.branch import DIALOG_MAKING, forwarded_copy
 from twisted_sip.proxy.location_router import LocationRouter
 from twisted_sip.proxy.loop import SEPARATOR, is_loop, loop_part
 from twisted_sip.proxy.record_route import FlowMark, RecordRouting
@@ -45,6 +45,8 @@ class ProxyService(Service):
     :param routers: asked in order for requests that are not in a dialog; the first that gives targets or a response
         decides (an empty sequence passes the question on); the location router stands at the end.
     :param policies: have the last word on each branch and response.
+    :param open_relay: forward what no earlier link of the chain has admitted, too. Leave this off: AdmissionProcessor, or a
+        link of your own that sets ``incoming.admitted``, decides who may send what where.
     """
 
     name = "sip-proxy"
@@ -57,6 +59,7 @@ class ProxyService(Service):
         settings: ProxySettings | None = None,
         routers: Sequence[IRouter] = (),
         policies: Sequence[IForwardingPolicy] = (),
+        open_relay: bool = False,
     ) -> None:
         self.element = element
         self.settings = settings or ProxySettings()
@@ -65,8 +68,7 @@ class ProxyService(Service):
         self.record_routing = RecordRouting(element.dialog_tokens)
         self.routers: list[IRouter] = [*routers]
         self.location_router = LocationRouter(element, location)
-        #: Contexts at work, for listings and tests.
-        self.forwarded = 0
+        self._open_relay = open_relay
 
     # -- hooks ---------------------------------------------------------------------------
 
@@ -89,6 +91,10 @@ class ProxyService(Service):
     def process(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
         """Forward, or answer why not (section 16.3)."""
         request = incoming.request
+        if not incoming.admitted and not self._open_relay:
+            if request.method != "ACK":
+                incoming.respond_statelessly(403)
+            return TAKEN
         if request.method == "ACK":
             self._forward_ack(incoming)
             return TAKEN
@@ -169,8 +175,13 @@ class ProxyService(Service):
                 return response_to(request, 440, to_tag=incoming.to_tag)
             breadth = min(breadth, given)
         suffix = SEPARATOR + part if part else ""
-        mark = self._caller_mark(incoming) if request.method != "MESSAGE" else None
-        ResponseContext(self, incoming, suffix, breadth, mark).start(targets)
+        mark, pinned = None, False
+        if request.method in DIALOG_MAKING and not request.to.tag:
+            # A stranger gets a token good for the two ends of this dialog alone: with the flows in it, the Request-URI of
+            # a later request leads nowhere else.
+            pinned = not incoming.user and not self.element.domains.is_local_uri(request.from_.uri)
+            mark = FlowMark(incoming.flow.token) if pinned else self._caller_mark(incoming)
+        ResponseContext(self, incoming, suffix, breadth, mark, pinned).start(targets)
         return TAKEN
 
     def _caller_mark(self, incoming: IncomingRequest) -> FlowMark | None:
