@@ -84,7 +84,9 @@ class Element:
         self.transactions = TransactionLayer(
             self.timers, _LayerUser(self), self.timer_values, max_transactions, self.random_text
         )
-        self.transports = TransportLayer(reactor, self, transport_settings or TransportSettings())
+        self.transports = TransportLayer(
+            reactor, self, transport_settings or TransportSettings(), boot=random_bytes(6).hex()
+        )
         self.domains = Domains(domains, self.transports)
         if resolver is None:
             from twisted_sip.transport.resolver import Resolver

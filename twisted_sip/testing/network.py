@@ -124,12 +124,8 @@ class Network:
         """Let *seconds* pass, every call at its own time."""
         clock = self.clock
         end = clock.seconds() + seconds
-        while True:
-            calls = [call.getTime() for call in clock.getDelayedCalls()]
-            following = min(calls, default=end + 1)
-            if following > end:
-                break
-            clock.advance(max(0.0, following - clock.seconds()))
+        while self._next_call(end) is not None:
+            self._step(end)
         clock.advance(max(0.0, end - clock.seconds()))
 
     def advance_until(self, condition: Callable[[], bool], limit: float = 300.0) -> None:
@@ -137,14 +133,26 @@ class Network:
 
         :raises AssertionError: it does not within *limit* seconds.
         """
-        clock = self.clock
-        end = clock.seconds() + limit
+        end = self.clock.seconds() + limit
         while not condition():
-            calls = [call.getTime() for call in clock.getDelayedCalls()]
-            following = min(calls, default=end + 1)
-            if following > end:
+            if not self._step(end):
                 raise AssertionError(f"seed {self.seed}: the condition did not come true within {limit} s")
-            clock.advance(max(0.0, following - clock.seconds()))
+
+    def _next_call(self, end: float) -> float | None:
+        """Return when the next call is due, None if that is after *end*. The clock keeps its calls in order."""
+        calls = self.clock.calls
+        if not calls:
+            return None
+        due: float = calls[0].getTime()
+        return due if due <= end else None
+
+    def _step(self, end: float) -> bool:
+        """Go to the next call that is due until *end*; tell whether there was one."""
+        due = self._next_call(end)
+        if due is None:
+            return False
+        self.clock.advance(max(0.0, due - self.clock.seconds()))
+        return True
 
     def latency(self) -> float:
         """Return the seconds that the next packet takes."""
@@ -156,44 +164,49 @@ class Network:
     def send_datagram(self, sender: Node, source: Address, destination: Address, data: bytes) -> None:
         """Carry a datagram from *sender*, or lose it."""
         conditions = self.conditions
+        inside = sender.nat is not None and self._key(destination.host, sender.nat) in self._nodes
+        if sender.nat is not None and not inside:
+            # A NAT is next to its nodes: what gets lost is lost behind it.
+            source_outside = sender.nat.outbound(source, destination, self.clock.seconds())
+        else:
+            source_outside = source
         if len(data) > conditions.mtu and not conditions.fragments_pass:
-            self._note(source, destination, "too large", data)
+            self._note(source_outside, destination, "too large", data)
             return
         if self.random.random() < conditions.loss:
-            self._note(source, destination, "lost", data)
+            self._note(source_outside, destination, "lost", data)
             return
         copies = 2 if self.random.random() < conditions.duplication else 1
         for _ in range(copies):
             delay = self.latency()
             if self.random.random() < conditions.reordering:
                 delay += self.random.uniform(0.0, 5 * conditions.delay[1])
-            self.clock.callLater(delay, self._arrive, sender, source, destination, data)
+            self.clock.callLater(delay, self._arrive, sender, source, source_outside, destination, data)
 
-    def _arrive(self, sender: Node, source: Address, destination: Address, data: bytes) -> None:
-        public = source
-        target: Node | None
-        if sender.nat is not None and self._nodes.get(self._key(destination.host, sender.nat)) is None:
-            public = sender.nat.outbound(source, destination, self.clock.seconds())
+    def _arrive(self, sender: Node, source: Address, seen: Address, destination: Address, data: bytes) -> None:
+        """A datagram from *source*, *seen* from outside of its NAT, comes to *destination*."""
         inner = destination
-        if sender.nat is not None and self._nodes.get(self._key(destination.host, sender.nat)) is not None:
+        target: Node | None
+        if sender.nat is not None and self._key(destination.host, sender.nat) in self._nodes:
             target = self._nodes[self._key(destination.host, sender.nat)]
         elif destination.host in self._nats:
             nat = self._nats[destination.host]
-            mapped = nat.inbound(public, destination, self.clock.seconds())
+            mapped = nat.inbound(seen, destination, self.clock.seconds())
             if mapped is None:
-                self._note(public, destination, "filtered", data)
+                self._note(seen, destination, "filtered", data)
                 return
             inner = mapped
             target = self._nodes.get(self._key(mapped.host, nat))
         else:
             target = self._nodes.get(destination.host)
         if target is None or self.parted(sender, target):
-            self._note(public, destination, "unreachable", data)
+            self._note(seen, destination, "unreachable", data)
             return
-        self._note(public, destination, "delivered", data)
-        if not target.datagram_arrives(public, inner, data) and target.alive and sender.alive:
+        self._note(seen, destination, "delivered", data)
+        if not target.datagram_arrives(seen, inner, data) and target.alive and sender.alive:
             # ICMP port unreachable.
-            self.clock.callLater(self.latency(), sender.datagram_refused, source, destination)
+            if self.random.random() >= self.conditions.loss:
+                self.clock.callLater(self.latency(), sender.datagram_refused, source, destination)
 
     def _note(self, source: Address, destination: Address, fate: str, data: bytes) -> None:
         if self._keep_trace:

@@ -33,8 +33,10 @@ class Node:
         self.alive = True
         self.sockets: dict[Address, SimulatedDatagramPort] = {}
         self.listeners: dict[Address, SimulatedListener] = {}
-        self.streams: set[SimulatedStream] = set()
-        self._calls: set[Any] = set()
+        # Dictionaries for their order: what is done with each of them must not depend on where it lies in memory.
+        self.streams: dict[SimulatedStream, None] = {}
+        self._calls: dict[Any, None] = {}
+        self._sweep_at = 64
         self._next_port = 49152
 
     # -- life ---------------------------------------------------------------------------
@@ -48,13 +50,9 @@ class Node:
         self._calls.clear()
         self.sockets.clear()
         self.listeners.clear()
-        streams, self.streams = self.streams, set()
+        streams, self.streams = self.streams, {}
         for stream in streams:
-            stream.connected = False
-            peer = stream.peer
-            if peer is not None and peer.node.alive:
-                # The operating system of the machine resets what its process held.
-                stream._schedule("reset", b"")
+            stream.cut_off()
         self.network.remove(self)
 
     # -- IReactorTime ---------------------------------------------------------------------
@@ -64,9 +62,10 @@ class Node:
 
     def callLater(self, delay: float, callable: Callable[..., Any], *args: object, **kwargs: object) -> Any:
         call = self.network.clock.callLater(delay, self._run, callable, args, kwargs)
-        self._calls.add(call)
-        if len(self._calls) > 64:
-            self._calls = {known for known in self._calls if known.active()}
+        self._calls[call] = None
+        if len(self._calls) > self._sweep_at:
+            self._calls = {known: None for known in self._calls if known.active()}
+            self._sweep_at = 64 + 2 * len(self._calls)
         return call
 
     def _run(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
@@ -97,9 +96,7 @@ class Node:
             raise error.CannotListenError(interface, port, OSError(98, "Address already in use"))
         return address
 
-    def listenUDP(
-        self, port: int, protocol: Any, interface: str = "", maxPacketSize: int = 8192
-    ) -> SimulatedDatagramPort:
+    def listenUDP(self, port: int, protocol: Any, interface: str = "", maxPacketSize: int = 8192) -> Any:
         made = SimulatedDatagramPort(self, self._bind(interface, port, self.sockets), protocol, maxPacketSize)
         made.startListening()
         return made

@@ -1,9 +1,14 @@
-"""Simulated connections: in order and without loss, but with delay, cuts, crashes and flow control."""
+"""Simulated connections: in order and without loss, but with delay, cuts, crashes and flow control.
+
+What a cut holds up arrives, in order, once it is mended; an end that waits for too long gives the connection up, as an
+operating system does.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from twisted.internet import error
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -17,7 +22,13 @@ if TYPE_CHECKING:
     from twisted_sip.testing.node import Node
 
 
-def twisted_address(kind: str, address: Address) -> IPv4Address | IPv6Address:
+#: Seconds between two tries to get through a cut, and how often it is tried.
+_RETRY, _RETRIES = 1.0, 60
+#: Bytes that may wait for the application of the peer before the writer is told to pause.
+_WINDOW = 65536
+
+
+def twisted_address(kind: Literal["TCP", "UDP"], address: Address) -> IPv4Address | IPv6Address:
     """Return *address* in Twisted's form."""
     if ":" in address.host:
         return IPv6Address(kind, address.host, address.port)
@@ -40,9 +51,14 @@ class SimulatedStream:
         self.connected = True
         self.producer: Any = None
         self._paused = False
-        self._waiting: list[bytes] = []
-        self._closing = False
+        # Arrived and not read, since reading is paused; and whether the writer was told to pause because of it.
+        self._waiting: deque[tuple[str, bytes]] = deque()
+        self._unread = 0
+        self._choked = False
+        # On the way to the peer, in order.
+        self._wire: deque[tuple[str, bytes]] = deque()
         self._due = 0.0
+        self._retries = 0
 
     # -- ITransport ----------------------------------------------------------------------
 
@@ -97,43 +113,72 @@ class SimulatedStream:
 
     def resumeProducing(self) -> None:
         self._paused = False
-        waiting, self._waiting = self._waiting, []
-        for data in waiting:
-            self._deliver("data", data)
+        while self._waiting and not self._paused and self.connected:
+            what, data = self._waiting.popleft()
+            self._unread -= len(data)
+            self._take(what, data)
+        peer = self.peer
+        if peer is not None and peer._choked and self._unread < _WINDOW:
+            peer._choked = False
+            if peer.producer is not None and peer.connected:
+                peer.producer.resumeProducing()
 
     def stopProducing(self) -> None:
         self.loseConnection()
 
     # -- the wire ----------------------------------------------------------------------------
 
+    def cut_off(self) -> None:
+        """The node has crashed: its operating system resets what the process held; nobody here is told."""
+        self.connected = False
+        self._waiting.clear()
+        self._schedule("reset", b"")
+
     def _schedule(self, what: str, data: bytes) -> None:
         network = self.node.network
         # In order: nothing arrives before what was sent earlier.
         self._due = max(self._due, network.clock.seconds() + network.latency())
-        network.clock.callLater(self._due - network.clock.seconds(), self._arrive, what, data)
+        self._wire.append((what, data))
+        network.clock.callLater(self._due - network.clock.seconds(), self._arrive)
 
-    def _arrive(self, what: str, data: bytes) -> None:
+    def _arrive(self) -> None:
         peer = self.peer
-        if peer is None:
+        if peer is None or not self._wire:
             return
-        if self.node.network.parted(self.node, peer.node):
-            # TCP goes on trying: the packet gets through when the cut is mended.
-            self.node.network.clock.callLater(1.0, self._arrive, what, data)
+        network = self.node.network
+        if network.parted(self.node, peer.node):
+            self._retries += 1
+            if self._retries <= _RETRIES * len(self._wire):
+                network.clock.callLater(_RETRY, self._arrive)
+                return
+            self._wire.clear()
+            self._closed(Failure(error.TimeoutError()))
             return
+        self._retries = 0
+        what, data = self._wire.popleft()
         if not peer.node.alive or not peer.connected:
-            if self.node.alive and self.connected:
+            if what == "data" and self.node.alive:
                 self._closed(Failure(error.ConnectionLost()))
             return
-        peer._deliver(what, data)
+        peer._receive(what, data)
 
-    def _deliver(self, what: str, data: bytes) -> None:
+    def _receive(self, what: str, data: bytes) -> None:
+        if what == "reset" or not self._paused:
+            self._take(what, data)
+            return
+        self._waiting.append((what, data))
+        self._unread += len(data)
+        peer = self.peer
+        if self._unread >= _WINDOW and peer is not None and not peer._choked:
+            peer._choked = True
+            if peer.producer is not None and peer.connected:
+                peer.producer.pauseProducing()
+
+    def _take(self, what: str, data: bytes) -> None:
         if not self.connected:
             return
         if what == "data":
-            if self._paused:
-                self._waiting.append(data)
-            elif not self._closing:
-                self.protocol.dataReceived(data)
+            self.protocol.dataReceived(data)
         elif what == "close":
             self._closed(Failure(error.ConnectionDone()))
         else:
@@ -144,7 +189,7 @@ class SimulatedStream:
             return
         self.connected = False
         self.disconnected = True
-        self.node.streams.discard(self)
+        self.node.streams.pop(self, None)
         if self.protocol is not None:
             self.protocol.connectionLost(reason)
 
@@ -215,8 +260,8 @@ class SimulatedConnector:
         ours.protocol = self.factory.buildProtocol(ours.getPeer())
         self.state = "connected"
         self.transport = ours
-        node.streams.add(ours)
-        target.streams.add(theirs)
+        node.streams[ours] = None
+        target.streams[theirs] = None
         theirs.protocol.makeConnection(theirs)
         if ours.protocol is None:
             ours.loseConnection()
