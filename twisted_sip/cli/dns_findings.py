@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet import task
-from twisted.internet.defer import Deferred, execute
+from twisted.internet.defer import Deferred
 from twisted.logger import globalLogBeginner
 
 from twisted_sip.cli.findings import Finding
@@ -64,10 +64,9 @@ async def _look_up(resolver: Resolver, reactor: Any, name: str) -> tuple[Sequenc
     def too_late(value: Any, timeout: float) -> Any:
         raise ResolutionError("no name server answers")
 
-    asked: Deferred[Sequence[Destination]] = execute(resolver.resolve, SIPURI.parse(f"sip:{name}"))
-    asked.addCallback(lambda found: found)
     try:
-        return await asked.addTimeout(_PATIENCE, reactor, too_late), ""
+        found = resolver.resolve(SIPURI.parse(f"sip:{name}"))
+        return (await found.addTimeout(_PATIENCE, reactor, too_late) if isinstance(found, Deferred) else found), ""
     except SIPError as error:
         return (), str(error)
 

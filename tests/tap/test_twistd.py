@@ -1,0 +1,253 @@
+"""The commands as they are run: what is wrong is one line each and status 1, and a server starts, answers and stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+import twisted_sip
+from twisted_sip.tap.control import SOCKET_NAME
+from twisted_sip.transport.self_signed import LIFETIME, make_self_signed
+
+ROOT = Path(twisted_sip.__file__).parent.parent
+RUN = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"
+#: Long enough for a slow machine; a process that hangs fails its test.
+PATIENCE = 60
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+
+
+def twistd(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run twistd in the foreground, for starts that fail."""
+    return subprocess.run(
+        [sys.executable, "-c", RUN, "-n", "--pidfile=", *arguments],
+        cwd=directory,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def refused(directory: Path, *arguments: str) -> list[str]:
+    """Return the lines on standard error of a start that fails as it should."""
+    done = twistd(directory, *arguments)
+    assert done.returncode == 1, done
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.stderr.splitlines()
+
+
+HERE = "udp:0:interface=127.0.0.1"
+
+
+def test_a_bad_configuration(tmp_path: Path) -> None:
+    (tmp_path / "sip.toml").write_text("[server]\ndomans = []\n[proxy]\nfork = 1\n[tls]\ncertificate = 'c.pem'\n")
+    lines = refused(tmp_path, "sip-proxy", "--config", "sip.toml")
+    assert [line.split(": ")[:2] for line in lines] == [
+        ["sip.toml", "server.domans"],
+        ["sip.toml", "tls.certificate"],
+        ["sip.toml", "proxy.fork"],
+    ]
+
+
+def test_a_busy_port(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        (line,) = refused(tmp_path, "sip-proxy", "--listen", f"tcp:{port}:interface=127.0.0.1")
+    assert f"port {port} on 127.0.0.1 is in use, stop what uses it or choose another port" in line
+
+
+@pytest.mark.parametrize("name", ["users.db", "location.db"])
+def test_a_damaged_database(tmp_path: Path, name: str) -> None:
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / name).write_bytes(b"this is no database, by no means" * 99)
+    (line,) = refused(tmp_path, "sip-registrar", "--listen", HERE, "--state-dir", "s")
+    assert line.startswith(f"{tmp_path}/s/{name}: damaged")
+
+
+def test_an_expired_certificate(tmp_path: Path) -> None:
+    long_ago = datetime.now(UTC) - LIFETIME - timedelta(days=9)
+    key, certificate = make_self_signed(["example.com"], long_ago)
+    (tmp_path / "k.pem").write_bytes(key)
+    (tmp_path / "c.pem").write_bytes(certificate)
+    listen = "tls:0:interface=127.0.0.1:privateKey=k.pem:certKey=c.pem"
+    (line,) = refused(tmp_path, "sip-proxy", "--listen", listen)
+    assert "expired" in line and "renew it" in line
+
+
+def test_a_key_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "sip.toml").write_text("[tls]\ncertificate = 'c.pem'\nprivate_key = 'k.pem'\n")
+    for name in ("c.pem", "k.pem"):
+        (tmp_path / name).write_text("nothing")
+    lines = refused(tmp_path, "sip-proxy", "--config", "sip.toml", "--listen", "tls:0:interface=127.0.0.1")
+    assert len(lines) == 2
+    assert "no private key in PEM format" in lines[0]
+    assert "no certificate in PEM format" in lines[1]
+
+
+def test_a_state_directory_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (line,) = refused(tmp_path, "sip-proxy", "--listen", HERE, "--state-dir", "file")
+    assert line == f"{tmp_path}/file: the state directory cannot be made (file exists), choose another --state-dir"
+    (line,) = refused(tmp_path, "sip-proxy", "--listen", HERE, "--state-dir", "x" * 120)
+    assert line.endswith("the path is too long for a control socket, choose a shorter --state-dir")
+
+
+class Running:
+    """A server that runs in *directory*."""
+
+    def __init__(self, directory: Path, *arguments: str, until: str) -> None:
+        self.directory = directory
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", RUN, "-n", "--pidfile=", *arguments],
+            cwd=directory,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.output: IO[str] = self.process.stdout
+        self.text = ""
+        for line in self.output:
+            self.text += line
+            if until in line:
+                return
+        raise AssertionError(f"did not start: {self.text}")
+
+    def command(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "twisted_sip.cli.main", *arguments],
+            cwd=self.directory,
+            env=environment(),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def port(self, transport: str) -> int:
+        status = json.loads(self.command("status", "--json").stdout)
+        return int(status["listening"][transport][0].rpartition(":")[2])
+
+    def stop(self) -> None:
+        """End it as an operator does; twistd dies of the signal once everything is stopped."""
+        self.process.send_signal(signal.SIGTERM)
+        self.text += self.output.read()
+        self.output.close()
+        assert self.process.wait(PATIENCE) == -signal.SIGTERM
+        assert "Traceback" not in self.text
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Running]:
+    listen = ["--listen", HERE, "--listen", "tcp:0:interface=127.0.0.1", "--listen", "tls:0:interface=127.0.0.1"]
+    running = Running(tmp_path, "sip-proxy", "--demo", "--domain", "127.0.0.1", *listen, until="Then call")
+    yield running
+    if running.process.poll() is None:
+        running.stop()
+
+
+def test_a_demo_from_start_to_stop(demo: Running) -> None:
+    passwords = dict(re.findall(r"user +(alice|bob)\n +password +(\S+)", demo.text))
+    assert sorted(passwords) == ["alice", "bob"]
+    state = demo.directory / "twisted-sip-state"
+    assert state.stat().st_mode & 0o777 == 0o700
+    assert (state / SOCKET_NAME).stat().st_mode & 0o777 == 0o600
+    assert (state / "demo-users.json").stat().st_mode & 0o777 == 0o600
+
+    port = demo.port("udp")
+    proxy = f"sip:127.0.0.1:{port}"
+    assert demo.command("options", proxy).stdout.startswith("200 OK")
+    register = ("register", "alice@127.0.0.1", "--contact", "sip:alice@127.0.0.1:9", "--password-stdin", "--json")
+    wrong = demo.command(*register, "--proxy", proxy, stdin="wrong")
+    assert wrong.returncode == 1
+    assert json.loads(wrong.stdout)["status"] == 401
+    for way in (proxy, f"sip:127.0.0.1:{demo.port('tcp')};transport=tcp", f"sips:127.0.0.1:{demo.port('tls')}"):
+        right = demo.command(*register, "--insecure", "--proxy", way, stdin=passwords["alice"])
+        assert right.returncode == 0, right.stderr
+        assert json.loads(right.stdout)["bindings"][0]["contact"] == "sip:alice@127.0.0.1:9"
+    (contact,) = json.loads(demo.command("contacts", "alice@127.0.0.1", "--json").stdout)
+    assert contact["contact"] == "sip:alice@127.0.0.1:9"
+    absent = demo.command(
+        "message", "sip:bob@127.0.0.1", "hello", "--user", "alice@127.0.0.1", "--password-stdin", "--proxy", proxy,
+        stdin=passwords["alice"],
+    )  # fmt: skip
+    assert absent.stdout.startswith("480 ")
+
+    ladder = demo.command("trace", "--last").stdout
+    assert re.search(r"├─+ MESSAGE 1 ─+▶│", ladder)
+    assert re.search(r"│◀─+ 407 .*\(MESSAGE 1\) ─+┤", ladder)
+    assert re.search(r"│◀─+ 480 .*\(MESSAGE 2\) ─+┤", ladder)
+    full = demo.command("trace", "--last", "--full").stdout
+    assert 'response="***"' in full
+    assert not re.search(r'(response|nonce)="[0-9a-f]', full)
+    assert len(json.loads(demo.command("trace", "--list", "--json").stdout)) == 6
+    assert demo.command("bans", "list").stdout == "nobody is banned\n"
+    assert demo.command("bans", "lift", "192.0.2.1").returncode == 1
+
+    demo.stop()
+    assert not (state / SOCKET_NAME).exists()
+    assert "Server Shut Down" in demo.text
+    assert "Unhandled" not in demo.text
+    assert demo.command("status").stderr.startswith("twisted-sip: no server runs with the state directory")
+
+
+def test_demo_passwords_and_registrations_outlive_a_restart(demo: Running) -> None:
+    password = json.loads((demo.directory / "twisted-sip-state" / "demo-users.json").read_text())["bob"]
+    register = ["register", "bob@127.0.0.1", "--password-stdin", "--contact", "sip:bob@127.0.0.1:9"]
+    done = demo.command(*register, "--proxy", f"sip:127.0.0.1:{demo.port('udp')}", stdin=password)
+    assert done.returncode == 0, done.stderr
+    demo.process.kill()
+    demo.output.close()
+    demo.process.wait(PATIENCE)
+    again = Running(demo.directory, "sip-proxy", "--demo", "--domain", "127.0.0.1", "--listen", HERE, until="Then call")
+    try:
+        assert f"password   {password}" in again.text
+        assert json.loads(again.command("contacts", "--json").stdout)[0]["aor"] == "sip:bob@127.0.0.1"
+        locked = refused(demo.directory, "sip-proxy", "--listen", HERE)
+        assert locked == [f"{demo.directory}/twisted-sip-state/location.db: in use by another server"]
+    finally:
+        again.stop()
+
+
+def test_without_authentication_there_is_a_warning_and_no_challenge(tmp_path: Path) -> None:
+    arguments = ["sip-registrar", "--no-auth", "--domain", "127.0.0.1", "--listen", HERE]
+    running = Running(tmp_path, *arguments, until="AUTHENTICATION IS OFF")
+    try:
+        assert "WARNING: authentication is off" in running.text
+        register = ["register", "carol@127.0.0.1", "--contact", "sip:carol@127.0.0.1:9"]
+        done = running.command(*register, "--proxy", f"sip:127.0.0.1:{running.port('udp')}")
+        assert done.stdout.startswith("200 OK"), done
+    finally:
+        running.stop()
+
+
+def test_logs_in_json(tmp_path: Path) -> None:
+    (tmp_path / "sip.toml").write_text('[log]\nformat = "json"\nlevel = "info"\nfile = "sip.log"\n')
+    running = Running(
+        tmp_path, "sip-proxy", "--config", "sip.toml", "--demo", "--listen", HERE, until="Then call"
+    )  # fmt: skip
+    running.stop()
+    events = [json.loads(line) for line in (tmp_path / "sip.log").read_text().splitlines()]
+    assert any(event["text"].startswith("listening over udp") and event["transport"] == "udp" for event in events)
+    passwords = json.loads((tmp_path / "twisted-sip-state" / "demo-users.json").read_text())
+    log = (tmp_path / "sip.log").read_text()
+    assert not any(password in log for password in passwords.values())
