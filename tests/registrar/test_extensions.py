@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from twisted_sip.errors import LocalProtocolError
+from twisted_sip.message.gruu import gruu_instance, instance_key, public_gruu
 from twisted_sip.message.uri import SIPURI
-from twisted_sip.registrar.gruu import gruu_instance, instance_key, public_gruu
 from twisted_sip.registrar.settings import RegistrarSettings
 from twisted_sip.storage.location_memory import MemoryLocationStore
 

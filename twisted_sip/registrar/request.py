@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.message.gruu import instance_key
 from twisted_sip.message.header_map import HeaderMap
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.numeric_fields import parse_delta_seconds
 from twisted_sip.message.registration_fields import MALFORMED_EXPIRES, ContactParam
 from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI, URI
-from twisted_sip.registrar.gruu import instance_key
 from twisted_sip.registrar.settings import RegistrarSettings
 
 #: How much of a User-Agent is kept.

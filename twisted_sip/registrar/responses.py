@@ -8,10 +8,10 @@ from twisted_sip.interfaces.location import Binding
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.dates import SIPDate
 from twisted_sip.message.grammar import quote
+from twisted_sip.message.gruu import public_gruu
 from twisted_sip.message.parameterized import format_quality
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
-from twisted_sip.registrar.gruu import public_gruu
 from twisted_sip.registrar.request import Registration
 from twisted_sip.registrar.settings import RegistrarSettings
 

@@ -154,6 +154,8 @@ class LocationTable:
 
     def tell(self, change: LocationChange) -> None:
         """Call the observers; one that raises is logged and does not stop the others."""
+        if not self._observers:
+            return
         for observer in list(self._observers.values()):
             try:
                 observer(change)
