@@ -30,6 +30,7 @@ from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, IRequestPr
 from twisted_sip.interfaces.transport_kind import TCP, UDP
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI
 from twisted_sip.testing.behaviour import Behaviour
 from twisted_sip.testing.fake_dns import FakeDNS
@@ -60,6 +61,8 @@ class SimulatedPhone:
     :ivar incoming: the calls that came in.
     :ivar messages: (From URI, body) of each MESSAGE that came in.
     :ivar dialogs: the dialogs that go on.
+    :ivar finals: (branch, method) of each request -> the final statuses that came for it, before its transaction took
+        one and dropped the rest: a server that is not of two minds gives one, however often it repeats it.
     """
 
     def __init__(
@@ -108,6 +111,8 @@ class SimulatedPhone:
             timer_values=timer_values or TimerValues(),
         )
         self.element.observe_flows(self._flow_closed)
+        self.finals: dict[tuple[str, str], set[int]] = {}
+        self.element.message_seen = self._seen
         self._proxy = proxy
         self._credentials = DigestClient(user, password, token=self.element.random_text) if password else None
         self._local = Address(node.hosts[0], port)
@@ -193,6 +198,11 @@ class SimulatedPhone:
         """Send OPTIONS (RFC 3261 section 11)."""
         return self.send(self.build("OPTIONS", uri, [("accept", "application/sdp")]))
 
+    def _seen(self, message: Request | Response, data: bytes, flow: Flow) -> None:
+        if isinstance(message, Response) and message.status >= 200:
+            key = (message.top_via.branch or "", message.cseq.method)
+            self.finals.setdefault(key, set()).add(message.status)
+
     # -- receiving ------------------------------------------------------------------------
 
     def process(self, incoming: IncomingRequest) -> Verdict:
@@ -270,16 +280,15 @@ class SimulatedPhone:
     # -- the end -------------------------------------------------------------------------------
 
     def quiet(self) -> None:
-        """Begin nothing new: no refreshes, no keep-alives. What is under way takes its course."""
+        """Begin nothing new: refresh no more. What is under way takes its course, so keep-alives go on."""
         self.registration.stop()
+
+    def disconnect(self) -> None:
+        """Be quiet, close every connection and stop the keep-alives: for good."""
+        self.quiet()
         if self._keep_alive_timer is not None:
             self._keep_alive_timer.cancel()
             self._keep_alive_timer = None
-        self._keep_alive = 0.0
-
-    def disconnect(self) -> None:
-        """Close every connection."""
-        self.quiet()
         for flow in self.element.transports.connections.flows():
             flow.abort()
 

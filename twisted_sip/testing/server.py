@@ -152,9 +152,9 @@ class SimulatedServer:
 
     def crash(self) -> None:
         """Die at once, as by kill -9: what is not durable is lost, nobody is told."""
-        self.node.crash()
         if isinstance(self.location, SQLiteLocationStore):
             self.location.abandon()
+        self.node.crash()
 
     def restart(self) -> None:
         """Come back after a :meth:`crash`, with what was durable."""

@@ -1,0 +1,93 @@
+"""Whether the two ends of every call agree, and every request had one outcome: what phones remember is compared.
+
+Agreement, by RFC 3261: a caller has one outcome of its INVITE; a 2xx that it saw was sent by the phone whose tag it
+carries (section 13.2.2.4); a phone whose 2xx was acknowledged has a caller that saw it; where the caller saw another
+outcome, or none, a 2xx that was sent all the same was never acknowledged and its sender has ended the dialog by itself
+(section 13.3.1.4); and in the end nobody thinks that a call is still up, even if every BYE was lost (section 15.1.1:
+who sends BYE is done, its answer does not matter).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from twisted_sip.testing.phone import SimulatedPhone
+from twisted_sip.testing.phone_calls import IncomingCall, OutgoingCall
+
+
+def disagreements(phones: Iterable[SimulatedPhone], *, calm: bool = False, one_mind: bool = True) -> list[str]:
+    """Return a line for each contradiction, after all calls of *phones* are over.
+
+    :param phones: every phone that was there.
+    :param calm: nothing was lost and nobody crashed: then each BYE came and was answered, and the outcome of a call
+        that did not come about is what a callee, the caller or the server said.
+    :param one_mind: no server has crashed: then all final responses to one request have the same status.
+    """
+    phones = list(phones)
+    legs: dict[str, list[IncomingCall]] = {}
+    for phone in phones:
+        for leg in phone.incoming:
+            legs.setdefault(leg.call_id, []).append(leg)
+    found: list[str] = []
+    for phone in phones:
+        for sent in phone.sent:
+            if sent.outcomes != 1:
+                found.append(f"{phone.user}: {sent.outcomes} outcomes of {sent!r}")
+        if one_mind:
+            for (branch, method), statuses in phone.finals.items():
+                if len(statuses) > 1:
+                    found.append(f"{phone.user}: {sorted(statuses)} for {method} {branch}")
+        for call in phone.calls:
+            found += _call(call, legs.pop(call.call_id, []), calm)
+    for rest in legs.values():
+        found += [f"nobody has called: {leg!r}" for leg in rest]
+    return found
+
+
+def _call(call: OutgoingCall, legs: list[IncomingCall], calm: bool) -> list[str]:
+    found: list[str] = []
+    by_tag = {leg.tag: leg for leg in legs}
+    if not call.over:
+        found.append(f"not over for the caller: {call!r}")
+    for tag in call.dialogs:
+        leg = by_tag.get(tag)
+        if leg is None or leg.status != 200:
+            found.append(f"answered by nobody: {call!r} against {leg!r}")
+    if call.dialogs and not 200 <= call.status < 300:
+        found.append(f"a 2xx beside the outcome {call.status}: {call!r}")
+    for leg in legs:
+        if not leg.over:
+            found.append(f"not over for the callee: {leg!r}")
+        if leg.acknowledged and leg.tag not in call.dialogs:
+            found.append(f"acknowledged by nobody: {leg!r} against {call!r}")
+        if leg.dialog is not None and leg.tag not in call.dialogs and leg.dialog.ended != "no ack":
+            found.append(f"ended by nobody: {leg!r} against {call!r}")
+    if calm:
+        found += _calm(call, legs)
+    return found
+
+
+def _calm(call: OutgoingCall, legs: list[IncomingCall]) -> list[str]:
+    """What holds besides where nothing gets lost."""
+    found: list[str] = []
+    said = {leg.status for leg in legs}
+    own = {404, 408, 430, 480, 482, 487}
+    if call.cancelled:
+        # No challenge is answered for a call that was given up.
+        own |= {401, 407}
+    if not call.dialogs and call.status not in said | own:
+        found.append(f"an outcome out of nowhere: {call!r} against {legs!r}")
+    for leg in legs:
+        if leg.dialog is None:
+            continue
+        dialog = call.dialogs.get(leg.tag)
+        if dialog is None:
+            found.append(f"a 2xx that nobody saw: {leg!r} against {call!r}")
+            continue
+        ends = sorted((dialog.ended, leg.dialog.ended))
+        outcomes = {dialog.bye_outcome, leg.dialog.bye_outcome} - {0}
+        if ends not in (["bye received", "bye sent"], ["bye sent", "bye sent"]):
+            found.append(f"ended as {ends}: {leg!r} against {call!r}")
+        elif not outcomes <= ({200} if ends[0] == "bye received" else {200, 481}):
+            found.append(f"BYE was answered {sorted(outcomes)}: {leg!r} against {call!r}")
+    return found

@@ -1,0 +1,208 @@
+"""A play that a seed writes: a server, phones behind all kinds of networks, and what they do to each other.
+
+Nothing in it is drawn anywhere but from the seed, so a play runs the same way each time. After the last act the clock
+runs past every deadline that the RFCs know; then every table has to be empty.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from twisted_sip.proxy.settings import ProxySettings
+from twisted_sip.testing.agreement import disagreements
+from twisted_sip.testing.behaviour import Behaviour
+from twisted_sip.testing.nat import NAT
+from twisted_sip.testing.network import Conditions, Network
+from twisted_sip.testing.phone import SimulatedPhone
+from twisted_sip.testing.server import SimulatedServer
+
+_USERS = ("alice", "bob", "carol", "dave")
+#: Seconds in which something new may begin.
+ACTS = 150.0
+#: Seconds after which nothing of it may be left: a phone rings 220 s at most, a client waits Timer C and 64*T1 for an
+#: answer, then come BYE and the last state of a transaction with 64*T1 each; nonces last for 600 s.
+EPILOGUE = 760.0
+
+
+@attrs.define(slots=True, kw_only=True)
+class Plot:
+    """What a seed has decided, for people to read."""
+
+    seed: int
+    calm: bool
+    conditions: Conditions
+    authentication: bool
+    fork: str
+    sqlite: bool
+    crashes: list[tuple[float, float]]
+    phones: list[str] = attrs.Factory(list)
+
+
+class Play:
+    """One run.
+
+    :ivar plot: what the seed has decided.
+    :ivar problems: what went wrong, one line each; empty in the end if nothing did.
+    """
+
+    def __init__(self, seed: int, directory: Path, *, keep_trace: bool = False) -> None:
+        """Set the stage.
+
+        :param directory: an empty directory, for the database of the server.
+        """
+        chance = self.chance = random.Random(f"play {seed}")
+        calm = chance.random() < 0.15
+        conditions = Conditions(delay=(0.001, chance.choice((0.02, 0.1, 0.4))))
+        if not calm:
+            conditions.loss = chance.uniform(0.0, 0.3)
+            conditions.duplication = chance.uniform(0.0, 0.3)
+            conditions.reordering = chance.uniform(0.0, 0.3)
+        crashes: list[tuple[float, float]] = []
+        if not calm and chance.random() < 0.3:
+            first = chance.uniform(3.0, 60.0)
+            crashes.append((first, first + chance.choice((0.01, 1.0, 15.0))))
+            if chance.random() < 0.3:
+                crashes.append((first + 40.0, first + 40.0 + chance.uniform(0.0, 40.0)))
+        self.plot = Plot(
+            seed=seed,
+            calm=calm,
+            conditions=conditions,
+            authentication=chance.random() < 0.6,
+            fork=chance.choice(("parallel", "parallel", "serial", "none")),
+            sqlite=(bool(crashes) and chance.random() < 0.6) or chance.random() < 0.15,
+            crashes=crashes,
+        )
+        self.problems: list[str] = []
+        self.network = Network(seed, conditions, keep_trace=keep_trace)
+        self._passwords = {user: f"secret of {user}" for user in _USERS}
+        self.server = SimulatedServer(
+            self.network,
+            passwords=self._passwords if self.plot.authentication else None,
+            directory=directory if self.plot.sqlite else None,
+            proxy_settings=ProxySettings(fork=self.plot.fork),
+        )
+        self.nats = [
+            NAT.full_cone(self.network, "203.0.113.1"),
+            NAT.port_restricted(self.network, "203.0.113.2"),
+            NAT.symmetric(self.network, "203.0.113.3"),
+        ]
+        self.phones: list[SimulatedPhone] = []
+        for user in _USERS[: chance.randint(2, 4)]:
+            for _ in range(chance.choice((1, 1, 2, 3))):
+                self._add_phone(user)
+
+    def _add_phone(self, user: str) -> None:
+        chance, network = self.chance, self.network
+        number = len(self.phones) + 1
+        transport = chance.choice(("udp", "udp", "udp", "tcp"))
+        nat = chance.choice((None, None, *self.nats))
+        host = f"198.51.100.{number}" if nat is None else f"10.0.0.{number}"
+        phone = SimulatedPhone(
+            network,
+            network.node(host, behind=nat, name=f"{user} {number}"),
+            user,
+            proxy=self.server.route(transport),
+            password=self._passwords[user] if self.plot.authentication else "",
+            transport=transport,
+            instance=f"00000000-0000-1000-8000-{number:012}" if chance.random() < 0.4 else "",
+            behaviour=Behaviour.drawn(chance),
+            keep_alive=chance.uniform(15.0, 25.0) if nat is not None or transport == "tcp" else 0.0,
+        )
+        phone.registration.on_acknowledged = lambda: self.check_bindings(f"200 to {phone!r}")
+        self.phones.append(phone)
+        self.plot.phones.append(f"{phone!r} {transport} {nat.name if nat else ''} {phone.behaviour.reaction}")
+
+    # -- the acts ----------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Play it to the end and fill in :attr:`problems`."""
+        chance, phones = self.chance, self.phones
+        for phone in phones:
+            self._at(chance.uniform(0.0, 5.0), phone.registration.start, chance.choice((60, 75, 120)))
+        for _ in range(chance.randint(10, 40)):
+            caller = chance.choice(phones)
+            self._at(chance.uniform(1.0, ACTS), caller.call, self._someone(), Behaviour.drawn(chance))
+        for _ in range(chance.randint(2, 15)):
+            self._at(chance.uniform(1.0, ACTS), chance.choice(phones).message, self._someone(), "hello")
+        for _ in range(chance.randint(0, 10)):
+            uri = chance.choice(("sip:example.com", self._someone()))
+            self._at(chance.uniform(1.0, ACTS), chance.choice(phones).options, uri)
+        for _ in range(chance.randint(0, 4)):
+            phone, when = chance.choice(phones), chance.uniform(10.0, ACTS)
+            self._at(when, phone.registration.unregister)
+            if chance.random() < 0.5:
+                self._at(when + chance.choice((0.01, 5.0)), phone.registration.start, 60)
+        for phone in phones:
+            self._at(chance.uniform(0.0, ACTS), setattr, phone, "behaviour", Behaviour.drawn(chance))
+        if not self.plot.calm:
+            self._troubles()
+        # The last act may take a moment.
+        self.network.advance(ACTS + 10.0)
+        for phone in phones:
+            phone.quiet()
+        self.network.advance(EPILOGUE)
+        self._check_end()
+
+    def _troubles(self) -> None:
+        chance = self.chance
+        for crash, restart in self.plot.crashes:
+            self._at(crash, self.server.crash)
+            self._at(restart, self._restart)
+        if chance.random() < 0.3:
+            phone, when = chance.choice(self.phones), chance.uniform(5.0, ACTS)
+            self._at(when, self._cut, phone)
+            self._at(when + chance.choice((0.5, 5.0, 40.0)), self._mend, phone)
+        if chance.random() < 0.2:
+            self._at(chance.uniform(10.0, ACTS), chance.choice(self.nats).reboot)
+
+    def _at(self, seconds: float, act: Callable[..., Any], *args: Any) -> None:
+        self.network.clock.callLater(seconds, act, *args)
+
+    def _someone(self) -> str:
+        users = [phone.user for phone in self.phones]
+        return f"sip:{self.chance.choice([*users, 'nobody'])}@example.com"
+
+    # A cut goes by names, and each life of the server has its own.
+    def _cut(self, phone: SimulatedPhone) -> None:
+        self._parted = (phone.node, self.server.node)
+        self.network.cut(*self._parted)
+
+    def _mend(self, phone: SimulatedPhone) -> None:
+        self.network.mend(*self._parted)
+
+    def _restart(self) -> None:
+        self.server.restart()
+        self.check_bindings("restart")
+
+    # -- checks --------------------------------------------------------------------------
+
+    def check_bindings(self, occasion: str) -> None:
+        """Note each binding that was acknowledged, lives, and is not in the store of the running server."""
+        if not self.server.up:
+            return
+        for phone in self.phones:
+            known = phone.registration.acknowledged
+            if known is None or known.until <= phone.now():
+                continue
+            bindings: Any = self.server.location.lookup(phone.aor)
+            if known.contact not in [binding.contact for binding in bindings]:
+                self.problems.append(f"{phone.now():.3f} after {occasion}: {known} of {phone!r} is missing")
+
+    def _check_end(self) -> None:
+        self.problems += disagreements(self.phones, calm=self.plot.calm, one_mind=not self.plot.crashes)
+        for phone in self.phones:
+            phone.disconnect()
+        self.network.advance(10.0)
+        for who, left in [("server", self.server.leftovers()), *((repr(p), p.leftovers()) for p in self.phones)]:
+            if left:
+                self.problems.append(f"left over at {who}: {left}")
+
+    def fingerprint(self) -> tuple[float, float, int]:
+        """Return what differs if anything at all went another way: time, the next number, how many requests."""
+        sent = sum(len(phone.sent) for phone in self.phones)
+        return self.network.clock.seconds(), self.network.random.random(), sent
