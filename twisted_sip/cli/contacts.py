@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
 
 import click
 
 from twisted_sip.cli import state_dir as state
 from twisted_sip.cli.aor import canonical_aor
-from twisted_sip.cli.control_client import ControlClient
-from twisted_sip.cli.output import duration, json_option, print_json, print_table
+from twisted_sip.cli.control_client import ControlClient, NoServer
+from twisted_sip.cli.output import Failed, duration, json_option, print_json, print_table
+from twisted_sip.errors import StoreError
+from twisted_sip.storage.location_sqlite import LOCATION_FILE, stored_bindings
+from twisted_sip.tap.configuration import Configuration
+from twisted_sip.tap.control_commands import listed_contacts
 
 
 @click.command()
@@ -19,8 +25,7 @@ from twisted_sip.cli.output import duration, json_option, print_json, print_tabl
 def contacts(aor: str | None, as_json: bool, state_dir: Path | None, config: Path | None) -> None:
     """List the contacts of all users, or of AOR (alice@example.com)."""
     wanted = canonical_aor(aor) if aor else ""
-    with ControlClient(state.find(state_dir, config)) as server:
-        found = server.ask("contacts", aor=wanted)
+    found = _found(state.settings(state_dir, config), wanted)
     if as_json:
         print_json(found)
         return
@@ -37,3 +42,23 @@ def contacts(aor: str | None, as_json: bool, state_dir: Path | None, config: Pat
     ]
     nothing = f"{aor} is not registered" if aor else "nobody is registered"
     print_table(("user", "contact", "q", "expires in", "seen at", "device"), rows, nothing)
+
+
+def _found(settings: Configuration, aor: str) -> list[dict[str, Any]]:
+    """Return the contacts: those of the running server, or what one that has stopped has left in its database."""
+    directory = settings.server.state_dir
+    try:
+        with ControlClient(directory) as server:
+            found: list[dict[str, Any]] = server.ask("contacts", aor=aor)
+            return found
+    except NoServer:
+        path = (settings.storage.directory or directory) / LOCATION_FILE
+        if not path.exists():
+            raise
+        now = time.time()
+        try:
+            bindings = stored_bindings(path, now)
+        except StoreError as error:
+            raise Failed(str(error)) from error
+        click.echo("twisted-sip: no server runs; these are from its database", err=True)
+        return listed_contacts(bindings, aor, now)

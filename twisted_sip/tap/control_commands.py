@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -77,22 +77,26 @@ def trace_commands(trace: Trace | None) -> dict[str, Command]:
     return {"trace": show, "trace-list": calls, "trace-follow": follow}
 
 
+def listed_contacts(bindings: Iterable[Binding], aor: str, now: float) -> list[dict[str, Any]]:
+    """Return *bindings*, of *aor* alone unless it is empty, by user and preference, as JSON can say them.
+
+    :param now: seconds since the epoch.
+    """
+    listed = sorted(bindings, key=lambda binding: (binding.aor, -binding.q, binding.key))
+    return [
+        {**attrs.asdict(binding), "expires_in": max(0, round(binding.expires_at - now))}
+        for binding in listed
+        if not aor or binding.aor == aor
+    ]
+
+
 def contact_commands(store: ILocationStore, clock: Callable[[], float]) -> dict[str, Command]:
     """Return the command that lists the bindings in *store*; *clock* gives seconds since the epoch."""
-
-    def shown(bindings: Any, aor: str) -> list[dict[str, Any]]:
-        now = clock()
-        listed: list[Binding] = sorted(bindings, key=lambda binding: (binding.aor, -binding.q, binding.key))
-        return [
-            {**attrs.asdict(binding), "expires_in": max(0, round(binding.expires_at - now))}
-            for binding in listed
-            if not aor or binding.aor == aor
-        ]
 
     def contacts(request: Mapping[str, Any]) -> Deferred[list[dict[str, Any]]]:
         aor = _text(request, "aor")
         found: Deferred[Any] = maybeDeferred(store.lookup, aor) if aor else maybeDeferred(store.bindings)
-        return found.addCallback(shown, aor)
+        return found.addCallback(lambda bindings: listed_contacts(bindings, aor, clock()))
 
     return {"contacts": contacts}
 

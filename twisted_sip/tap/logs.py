@@ -7,6 +7,7 @@ field is masked all the same.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -14,10 +15,12 @@ from typing import IO, Any
 
 from twisted.logger import (
     FilteringLogObserver,
+    ILogFilterPredicate,
     ILogObserver,
     LogEvent,
     LogLevel,
     LogLevelFilterPredicate,
+    PredicateResult,
     eventAsText,
     formatEvent,
 )
@@ -39,6 +42,20 @@ _ROTATE_AT = 16 * 1024 * 1024
 _KEPT = 5
 
 
+#: What Twisted says of every socket; where we listen is said in one line.
+_SOCKET_TALK = re.compile(r"(\S+( \(TLS\))? starting on \S+|\((TCP|UDP|UNIX) Port \S+ Closed\))\Z")
+
+
+@implementer(ILogFilterPredicate)
+class SocketTalk:
+    """Leaves out what Twisted says when each single socket is opened and closed."""
+
+    def __call__(self, event: LogEvent) -> Any:
+        if "log_text" in event and _SOCKET_TALK.match(str(event["log_text"])):
+            return PredicateResult.no
+        return PredicateResult.maybe
+
+
 def _text(event: LogEvent) -> str:
     text = eventAsText(event, includeTimestamp=True, includeSystem=True)
     if not text:
@@ -52,17 +69,22 @@ def _plain(text: str) -> str:
 
 
 def _json(event: LogEvent) -> str:
+    text = formatEvent(event)
+    if not text and "log_failure" not in event:
+        return ""
     level = event.get("log_level")
     out: dict[str, Any] = {
         "time": datetime.fromtimestamp(event["log_time"], UTC).isoformat(timespec="milliseconds"),
         "level": level.name if level is not None else "info",
         "system": event.get("log_namespace", ""),
-        "text": formatEvent(event),
+        "text": text,
     }
     failure = event.get("log_failure")
     if isinstance(failure, Failure):
         out["traceback"] = failure.getTraceback()
-    for name, value in event.items():
+    # Events of the old log system repeat themselves in other words.
+    fields = {} if event.get("log_namespace") == "log_legacy" else event
+    for name, value in fields.items():
         if name not in _LEFT_OUT and name not in ("log_level", "log_time", "log_namespace", "log_system"):
             out.setdefault(name, _jsonable(value))
     return json.dumps(out, ensure_ascii=False, default=str) + "\n"
@@ -110,7 +132,7 @@ def observer(section: LogSection, stream: IO[str] | None = None) -> ILogObserver
         target = open_file(str(section.file))
     lines = LineObserver(target, _json if section.format == "json" else _text)
     level = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(section.level))
-    return FilteringLogObserver(lines, [level])
+    return FilteringLogObserver(lines, [level] if section.level == "debug" else [SocketTalk(), level])
 
 
 def open_file(path: str) -> Any:
