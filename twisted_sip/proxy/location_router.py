@@ -17,6 +17,7 @@ from twisted_sip.interfaces.location import Binding, ILocationStore
 from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.interfaces.routing import IRouter, Target
 from twisted_sip.message.builders import response_to
+from twisted_sip.message.gruu import gruu_instance, instance_key
 from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI
 
@@ -54,8 +55,8 @@ class LocationRouter:
     def _targets(self, incoming: IncomingRequest, uri: SIPURI, bindings: Sequence[Binding]) -> Routed:
         if "gr" in uri.params:
             # RFC 5627 section 5.1: a GRUU means one instance.
-            instance = uri.params.get("gr") or ""
-            bindings = [binding for binding in bindings if _instance(binding) == instance]
+            instance = gruu_instance(uri)
+            bindings = [binding for binding in bindings if instance and instance_key(binding.instance) == instance]
             if not bindings:
                 return response_to(incoming.request, 480, to_tag=incoming.to_tag)
         targets: list[Target] = []
@@ -117,10 +118,6 @@ class LocationRouter:
             found.addErrback(lambda failure: None)
             return ()
         return found
-
-
-def _instance(binding: Binding) -> str:
-    return binding.instance.strip("<>")
 
 
 def _reachable(uri: SIPURI, binding: Binding) -> bool:
