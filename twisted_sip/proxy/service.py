@@ -211,12 +211,19 @@ class ProxyService(Service):
         if request.max_forwards == 0:
             return
         mark = self.record_routing.mark(request, incoming.own_routes) if incoming.own_routes else None
+        if mark is None and self._ends_here(request):
+            return
         target = Target(uri=request.uri) if mark is None else self._marked_target(request, mark)
         if target.flow_lost:
             return
         copy = forwarded_copy(request, target, self.settings.max_forwards)
         leave_proxy(copy)
         self.element.sender.send_ack(copy, flow=target.flow)
+
+    def _ends_here(self, request: Request) -> bool:
+        """Tell whether an ACK without a way of its own names us: it is for a response that we sent statelessly (section
+        26.3.2.4), and forwarded it would come back until its Max-Forwards are used up."""
+        return "route" not in request.headers.names and self.element.domains.is_local_uri(request.uri)
 
     def add_path(self, request: Request, incoming: IncomingRequest) -> None:
         """Put our Path into a REGISTER that goes to another registrar (RFC 3327 section 5.2, RFC 5626 section 5.1)."""
