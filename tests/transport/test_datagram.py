@@ -128,10 +128,19 @@ def test_malformed_is_told_with_its_source_noted(layer, recorder, open_udp, opti
 
 def test_garbage_is_told_without_a_message(layer, recorder, open_udp):
     protocol, transport = open_udp(layer)
-    for garbage in (b"hello", b"\xff\xfe\xfd", b"OPTIONS sip:a SIP/2.0\r\nVia: nonsense\r\n\r\n", b"SIP/2.0 200"):
+    for garbage in (b"hello", b"\xff\xfe\xfd", b"OPTIONS sip:a SIP/2.0\r\nTo: nonsense\r\n\r\n", b"SIP/2.0 200"):
         protocol.datagramReceived(garbage, PEER)
     assert len(recorder.errors) == 4
     assert transport.written == []
+
+
+def test_a_via_beyond_use_is_answered_to_the_source(layer, recorder, open_udp, options):
+    protocol, transport = open_udp(layer)
+    protocol.datagramReceived(options("nonsense"), PEER)
+    assert [error.header for error in recorder.errors] == ["Via"]
+    ((answer, address),) = transport.written
+    assert address == PEER
+    assert answer.startswith(b"SIP/2.0 400 ")
 
 
 def test_not_admitted_is_not_parsed(layer, recorder, open_udp, options):

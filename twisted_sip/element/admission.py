@@ -166,6 +166,10 @@ class AdmissionProcessor:
             return None if for_us else TAKEN
         registers = request.method == "REGISTER" and for_us
         identity = request.to.uri if registers else self._claimed(request)
+        if registers and not isinstance(identity, SIPURI):
+            # Section 10.2: the address-of-record must be a SIP or SIPS URI (RFC 4475 section 3.3.4).
+            incoming.respond_statelessly(400, "Malformed To header field: no SIP URI")
+            return TAKEN
         if isinstance(identity, SIPURI) and self._is_ours(identity):
             if self._authenticator.settings.required:
                 return self._authenticate(incoming, identity)

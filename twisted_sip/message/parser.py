@@ -138,13 +138,16 @@ def _request(start: str, headers: HeaderMap, fault: str, limits: MessageLimits) 
 def _response(start: str, headers: HeaderMap, fault: str) -> Response:
     version, _, rest = start.partition(" ")
     code, _, reason = rest.partition(" ")
+    # Dropped, never answered; with it a stream knows where the next message begins.
+    message = Response.from_parts(0, reason, headers, b"")
     if version.upper() != "SIP/2.0":
-        raise RemoteProtocolError("Version Not Supported", status=505)
+        raise RemoteProtocolError("Version Not Supported", status=505, message=message)
     if len(code) != 3 or not code.isascii() or not code.isdigit() or not 100 <= int(code) <= 699:
-        raise RemoteProtocolError("Malformed status code")
+        raise RemoteProtocolError("Malformed status code", message=message)
     if fault:
-        raise RemoteProtocolError(fault)
-    return Response.from_parts(int(code), reason, headers, b"")
+        raise RemoteProtocolError(fault, message=message)
+    message.status = int(code)
+    return message
 
 
 def content_length(message: Request | Response) -> int:

@@ -12,6 +12,7 @@ from twisted_sip.interfaces.routing import Target
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.route_set import leave_proxy
+from twisted_sip.message.uri import SIPURI
 from twisted_sip.proxy.record_route import FlowMark
 
 if TYPE_CHECKING:
@@ -135,9 +136,12 @@ class Branch:
 def forwarded_copy(request: Request, target: Target, max_forwards: int) -> Request:
     """Return the copy of *request* for *target* (section 16.6 steps 1 to 3, and the target's Path by RFC 3327)."""
     copy = request.copy()
-    text = str(target.uri)
-    if text != request.uri_text:
-        copy.set_uri(target.uri)
+    uri = target.uri
+    if isinstance(uri, SIPURI) and (uri.headers or "method" in uri.params):
+        # Step 2: neither may stand in a Request-URI (section 19.1.1, table 1).
+        uri = uri.replace(headers="", params=uri.params.without("method"))
+    if str(uri) != request.uri_text:
+        copy.set_uri(uri)
     headers = copy.headers
     left = copy.max_forwards
     headers.set("max-forwards", str(max_forwards if left is None or left > 255 else left - 1))

@@ -65,6 +65,9 @@ class LocationRouter:
                 target = self.target_of(binding)
             except RemoteProtocolError:
                 continue
+            if isinstance(target.uri, SIPURI) and target.uri.headers and self._element.domains.is_local_uri(target.uri):
+                # The registrar keeps it (RFC 4475 section 3.3.14), but it would bring the request back here.
+                continue
             if uri.secure and not (isinstance(target.uri, SIPURI) and target.uri.secure):
                 # RFC 5630 section 5.3: a sips Request-URI is never retargeted to sip.
                 continue

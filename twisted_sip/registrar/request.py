@@ -192,9 +192,11 @@ class Registration:
                 # RFC 5627 section 5.1.
                 raise RegistrationRefused(403, "Contact with +sip.instance must be a SIP URI")
             return
-        if is_local_uri(uri):
+        if is_local_uri(uri) and not uri.headers:
             # RFC 5627 section 5.1 forbids the address-of-record and its GRUUs; both would make requests come back here.
-            # Other addresses of ours can make them go in circles, which is how RFC 5393's attack begins.
+            # Other addresses of ours can make them go in circles, which is how RFC 5393's attack begins. A URI with
+            # header fields equals none of them (section 19.1.4): it is kept and given out (RFC 4475 section 3.3.14),
+            # but where it leads back here the proxy does not follow it.
             if not settings.local_contacts or uri.address_of_record == aor:
                 raise RegistrationRefused(403, "Contact points back to this server")
         if uri.secure:

@@ -149,8 +149,11 @@ class RegistrarService(Service):
 
     def _address_of_record(self, request: Request) -> str:
         uri = request.to.uri
+        if not isinstance(uri, SIPURI):
+            # Section 10.2: the address-of-record must be a SIP or SIPS URI (RFC 4475 section 3.3.4).
+            raise RegistrationRefused(400, "Malformed To header field: no SIP URI")
         # Section 10.3 step 5.
-        if not isinstance(uri, SIPURI) or uri.user is None or not self._is_local_uri(uri):
+        if uri.user is None or not self._is_local_uri(uri):
             raise RegistrationRefused(404)
         return uri.address_of_record
 

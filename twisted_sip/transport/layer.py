@@ -6,6 +6,7 @@ does, the simulated network included.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -253,10 +254,11 @@ class TransportLayer:
         if message is not None:
             message.flow = flow
             if isinstance(message, Request):
-                try:
+                # A Via that cannot be read names no other way back than the one it came (RFC 4475 section 3.1.2.1).
+                with contextlib.suppress(RemoteProtocolError):
                     note_source(message, flow.remote)
-                except (RemoteProtocolError, ValueError):
-                    # No Via to answer to.
+                if "via" not in message.headers.names:
+                    # No answer would find its transaction.
                     error.message = None
         self.receiver.malformed(error, data, flow)
 
