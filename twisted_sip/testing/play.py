@@ -13,6 +13,9 @@ from typing import Any
 
 import attrs
 
+from twisted_sip.interfaces.flow import Flow
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
 from twisted_sip.proxy.settings import ProxySettings
 from twisted_sip.testing.agreement import disagreements
 from twisted_sip.testing.behaviour import Behaviour
@@ -31,7 +34,12 @@ EPILOGUE = 760.0
 
 @attrs.define(slots=True, kw_only=True)
 class Plot:
-    """What a seed has decided, for people to read."""
+    """What a seed has decided, for people to read.
+
+    :ivar crashes: when the server crashes and when it comes back; with a store in SQLite the first crash waits for what
+        *crash_at_register* says.
+    :ivar crash_at_register: a crash follows this REGISTER within the time that its change needs to become durable.
+    """
 
     seed: int
     calm: bool
@@ -39,7 +47,9 @@ class Plot:
     authentication: bool
     fork: str
     sqlite: bool
+    disk_latency: float
     crashes: list[tuple[float, float]]
+    crash_at_register: int
     phones: list[str] = attrs.Factory(list)
 
 
@@ -75,7 +85,9 @@ class Play:
             authentication=chance.random() < 0.6,
             fork=chance.choice(("parallel", "parallel", "serial", "none")),
             sqlite=(bool(crashes) and chance.random() < 0.6) or chance.random() < 0.15,
+            disk_latency=chance.choice((0.0, 0.02, 0.3)),
             crashes=crashes,
+            crash_at_register=chance.randint(1, 12),
         )
         self.problems: list[str] = []
         self.network = Network(seed, conditions, keep_trace=keep_trace)
@@ -84,6 +96,7 @@ class Play:
             self.network,
             passwords=self._passwords if self.plot.authentication else None,
             directory=directory if self.plot.sqlite else None,
+            disk_latency=(0.0, self.plot.disk_latency),
             proxy_settings=ProxySettings(fork=self.plot.fork),
         )
         self.nats = [
@@ -150,9 +163,12 @@ class Play:
 
     def _troubles(self) -> None:
         chance = self.chance
-        for crash, restart in self.plot.crashes:
-            self._at(crash, self.server.crash)
-            self._at(restart, self._restart)
+        crashes = list(self.plot.crashes)
+        if crashes and self.plot.sqlite:
+            first, restart = crashes.pop(0)
+            self._crash_at_register(self.plot.crash_at_register, restart - first)
+        for crash, restart in crashes:
+            self._at(crash, self._crash, restart - crash)
         if chance.random() < 0.3:
             phone, when = chance.choice(self.phones), chance.uniform(5.0, ACTS)
             self._at(when, self._cut, phone)
@@ -174,6 +190,25 @@ class Play:
 
     def _mend(self, phone: SimulatedPhone) -> None:
         self.network.mend(*self._parted)
+
+    def _crash_at_register(self, left: int, pause: float) -> None:
+        """Crash in the middle of the work on a REGISTER: when *left* of them have come."""
+        element = self.server.element
+
+        def seen(message: Request | Response, data: bytes, flow: Flow) -> None:
+            nonlocal left
+            if isinstance(message, Request) and message.method == "REGISTER":
+                left -= 1
+                if not left:
+                    element.message_seen = None
+                    self._at(self.network.random.uniform(0.0, 0.01 + self.plot.disk_latency), self._crash, pause)
+
+        element.message_seen = seen
+
+    def _crash(self, pause: float) -> None:
+        if self.server.up:
+            self.server.crash()
+            self._at(pause, self._restart)
 
     def _restart(self) -> None:
         self.server.restart()

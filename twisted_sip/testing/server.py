@@ -7,9 +7,11 @@ keep what is durable in memory.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from twisted.python.failure import Failure
 
 from twisted_sip.auth.authenticator import Authenticator
 from twisted_sip.auth.settings import AuthSettings
@@ -37,6 +39,45 @@ from twisted_sip.transport.resolver import Resolver
 from twisted_sip.transport.stream import SIPFactory
 
 
+class SlowDisk:
+    """Where the store of a simulated server writes: each job takes its time, and a crash loses those under way.
+
+    It stands for storage.batch_writer.WriterThread.
+    """
+
+    def __init__(self, node: Node, latency: tuple[float, float]) -> None:
+        """Write in the time of *node*; a job takes between the two *latency* seconds."""
+        self._node = node
+        self._latency = latency
+        self._free_at = 0.0
+        self._crashed = False
+
+    def submit(self, work: Callable[[], None], done: Callable[[Failure | None], None]) -> None:
+        """As :meth:`WorkThread.submit`."""
+        if self._crashed:
+            self._run(work, done)
+            return
+        now = self._node.seconds()
+        self._free_at = max(self._free_at, now) + self._node.network.random.uniform(*self._latency)
+        self._node.callLater(self._free_at - now, self._run, work, done)
+
+    @staticmethod
+    def _run(work: Callable[[], None], done: Callable[[Failure | None], None]) -> None:
+        outcome: Failure | None = None
+        try:
+            work()
+        except Exception:
+            outcome = Failure()
+        done(outcome)
+
+    def stop(self) -> None:
+        """Nothing is held."""
+
+    def crash(self) -> None:
+        """The process is gone. What is submitted from now on is its clearing up, which takes no time."""
+        self._crashed = True
+
+
 class SimulatedServer:
     """A registrar and proxy.
 
@@ -54,6 +95,7 @@ class SimulatedServer:
         domain: str = "example.com",
         passwords: Mapping[str, str] | None = None,
         directory: Path | None = None,
+        disk_latency: tuple[float, float] = (0.0, 0.02),
         proxy_settings: ProxySettings | None = None,
         registrar_settings: RegistrarSettings | None = None,
         timer_values: TimerValues | None = None,
@@ -63,6 +105,7 @@ class SimulatedServer:
         :param passwords: user -> password; None for a trusted network without authentication.
         :param directory: where the SQLite location store is kept; None for a store in memory, which a crash does not
             touch, as if each change were durable at once.
+        :param disk_latency: the least and the most seconds that the disk takes to write.
         """
         self.network = network
         self.host = host
@@ -70,6 +113,7 @@ class SimulatedServer:
         self.starts = 0
         self._passwords = passwords
         self._directory = directory
+        self._disk_latency = disk_latency
         self._proxy_settings = proxy_settings
         self._registrar_settings = registrar_settings
         self._timer_values = timer_values
@@ -129,7 +173,8 @@ class SimulatedServer:
 
     def _open_location(self, node: Node) -> ILocationStore:
         if self._directory is not None:
-            return SQLiteLocationStore(self._directory / LOCATION_FILE, node)
+            self._disk = SlowDisk(node, self._disk_latency)
+            return SQLiteLocationStore(self._directory / LOCATION_FILE, node, self._disk)
         if self._memory is None:
             # Its clock is that of the network: its timers outlive the node.
             self._memory = MemoryLocationStore(self.network.clock)
@@ -153,6 +198,7 @@ class SimulatedServer:
     def crash(self) -> None:
         """Die at once, as by kill -9: what is not durable is lost, nobody is told."""
         if isinstance(self.location, SQLiteLocationStore):
+            self._disk.crash()
             self.location.abandon()
         self.node.crash()
 
