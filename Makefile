@@ -1,5 +1,8 @@
-# make run    a proxy on this machine with two demo users
+# make run    a proxy on this machine with two demo users; RUN_OPTIONS adds to those of twistd sip-proxy
 # make test   lint, type-check and run all tests
+# make soak   all simulation seeds and a long fuzz
+# make bench  CPU per operation, beside Kamailio's if that is installed
+# make docs   the documentation as HTML in docs/_build/html
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -10,7 +13,7 @@ export SEEDS FUZZ_SECONDS
 .PHONY: run test lint types unit soak bench docs clean
 
 run: $(VENV)/installed
-	$(BIN)/twistd -n --pidfile= sip-proxy --demo
+	$(BIN)/twistd -n --pidfile= sip-proxy --demo $(RUN_OPTIONS)
 
 test: lint types unit
 
