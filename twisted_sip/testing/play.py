@@ -237,6 +237,16 @@ class Play:
             if left:
                 self.problems.append(f"left over at {who}: {left}")
 
+    def ladder(self) -> list[str]:
+        """Return a line for each datagram with a message, if a trace was kept: when, from, to, its fate, what it is."""
+        lines: list[str] = []
+        for time, source, destination, fate, data in self.network.trace:
+            rows = data.decode("utf-8", "replace").split("\r\n")
+            wanted = [row for row in rows[1:] if row[:5].lower() == "cseq:" or row[:8].lower() == "call-id:"]
+            if rows[0]:
+                lines.append(f"{time:9.3f} {source} > {destination} {fate}: {rows[0]} {' '.join(wanted)}")
+        return lines
+
     def fingerprint(self) -> tuple[float, float, int]:
         """Return what differs if anything at all went another way: time, the next number, how many requests."""
         sent = sum(len(phone.sent) for phone in self.phones)
