@@ -251,3 +251,31 @@ def test_logs_in_json(tmp_path: Path) -> None:
     passwords = json.loads((tmp_path / "twisted-sip-state" / "demo-users.json").read_text())
     log = (tmp_path / "sip.log").read_text()
     assert not any(password in log for password in passwords.values())
+
+
+def test_the_ack_for_a_challenge_ends_here(demo: Running) -> None:
+    port = demo.port("udp")
+
+    def request(method: str, tag: str) -> bytes:
+        return (
+            f"{method} sip:bob@127.0.0.1:{port} SIP/2.0\r\n"
+            f"Via: SIP/2.0/UDP 127.0.0.1:{own};branch=z9hG4bKchallenged\r\n"
+            f"From: <sip:alice@127.0.0.1>;tag=1\r\nTo: <sip:bob@127.0.0.1>{tag}\r\nCall-ID: challenged\r\n"
+            f"CSeq: 1 {method}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+        ).encode()
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
+        phone.settimeout(PATIENCE)
+        phone.bind(("127.0.0.1", 0))
+        own = phone.getsockname()[1]
+        phone.sendto(request("INVITE", ""), ("127.0.0.1", port))
+        answer = phone.recv(65535).decode()
+        assert answer.startswith("SIP/2.0 407 ")
+        tag = re.search(r"(?m)^To: .*(;tag=\S+)", answer)
+        assert tag is not None
+        phone.sendto(request("ACK", tag.group(1)), ("127.0.0.1", port))
+        # One more request: when it is answered the ACK has been dealt with.
+        phone.sendto(request("OPTIONS", "").replace(b"challenged", b"afterwards"), ("127.0.0.1", port))
+        assert phone.recv(65535).startswith(b"SIP/2.0 407 ")
+    messages = json.loads(demo.command("trace", "challenged", "--json").stdout)["messages"]
+    assert [message["text"].split(" ")[0] for message in messages] == ["INVITE", "SIP/2.0", "ACK"]

@@ -60,6 +60,8 @@ class TwistdService(MultiService):
         """Open the ports."""
         with self._failures_logged():
             super().privilegedStartService()  # type: ignore[no-untyped-call]
+            if self._twistd.get("uid") is not None:
+                state.give_to(self.server.configuration.server.state_dir, self._twistd["uid"], self._twistd.get("gid"))
 
     @contextlib.contextmanager
     def _failures_logged(self) -> Iterator[None]:

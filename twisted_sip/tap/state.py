@@ -36,6 +36,20 @@ def prepare(directory: Path) -> None:
         raise StartFailure(f"{directory}: the path is too long for a control socket, choose a shorter --state-dir")
 
 
+def give_to(directory: Path, uid: int, gid: int | None) -> None:
+    """Give *directory* and the files in it to the user and group as whom the server goes on.
+
+    :raises StartFailure: it cannot be done.
+    """
+    try:
+        for path in (directory, *directory.iterdir()):
+            os.chown(path, uid, -1 if gid is None else gid, follow_symlinks=False)
+    except OSError as error:
+        raise StartFailure(
+            f"{directory}: cannot be given to user {uid} ({os_error_words(error)}), choose a directory of that user"
+        ) from error
+
+
 def secret_key(directory: Path) -> bytes:
     """Return the key in *directory*, made now if there is none.
 
