@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import attrs
 
+#: Texts up to this many characters may be kept in a cache of parsed values. Such caches are bounded in number; this
+#: bounds what one entry takes, so that no peer can fill the memory with them.
+SHORT = 256
+
 
 @attrs.frozen(slots=True)
 class MessageLimits:

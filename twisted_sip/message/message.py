@@ -5,14 +5,16 @@ RFC 3261 section 7. A header field is parsed when asked for and the result is ke
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.message.cseq import CSeq
 from twisted_sip.message.grammar import split_list
 from twisted_sip.message.header_fields import FIELDS
-from twisted_sip.message.header_map import HeaderMap
+from twisted_sip.message.header_map import HeaderMap, line_value
 from twisted_sip.message.header_names import display
+from twisted_sip.message.limits import SHORT
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.via import Via
 
@@ -199,7 +201,12 @@ class Message:
             if name not in headers.names:
                 return []
             label = display(name)
-            found = headers.parsed[name] = [named(label, text) for text in headers.elements(name) if text != "*"]
+            line = headers.lines[headers.names.index(name)]
+            if "," not in line and "*" not in line and headers.names.count(name) == 1 and line_value(line):
+                found = [address_in(label, line)]
+            else:
+                found = [named(label, text) for text in headers.elements(name) if text != "*"]
+            headers.parsed[name] = found
         return found
 
     def typed(self, name: str) -> Any:
@@ -232,3 +239,18 @@ def named(label: str, text: str) -> NameAddr:
         return NameAddr.parse(text)
     except RemoteProtocolError as error:
         raise RemoteProtocolError(f"Malformed {label} header field: {error.reason}", header=label) from error
+
+
+def address_in(label: str, line: str) -> NameAddr:
+    """Return the address in *line*, a line of the header field *label*.
+
+    Lines repeat: those of a dialog stand in each of its messages, and values are immutable.
+
+    :raises RemoteProtocolError: as :func:`named`.
+    """
+    return _address_in(label, line) if len(line) <= SHORT else named(label, line_value(line))
+
+
+@lru_cache(maxsize=8192)
+def _address_in(label: str, line: str) -> NameAddr:
+    return named(label, line_value(line))

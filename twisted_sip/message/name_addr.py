@@ -157,6 +157,8 @@ class NameAddr:
         if self._params is None:
             # The ordinary shape is ASCII without quotes, so that this finds what the parameters would say.
             text = self._params_text
+            if not text:
+                return ""
             start = text.lower().find(";tag=")
             if start < 0:
                 return ""

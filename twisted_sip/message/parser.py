@@ -7,14 +7,16 @@ fields that name the transaction and the dialog (section 8.1.1). All other field
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.message.cseq import CSeq
 from twisted_sip.message.grammar import is_token
 from twisted_sip.message.header_map import HeaderMap, line_value
 from twisted_sip.message.header_names import CANONICAL, canonical, display
-from twisted_sip.message.limits import DEFAULT_LIMITS, MessageLimits
-from twisted_sip.message.message import named
+from twisted_sip.message.limits import DEFAULT_LIMITS, SHORT, MessageLimits
+from twisted_sip.message.message import address_in
+from twisted_sip.message.methods import METHODS
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI
@@ -44,8 +46,7 @@ def parse_message(data: bytes, limits: MessageLimits = DEFAULT_LIMITS) -> Reques
         # A datagram has an end of its own: the missing blank line loses nothing (RFC 4475 section 3.1.2.15).
         head = head.removesuffix(b"\r\n")
     message = parse_head(head, limits)
-    headers = message.headers
-    if "content-length" in headers.names:
+    if "content-length" in message.headers.names:
         size = content_length(message)
         if size > len(body) and not _usable(message, body, size):
             raise RemoteProtocolError("Content-Length beyond the datagram", header="Content-Length", message=message)
@@ -124,7 +125,7 @@ def _request(start: str, headers: HeaderMap, fault: str, limits: MessageLimits) 
         if number != "2.0":
             # Section 21.5.6.
             raise RemoteProtocolError("Version Not Supported", status=505, message=message)
-    if not is_token(method):
+    if method not in METHODS and not is_token(method):
         raise RemoteProtocolError("Malformed method", message=message)
     if len(uri) > limits.uri:
         raise RemoteProtocolError("Request-URI Too Long", status=414, message=message)
@@ -136,18 +137,29 @@ def _request(start: str, headers: HeaderMap, fault: str, limits: MessageLimits) 
 
 
 def _response(start: str, headers: HeaderMap, fault: str) -> Response:
+    status, reason, wrong = _status_line(start) if len(start) <= SHORT else _read_status_line(start)
+    message = Response.from_parts(status, reason, headers, b"")
+    if wrong or fault:
+        # Dropped, never answered; with the message a stream knows where the next one begins.
+        raise RemoteProtocolError(wrong or fault, status=505 if wrong == _OTHER_VERSION else 400, message=message)
+    return message
+
+
+_OTHER_VERSION = "Version Not Supported"
+
+
+def _read_status_line(start: str) -> tuple[int, str, str]:
+    """Return status, reason phrase and what is wrong."""
     version, _, rest = start.partition(" ")
     code, _, reason = rest.partition(" ")
-    # Dropped, never answered; with it a stream knows where the next message begins.
-    message = Response.from_parts(0, reason, headers, b"")
     if version.upper() != "SIP/2.0":
-        raise RemoteProtocolError("Version Not Supported", status=505, message=message)
+        return 0, reason, _OTHER_VERSION
     if len(code) != 3 or not code.isascii() or not code.isdigit() or not 100 <= int(code) <= 699:
-        raise RemoteProtocolError("Malformed status code", message=message)
-    if fault:
-        raise RemoteProtocolError(fault, message=message)
-    message.status = int(code)
-    return message
+        return 0, reason, "Malformed status code"
+    return int(code), reason, ""
+
+
+_status_line = lru_cache(maxsize=256)(_read_status_line)
 
 
 def content_length(message: Request | Response) -> int:
@@ -156,14 +168,18 @@ def content_length(message: Request | Response) -> int:
     :raises RemoteProtocolError: it is no number, or stands more than once (RFC 4475 section 3.3.9).
     """
     headers = message.headers
-    place = headers.names.index("content-length")
-    line = headers.lines[place]
-    text = line[line.find(":") + 1 :].strip(" \t")
-    if "\r" in text:
-        text = line_value(line)
-    if not (text.isascii() and text.isdigit() and len(text) < 12) or headers.names.count("content-length") > 1:
+    line = headers.lines[headers.names.index("content-length")]
+    size = _size_in(line) if len(line) <= SHORT else -1
+    if size < 0 or headers.names.count("content-length") > 1:
         raise RemoteProtocolError("Malformed Content-Length header field", header="Content-Length", message=message)
-    return int(text)
+    return size
+
+
+@lru_cache(maxsize=1024)
+def _size_in(line: str) -> int:
+    """Return the number in a Content-Length *line*, -1 where there is none."""
+    text = line_value(line)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else -1
 
 
 def _usable(message: Request | Response, body: bytes, size: int) -> bool:
@@ -183,20 +199,25 @@ def check_mandatory(message: Request | Response) -> None:
     :raises RemoteProtocolError: one is missing, doubled or malformed; ``message`` is *message*.
     """
     headers = message.headers
-    names, lines, parsed = headers.names, headers.lines, headers.parsed
-    count = names.count
+    names, lines = headers.names, headers.lines
+    count, place = names.count, names.index
     try:
         if not (count("from") == count("to") == count("call-id") == count("cseq") == 1):
             _wrong_count(names)
-        message.top_via  # noqa: B018
-        line = lines[names.index("from")]
-        parsed["from"] = named("From", line_value(line))
-        line = lines[names.index("to")]
-        parsed["to"] = named("To", line_value(line))
-        parsed["cseq"] = cseq = CSeq.parse(line_value(lines[names.index("cseq")]))
-        parsed["call-id"] = call_id = line_value(lines[names.index("call-id")])
+        line = lines[place("cseq")]
+        cseq = _cseq_in(line) if len(line) <= SHORT else CSeq.parse(line_value(line))
+        call_id = lines[place("call-id")].partition(":")[2].strip(" \t")
         if not call_id or " " in call_id or "," in call_id or ";" in call_id or "\t" in call_id:
-            raise RemoteProtocolError("Malformed Call-ID header field", header="Call-ID")
+            call_id = line_value(lines[place("call-id")])
+            if not call_id or " " in call_id or "," in call_id or ";" in call_id or "\t" in call_id:
+                raise RemoteProtocolError("Malformed Call-ID header field", header="Call-ID")
+        headers.parsed = {
+            "via": message.top_via,
+            "from": address_in("From", lines[place("from")]),
+            "to": address_in("To", lines[place("to")]),
+            "cseq": cseq,
+            "call-id": call_id,
+        }
         if isinstance(message, Request):
             if cseq[1] != message.method:
                 # Section 8.1.1.5; RFC 4475 section 3.1.2.17.
@@ -209,6 +230,11 @@ def check_mandatory(message: Request | Response) -> None:
     except RemoteProtocolError as error:
         error.message = message
         raise
+
+
+@lru_cache(maxsize=1024)
+def _cseq_in(line: str) -> CSeq:
+    return CSeq.parse(line_value(line))
 
 
 def _wrong_count(names: list[str]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TypeAlias, TypedDict, Unpack
 
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
@@ -14,6 +15,7 @@ from twisted_sip.message.absolute_uri import AbsoluteURI as AbsoluteURI
 from twisted_sip.message.escapes import normal_form, unescape, unescape_user
 from twisted_sip.message.grammar import NO_PARAMS, Params
 from twisted_sip.message.hosts import HOST, canonical_host, check_port, ipv6_bytes, printable
+from twisted_sip.message.limits import SHORT
 from twisted_sip.message.tel_uri import TelURI as TelURI
 from twisted_sip.message.uri_comparison import canonical, equivalent
 
@@ -50,7 +52,7 @@ class SIPURI:
     :ivar headers: the headers part as written, without its ``?``; an empty string where there is none.
     """
 
-    __slots__ = ("_params", "_params_text", "_text", "headers", "host", "password", "port", "scheme", "user")
+    __slots__ = ("_aor", "_params", "_params_text", "_text", "headers", "host", "password", "port", "scheme", "user")
 
     scheme: str
     user: str | None
@@ -61,6 +63,7 @@ class SIPURI:
     _text: str
     _params_text: str
     _params: Params | None
+    _aor: str
 
     def __init__(
         self,
@@ -116,6 +119,7 @@ class SIPURI:
         self.port = None if port is None else check_port(port)
         self.headers = headers or ""
         self._params = None
+        self._aor = ""
         self._text = text
 
     def replace(self, **fields: Unpack[_Fields]) -> SIPURI:
@@ -194,8 +198,12 @@ class SIPURI:
 
         Scheme ``sip``, escapes in the user part undone where they may be, host canonical; nothing else.
         """
-        host = canonical_host(self.host)
-        return f"sip:{host}" if self.user is None else f"sip:{unescape_user(self.user)}@{host}"
+        aor = self._aor
+        if not aor:
+            host = canonical_host(self.host)
+            aor = f"sip:{host}" if self.user is None else f"sip:{unescape_user(self.user)}@{host}"
+            self._aor = aor
+        return aor
 
     def canonical(self) -> str:
         """Return a key that equivalent URIs share (section 19.1.4); others may share it, :meth:`equivalent` decides."""
@@ -237,8 +245,14 @@ URI: TypeAlias = SIPURI | TelURI | AbsoluteURI
 def parse_uri(text: str) -> URI:
     """Parse a URI of any scheme.
 
+    Texts repeat and values are immutable, so the latest are kept.
+
     :raises RemoteProtocolError: it is malformed. A foreign scheme is no mistake here; who must reach it answers 416.
     """
+    return _kept(text) if len(text) <= SHORT else _read_uri(text)
+
+
+def _read_uri(text: str) -> URI:
     if text.startswith("sip:"):
         return SIPURI.parse(text)
     scheme = text[:5].lower()
@@ -247,3 +261,6 @@ def parse_uri(text: str) -> URI:
     if scheme.startswith("tel:"):
         return TelURI(text)
     return AbsoluteURI(text)
+
+
+_kept = lru_cache(maxsize=8192)(_read_uri)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.message.grammar import LWS, NO_PARAMS, Params, is_token, parse_params
 from twisted_sip.message.hosts import HOST, ipv6_bytes, parse_host_port, printable
+from twisted_sip.message.limits import SHORT
 
-# The ordinary shape: one space, no quotes, no white space among the parameters.
-_PLAIN = re.compile(
-    rf"SIP/2\.0/([A-Z]++) ({HOST})(?::([0-9]{{1,5}}+))?+"
-    r"((?:;[A-Za-z0-9\-.!%*_+`'~]++(?:=[A-Za-z0-9\-.!%*_+`'~:\[\]/?@]*+)?+)*+)"
-).fullmatch
+# The ordinary shape: one space, and no quotes or white space among the parameters.
+_PLAIN_HEAD = re.compile(rf"SIP/2\.0/([A-Z]++) ({HOST})(?::([0-9]{{1,5}}+))?+").fullmatch
+_PLAIN_PARAMS = re.compile(r"(?:;[A-Za-z0-9\-.!%*_+`'~]++(?:=[A-Za-z0-9\-.!%*_+`'~:\[\]/?@]*+)?+)*+").fullmatch
 # sent-protocol with white space wherever SLASH allows it (RFC 4475 section 3.1.1.1).
 _SENT_PROTOCOL = re.compile(r"[ \t]*+([^ \t/]++)[ \t]*+/[ \t]*+([^ \t/]++)[ \t]*+/[ \t]*+([^ \t/;]++)[ \t]++").match
 
@@ -26,12 +26,13 @@ class Via:
     :ivar port: the port of sent-by, None where it is left out.
     """
 
-    __slots__ = ("_params", "_params_text", "_text", "host", "port", "transport")
+    __slots__ = ("_params", "_params_text", "_sent_by", "_text", "host", "port", "transport")
 
     transport: str
     host: str
     port: int | None
     _text: str
+    _sent_by: str
     _params_text: str
     _params: Params | None
 
@@ -43,21 +44,15 @@ class Via:
         """
         via = cls.__new__(cls)
         via._text = text
-        found = _PLAIN(text)
-        if found is not None:
-            via.transport, host, port, via._params_text = found.groups()
-            via.host = host
+        head, semicolon, params = text.partition(";")
+        params = semicolon + params
+        known = _sent_by_in(head) if len(head) <= SHORT and _PLAIN_PARAMS(params) is not None else None
+        if known is not None:
+            via.transport, via.host, via.port, via._sent_by = known
+            via._params_text = params
             via._params = None
-            if port is None:
-                via.port = None
-            else:
-                number = int(port)
-                if number > 65535:
-                    raise RemoteProtocolError("Malformed Via header field: port out of range", header="Via")
-                via.port = number
-            if host[0] == "[" and ipv6_bytes(host) is None:
-                raise RemoteProtocolError("Malformed Via header field: no IPv6 address", header="Via")
         else:
+            via._sent_by = ""
             try:
                 via._parse_slowly(text)
             except RemoteProtocolError as error:
@@ -161,8 +156,11 @@ class Via:
     @property
     def sent_by(self) -> str:
         """``host:port`` or ``host`` in lower case, as transactions are matched by (section 17.2.3)."""
-        host = self.host.lower()
-        return host if self.port is None else f"{host}:{self.port}"
+        sent_by = self._sent_by
+        if not sent_by:
+            host = self.host.lower()
+            sent_by = self._sent_by = host if self.port is None else f"{host}:{self.port}"
+        return sent_by
 
     def with_(self, name: str, value: str | None = None) -> Via:
         """Return this value with the parameter *name* set to *value* (None: without a value).
@@ -190,6 +188,7 @@ class Via:
         made.host = self.host
         made.port = self.port
         made._text = text
+        made._sent_by = self._sent_by
         made._params_text = params_text
         made._params = params
         return made
@@ -199,3 +198,16 @@ class Via:
 
     def __repr__(self) -> str:
         return f"<Via {self._text}>"
+
+
+@lru_cache(maxsize=4096)
+def _sent_by_in(head: str) -> tuple[str, str, int | None, str] | None:
+    """Return transport, host, port and sent-by of *head*, a Via value up to its parameters, if it is ordinary."""
+    found = _PLAIN_HEAD(head)
+    if found is None:
+        return None
+    transport, host, digits = found.groups()
+    port = None if digits is None else int(digits)
+    if (port or 0) > 65535 or (host[0] == "[" and ipv6_bytes(host) is None):
+        return None
+    return transport, host, port, host.lower() if port is None else f"{host.lower()}:{port}"
