@@ -163,7 +163,7 @@ class StreamPeer(_Scripted, Protocol):
     """A scripted peer on one connection; see :func:`connect` and :class:`StreamAcceptor`.
 
     :ivar closed: the other side has closed the connection.
-    :ivar keep_alives: how many CRLF came.
+    :ivar keep_alives: how many double CRLF came.
     """
 
     def __init__(self, node: Node) -> None:
@@ -178,6 +178,8 @@ class StreamPeer(_Scripted, Protocol):
         for event in self._framer.feed(data):
             if isinstance(event, Request | Response):
                 self._arrived(Address(peer.host, peer.port), event.to_bytes(), event)
+            elif isinstance(event, RemoteProtocolError):
+                self._arrived(Address(peer.host, peer.port), event.message.to_bytes() if event.message else b"", None)
             else:
                 self.keep_alives += 1
 
