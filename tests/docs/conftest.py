@@ -10,7 +10,7 @@ What a block is follows from its language:
 Other comments above a block: ``<!-- runs on -->`` (the last command stays while the rest of the page is run),
 ``<!-- exit status: N -->``, and ``<!-- tested by: FILE::TEST -->`` for what cannot be run as it stands.
 
-Ports are changed to free ones wherever the page names them.
+Ports are changed to free ones wherever the page names them, but in programs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
-_FENCE = re.compile(r"^(`{3,})(\S*)\s*$")
+_FENCE = re.compile(r"^(`{3,})([^`]*)$")
 _COMMENT = re.compile(r"^<!-- ([a-z ]+)(?:: (.*?))? -->$")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _QUESTION = re.compile(r"(?i)(password|confirmation): ?$")
@@ -92,7 +92,7 @@ def blocks_of(page: str) -> list[Block]:
             else:
                 body.append(line)
         elif mark:
-            fence, language, start, body = mark[1], mark[2], number, []
+            fence, language, start, body = mark[1], mark[2].partition(" ")[0], number, []
         elif comment := _COMMENT.match(line.strip()):
             notes[comment[1]] = comment[2] or ""
         elif line.strip():
@@ -224,13 +224,14 @@ class Session:
         if "tested by" in block.notes:
             return
         if "file" in block.notes:
-            (self._where / block.notes["file"]).write_text(self._ports.changed(block.text), "utf-8")
+            text = block.text if block.language == "python" else self._ports.changed(block.text)
+            (self._where / block.notes["file"]).write_text(text, "utf-8")
         elif block.language == "console":
             for command, shown in block.commands():
                 self._run(block, command, shown)
         elif block.language == "python":
             script = self._where / f"line_{block.line}.py"
-            script.write_text(self._ports.changed(block.text), "utf-8")
+            script.write_text(block.text, "utf-8")
             self._run(block, f"python {script.name}", "")
 
     def _run(self, block: Block, command: str, shown: str) -> None:
