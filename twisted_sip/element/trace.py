@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import attrs
 from twisted.logger import Logger
@@ -23,27 +23,11 @@ from twisted_sip.message.response import Response
 
 _log = Logger()
 
-#: What an entry costs beside its bytes, roughly: its tuple, its float and its place in the list.
+#: How many items of a list a message takes.
+_ITEMS = 6
+
+#: What a message costs beside its bytes, roughly: its float and its places in the list.
 _ENTRY_BYTES = 160
-
-
-class Entry(NamedTuple):
-    """One message as it was recorded, secrets included: for this process alone.
-
-    :ivar time: seconds of the clock that the trace was given.
-    :ivar sent: True if it went out, False if it came in.
-    :ivar kind: the transport.
-    :ivar local: our end.
-    :ivar remote: the peer's end.
-    :ivar data: the bytes.
-    """
-
-    time: float
-    sent: bool
-    kind: TransportKind
-    local: Address
-    remote: Address
-    data: bytes
 
 
 @attrs.frozen(slots=True)
@@ -66,20 +50,29 @@ class TracedMessage:
     text: str
 
     @classmethod
-    def of(cls, entry: Entry) -> TracedMessage:
-        """Return *entry* with its credentials masked."""
-        return cls(entry.time, entry.sent, entry.kind.token, str(entry.local), str(entry.remote), masked(entry.data))
+    def of(
+        cls, time: float, sent: bool, kind: TransportKind, local: Address, remote: Address, data: bytes
+    ) -> TracedMessage:
+        """Return what was recorded, with its credentials masked."""
+        return cls(time, sent, kind.token, str(local), str(remote), masked(data))
 
 
-class _Call:
-    """What is kept of one Call-ID."""
+class _Call(list[Any]):
+    """What is kept of one Call-ID, secrets included: for this process alone.
 
-    __slots__ = ("entries", "left_out", "size")
+    Six items for each message: time, sent, kind, local, remote, data. They stand in one list since a tuple for each
+    message would give the garbage collector tens of thousands of objects to go through.
+    """
+
+    __slots__ = ("left_out", "size")
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
         self.size = 0
         self.left_out = 0
+
+    def messages(self) -> Iterator[tuple[Any, ...]]:
+        """Give the items of each message."""
+        return zip(*[iter(self)] * _ITEMS, strict=True)
 
 
 @attrs.frozen(slots=True)
@@ -120,7 +113,7 @@ class Trace:
     ) -> None:
         self._clock = clock
         self._max_calls = max_calls
-        self._max_messages = max_messages
+        self._max_items = max_messages * _ITEMS
         self._max_bytes = max_bytes
         self._calls: dict[str, _Call] = {}
         self._bytes = 0
@@ -143,37 +136,39 @@ class Trace:
         self._record(message, data, flow, False)
 
     def _record(self, message: Request | Response, data: bytes, flow: Flow, sent: bool) -> None:
-        try:
-            call_id = message.call_id
-        except SIPError:
-            call_id = ""  # of a message that has none: they share a place, and one may look for them
+        call_id = message.headers.parsed.get("call-id")
+        if call_id is None:
+            try:
+                call_id = message.call_id
+            except SIPError:
+                call_id = ""  # of a message that has none: they share a place, and one may look for them
         call = self._calls.get(call_id)
         if call is None:
             call = self._calls[call_id] = _Call()
             if len(self._calls) > self._max_calls:
                 self._forget_oldest()
-        entries = call.entries
-        if len(entries) >= self._max_messages:
-            call.left_out += 1
-            if not self._followers:
-                return
-        entry = Entry(self._clock(), sent, flow.kind, flow.local, flow.remote, data)
-        if len(entries) < self._max_messages:
-            entries.append(entry)
+        entry = (self._clock(), sent, flow.kind, flow.local, flow.remote, data)
+        if len(call) < self._max_items:
+            call += entry
             size = len(data) + _ENTRY_BYTES
             call.size += size
-            self._bytes += size
-            while self._bytes > self._max_bytes and len(self._calls) > 1:
-                self._forget_oldest()
+            self._bytes = kept = self._bytes + size
+            if kept > self._max_bytes:
+                self._forget_oldest_ones()
+        else:
+            call.left_out += 1
         if self._followers:
-            self._tell(call_id, entry)
+            self._tell(call_id, TracedMessage.of(*entry))
+
+    def _forget_oldest_ones(self) -> None:
+        while self._bytes > self._max_bytes and len(self._calls) > 1:
+            self._forget_oldest()
 
     def _forget_oldest(self) -> None:
         call_id = next(iter(self._calls))
         self._bytes -= self._calls.pop(call_id).size
 
-    def _tell(self, call_id: str, entry: Entry) -> None:
-        message = TracedMessage.of(entry)
+    def _tell(self, call_id: str, message: TracedMessage) -> None:
         for follower in list(self._followers):
             try:
                 follower(call_id, message)
@@ -185,17 +180,16 @@ class Trace:
     def call(self, call_id: str) -> list[TracedMessage]:
         """Return the messages of *call_id* in the order of time, empty if none is known."""
         call = self._calls.get(call_id)
-        return [] if call is None else [TracedMessage.of(entry) for entry in call.entries]
+        return [] if call is None else [TracedMessage.of(*entry) for entry in call.messages()]
 
     def calls(self, last: int = 50) -> list[CallSummary]:
         """Return the *last* calls that began, the newest first."""
         newest: deque[tuple[str, _Call]] = deque(self._calls.items(), maxlen=last)
-        return [self._summary(call_id, call) for call_id, call in reversed(newest) if call.entries]
+        return [self._summary(call_id, call) for call_id, call in reversed(newest) if call]
 
     def _summary(self, call_id: str, call: _Call) -> CallSummary:
-        first = call.entries[0]
-        start_line = masked(first.data.partition(b"\r\n")[0])
-        return CallSummary(call_id, first.time, call.entries[-1].time, len(call.entries), call.left_out, start_line)
+        start_line = masked(call[_ITEMS - 1].partition(b"\r\n")[0])
+        return CallSummary(call_id, call[0], call[-_ITEMS], len(call) // _ITEMS, call.left_out, start_line)
 
     def find(self, text: str) -> Iterator[str]:
         """Yield the Call-IDs that begin with *text*, newest first."""

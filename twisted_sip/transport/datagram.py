@@ -38,14 +38,17 @@ _TOO_LARGE = errno.EMSGSIZE
 class DatagramFlow:
     """A UDP socket and a peer's address."""
 
-    __slots__ = ("_noted", "_protocol", "_sent_by", "_token", "remote")
+    __slots__ = ("_noted", "_protocol", "_sent_by", "_token", "local", "remote")
 
     kind: TransportKind = UDP
     identities: tuple[str, ...] = ()
+    #: The address of our socket.
+    local: Address
     remote: Address
 
     def __init__(self, protocol: SIPDatagramProtocol, remote: Address) -> None:
         self._protocol = protocol
+        self.local = protocol.listener.address
         self.remote = remote
         self._noted = f";received={remote.host};rport={remote.port}"
         self._token = ""
@@ -61,11 +64,6 @@ class DatagramFlow:
 
     def __repr__(self) -> str:
         return f"<DatagramFlow {self.local} to {self.remote}>"
-
-    @property
-    def local(self) -> Address:
-        """The address of our socket."""
-        return self._protocol.listener.address
 
     @property
     def sent_by(self) -> str:
