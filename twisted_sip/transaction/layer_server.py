@@ -127,11 +127,12 @@ class ServerSide:
     # -- server transactions -------------------------------------------------
 
     def create_server(
-        self, request: Request, flow: Flow, user: ServerUser | None, trying: bool = False
+        self, request: Request, flow: Flow, user: ServerUser | None, trying: bool = False, answering: bool = False
     ) -> ServerTransaction:
         """Make the server transaction for *request*, which came over *flow*.
 
         :param trying: for an INVITE: send 100 (Trying) at once, instead of when *user* has sent nothing for 200 ms.
+        :param answering: the caller sends a final response right away, so that no timer has to wait for it.
         :raises TransactionLimitReached: the table is full: answer 503 statelessly.
         :raises RemoteProtocolError: the header fields that identify a transaction are damaged: answer 400 statelessly.
         :raises LocalProtocolError: there is a transaction for this request already, or it is an ACK.
@@ -154,11 +155,13 @@ class ServerSide:
             self._insert(key, made)
             if trying:
                 invite.trying()
-            else:
+            elif not answering:
                 invite.trying_later()
         else:
-            made = NonInviteServer(self, key, request, flow, user)
+            made = other = NonInviteServer(self, key, request, flow, user)
             self._insert(key, made)
+            if not answering:
+                other.await_answer()
         if found is not None:
             made.to_tag = found.to_tag
             if found.cancel is not None:

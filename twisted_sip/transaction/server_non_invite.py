@@ -25,6 +25,10 @@ class NonInviteServer(ServerTransaction):
     def __init__(self, layer: ServerSide, key: str, request: Request, flow: Flow, user: ServerUser) -> None:
         ServerTransaction.__init__(self, layer, key, request, flow, user, TRYING)
         self._reliable = flow.kind.reliable
+
+    def await_answer(self) -> None:
+        """Start the timer that ends the wait for an answer."""
+        layer = self._layer
         self._timer = layer.timers.start(layer.values.trying_late, self._late)
 
     def send(self, response: Response) -> None:
@@ -56,32 +60,37 @@ class NonInviteServer(ServerTransaction):
         """Never answer (RFC 4320 section 4.2); retransmissions are absorbed as long as after an answer."""
         if self.state in _FINAL:
             self._data = b""
-            self._complete()
+            self._complete(None)
 
     def _final(self, response: Response) -> None:
         if response.status == 408:
             # RFC 4320 section 4.2: the client knows already.
             self.abandon()
             return
-        self._put(response)
-        self._complete()
+        self._complete(response)
 
-    def _complete(self) -> None:
-        """Enter Completed; send what there is to send."""
+    def _complete(self, response: Response | None) -> None:
+        """Enter Completed; send *response* if there is one."""
         timer = self._timer
         if timer is not None:
             timer.cancel()
-            self._timer = None
         self.state = COMPLETED
-        if self._data:
-            self._transmit()
-        if self.state is not COMPLETED:
-            # The user ended it when it heard that sending failed.
-            return
         if self._reliable:
-            self.terminate()
-        else:
-            self._timer = self._layer.timers.start(self._layer.values.timeout, self._timer_j)
+            # Nothing comes again. The end is sure, whatever sending leads to.
+            self._timer = None
+            try:
+                if response is not None:
+                    self._put(response)
+                    self._transmit()
+            finally:
+                if self.state is COMPLETED:
+                    self.terminate()
+            return
+        layer = self._layer
+        self._timer = layer.timers.start(layer.values.timeout, self._timer_j)
+        if response is not None:
+            self._put(response)
+            self._transmit()
 
     def _late(self) -> None:
         """Timer E of the client has reached T2 without an answer of ours: 100 is due (RFC 4320 section 4.1)."""
