@@ -242,3 +242,7 @@ _VALUE = st.text(st.characters(blacklist_characters="\r\n\0", blacklist_categori
 def test_built_credentials_read_back(**values: str) -> None:
     made = Credentials.digest(response="0", nc=1, qop="auth", **values)
     assert Credentials.parse(str(made)) == made
+
+
+def test_an_extended_user_name_means_something_with_digest_alone() -> None:
+    assert Credentials.parse("Other username*=UTF-8''%A4").username == ""

@@ -257,7 +257,8 @@ class Credentials(_SchemeAndParams):
         if plain is not None:
             return plain
         extended = self.params.get("username*")
-        return "" if extended is None else decode_extended(extended, "Authorization")
+        # What it means in another scheme nobody knows, so it was not checked there.
+        return "" if extended is None or not self.is_digest else decode_extended(extended, "Authorization")
 
     @property
     def uri(self) -> str:
