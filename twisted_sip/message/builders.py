@@ -31,27 +31,32 @@ def response_to(
         raise LocalProtocolError(f"{status} is no response status: 100 to 699")
     if reason:
         check_value(reason)
+    source = request.headers
     names: list[str] = []
     lines: list[str] = []
-    for name, line in zip(request.headers.names, request.headers.lines, strict=True):
-        if name in ("via", "from", "call-id", "cseq"):
-            names.append(name)
-            lines.append(line)
-        elif name == "to":
-            names.append(name)
-            # 100 copies the To as it is (section 8.2.6.1 speaks of its Timestamp, section 8.2.6.2 of the tag).
-            if to_tag and status > 100 and not _has_tag(request):
-                if not is_token(to_tag):
-                    raise LocalProtocolError(f"{to_tag!r} is no tag")
-                line = f"{line.rstrip(' ')};tag={to_tag}"
-            lines.append(line)
-        elif name == "timestamp" and status == 100:
+    for name, line in zip(source.names, source.lines, strict=True):
+        if name in _COPIED:
+            if name == "to":
+                # 100 copies the To as it is (section 8.2.6.1 speaks of its Timestamp, section 8.2.6.2 of the tag).
+                if to_tag and status > 100 and not _has_tag(request):
+                    if not is_token(to_tag):
+                        raise LocalProtocolError(f"{to_tag!r} is no tag")
+                    line = f"{line.rstrip(' ')};tag={to_tag}"
+            elif name == "timestamp" and status != 100:
+                continue
             names.append(name)
             lines.append(line)
     made = Response.from_parts(status, reason or reason_phrase(status), HeaderMap.from_lines(names, lines), body)
+    call_id = source.parsed.get("call-id")
+    if call_id is not None:
+        made.headers.parsed["call-id"] = call_id
     for name, value in headers:
         made.headers.append(name, value)
     return made
+
+
+#: What a response has of its request (section 8.2.6.2), Timestamp in a 100 only.
+_COPIED = frozenset(("via", "from", "to", "call-id", "cseq", "timestamp"))
 
 
 def _has_tag(request: Request) -> bool:

@@ -44,19 +44,19 @@ class Message:
         Content-Length is set to the body's length where it is missing or differs (RFC 3261 section 20.14).
         """
         headers = self.headers
+        names, lines = headers.names, headers.lines
         body = self.body
-        size = len(body)
-        try:
-            place = headers.names.index("content-length")
-        except ValueError:
-            headers.names.append("content-length")
-            headers.lines.append(f"Content-Length: {size}")
+        length = f"Content-Length: {len(body)}"
+        if "content-length" not in names:
+            names.append("content-length")
+            lines.append(length)
         else:
-            line = headers.lines[place]
-            if line[line.find(":") + 1 :].strip(" \t") != str(size):
-                headers.lines[place] = f"Content-Length: {size}"
+            place = names.index("content-length")
+            line = lines[place]
+            if line != length and line.partition(":")[2].strip(" \t") != str(len(body)):
+                lines[place] = length
                 headers.parsed.pop("content-length", None)
-        head = "\r\n".join([self.start_line, *headers.lines, "", ""]).encode("utf-8", "surrogateescape")
+        head = "\r\n".join([self.start_line, *lines, "", ""]).encode("utf-8", "surrogateescape")
         return head + body if body else head
 
     def __bytes__(self) -> bytes:

@@ -38,7 +38,7 @@ _TOO_LARGE = errno.EMSGSIZE
 class DatagramFlow:
     """A UDP socket and a peer's address."""
 
-    __slots__ = ("_noted", "_protocol", "_sent_by", "_token", "local", "remote")
+    __slots__ = ("_noted", "_protocol", "_sent_by", "_token", "_where", "local", "remote")
 
     kind: TransportKind = UDP
     identities: tuple[str, ...] = ()
@@ -50,7 +50,8 @@ class DatagramFlow:
         self._protocol = protocol
         self.local = protocol.listener.address
         self.remote = remote
-        self._noted = f";received={remote.host};rport={remote.port}"
+        self._noted = f";received={remote.host};rport={remote.port}".lower()
+        self._where = str(remote).lower()
         self._token = ""
         self._sent_by = ""
 
@@ -107,16 +108,20 @@ class DatagramFlow:
 
     def reply_flow(self, request: Request) -> Flow:
         """The flow for responses to *request* (RFC 3261 section 18.2.2, RFC 3581 section 4)."""
-        headers = request.headers
-        noted = self._noted
         try:
-            line = headers.lines[headers.names.index("via")]
-            place = line.find(noted)
-            if place >= 0 and line[place + len(noted) :][:1] in ("", ";") and "maddr" not in line.lower():
-                if "," not in line:
-                    # The usual case, without parsing: rport was asked for and filled in with this very peer.
+            via = request.top_via
+            text = str(via).lower()
+            if "maddr" not in text:
+                # The usual cases, without parsing: rport was asked for and filled in with this very peer, or the peer
+                # gave its address right.
+                noted = self._noted
+                place = text.find(noted)
+                if place >= 0:
+                    if text[place + len(noted) :][:1] in ("", ";"):
+                        return self
+                elif "received" not in text and via.sent_by == self._where:
                     return self
-            address = datagram_reply_address(request.top_via)
+            address = datagram_reply_address(via)
         except (RemoteProtocolError, ValueError):
             # No Via to go by.
             return self
