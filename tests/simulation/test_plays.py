@@ -79,7 +79,7 @@ def test_plays_see_everything_that_they_are_meant_to_see(tmp_path: Path) -> None
         directory.mkdir()
         play = Play(seed, directory)
         play.run()
-        if play.server.starts > 1:
+        if play.unlucky.starts > 1:
             seen.add("restart")
         if not play.plot.calm:
             seen.add("loss")

@@ -258,9 +258,8 @@ class SimulatedPhone:
     def _keep_alive_due(self) -> None:
         self._keep_alive_timer = self.element.timers.start(self._keep_alive, self._keep_alive_due)
         uri = SIPURI.parse(self._proxy)
-        destination = Destination(
-            TCP if self.transport == "tcp" else UDP, Address(uri.host, uri.port or 5060), uri.host
-        )
+        host = uri.host.strip("[]")
+        destination = Destination(TCP if self.transport == "tcp" else UDP, Address(host, uri.port or 5060), host)
         flow: Any = (
             self.element.transports.connections.find(destination)
             if destination.kind is TCP

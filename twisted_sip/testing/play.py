@@ -19,12 +19,14 @@ from twisted_sip.message.response import Response
 from twisted_sip.proxy.settings import ProxySettings
 from twisted_sip.testing.agreement import disagreements
 from twisted_sip.testing.behaviour import Behaviour
+from twisted_sip.testing.fake_dns import FakeDNS
+from twisted_sip.testing.heckler import Heckler
 from twisted_sip.testing.nat import NAT
 from twisted_sip.testing.network import Conditions, Network
 from twisted_sip.testing.phone import SimulatedPhone
 from twisted_sip.testing.server import SimulatedServer
 
-_USERS = ("alice", "bob", "carol", "dave")
+_USERS = ("alice", "bob", "carol", "dave", "erin", "frank")
 #: Seconds in which something new may begin.
 ACTS = 150.0
 #: Seconds after which nothing of it may be left: a phone rings 220 s at most, a client waits Timer C and 64*T1 for an
@@ -46,6 +48,7 @@ class Plot:
     conditions: Conditions
     authentication: bool
     fork: str
+    two_domains: str
     sqlite: bool
     disk_latency: float
     crashes: list[tuple[float, float]]
@@ -72,6 +75,7 @@ class Play:
             conditions.loss = chance.uniform(0.0, 0.3)
             conditions.duplication = chance.uniform(0.0, 0.3)
             conditions.reordering = chance.uniform(0.0, 0.3)
+            conditions.fragments_pass = chance.random() < 0.7
         crashes: list[tuple[float, float]] = []
         if not calm and chance.random() < 0.3:
             first = chance.uniform(3.0, 60.0)
@@ -84,6 +88,7 @@ class Play:
             conditions=conditions,
             authentication=chance.random() < 0.6,
             fork=chance.choice(("parallel", "parallel", "serial", "none")),
+            two_domains=chance.choice(("", "", "by address", "with SRV")),
             sqlite=(bool(crashes) and chance.random() < 0.6) or chance.random() < 0.15,
             disk_latency=chance.choice((0.0, 0.02, 0.3)),
             crashes=crashes,
@@ -92,34 +97,57 @@ class Play:
         self.problems: list[str] = []
         self.network = Network(seed, conditions, keep_trace=keep_trace)
         self._passwords = {user: f"secret of {user}" for user in _USERS}
-        self.server = SimulatedServer(
-            self.network,
-            passwords=self._passwords if self.plot.authentication else None,
-            directory=directory if self.plot.sqlite else None,
-            disk_latency=(0.0, self.plot.disk_latency),
-            proxy_settings=ProxySettings(fork=self.plot.fork),
-        )
+        self._dns = FakeDNS()
+        self.servers: list[SimulatedServer] = []
+        self._add_server("example.com", 1, directory)
+        if self.plot.two_domains:
+            self._add_server("example.net", 2, directory)
         self.nats = [
             NAT.full_cone(self.network, "203.0.113.1"),
             NAT.port_restricted(self.network, "203.0.113.2"),
             NAT.symmetric(self.network, "203.0.113.3"),
         ]
         self.phones: list[SimulatedPhone] = []
-        for user in _USERS[: chance.randint(2, 4)]:
+        self._home: dict[SimulatedPhone, SimulatedServer] = {}
+        for user in _USERS[: chance.randint(2, 6)]:
             for _ in range(chance.choice((1, 1, 2, 3))):
                 self._add_phone(user)
+
+    def _add_server(self, domain: str, number: int, directory: Path) -> None:
+        host, ipv6_host, plot = f"192.0.2.{number}", f"2001:db8::{number}", self.plot
+        home = directory / domain
+        if plot.sqlite:
+            home.mkdir()
+        server = SimulatedServer(
+            self.network,
+            host,
+            ipv6_host=ipv6_host,
+            domain=domain,
+            dns=self._dns,
+            passwords=self._passwords if plot.authentication else None,
+            directory=home if plot.sqlite else None,
+            disk_latency=(0.0, plot.disk_latency),
+            proxy_settings=ProxySettings(fork=plot.fork),
+        )
+        self.servers.append(server)
+        self._dns.a(domain, host).aaaa(domain, ipv6_host)
+        if plot.two_domains == "with SRV":
+            self._dns.srv(f"_sip._udp.{domain}", 1, 1, 5060, f"sip.{domain}").a(f"sip.{domain}", host)
 
     def _add_phone(self, user: str) -> None:
         chance, network = self.chance, self.network
         number = len(self.phones) + 1
+        server = self.servers[_USERS.index(user) % len(self.servers)]
         transport = chance.choice(("udp", "udp", "udp", "tcp"))
         nat = chance.choice((None, None, *self.nats))
-        host = f"198.51.100.{number}" if nat is None else f"10.0.0.{number}"
+        ipv6 = nat is None and chance.random() < 0.4
+        host = f"10.0.0.{number}" if nat else f"2001:db8:1::{number}" if ipv6 else f"198.51.100.{number}"
         phone = SimulatedPhone(
             network,
             network.node(host, behind=nat, name=f"{user} {number}"),
             user,
-            proxy=self.server.route(transport),
+            proxy=server.route(transport, ipv6=ipv6),
+            domain=server.domain,
             password=self._passwords[user] if self.plot.authentication else "",
             transport=transport,
             instance=f"00000000-0000-1000-8000-{number:012}" if chance.random() < 0.4 else "",
@@ -128,7 +156,13 @@ class Play:
         )
         phone.registration.on_acknowledged = lambda: self.check_bindings(f"200 to {phone!r}")
         self.phones.append(phone)
+        self._home[phone] = server
         self.plot.phones.append(f"{phone!r} {transport} {nat.name if nat else ''} {phone.behaviour.reaction}")
+
+    @property
+    def unlucky(self) -> SimulatedServer:
+        """The server that crashes, if one does."""
+        return self.servers[self.plot.seed % len(self.servers)]
 
     # -- the acts ----------------------------------------------------------------------
 
@@ -137,10 +171,10 @@ class Play:
         chance, phones = self.chance, self.phones
         for phone in phones:
             self._at(chance.uniform(0.0, 5.0), phone.registration.start, chance.choice((60, 75, 120)))
-        for _ in range(chance.randint(10, 40)):
+        for _ in range(chance.randint(10, 60)):
             caller = chance.choice(phones)
             self._at(chance.uniform(1.0, ACTS), caller.call, self._someone(), Behaviour.drawn(chance))
-        for _ in range(chance.randint(2, 15)):
+        for _ in range(chance.randint(2, 30)):
             self._at(chance.uniform(1.0, ACTS), chance.choice(phones).message, self._someone(), "hello")
         for _ in range(chance.randint(0, 10)):
             uri = chance.choice(("sip:example.com", self._someone()))
@@ -152,6 +186,11 @@ class Play:
                 self._at(when + chance.choice((0.01, 5.0)), phone.registration.start, 60)
         for phone in phones:
             self._at(chance.uniform(0.0, ACTS), setattr, phone, "behaviour", Behaviour.drawn(chance))
+        heckler = Heckler(self.network.node("198.51.100.250"), chance)
+        for _ in range(chance.choice((0, 0, 20, 60))):
+            where = (chance.choice(self.servers).host, 5060)
+            shout = chance.choice((heckler.shout, heckler.shout, heckler.shout, heckler.call_over))
+            self._at(chance.uniform(0.0, ACTS), shout, where)
         if not self.plot.calm:
             self._troubles()
         # The last act may take a moment.
@@ -180,12 +219,11 @@ class Play:
         self.network.clock.callLater(seconds, act, *args)
 
     def _someone(self) -> str:
-        users = [phone.user for phone in self.phones]
-        return f"sip:{self.chance.choice([*users, 'nobody'])}@example.com"
+        return self.chance.choice([*(phone.aor for phone in self.phones), "sip:nobody@example.com"])
 
     # A cut goes by names, and each life of the server has its own.
     def _cut(self, phone: SimulatedPhone) -> None:
-        self._parted = (phone.node, self.server.node)
+        self._parted = (phone.node, self._home[phone].node)
         self.network.cut(*self._parted)
 
     def _mend(self, phone: SimulatedPhone) -> None:
@@ -193,7 +231,7 @@ class Play:
 
     def _crash_at_register(self, left: int, pause: float) -> None:
         """Crash in the middle of the work on a REGISTER: when *left* of them have come."""
-        element = self.server.element
+        element = self.unlucky.element
 
         def seen(message: Request | Response, data: bytes, flow: Flow) -> None:
             nonlocal left
@@ -206,25 +244,23 @@ class Play:
         element.message_seen = seen
 
     def _crash(self, pause: float) -> None:
-        if self.server.up:
-            self.server.crash()
+        if self.unlucky.up:
+            self.unlucky.crash()
             self._at(pause, self._restart)
 
     def _restart(self) -> None:
-        self.server.restart()
+        self.unlucky.restart()
         self.check_bindings("restart")
 
     # -- checks --------------------------------------------------------------------------
 
     def check_bindings(self, occasion: str) -> None:
         """Note each binding that was acknowledged, lives, and is not in the store of the running server."""
-        if not self.server.up:
-            return
-        for phone in self.phones:
+        for phone, server in self._home.items():
             known = phone.registration.acknowledged
-            if known is None or known.until <= phone.now():
+            if known is None or known.until <= phone.now() or not server.up:
                 continue
-            bindings: Any = self.server.location.lookup(phone.aor)
+            bindings: Any = server.location.lookup(phone.aor)
             if known.contact not in [binding.contact for binding in bindings]:
                 self.problems.append(f"{phone.now():.3f} after {occasion}: {known} of {phone!r} is missing")
 
@@ -233,9 +269,11 @@ class Play:
         for phone in self.phones:
             phone.disconnect()
         self.network.advance(10.0)
-        for who, left in [("server", self.server.leftovers()), *((repr(p), p.leftovers()) for p in self.phones)]:
+        holders: list[SimulatedServer | SimulatedPhone] = [*self.servers, *self.phones]
+        for holder in holders:
+            left = holder.leftovers()
             if left:
-                self.problems.append(f"left over at {who}: {left}")
+                self.problems.append(f"left over at {holder!r}: {left}")
 
     def ladder(self) -> list[str]:
         """Return a line for each datagram with a message, if a trace was kept: when, from, to, its fate, what it is."""

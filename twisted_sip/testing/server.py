@@ -7,11 +7,9 @@ keep what is durable in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from twisted.python.failure import Failure
 
 from twisted_sip.auth.authenticator import Authenticator
 from twisted_sip.auth.settings import AuthSettings
@@ -33,49 +31,12 @@ from twisted_sip.testing.fake_dns import FakeDNS
 from twisted_sip.testing.network import Network
 from twisted_sip.testing.node import Node
 from twisted_sip.testing.phone import leftovers
+from twisted_sip.testing.slow_disk import SlowDisk
+from twisted_sip.testing.slow_dns import SlowDNS
 from twisted_sip.transaction.timers import TimerValues
 from twisted_sip.transport.datagram import SIPDatagramProtocol
 from twisted_sip.transport.resolver import Resolver
 from twisted_sip.transport.stream import SIPFactory
-
-
-class SlowDisk:
-    """Where the store of a simulated server writes: each job takes its time, and a crash loses those under way.
-
-    It stands for storage.batch_writer.WriterThread.
-    """
-
-    def __init__(self, node: Node, latency: tuple[float, float]) -> None:
-        """Write in the time of *node*; a job takes between the two *latency* seconds."""
-        self._node = node
-        self._latency = latency
-        self._free_at = 0.0
-        self._crashed = False
-
-    def submit(self, work: Callable[[], None], done: Callable[[Failure | None], None]) -> None:
-        """As :meth:`WorkThread.submit`."""
-        if self._crashed:
-            self._run(work, done)
-            return
-        now = self._node.seconds()
-        self._free_at = max(self._free_at, now) + self._node.network.random.uniform(*self._latency)
-        self._node.callLater(self._free_at - now, self._run, work, done)
-
-    @staticmethod
-    def _run(work: Callable[[], None], done: Callable[[Failure | None], None]) -> None:
-        outcome: Failure | None = None
-        try:
-            work()
-        except Exception:
-            outcome = Failure()
-        done(outcome)
-
-    def stop(self) -> None:
-        """Nothing is held."""
-
-    def crash(self) -> None:
-        """The process is gone. What is submitted from now on is its clearing up, which takes no time."""
-        self._crashed = True
 
 
 class SimulatedServer:
@@ -92,7 +53,9 @@ class SimulatedServer:
         network: Network,
         host: str = "192.0.2.1",
         *,
+        ipv6_host: str = "",
         domain: str = "example.com",
+        dns: FakeDNS | None = None,
         passwords: Mapping[str, str] | None = None,
         directory: Path | None = None,
         disk_latency: tuple[float, float] = (0.0, 0.02),
@@ -102,6 +65,9 @@ class SimulatedServer:
     ) -> None:
         """Start it.
 
+        :param host: its IPv4 address.
+        :param ipv6_host: its IPv6 address, empty for none.
+        :param dns: where it finds other domains.
         :param passwords: user -> password; None for a trusted network without authentication.
         :param directory: where the SQLite location store is kept; None for a store in memory, which a crash does not
             touch, as if each change were durable at once.
@@ -109,6 +75,8 @@ class SimulatedServer:
         """
         self.network = network
         self.host = host
+        self.hosts = (host, ipv6_host) if ipv6_host else (host,)
+        self._dns = dns or FakeDNS()
         self.domain = domain
         self.starts = 0
         self._passwords = passwords
@@ -122,21 +90,24 @@ class SimulatedServer:
         self._memory: MemoryLocationStore | None = None
         self._start()
 
-    def route(self, transport: str = "udp") -> str:
+    def __repr__(self) -> str:
+        return f"<server of {self.domain}>"
+
+    def route(self, transport: str = "udp", *, ipv6: bool = False) -> str:
         """Return what a phone writes into Route to come here."""
-        return f"sip:{self.host};lr" if transport == "udp" else f"sip:{self.host};transport={transport};lr"
+        host = f"[{self.hosts[-1]}]" if ipv6 else self.host
+        return f"sip:{host};lr" if transport == "udp" else f"sip:{host};transport={transport};lr"
 
     # -- life ------------------------------------------------------------------------------
 
     def _start(self) -> None:
         self.starts += 1
         network = self.network
-        node: Node = network.node(self.host, name=f"server {self.starts}")
+        node: Node = network.node(*self.hosts, name=f"{self.domain} {self.starts}")
         self.node = node
         limits = LimitSettings()
         self.source_limits = SourceLimits(limits, node.seconds)
-        # Hosts here are numeric: nothing asks for names, unless something is wrong.
-        resolver = Resolver(node, names=FakeDNS(), randbelow=network.random.randrange)
+        resolver = Resolver(node, names=SlowDNS(self._dns, node), randbelow=network.random.randrange)
         self.element = element = Element(
             node,
             resolver=resolver,
@@ -167,9 +138,10 @@ class SimulatedServer:
             self.registrar,
             self.proxy,
         ]
-        node.listenUDP(5060, SIPDatagramProtocol(element), interface=self.host, maxPacketSize=65535)
-        node.listenTCP(5060, SIPFactory(element), interface=self.host)
-        element.transports.listening(TCP, Address(self.host, 5060))
+        for host in self.hosts:
+            node.listenUDP(5060, SIPDatagramProtocol(element), interface=host, maxPacketSize=65535)
+            node.listenTCP(5060, SIPFactory(element), interface=host)
+            element.transports.listening(TCP, Address(host, 5060))
 
     def _open_location(self, node: Node) -> ILocationStore:
         if self._directory is not None:
