@@ -72,10 +72,14 @@ class Domains:
         return self._transports.is_local_address(host, port)
 
     def is_local_uri(self, uri: URI) -> bool:
-        """Tell whether *uri* is a sip or sips URI of ours."""
+        """Tell whether *uri* is a sip or sips URI of ours: one that leads elsewhere by its maddr is not."""
         if type(uri) is not SIPURI:
             return False
-        return self.is_local(uri.host, uri.port, uri.scheme == "sips")
+        secure = uri.scheme == "sips"
+        if not self.is_local(uri.host, uri.port, secure):
+            return False
+        maddr = uri.maddr
+        return not maddr or self.is_local(maddr, uri.port, secure)
 
 
 def _plain(host: str) -> str:

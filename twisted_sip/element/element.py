@@ -157,8 +157,11 @@ class Element:
         self._run(Incoming(request, flow, self), 0)
 
     def cancel_unmatched(self, request: Request, flow: Flow) -> None:
-        """Answer a CANCEL for which there is no transaction (section 9.2)."""
-        Incoming(request, flow, self).respond(481)
+        """Answer a CANCEL for which there is no transaction (section 9.2), and keep nothing of it.
+
+        It is not forwarded as section 16.10 would have it: no request leaves here without a transaction but ACK.
+        """
+        Incoming(request, flow, self).respond_statelessly(481)
 
     def stray_response(self, response: Response, flow: Flow) -> None:
         """Drop a response that belongs to no transaction (RFC 6026 section 7.3: it is never forwarded)."""
@@ -166,7 +169,7 @@ class Element:
     def cancelled(self, transaction: Any, cancel: Request) -> None:
         """A CANCEL for a transaction without a user of its own (section 9.2)."""
         if transaction.last_response is None or transaction.last_response.status < 200:
-            tag = self.stateless_tag(transaction.request)
+            tag = transaction.to_tag or self.stateless_tag(transaction.request)
             transaction.send(response_to(transaction.request, 487, to_tag=tag))
 
     def ack_timed_out(self, transaction: Any) -> None:
@@ -209,7 +212,7 @@ class Element:
                 self._wait(incoming, verdict, place + 1)
                 return
             # Nobody took it: there is no such user, method or service here (section 8.2.1).
-            incoming.respond(404 if start or chain else 501)
+            incoming.respond(404)
         except TransactionLimitReached:
             incoming.respond_statelessly(503, headers=[("retry-after", "10")])
         except Exception:
@@ -227,10 +230,20 @@ class Element:
                 verdict.cancel()
                 return
             incoming.held = True
+            if incoming.request.method == "INVITE":
+                self.timers.start(self.timer_values.trying, self._still_waiting, incoming)
         verdict.addCallbacks(self._resume, self._failed_later, callbackArgs=(incoming, place), errbackArgs=(incoming,))
         verdict.addErrback(lambda failure: self._failed(incoming, failure))
 
+    def _still_waiting(self, incoming: Incoming) -> None:
+        """An INVITE whose way is not known after 200 ms: tell the client that it has come (section 17.2.1)."""
+        if incoming.held:
+            incoming.start_transaction().trying()
+
     def _resume(self, verdict: Any, incoming: Incoming, place: int) -> None:
+        if incoming.over:
+            # Cancelled meanwhile, and answered 487.
+            return
         if verdict is TAKEN:
             if incoming.held and incoming.transaction is None:
                 incoming.start_transaction()
@@ -251,13 +264,22 @@ class Element:
             _log.failure("after the answer to {incoming}", failure, incoming=incoming)
             return
         if isinstance(error, RemoteProtocolError):
-            incoming.respond(error.status, _phrase(error.reason))
+            self._refuse(incoming, error.status, _phrase(error.reason))
             return
         if isinstance(error, TransactionLimitReached):
             incoming.respond_statelessly(503, headers=[("retry-after", "10")])
             return
         _log.failure("while working on {incoming}", failure, incoming=incoming)
-        incoming.respond(500)
+        self._refuse(incoming, 500)
+
+    def _refuse(self, incoming: Incoming, status: int, reason: str = "") -> None:
+        try:
+            incoming.respond(status, reason)
+        except RemoteProtocolError:
+            # What names a transaction is damaged.
+            incoming.respond_statelessly(status, reason)
+        except TransactionLimitReached:
+            incoming.respond_statelessly(503, headers=[("retry-after", "10")])
 
     # -- answers without a transaction ----------------------------------------------
 

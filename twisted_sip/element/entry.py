@@ -1,6 +1,6 @@
 """The first links of the chain: what every request must pass before anybody looks at it; OPTIONS for the server.
 
-RFC 3261 sections 8.2.2.1 and 16.3 step 2 (scheme), 16.4 (our own Routes), 11.2 (OPTIONS).
+RFC 3261 sections 8.2.2.1 and 16.3 step 2 (scheme), 16.4 (our own Routes, maddr), 11.2 (OPTIONS).
 """
 
 from __future__ import annotations
@@ -30,19 +30,41 @@ class EntryProcessor:
     def process(self, incoming: IncomingRequest) -> Verdict:
         """Fill in ``incoming.own_routes``; 400 for a malformed Request-URI or Route, 416 for a foreign scheme."""
         request = incoming.request
-        if isinstance(request.uri, AbsoluteURI):
+        uri = request.uri
+        if isinstance(uri, AbsoluteURI):
             return response_to(request, 416, to_tag=incoming.to_tag)
         if "route" in request.headers.names:
             incoming.own_routes = enter_proxy(request, self._domains.is_local_uri, self._is_own_record_route)
+            uri = request.uri
+        if isinstance(uri, SIPURI) and uri.maddr:
+            self._resolve_maddr(incoming, uri)
         return None
 
     def _is_own_record_route(self, uri: SIPURI) -> bool:
-        return uri.lr and self._domains.is_local_uri(uri)
+        # What we put into a Record-Route has a token for its user.
+        return uri.lr and bool(uri.user) and self._domains.is_local_uri(uri)
+
+    def _resolve_maddr(self, incoming: IncomingRequest, uri: SIPURI) -> None:
+        """Section 16.4: a maddr that brought the request here has done its duty, and so have port and transport."""
+        flow = incoming.flow
+        secure = uri.secure
+        port = uri.port or (5061 if secure or uri.transport == "tls" else 5060)
+        transport = uri.transport or ("tls" if secure else "udp")
+        if secure and transport == "tcp":
+            transport = "tls"
+        if (
+            flow.local.port == port
+            and flow.kind.parameter == transport
+            and self._domains.is_local(uri.maddr, uri.port, secure)
+        ):
+            kept = uri.params.without("maddr").without("transport")
+            default = uri.port == (5061 if secure else 5060)
+            incoming.request.set_uri(uri.replace(params=kept, port=uri.port if default else None))
 
 
 @implementer(IRequestProcessor)
 class OptionsProcessor:
-    """Answers OPTIONS for the server itself: a Request-URI of ours without a user part, or no forwards left.
+    """Answers OPTIONS for the server itself: a Request-URI of ours without a user part.
 
     :param domains: tells what is ours.
     :param extensions: option tags to list in Supported, given by a callable so that services may come and go.
@@ -67,7 +89,12 @@ class OptionsProcessor:
         required = request.headers.elements("require")
         if required:
             return response_to(request, 420, "", [("unsupported", ", ".join(required))], to_tag=incoming.to_tag)
-        fields = [("allow", ", ".join(METHODS)), ("accept", "*/*")]
+        fields = [
+            ("allow", ", ".join(METHODS)),
+            ("accept", "*/*"),
+            ("accept-encoding", "identity"),
+            ("accept-language", "en"),
+        ]
         supported = self._extensions()
         if supported:
             fields.append(("supported", ", ".join(supported)))

@@ -66,22 +66,34 @@ class Incoming:
             self._to_tag = (transaction.to_tag if transaction is not None else "") or self.element.random_text()
         return self._to_tag
 
-    def start_transaction(self, user: Any = None) -> ServerTransaction:
+    def start_transaction(
+        self, user: Any = None, *, trying: bool = False, answering: bool = False
+    ) -> ServerTransaction:
         """Return the server transaction, made now if there is none (section 17.2).
 
         :param user: who hears of CANCEL, a lost ACK and transport failure (transaction.seams.ServerUser).
+        :param trying: send 100 (Trying) to an INVITE at once.
+        :param answering: the caller sends a final response right away.
         """
         transaction = self.transaction
         if transaction is None:
             # A held place is taken over, with the CANCEL that may have come meanwhile.
             self.held = False
             self.transaction_user = user
-            transaction = self.element.transactions.create_server(self.request, self.flow, user or self.element)
-            self.transaction = transaction
+            transaction = self.transaction = self.element.transactions.create_server(
+                self.request, self.flow, self.element if user is None else user, trying, answering
+            )
         elif user is not None:
             self.transaction_user = user
             transaction.user = user
         return transaction
+
+    @property
+    def over(self) -> bool:
+        """True once the server transaction has had its final response."""
+        transaction = self.transaction
+        last = transaction.last_response if transaction is not None else None
+        return last is not None and last.status >= 200
 
     def respond(
         self,
@@ -102,9 +114,13 @@ class Incoming:
         """Send a ready *response* through the server transaction."""
         if self.request.method == "ACK":
             return
-        if response.status >= 200:
+        final = response.status >= 200
+        if final:
             self.answered = True
-        self.start_transaction().send(response)
+        transaction = self.transaction
+        if transaction is None:
+            transaction = self.start_transaction(answering=final)
+        transaction.send(response)
 
     def respond_statelessly(self, status: int, reason: str = "", headers: Iterable[tuple[str, str]] = ()) -> None:
         """Answer once and keep nothing (sections 8.2.7 and 26.3.2.4). ACK is never answered.

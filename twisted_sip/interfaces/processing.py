@@ -66,6 +66,11 @@ class IncomingRequest(Protocol):
     def to_tag(self) -> str:
         """The To tag of the responses made here (RFC 3261 section 8.2.6.2)."""
 
+    @property
+    def over(self) -> bool:
+        """True once the server transaction has had its final response: cancelled, perhaps, while its way was looked
+        for."""
+
     def claim_as_uas(self) -> bool:
         """Tell whether this element may answer as the UAS; False if it was a merged request, now answered 482 (RFC 3261
         section 8.2.2.2)."""

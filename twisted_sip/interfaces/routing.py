@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Sequence
+from typing import Any
 
 import attrs
 from zope.interface import Interface
@@ -13,9 +13,6 @@ from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.uri import URI
-
-if TYPE_CHECKING:
-    from twisted.internet.defer import Deferred
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -29,6 +26,8 @@ class Target:
     :ivar path: Route values to put before it, topmost first (RFC 3327 section 5.3).
     :ivar instance: the instance of the device: bindings of one instance are alternatives, never forked to together
         (RFC 5626 section 6), or empty.
+    :ivar secure: go there over secure transports alone, though the Request-URI is ``sip``: the contact was ``sips``
+        (RFC 5630 section 5.3).
     :ivar aor: the address-of-record whose binding this is, or empty.
     :ivar key: Binding.key, or empty.
     """
@@ -39,6 +38,7 @@ class Target:
     flow_lost: bool = False
     path: tuple[str, ...] = ()
     instance: str = ""
+    secure: bool = False
     aor: str = ""
     key: str = ""
 
@@ -46,8 +46,9 @@ class Target:
 class IRouter(Interface):
     """Decides where a request that is not in a dialog goes."""
 
-    def route(incoming: IncomingRequest) -> Sequence[Target] | Response | Deferred[Sequence[Target] | Response]:
-        """Return the targets, or the response that says why there are none (404, 480, 302 ...)."""
+    def route(incoming: IncomingRequest) -> Sequence[Target] | Response | Awaitable[Sequence[Target] | Response]:
+        """Return the targets, or the response that says why there are none (404, 480, 302 ...), or a Deferred or
+        coroutine that gives them."""
 
 
 class IForwardingPolicy(Interface):

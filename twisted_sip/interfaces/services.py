@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class IProxy(IRequestProcessor):
     """Forwards requests (RFC 3261 section 16)."""
 
-    def route(incoming: IncomingRequest) -> Sequence[Target] | Response | Deferred[Any]:
+    def route(incoming: IncomingRequest) -> Sequence[Target] | Response | Awaitable[Any]:
         """Return the targets of a request that is not in a dialog, or the response that says why there are none."""
 
 

@@ -41,7 +41,8 @@ def best_response(responses: Sequence[Response]) -> Response:
                     for value in other.headers.all(name):
                         merged.headers.append(name, value)
         return merged
-    if chosen.status == 503:
+    if chosen.status == 503 and (chosen.flow is not None or "retry-after" not in chosen.headers.names):
+        # One made here with Retry-After says that we can take no more ourselves: that goes upstream.
         changed = chosen.copy()
         changed.status, changed.reason = 500, "Server Internal Error"
         changed.headers.remove("retry-after")

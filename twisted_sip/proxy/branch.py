@@ -7,19 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from twisted_sip.errors import TransactionLimitReached
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.interfaces.routing import Target
+from twisted_sip.message.methods import METHODS
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.route_set import leave_proxy
 from twisted_sip.message.uri import SIPURI
-from twisted_sip.proxy.record_route import FlowMark
+from twisted_sip.proxy.record_route import FREE, GUARDED, PINNED, FlowMark
 
 if TYPE_CHECKING:
     from twisted_sip.proxy.response_context import ResponseContext
 
-#: Methods that make dialogs, or may (RFC 3261 section 12, RFC 6665 section 4.3, RFC 3515).
-DIALOG_MAKING = frozenset({"INVITE", "SUBSCRIBE", "REFER", "NOTIFY"})
+#: Methods that make no dialog. Of others nobody knows: they are record-routed (RFC 3261 section 16.6 step 4).
+_DIALOG_LESS = frozenset(METHODS) - {"INVITE", "SUBSCRIBE", "REFER", "NOTIFY"}
 
 
 class Branch:
@@ -30,7 +32,17 @@ class Branch:
         goes on.
     """
 
-    __slots__ = ("_context", "_ringing", "_timer_c", "breadth", "cancelled", "final", "outgoing", "target")
+    __slots__ = (
+        "_context",
+        "_expired",
+        "_proceeding",
+        "_timer_c",
+        "breadth",
+        "cancelled",
+        "final",
+        "outgoing",
+        "target",
+    )
 
     def __init__(self, context: ResponseContext, target: Target, breadth: int) -> None:
         self._context = context
@@ -40,22 +52,27 @@ class Branch:
         self.outgoing: Any = None
         self.cancelled = False
         self._timer_c: Any = None
-        self._ringing = False
+        self._proceeding = False
+        self._expired = False
 
     def start(self) -> None:
         """Make the copy and send it."""
         context = self._context
         service = context.service
         request = forwarded_copy(context.request, self.target, service.settings.max_forwards)
-        if context.forked or "max-breadth" in request.headers.names:
-            request.headers.set("max-breadth", str(self.breadth))
+        # RFC 5393 section 5.3.3: every proxied request has one.
+        request.headers.set("max-breadth", str(self.breadth))
         for policy in service.policies:
             policy.branch(request, self.target, context.incoming)
         if request.method == "INVITE":
             self._timer_c = service.element.timers.start(service.settings.timer_c, self._timer_c_fired)
         leave_proxy(request)
         self.outgoing = service.element.sender.send(
-            request, self, flow=self.target.flow, branch_suffix=context.loop_suffix
+            request,
+            self,
+            flow=self.target.flow,
+            secure_required=self.target.secure,
+            branch_suffix=context.loop_suffix,
         )
 
     def cancel(self, headers: tuple[tuple[str, str], ...] = ()) -> None:
@@ -77,28 +94,33 @@ class Branch:
         """Add what depends on the flow that *request* leaves by: Record-Route or Path."""
         context = self._context
         service = context.service
-        if request.method in DIALOG_MAKING:
+        if makes_dialog(request.method):
             if service.settings.record_route and (not context.in_dialog or request.method == "NOTIFY"):
-                values = service.record_routing.values(
-                    request, context.incoming.flow, flow, context.caller_mark, self._callee_mark(flow)
-                )
+                values = service.record_routing.values(request, context.incoming.flow, flow, *self._marks(flow))
                 for value in reversed(values):
                     request.headers.prepend("record-route", value)
         elif request.method == "REGISTER":
             service.add_path(request, context.incoming)
 
-    def _callee_mark(self, goes: Flow) -> FlowMark | None:
-        target = self.target
+    def _marks(self, goes: Flow) -> tuple[FlowMark | None, FlowMark | None, tuple[str, str]]:
+        """Return the flows to both sides for the tokens of the dialog, and how far those tokens reach."""
+        context, target = self._context, self.target
+        caller, callee = context.caller_mark, None
         if target.flow is not None and not target.path:
-            return FlowMark(target.flow.token, target.aor, target.key)
-        return FlowMark(goes.token) if self._context.pinned else None
+            callee = FlowMark(target.flow.token, target.aor, target.key)
+        if context.pinned:
+            return caller, callee or FlowMark(goes.token), PINNED
+        if target.aor:
+            return caller, callee, FREE
+        # Nobody of ours is called: what that stranger gets is good for this dialog alone.
+        return caller or FlowMark(context.incoming.flow.token), callee or FlowMark(goes.token), GUARDED
 
     def response_received(self, outgoing: Any, response: Response) -> None:
         """A response of the server (section 16.7)."""
         status = response.status
         if status < 200:
+            self._proceeding = True
             if status > 100:
-                self._ringing = True
                 if self._timer_c is not None:
                     # Section 16.7 step 2.
                     self._timer_c.cancel()
@@ -116,21 +138,38 @@ class Branch:
         if self.final is not None:
             return
         self.end()
-        if status == 503 and self.target.flow is not None:
-            # RFC 5626 section 5.3.1: the flow to the client is gone.
-            status, reason = 430, "Flow Failed"
-        self.final = self._context.local_response(status, reason)
-        self._context.final(self, self.final, False)
+        context = self._context
+        headers: list[tuple[str, str]] = []
+        if self._expired:
+            status, reason = 408, "Request Timeout"
+        elif status == 503:
+            if outgoing is not None and isinstance(outgoing.error, TransactionLimitReached):
+                headers.append(("retry-after", "10"))
+            elif self.target.flow is not None:
+                # RFC 5626 section 5.3.1: the flow to the client is gone.
+                status, reason = 430, "Flow Failed"
+        elif status == 480:
+            # RFC 5630 section 5.3: no secure way to where sips is asked for.
+            headers.append(context.service.sips_warning(context.incoming, self.target.secure))
+        self.final = context.local_response(status, reason, headers)
+        context.final(self, self.final, False)
 
     def _timer_c_fired(self) -> None:
         """Section 16.8."""
         self._timer_c = None
-        if self._ringing and not self.cancelled:
+        if self._proceeding:
+            # Its end comes with the response to the CANCEL, or when there is none.
+            self._expired = True
             self.cancel()
         else:
             if self.outgoing is not None:
                 self.outgoing.cancel()
             self.failed(self.outgoing, 408, "Request Timeout")
+
+
+def makes_dialog(method: str) -> bool:
+    """Tell whether a request of *method* makes a dialog, or may (RFC 3261 section 12, RFC 6665 section 4, RFC 3515)."""
+    return method not in _DIALOG_LESS
 
 
 def forwarded_copy(request: Request, target: Target, max_forwards: int) -> Request:

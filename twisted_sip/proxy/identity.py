@@ -13,6 +13,8 @@ from twisted_sip.interfaces.routing import IForwardingPolicy, Target
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
+from twisted_sip.message.route_set import next_hop
+from twisted_sip.message.uri import SIPURI
 from twisted_sip.proxy.response_context import ResponseContext
 
 
@@ -59,7 +61,7 @@ class IdentityPolicy:
         hint = headers.first("p-preferred-identity") if preferred else None
         if preferred:
             headers.remove("p-preferred-identity")
-        if not self._leaves_to_trusted(target):
+        if not self._leaves_to_trusted(request, target):
             # Section 7, RFC 3323: id or user privacy keeps the identity inside.
             if asserted and self._wants_privacy(request):
                 headers.remove("p-asserted-identity")
@@ -68,21 +70,30 @@ class IdentityPolicy:
             headers.append("p-asserted-identity", _identity(incoming.user, hint))
 
     def response(self, response: Response, context: ResponseContext) -> None:
-        """Take asserted identities out of responses that an untrusted server made."""
+        """Take asserted identities out of responses that an untrusted server made, or that say so on their way to an
+        untrusted client (RFC 3325 sections 5 and 7)."""
         if "p-asserted-identity" in response.headers.names:
             flow = response.flow
-            if flow is None or not self._trusted(flow.remote.host):
+            from_trusted = flow is not None and self._trusted(flow.remote.host)
+            to_trusted = self._trusted(context.incoming.flow.remote.host)
+            if not from_trusted or (not to_trusted and _wants_privacy(response)):
                 response.headers.remove("p-asserted-identity")
 
-    def _leaves_to_trusted(self, target: Target) -> bool:
+    def _leaves_to_trusted(self, request: Request, target: Target) -> bool:
         if target.flow is not None:
             return self._trusted(target.flow.remote.host)
-        host = getattr(target.uri, "host", "").strip("[]")
-        return self._trusted(host)
+        try:
+            uri = next_hop(request)
+        except RemoteProtocolError:
+            return False
+        # A name may lead anywhere: only an address tells who is next.
+        return isinstance(uri, SIPURI) and self._trusted((uri.maddr or uri.host).strip("[]"))
 
-    def _wants_privacy(self, request: Request) -> bool:
-        values = ";".join(request.headers.all("privacy")).lower().split(";")
-        return any(value.strip(" \t") in ("id", "user", "header") for value in values)
+
+def _wants_privacy(message: Request | Response) -> bool:
+    """Tell whether the asserted identity is to be kept from the untrusted (RFC 3325 section 7, RFC 3323 section 4.2)."""
+    values = [value.strip(" \t") for value in ";".join(message.headers.all("privacy")).lower().split(";")]
+    return "none" not in values and any(value in ("id", "user", "header") for value in values)
 
 
 def _identity(user: str, hint: str | None) -> str:

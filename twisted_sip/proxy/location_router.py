@@ -1,12 +1,13 @@
 """Targets from the location service (RFC 3261 section 16.5), with Path, flows, GRUU and the rules for sips.
 
-RFC 3327 section 5.3, RFC 5626 sections 5.3 and 6, RFC 5627 section 5, RFC 5630 section 5.3.
+RFC 3327 section 5.4, RFC 5626 sections 5.3 and 7, RFC 5627 section 6.1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import attrs
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
@@ -18,8 +19,10 @@ from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.interfaces.routing import IRouter, Target
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.gruu import gruu_instance, instance_key
+from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
-from twisted_sip.message.uri import SIPURI
+from twisted_sip.message.uri import SIPURI, URI
+from twisted_sip.proxy.reachability import reachable
 
 Routed = Sequence[Target] | Response
 
@@ -37,9 +40,15 @@ class LocationRouter:
         self._store = store
 
     def route(self, incoming: IncomingRequest) -> Routed | Deferred[Routed]:
-        """Return the contacts of the user that the Request-URI names, or the URI itself if it is not ours."""
+        """Return the contacts of the user that the Request-URI names, or the URI itself if it is not ours.
+
+        Contacts are given whatever their scheme; the proxy sees to it that sips stays sips (RFC 5630 section 5.3).
+        """
+        return self.find(incoming, incoming.request.uri)
+
+    def find(self, incoming: IncomingRequest, uri: URI) -> Routed | Deferred[Routed]:
+        """Return what :meth:`route` does, for *uri* in the place of the Request-URI."""
         request = incoming.request
-        uri = request.uri
         if not isinstance(uri, SIPURI):
             # A tel URI that no route has turned into something better.
             return response_to(request, 404, to_tag=incoming.to_tag)
@@ -53,12 +62,14 @@ class LocationRouter:
         return self._targets(incoming, uri, found)
 
     def _targets(self, incoming: IncomingRequest, uri: SIPURI, bindings: Sequence[Binding]) -> Routed:
-        if "gr" in uri.params:
-            # RFC 5627 section 5.1: a GRUU means one instance.
+        request = incoming.request
+        one_instance = "gr" in uri.params
+        if one_instance:
+            # RFC 5627 section 6.1: a GRUU means one instance; of contacts without reg-id the one refreshed last.
             instance = gruu_instance(uri)
             bindings = [binding for binding in bindings if instance and instance_key(binding.instance) == instance]
-            if not bindings:
-                return response_to(incoming.request, 480, to_tag=incoming.to_tag)
+        if len(bindings) > 1:
+            bindings = sorted(bindings, key=lambda binding: -binding.registered_at)
         targets: list[Target] = []
         for binding in bindings:
             try:
@@ -68,13 +79,19 @@ class LocationRouter:
             if isinstance(target.uri, SIPURI) and target.uri.headers and self._element.domains.is_local_uri(target.uri):
                 # The registrar keeps it (RFC 4475 section 3.3.14), but it would bring the request back here.
                 continue
-            if uri.secure and not (isinstance(target.uri, SIPURI) and target.uri.secure):
-                # RFC 5630 section 5.3: a sips Request-URI is never retargeted to sip.
-                continue
+            if one_instance:
+                target = self._of_gruu(request, target, binding)
             targets.append(target)
         if not targets:
-            return response_to(incoming.request, 480, to_tag=incoming.to_tag)
+            return response_to(request, 480, to_tag=incoming.to_tag)
         return targets
+
+    @staticmethod
+    def _of_gruu(request: Request, target: Target, binding: Binding) -> Target:
+        if "route" in request.headers.names:
+            # RFC 5627 section 6.1: in a dialog the Route leads there, the Path is discarded.
+            target = attrs.evolve(target, path=(), flow=None, flow_lost=False)
+        return target if binding.reg_id else attrs.evolve(target, q=1000)
 
     def target_of(self, binding: Binding) -> Target:
         """Return *binding* as a target.
@@ -85,7 +102,9 @@ class LocationRouter:
         flow: Flow | None = None
         lost = False
         if binding.flow and not binding.path:
-            if not _reachable(uri, binding):
+            kind, _, address = binding.received.partition(":")
+            # A contact in our own domain forwards to another of our users.
+            if binding.reg_id or not (reachable(uri, kind, address) or self._element.domains.is_local_uri(uri)):
                 flow = self._element.transports.flow_from_token(binding.flow)
                 lost = flow is None
         return Target(
@@ -94,7 +113,7 @@ class LocationRouter:
             flow=flow,
             flow_lost=lost,
             path=binding.path,
-            instance=binding.instance if binding.reg_id else "",
+            instance=binding.instance,
             aor=binding.aor,
             key=binding.key,
         )
@@ -121,11 +140,3 @@ class LocationRouter:
             found.addErrback(lambda failure: None)
             return ()
         return found
-
-
-def _reachable(uri: SIPURI, binding: Binding) -> bool:
-    """Tell whether the contact is the very address that the REGISTER came from, over a datagram transport."""
-    transport, _, address = binding.received.partition(":")
-    if transport.upper() != "UDP":
-        return False
-    return f"{uri.host.lower()}:{uri.port or 5060}" == address.lower()

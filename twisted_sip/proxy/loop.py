@@ -20,6 +20,12 @@ SEPARATOR = "-"
 _ROUTING_FIELDS = ("route", "proxy-require", "proxy-authorization")
 
 
+def is_first_hop(request: Request) -> bool:
+    """Tell whether *request*, as it came in, has one Via value: it comes from a user agent."""
+    headers = request.headers
+    return headers.count("via") == 1 and "," not in headers.lines[headers.names.index("via")]
+
+
 def loop_part(request: Request) -> str:
     """Return the hash of what the routing of *request*, as it came in, depends on."""
     headers = request.headers
@@ -37,8 +43,7 @@ def is_loop(request: Request, part: str, is_own: Callable[[Via], bool]) -> bool:
 
     :param is_own: tells whether a Via value is one of ours.
     """
-    headers = request.headers
-    if headers.count("via") == 1 and "," not in headers.lines[headers.names.index("via")]:
+    if is_first_hop(request):
         return False
     try:
         vias = request.vias

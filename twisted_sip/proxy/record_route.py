@@ -3,21 +3,30 @@
 RFC 3261 section 16.6 step 4, RFC 5658 (double Record-Route between transports), RFC 5626 sections 5.1 and 5.3 (flow
 tokens), RFC 3327. A token is good for one dialog. The flow in it belongs to one side of the dialog and counts for
 requests from the other side.
+
+Whoever has a token may send requests in its dialog unchallenged, so where a stranger gets one it leads to the two ends
+of that dialog and nowhere else: no Request-URI or Route of a later request counts. One of our own users who has called
+a stranger may follow target refreshes and other proxies' Routes, over the flow that the call was made by.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 
 from twisted_sip.element.tokens import DialogTokens
+from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI
 
 #: Sides of a dialog: who sent the request that set it up, and who received it.
 CALLER, CALLEE = "a", "b"
+
+#: What stands for the two sides in the tokens of a dialog. FREE: between our own users. PINNED: a stranger has called,
+#: the flows are all there is. GUARDED: a stranger was called; the caller may send elsewhere over the flow in its token.
+FREE, PINNED, GUARDED = (CALLER, CALLEE), ("A", "B"), ("A", "C")
 
 #: Stands for Call-ID and tag in the token of a Path value, which is good for any dialog. No Call-ID or tag holds a line
 #: end, so that no such token passes for that of a dialog.
@@ -60,7 +69,13 @@ class RecordRouting:
         self._tokens = tokens
 
     def values(
-        self, request: Request, came: Flow, goes: Flow, caller: FlowMark | None, callee: FlowMark | None
+        self,
+        request: Request,
+        came: Flow,
+        goes: Flow,
+        caller: FlowMark | None,
+        callee: FlowMark | None,
+        sides: tuple[str, str] = FREE,
     ) -> tuple[str, ...]:
         """Return the Record-Route values to put before the others, topmost first.
 
@@ -68,17 +83,18 @@ class RecordRouting:
         :param goes: the flow over which it goes on.
         :param caller: the flow back to the caller, None if its Contact is reachable as written.
         :param callee: the flow to the callee, None if its Contact will be.
+        :param sides: FREE, or PINNED or GUARDED, with both flows.
         """
         call_id, tag = request.call_id, request.from_.tag or ""
-        secure = request.uri_text[:5].lower() == "sips:"
+        secure = request.uri_text[:5].lower() == "sips:" or _routed_securely(request)
         make = self._tokens.make
         if came.kind is goes.kind and came.sent_by == goes.sent_by and (caller is None or callee is None):
-            flow = caller.text(CALLER) if caller else callee.text(CALLEE) if callee else ""
+            flow = caller.text(sides[0]) if caller else callee.text(sides[1]) if callee else ""
             return (_uri(make(call_id, tag, flow), goes, secure),)
         # RFC 5658 section 5: one value facing each side.
         return (
-            _uri(make(call_id, tag, callee.text(CALLEE) if callee else ""), goes, secure),
-            _uri(make(call_id, tag, caller.text(CALLER) if caller else ""), came, secure),
+            _uri(make(call_id, tag, callee.text(sides[1]) if callee else ""), goes, secure),
+            _uri(make(call_id, tag, caller.text(sides[0]) if caller else ""), came, secure),
         )
 
     def path(self, came: Flow, mark: FlowMark, outbound: bool) -> str:
@@ -95,31 +111,73 @@ class RecordRouting:
                     return FlowMark.parse(text)
         return None
 
-    def mark(self, request: Request, own_routes: Sequence[SIPURI]) -> FlowMark | None:
+    def held(self, own_routes: Sequence[SIPURI]) -> bool:
+        """Tell whether the tokens in *own_routes* are those of a dialog with a stranger."""
+        return any(self._tokens.flow_of(uri.user)[:1].isupper() for uri in own_routes if uri.user)
+
+    def mark(
+        self, request: Request, own_routes: Sequence[SIPURI], came: Flow, flow_of: Callable[[FlowMark], Flow | None]
+    ) -> FlowMark | None:
         """Return the flow that an in-dialog *request* goes to by its tokens, None if its URIs decide.
 
         :param own_routes: our own Route URIs that stood in it.
+        :param came: the flow over which it came.
+        :param flow_of: gives the open flow that a mark names.
+        :raises RemoteProtocolError: its tokens are for the other direction of a dialog with a stranger (403).
         """
-        from_tag, to_tag = request.from_.tag or "", request.to.tag or ""
-        for uri in own_routes:
+        call_id, from_tag, to_tag = request.call_id, request.from_.tag or "", request.to.tag or ""
+        valid = self._tokens.dialog_valid
+        held = False
+        guarded: FlowMark | None = None
+        # Our own Routes are taken off together. A request that came through here more than once while it set the dialog
+        # up left several: the last one faces the peer.
+        for uri in reversed(own_routes):
             token = uri.user or ""
             if len(token) <= 16:
                 continue
             text = self._tokens.flow_of(token)
             if not text:
                 continue
+            side = text[0]
+            held = held or side.isupper()
             # The MAC names the caller's tag: whose request it is does not depend on where it came from.
-            if text[0] == CALLEE and self._tokens.dialog_valid(token, request.call_id, from_tag, from_tag):
-                return FlowMark.parse(text)
-            if text[0] == CALLER and self._tokens.dialog_valid(token, request.call_id, to_tag, to_tag):
-                return FlowMark.parse(text)
+            if side in "aA":
+                if valid(token, call_id, to_tag, to_tag):
+                    return FlowMark.parse(text)
+            elif valid(token, call_id, from_tag, from_tag):
+                if side != GUARDED[1]:
+                    return FlowMark.parse(text)
+                guarded = guarded or FlowMark.parse(text)
+        if guarded is not None:
+            # The stranger knows the tokens and both tags too, so the caller is known by the flow alone.
+            if any(flow_of(mark) == came for mark in self._of_caller(call_id, from_tag, own_routes)):
+                return None
+            return guarded
+        if held:
+            raise RemoteProtocolError("Not a request of this dialog", status=403)
         return None
+
+    def _of_caller(self, call_id: str, tag: str, own_routes: Sequence[SIPURI]) -> list[FlowMark]:
+        """Return the flows to the side that set a dialog up, whose tag is *tag*."""
+        found = []
+        for uri in own_routes:
+            text = self._tokens.flow_of(uri.user or "")
+            if text[:1] == GUARDED[0] and self._tokens.dialog_valid(uri.user or "", call_id, tag, tag):
+                found.append(FlowMark.parse(text))
+        return found
+
+
+def _routed_securely(request: Request) -> bool:
+    if "route" not in request.headers.names:
+        return False
+    routes = request.routes
+    return bool(routes) and isinstance(routes[0].uri, SIPURI) and routes[0].uri.secure
 
 
 def _uri(user: str, flow: Flow, secure: bool, params: str = "") -> str:
     kind = flow.kind
     if secure and kind.secure:
-        # Section 16.6 step 4: a sips Request-URI asks for sips in Record-Route.
+        # Section 16.6 step 4: sips in the Request-URI or the topmost Route asks for sips in Record-Route.
         return f"<sips:{user}@{flow.sent_by};lr{params}>"
     if kind.token == "UDP":
         return f"<sip:{user}@{flow.sent_by};lr{params}>"

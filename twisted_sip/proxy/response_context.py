@@ -5,10 +5,12 @@ Serial groups by q, CANCEL of losers, 6xx, the best of the final responses, RFC 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from twisted_sip.errors import TransportError
+from twisted.logger import Logger
+
+from twisted_sip.errors import RemoteProtocolError, TransportError
 from twisted_sip.interfaces.routing import Target
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.request import Request
@@ -21,8 +23,13 @@ if TYPE_CHECKING:
     from twisted_sip.interfaces.processing import IncomingRequest
     from twisted_sip.proxy.service import ProxyService
 
-#: Final responses after which another flow of the same instance is tried (RFC 5626 section 5.3.2).
-_NEXT_FLOW = (408, 430, 503)
+#: Final responses after which another flow of the same instance is tried (RFC 5626 section 7), beside a 503 made here
+#: where nobody was reached.
+_NEXT_FLOW = (408, 430)
+#: Why the other branches are cancelled (RFC 3326 section 3.1).
+_ELSEWHERE = (("reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
+
+_log = Logger()
 
 
 class ResponseContext:
@@ -76,7 +83,7 @@ class ResponseContext:
         self.forked = False
         self.transaction: Any = None
         self._groups: list[list[Target]] = []
-        self._alternatives: dict[str, list[Target]] = {}
+        self._alternatives: dict[tuple[str, str], list[Target]] = {}
         self._branches: list[Branch] = []
         self._pending = 0
         self._answered = False
@@ -86,7 +93,11 @@ class ResponseContext:
 
     def start(self, targets: Sequence[Target]) -> None:
         """Begin with the first group of *targets* (section 16.6)."""
-        transaction = self.transaction = self.incoming.start_transaction(self)
+        incoming = self.incoming
+        transaction = self.transaction = incoming.start_transaction(self)
+        if incoming.over:
+            # Cancelled while its way was looked for.
+            return
         if self.request.method == "INVITE":
             transaction.trying()
         if len(targets) == 1:
@@ -98,12 +109,19 @@ class ResponseContext:
     def _grouped(self, targets: Sequence[Target]) -> list[list[Target]]:
         """Return *targets* in groups, best q first; flows of one instance are alternatives (RFC 5626 section 5.3)."""
         ordered: list[Target] = []
+        known: set[tuple[str, object, tuple[str, ...]]] = set()
         for target in sorted(targets, key=lambda target: -target.q)[: self.service.settings.max_branches]:
-            if target.instance and target.instance in self._alternatives:
-                self._alternatives[target.instance].append(target)
+            place = (str(target.uri), target.flow, target.path)
+            if place in known and not target.flow_lost:
+                # Section 16.5: no target twice.
                 continue
+            known.add(place)
             if target.instance:
-                self._alternatives[target.instance] = []
+                same = self._alternatives.get(_identity(target))
+                if same is not None:
+                    same.append(target)
+                    continue
+                self._alternatives[_identity(target)] = []
             ordered.append(target)
         fork = self.service.settings.fork
         if fork == "none":
@@ -131,6 +149,9 @@ class ResponseContext:
         branches = [Branch(self, target, share) for target in group]
         self._branches.extend(branches)
         self._pending += len(branches)
+        if self._branches[0] is not branches[0] and self.request.method == "INVITE":
+            # The search goes on: nobody upstream shall think that we are gone.
+            self.transaction.send(response_to(self.request, 100))
         for branch in branches:
             if not self._stop:
                 self._start(branch)
@@ -141,18 +162,25 @@ class ResponseContext:
     def _start(self, branch: Branch) -> None:
         if branch.target.flow_lost:
             branch.failed(None, 430, "Flow Failed")
-        else:
+            return
+        try:
             branch.start()
+        except RemoteProtocolError as error:
+            branch.failed(None, error.status, error.reason)
+        except Exception:
+            # A policy, or what a target says, is wrong: the other branches go on.
+            _log.failure("a branch was not sent: {target}", target=branch.target)
+            branch.failed(None, 500, "Server Internal Error")
 
     # -- from the branches -----------------------------------------------------------
 
-    def local_response(self, status: int, reason: str) -> Response:
+    def local_response(self, status: int, reason: str, headers: Iterable[tuple[str, str]] = ()) -> Response:
         """Return a response made here in the name of a branch that gave none."""
-        return response_to(self.request, status, reason, [], b"", self.incoming.to_tag)
+        return response_to(self.request, status, reason, headers, b"", self.incoming.to_tag)
 
     def provisional(self, branch: Branch, response: Response) -> None:
-        """Forward a 101 to 199 at once (section 16.7 step 5)."""
-        if not self._answered:
+        """Forward a 101 to 199 at once (section 16.7 step 5); RFC 4320 section 4.1 has none but for INVITE."""
+        if not self._answered and self.request.method == "INVITE":
             self._forward(response)
 
     def final(self, branch: Branch, response: Response, again: bool) -> None:
@@ -161,18 +189,19 @@ class ResponseContext:
             self._pending -= 1
         status = response.status
         if status < 300:
-            if self.request.method == "INVITE" or not self._answered:
+            first = not self._answered
+            if first or self.request.method == "INVITE":
                 self._answered = True
                 self._forward(response)
-            if not again:
-                self._give_up(())
+            if first:
+                self._give_up(_ELSEWHERE)
             return
         if again or self._answered:
             return
         if status >= 600:
             # Step 5: the search is over, but the others may still give a 2xx.
-            self._give_up(())
-        elif not self._stop and self._next_flow(branch, status):
+            self._give_up((("reason", f"SIP;cause={status}"),))
+        elif not self._stop and self._next_flow(branch, response):
             return
         if self._pending:
             return
@@ -181,11 +210,11 @@ class ResponseContext:
             return
         self._finish()
 
-    def _next_flow(self, branch: Branch, status: int) -> bool:
+    def _next_flow(self, branch: Branch, response: Response) -> bool:
         """Try another flow of the same instance; tell whether there was one."""
-        if status not in _NEXT_FLOW:
+        if response.status not in _NEXT_FLOW and (response.status != 503 or response.flow is not None):
             return False
-        others = self._alternatives.get(branch.target.instance) if branch.target.instance else None
+        others = self._alternatives.get(_identity(branch.target)) if branch.target.instance else None
         if not others:
             return False
         following = Branch(self, others.pop(0), branch.breadth)
@@ -207,7 +236,8 @@ class ResponseContext:
         self._answered = True
         finals = [branch.final for branch in self._branches if branch.final is not None]
         chosen = best_response(finals) if finals else self.local_response(480, "")
-        if self._cancelled and (chosen.status == 408 or chosen.status >= 500):
+        if self._cancelled and (chosen.status == 408 or (chosen.flow is None and chosen.status != 487)):
+            # Nobody has answered: the one who does, for the caller has given up, is us (section 9.2).
             chosen = self.local_response(487, "")
         if chosen.status == 408 and self.request.method != "INVITE":
             # RFC 4320 section 4.2: nobody gains from a 408 to such a request.
@@ -220,10 +250,21 @@ class ResponseContext:
             # Section 16.7 step 3: our own Via goes; what is left names the client.
             response.headers.remove_first_element("via")
             if "via" not in response.headers.names:
+                if response.status < 200:
+                    return
+                # It must not be forwarded, but the client is to have its end.
+                response = self.local_response(502, "")
+        service = self.service
+        try:
+            for policy in service.policies:
+                policy.response(response, self)
+            service.response_forwarded(response, self)
+        except Exception:
+            # What should be hidden from the client may still be in it.
+            _log.failure("a response was not forwarded: {response}", response=response)
+            if response.status < 200:
                 return
-        for policy in self.service.policies:
-            policy.response(response, self)
-        self.service.response_forwarded(response, self)
+            response = self.local_response(500, "")
         self.transaction.send(response)
 
     # -- the user of the server transaction ----------------------------------------------
@@ -242,3 +283,8 @@ class ResponseContext:
     def transport_failed(self, transaction: Any, error: TransportError) -> None:
         """The response found no way back: look for another one (section 18.2.2)."""
         self.service.element.find_way_back(transaction)
+
+
+def _identity(target: Target) -> tuple[str, str]:
+    """Return what targets share of which one at a time may be tried (RFC 5626 section 7)."""
+    return target.aor, target.instance

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from inspect import isawaitable
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, ensureDeferred
 from zope.interface import implementer
 
 from twisted_sip.element.element import Element
@@ -23,14 +24,17 @@ from twisted_sip.message.builders import response_to
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.route_set import leave_proxy
-from twisted_sip.message.uri import SIPURI
+from twisted_sip.message.uri import SIPURI, URI
 from twisted_sip.message.via import Via
-from twisted_sip.proxy.branch import DIALOG_MAKING, forwarded_copy
+from twisted_sip.proxy.branch import forwarded_copy, makes_dialog
+from twisted_sip.proxy.expansion import expand
 from twisted_sip.proxy.location_router import LocationRouter
-from twisted_sip.proxy.loop import SEPARATOR, is_loop, loop_part
+from twisted_sip.proxy.loop import SEPARATOR, is_first_hop, is_loop, loop_part
+from twisted_sip.proxy.reachability import reachable
 from twisted_sip.proxy.record_route import FlowMark, RecordRouting
 from twisted_sip.proxy.response_context import ResponseContext
 from twisted_sip.proxy.settings import ProxySettings
+from twisted_sip.proxy.sips import fit_scheme
 
 #: What a router may give.
 Routed = Sequence[Target] | Response
@@ -45,8 +49,8 @@ class ProxyService(Service):
     :param routers: asked in order for requests that are not in a dialog; the first that gives targets or a response
         decides (an empty sequence passes the question on); the location router stands at the end.
     :param policies: have the last word on each branch and response.
-    :param open_relay: forward what no earlier link of the chain has admitted, too. Leave this off: AdmissionProcessor, or a
-        link of your own that sets ``incoming.admitted``, decides who may send what where.
+    :param open_relay: forward what no earlier link of the chain has admitted, too. Leave this off: AdmissionProcessor,
+        or a link of your own that sets ``incoming.admitted``, decides who may send what where.
     """
 
     name = "sip-proxy"
@@ -72,16 +76,33 @@ class ProxyService(Service):
 
     # -- hooks ---------------------------------------------------------------------------
 
-    def route(self, incoming: IncomingRequest) -> Routed | Deferred[Routed]:
-        """Decide where a request that is not in a dialog goes; override to decide otherwise.
+    def route(self, incoming: IncomingRequest) -> Routed | Awaitable[Routed]:
+        """Decide where a request that is not in a dialog goes; override to decide otherwise, as a coroutine if need be.
 
-        :return: the targets, or a response to send instead; or a Deferred of one of them.
+        :return: the targets, or a response to send instead; or what can be awaited for one of them. Targets that are
+            users of ours stand for their contacts.
         """
-        for router in self.routers:
-            found = router.route(incoming)
-            if found:
-                return found
+        if self.routers and not _is_gruu(incoming.request.uri):
+            # RFC 5627 section 6.1: a GRUU is not forwarded to anybody else.
+            for place, router in enumerate(self.routers):
+                found = router.route(incoming)
+                if isawaitable(found):
+                    return Deferred.fromCoroutine(self._route_on(incoming, found, place + 1))
+                if found:
+                    return found
         return self.location_router.route(incoming)
+
+    async def _route_on(self, incoming: IncomingRequest, answer: Awaitable[Routed], place: int) -> Routed:
+        """Wait for the *answer* of one router, then ask those from *place* on."""
+        found = await answer
+        while not found and place < len(self.routers):
+            asked: Any = self.routers[place].route(incoming)
+            found = await asked if isawaitable(asked) else asked
+            place += 1
+        if not found:
+            last: Any = self.location_router.route(incoming)
+            found = await last if isawaitable(last) else last
+        return found
 
     def response_forwarded(self, response: Response, context: ResponseContext) -> None:
         """Called with each response before it goes upstream; override to look at it."""
@@ -96,8 +117,7 @@ class ProxyService(Service):
                 incoming.respond_statelessly(403)
             return TAKEN
         if request.method == "ACK":
-            self._forward_ack(incoming)
-            return TAKEN
+            return self._ack(incoming)
         refusal = self._validate(request)
         if refusal is not None:
             return refusal
@@ -109,13 +129,19 @@ class ProxyService(Service):
         mark = self.record_routing.path_mark(incoming.own_routes) if incoming.own_routes else None
         if mark is not None:
             return self._forward(incoming, [self._marked_target(request, mark)], part)
-        if "route" in request.headers.names:
-            # An admitted request with Routes of its own goes where they say (section 16.5: the Request-URI stays).
-            return self._forward(incoming, [Target(uri=request.uri)], part)
-        routed = self.route(incoming)
-        if isinstance(routed, Deferred):
-            return routed.addCallback(lambda found: self._routed(incoming, found, part))
-        return self._routed(incoming, routed, part)
+        uri = request.uri
+        if "route" in request.headers.names or (isinstance(uri, SIPURI) and uri.maddr):
+            # An admitted request with Routes of its own goes where they say, one with maddr there (section 16.5).
+            return self._forward(incoming, [Target(uri=uri)], part)
+        return self._follow(incoming, self.route(incoming), part)
+
+    def _follow(self, incoming: IncomingRequest, routed: Any, part: str) -> Verdict | Deferred[Verdict]:
+        """Go on with what a router has found, or will find."""
+        if isinstance(routed, list | tuple | Response):
+            return self._routed(incoming, routed, part)
+        if not isinstance(routed, Deferred):
+            routed = ensureDeferred(routed)
+        return routed.addCallback(lambda found: self._routed(incoming, found, part))  # type: ignore[no-any-return]
 
     def _validate(self, request: Request) -> Response | None:
         names = request.headers.names
@@ -133,26 +159,37 @@ class ProxyService(Service):
     def _is_own_via(self, via: Via) -> bool:
         return self.element.domains.is_local(via.host, via.port)
 
-    def _routed(self, incoming: IncomingRequest, found: Routed, part: str) -> Verdict:
+    def _routed(self, incoming: IncomingRequest, found: Routed, part: str) -> Verdict | Deferred[Verdict]:
         if isinstance(found, Response):
             return found
-        if not found:
+        is_local_uri = self.element.domains.is_local_uri
+        for target in found:
+            if target.flow is None and not target.path and is_local_uri(target.uri):
+                expanded = Deferred.fromCoroutine(expand(found, incoming, self.location_router, is_local_uri))
+                return expanded.addCallback(lambda targets: self._forward_any(incoming, targets, part))
+        return self._forward_any(incoming, found, part)
+
+    def _forward_any(self, incoming: IncomingRequest, targets: Sequence[Target], part: str) -> Verdict:
+        if not targets:
             return response_to(incoming.request, 480, to_tag=incoming.to_tag)
-        return self._forward(incoming, found, part)
+        return self._forward(incoming, targets, part)
 
     def _in_dialog(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
         request = incoming.request
-        mark = self.record_routing.mark(request, incoming.own_routes) if incoming.own_routes else None
-        if mark is not None:
-            return self._forward(incoming, [self._marked_target(request, mark)], "")
         uri = request.uri
-        if "route" not in request.headers.names and isinstance(uri, SIPURI) and self.element.domains.is_local_uri(uri):
-            # A GRUU, or a Contact that names us: the location service knows more.
-            routed = self.route(incoming)
-            if isinstance(routed, Deferred):
-                return routed.addCallback(lambda found: self._routed(incoming, found, ""))
-            return self._routed(incoming, routed, "")
-        return self._forward(incoming, [Target(uri=uri)], "")
+        local = isinstance(uri, SIPURI) and self.element.domains.is_local_uri(uri)
+        if not (local and _is_gruu(uri)):
+            mark = self.record_routing.mark(request, incoming.own_routes) if incoming.own_routes else None
+            if mark is not None:
+                return self._forward(incoming, [self._marked_target(request, mark)], "")
+            if not local or "route" in request.headers.names:
+                return self._forward(incoming, [Target(uri=uri)], "")
+        # A GRUU, or a Contact that names us: the location service knows more (RFC 5627 section 6.1). What it knows may
+        # lead back here, To tag or not (RFC 5393).
+        part = loop_part(request)
+        if is_loop(request, part, self._is_own_via):
+            return response_to(request, 482, "Loop Detected", to_tag=incoming.to_tag)
+        return self._follow(incoming, self.location_router.route(incoming), part)
 
     def _marked_target(self, request: Request, mark: FlowMark) -> Target:
         flow = self.flow_of(mark)
@@ -174,11 +211,14 @@ class ProxyService(Service):
             if given < 1:
                 return response_to(request, 440, to_tag=incoming.to_tag)
             breadth = min(breadth, given)
+        targets = fit_scheme(request, targets)
+        if not targets:
+            return response_to(request, 480, "", [self.sips_warning(incoming)], to_tag=incoming.to_tag)
         suffix = SEPARATOR + part if part else ""
         mark, pinned = None, False
-        if request.method in DIALOG_MAKING and not request.to.tag:
-            # A stranger gets a token good for the two ends of this dialog alone: with the flows in it, the Request-URI of
-            # a later request leads nowhere else.
+        if makes_dialog(request.method) and not request.to.tag:
+            # A stranger gets a token good for the two ends of this dialog alone: with the flows in it, the Request-URI
+            # of a later request leads nowhere else.
             pinned = not incoming.user and not self.element.domains.is_local_uri(request.from_.uri)
             mark = FlowMark(incoming.flow.token) if pinned else self._caller_mark(incoming)
         ResponseContext(self, incoming, suffix, breadth, mark, pinned).start(targets)
@@ -187,55 +227,81 @@ class ProxyService(Service):
     def _caller_mark(self, incoming: IncomingRequest) -> FlowMark | None:
         """Return the flow back to the caller if its Contact is unreachable as written, else None."""
         request, flow = incoming.request, incoming.flow
-        headers = request.headers
-        if request.to.tag or "contact" not in headers.names:
+        if "contact" not in request.headers.names:
             return None
-        if headers.count("via") > 1 or "," in headers.lines[headers.names.index("via")]:
+        if not is_first_hop(request):
             # It came through another proxy, whose Record-Route or Path leads back.
             return None
         if not flow.kind.stream:
             contacts = request.contacts
             uri = contacts[0].uri if contacts else None
-            if isinstance(uri, SIPURI):
-                host = uri.host.lower().strip("[]")
-                if host == flow.remote.host and (uri.port or 5060) == flow.remote.port:
+            if isinstance(uri, SIPURI) and reachable(uri, flow.kind.token, str(flow.remote)):
+                if _is_gruu(uri) or not self.element.domains.is_local_uri(uri):
                     return None
             return FlowMark(flow.token)
         if not incoming.user:
             return FlowMark(flow.token)
         return FlowMark(flow.token, incoming.user, self.location_router.key_of_flow(incoming.user, flow.token))
 
-    def _forward_ack(self, incoming: IncomingRequest) -> None:
+    def _ack(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
         """Forward an ACK for a 2xx: a request without a response (sections 13.2.2.4 and 16.11)."""
         request = incoming.request
         if request.max_forwards == 0:
-            return
-        mark = self.record_routing.mark(request, incoming.own_routes) if incoming.own_routes else None
-        if mark is None and self._ends_here(request):
-            return
-        target = Target(uri=request.uri) if mark is None else self._marked_target(request, mark)
-        if target.flow_lost:
-            return
-        copy = forwarded_copy(request, target, self.settings.max_forwards)
-        leave_proxy(copy)
-        self.element.sender.send_ack(copy, flow=target.flow)
+            return TAKEN
+        uri = request.uri
+        local = "route" not in request.headers.names and self.element.domains.is_local_uri(uri)
+        if not (local and _is_gruu(uri)):
+            mark = self.record_routing.mark(request, incoming.own_routes) if incoming.own_routes else None
+            if mark is not None:
+                return self._forward_ack(incoming, [self._marked_target(request, mark)])
+            if not local:
+                return self._forward_ack(incoming, [Target(uri=uri)])
+        if not any(route.user for route in incoming.own_routes):
+            # Without a token it is for a response that we sent statelessly (section 26.3.2.4), and forwarded it would
+            # come back until its Max-Forwards are used up.
+            return TAKEN
+        found = self.location_router.route(incoming)
+        if isinstance(found, Deferred):
+            return found.addCallback(lambda targets: self._forward_ack(incoming, targets))
+        return self._forward_ack(incoming, found)
 
-    def _ends_here(self, request: Request) -> bool:
-        """Tell whether an ACK without a way of its own names us: it is for a response that we sent statelessly (section
-        26.3.2.4), and forwarded it would come back until its Max-Forwards are used up."""
-        return "route" not in request.headers.names and self.element.domains.is_local_uri(request.uri)
+    def _forward_ack(self, incoming: IncomingRequest, found: Routed) -> Verdict:
+        request = incoming.request
+        if isinstance(found, Response):
+            return TAKEN
+        target = next((target for target in fit_scheme(request, found) if not target.flow_lost), None)
+        if target is None:
+            return TAKEN
+        copy = forwarded_copy(request, target, self.settings.max_forwards)
+        for policy in self.policies:
+            policy.branch(copy, target, incoming)
+        leave_proxy(copy)
+        self.element.sender.send_ack(copy, flow=target.flow, secure_required=target.secure)
+        return TAKEN
 
     def add_path(self, request: Request, incoming: IncomingRequest) -> None:
         """Put our Path into a REGISTER that goes to another registrar (RFC 3327 section 5.2, RFC 5626 section 5.1)."""
         if "path" not in [tag.lower() for tag in request.headers.elements("supported")]:
             return
         try:
-            outbound = any("reg-id" in contact.params for contact in request.contacts)
+            outbound = is_first_hop(request) and any("reg-id" in contact.params for contact in request.contacts)
         except RemoteProtocolError:
             outbound = False
         value = self.record_routing.path(incoming.flow, FlowMark(incoming.flow.token), outbound)
         request.headers.prepend("path", value)
 
+    def sips_warning(self, incoming: IncomingRequest, required: bool = False) -> tuple[str, str]:
+        """Return the Warning that goes with a 480 because of the scheme (RFC 5630 section 5.3).
+
+        :param required: the contact is ``sips`` and the request is not; else it is the other way round.
+        """
+        words = '381 {} "SIPS Required"' if required else '380 {} "SIPS Not Allowed"'
+        return "warning", words.format(incoming.flow.sent_by)
+
     def describe(self) -> dict[str, Any]:
         """Return what a status listing shows."""
         return {"record_route": self.settings.record_route, "fork": self.settings.fork}
+
+
+def _is_gruu(uri: URI) -> bool:
+    return isinstance(uri, SIPURI) and "gr" in uri.params
