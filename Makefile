@@ -3,6 +3,7 @@
 # make soak   all simulation seeds and a long fuzz
 # make bench  CPU per operation, beside Kamailio's if that is installed
 # make docs   the documentation as HTML in docs/_build/html
+# make reference   the pages of the documentation that are made from options and settings
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -10,7 +11,7 @@ SEEDS ?= 50
 FUZZ_SECONDS ?= 10
 export SEEDS FUZZ_SECONDS
 
-.PHONY: run test lint types unit soak bench docs clean
+.PHONY: run test lint types unit soak bench docs reference clean
 
 run: $(VENV)/installed
 	$(BIN)/twistd -n --pidfile= sip-proxy --demo $(RUN_OPTIONS)
@@ -40,6 +41,11 @@ bench: $(VENV)/installed-dev
 
 docs: $(VENV)/installed-dev
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
+
+reference: $(VENV)/installed-dev
+	$(BIN)/python -m twisted_sip.tap.reference > docs/reference/configuration.md
+	$(BIN)/python docs/_ext/command_reference.py > docs/reference/commands.md
+	$(BIN)/python docs/_ext/torture_table.py
 
 clean:
 	rm -rf $(VENV) build dist docs/_build *.egg-info

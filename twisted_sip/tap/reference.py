@@ -44,7 +44,9 @@ def _section(title: str, cls: type[Any], meaning: str, many: bool = False) -> It
     yield f"## `{title}`\n"
     yield meaning + "\n"
     if many:
-        yield from (paragraph + "\n" for paragraph in (inspect.getdoc(cls) or "").split("\n\n")[1:])
+        paragraphs = (inspect.getdoc(cls) or "").split("\n\n")[1:]
+        # The fields are in the table.
+        yield from (paragraph + "\n" for paragraph in paragraphs if not paragraph.startswith(":"))
     tables = []
     yield "| key | what may be written | default | meaning |"
     yield "| --- | --- | --- | --- |"
