@@ -27,7 +27,7 @@ from twisted_sip.errors import TransportError
 from twisted_sip.interfaces.destination import Destination
 from twisted_sip.interfaces.flow import Address, Flow
 from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, IRequestProcessor, Verdict
-from twisted_sip.interfaces.transport_kind import TCP, UDP
+from twisted_sip.interfaces.transport_kind import TRANSPORT_KINDS
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
@@ -43,6 +43,7 @@ from twisted_sip.testing.phone_request import Done, SentRequest
 from twisted_sip.transaction.timers import Timer, TimerValues
 from twisted_sip.transport.datagram import SIPDatagramProtocol
 from twisted_sip.transport.resolver import Resolver
+from twisted_sip.transport.settings import TLSSettings, TransportSettings
 
 _ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE"
 
@@ -80,15 +81,17 @@ class SimulatedPhone:
         behaviour: Behaviour | None = None,
         timer_values: TimerValues | None = None,
         keep_alive: float = 0.0,
+        tls: TLSSettings | None = None,
     ) -> None:
         """Switch the phone on; it is not registered yet.
 
         :param node: where it runs; several phones may share one, each with another *port*.
         :param proxy: the Route to its outbound proxy without brackets, as ``sip:192.0.2.1;transport=tcp;lr``.
         :param password: answers challenges of *domain*; empty for none.
-        :param transport: ``udp`` or ``tcp``.
+        :param transport: ``udp``, ``tcp`` or ``tls``.
         :param instance: a UUID: register with Outbound (RFC 5626).
         :param keep_alive: seconds between two keep-alives to the proxy, 0 for none.
+        :param tls: what it trusts and presents.
         """
         self.network = network
         self.node = node
@@ -109,6 +112,7 @@ class SimulatedPhone:
             resolver=Resolver(node, names=FakeDNS(), randbelow=network.random.randrange),
             random_bytes=network.random_bytes,
             timer_values=timer_values or TimerValues(),
+            transport_settings=TransportSettings(tls=tls or TLSSettings()),
         )
         self.element.observe_flows(self._flow_closed)
         self.finals: dict[tuple[str, str], set[int]] = {}
@@ -259,10 +263,11 @@ class SimulatedPhone:
         self._keep_alive_timer = self.element.timers.start(self._keep_alive, self._keep_alive_due)
         uri = SIPURI.parse(self._proxy)
         host = uri.host.strip("[]")
-        destination = Destination(TCP if self.transport == "tcp" else UDP, Address(host, uri.port or 5060), host)
+        kind = TRANSPORT_KINDS[self.transport.upper()]
+        destination = Destination(kind, Address(host, uri.port or kind.default_port), host)
         flow: Any = (
             self.element.transports.connections.find(destination)
-            if destination.kind is TCP
+            if kind.stream
             else self.element.transports.flow_to(destination)
         )
         if flow is None or isinstance(flow, Deferred):

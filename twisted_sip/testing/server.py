@@ -36,6 +36,7 @@ from twisted_sip.testing.slow_dns import SlowDNS
 from twisted_sip.transaction.timers import TimerValues
 from twisted_sip.transport.datagram import SIPDatagramProtocol
 from twisted_sip.transport.resolver import Resolver
+from twisted_sip.transport.settings import TLSSettings, TransportSettings
 from twisted_sip.transport.stream import SIPFactory
 
 
@@ -62,6 +63,7 @@ class SimulatedServer:
         proxy_settings: ProxySettings | None = None,
         registrar_settings: RegistrarSettings | None = None,
         timer_values: TimerValues | None = None,
+        tls: TLSSettings | None = None,
     ) -> None:
         """Start it.
 
@@ -71,6 +73,7 @@ class SimulatedServer:
         :param passwords: user -> password; None for a trusted network without authentication.
         :param directory: where the SQLite location store is kept; None for a store in memory, which a crash does not
             touch, as if each change were durable at once.
+        :param tls: listen for TLS at port 5061 of the IPv4 address as well, with these.
         :param disk_latency: the least and the most seconds that the disk takes to write.
         """
         self.network = network
@@ -85,6 +88,7 @@ class SimulatedServer:
         self._proxy_settings = proxy_settings
         self._registrar_settings = registrar_settings
         self._timer_values = timer_values
+        self._tls = tls
         # What a server keeps in its state directory.
         self._token_key = network.random_bytes(32)
         self._memory: MemoryLocationStore | None = None
@@ -116,6 +120,7 @@ class SimulatedServer:
             random_bytes=network.random_bytes,
             timer_values=self._timer_values,
             admit=self.source_limits.admit,
+            transport_settings=TransportSettings(tls=self._tls or TLSSettings()),
         )
         self.location: ILocationStore = self._open_location(node)
         self.authenticator = self._make_authenticator(node)
@@ -142,6 +147,8 @@ class SimulatedServer:
             node.listenUDP(5060, SIPDatagramProtocol(element), interface=host, maxPacketSize=65535)
             node.listenTCP(5060, SIPFactory(element), interface=host)
             element.transports.listening(TCP, Address(host, 5060))
+        if self._tls is not None:
+            element.transports.listen(f"tls:5061:interface={self.host}")
 
     def _open_location(self, node: Node) -> ILocationStore:
         if self._directory is not None:
