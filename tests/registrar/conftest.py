@@ -42,6 +42,9 @@ class FakeIncoming:
     user: str = ""
     admitted: bool = False
 
+    def start_transaction(self) -> None:
+        """Nothing retransmits here."""
+
 
 class Client:
     """One phone: sends REGISTERs to a registrar and returns the answers."""

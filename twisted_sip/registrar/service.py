@@ -6,7 +6,6 @@ address-of-record meanwhile, so that those behind it are processed in the order 
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from inspect import isawaitable
 from typing import Any, TypeVar, cast
@@ -39,10 +38,6 @@ _RETRY_AFTER = "30"
 _NOT_ASKED: Any = object()
 
 
-def _random_tag() -> str:
-    return secrets.token_hex(8)
-
-
 @implementer(IRegistrar)
 class RegistrarService(Service):
     """Answers REGISTER for the domains that are ours; subclass it to decide otherwise.
@@ -65,14 +60,14 @@ class RegistrarService(Service):
         *,
         user_known: Callable[[str], bool | Deferred[bool]] | None = None,
         node: str = "",
-        make_tag: Callable[[], str] = _random_tag,
+        make_tag: Callable[[], str] | None = None,
     ) -> None:
         """Make a registrar.
 
         :param clock: a reactor; its seconds are seconds since the epoch.
         :param is_local_uri: tells whether a URI is in one of our domains.
         :param user_known: tells whether there is a user with this address-of-record; None knows everybody.
-        :param make_tag: gives To tags.
+        :param make_tag: gives To tags; None lets the element do that.
         """
         self.element: Any = None
         self.location = location
@@ -134,7 +129,7 @@ class RegistrarService(Service):
             aor = self._address_of_record(request)
             registration = Registration(request, settings, self._is_local_uri, aor)
         except RegistrationRefused as refusal:
-            return self._refuse(request, refusal)
+            return self._refuse(incoming, refusal)
         allowed = known = bindings = _NOT_ASKED
         if aor not in self._turns:
             allowed = self.authorize(incoming, aor)
@@ -174,7 +169,7 @@ class RegistrarService(Service):
                     return Deferred.fromCoroutine(self._in_turn(aor, waiting))
                 change = _accepted(change, cast("list[Binding | None]", answers))
         except RegistrationRefused as refusal:
-            return self._refuse(incoming.request, refusal)
+            return self._refuse(incoming, refusal)
         return self._commit(incoming, registration, settings, bindings, change)
 
     def _plan(
@@ -219,11 +214,13 @@ class RegistrarService(Service):
             now=now,
             date=self._dates.at(now),
             stream=incoming.flow.kind.stream,
-            to_tag=self._make_tag(),
+            to_tag=self._tag_of(incoming),
             further=self.response_headers(incoming, change.aor),
         )
         if not changes:
             return response
+        # Retransmissions meet the transaction from now on: nothing else has to hold its place meanwhile.
+        incoming.start_transaction()
         committed = cast("Deferred[Any]", self.location.commit(change))
         # Nothing is acknowledged that could be lost.
         return committed.addCallbacks(_give, self._not_committed, callbackArgs=(response,), errbackArgs=(incoming,))
@@ -233,11 +230,15 @@ class RegistrarService(Service):
         # Section 10.3 step 7: if the back-end commit fails, 500. The store shows the state before.
         self._log.error("REGISTER not stored: {reason}", reason=str(failure.value), call_id=incoming.request.call_id)
         if failure.check(StoreFull):
-            return self._refuse(incoming.request, RegistrationRefused(503, headers=(("retry-after", _RETRY_AFTER),)))
-        return self._refuse(incoming.request, RegistrationRefused(500))
+            return self._refuse(incoming, RegistrationRefused(503, headers=(("retry-after", _RETRY_AFTER),)))
+        return self._refuse(incoming, RegistrationRefused(500))
 
-    def _refuse(self, request: Request, refusal: RegistrationRefused) -> Response:
-        return response_to(request, refusal.status, refusal.reason, refusal.headers, b"", self._make_tag())
+    def _refuse(self, incoming: IncomingRequest, refusal: RegistrationRefused) -> Response:
+        tag = self._tag_of(incoming)
+        return response_to(incoming.request, refusal.status, refusal.reason, refusal.headers, b"", tag)
+
+    def _tag_of(self, incoming: IncomingRequest) -> str:
+        return incoming.to_tag if self._make_tag is None else self._make_tag()
 
     # -- those who have to wait ----------------------------------------------------
 
@@ -275,7 +276,7 @@ class RegistrarService(Service):
             bindings = await _settled(self.location.lookup(aor) if bindings is _NOT_ASKED else bindings)
             change = self._plan(incoming, aor, registration, settings, bindings)
         except RegistrationRefused as refusal:
-            return self._refuse(incoming.request, refusal)
+            return self._refuse(incoming, refusal)
         answers = [self.accept_binding(incoming, binding) for binding in change.put]
         return await self._ask_and_commit(incoming, registration, settings, bindings, change, answers)
 
