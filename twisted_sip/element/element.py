@@ -102,7 +102,9 @@ class Element:
             dead_targets=self.dead_targets,
             settings=SenderSettings(datagram_limit=self.transports.settings.datagram_limit),
         )
-        self._admit = admit
+        if admit is not None:
+            # Asked for every datagram: without a step in between.
+            self.admit = admit  # type: ignore[assignment, method-assign]
         self._flow_observers: list[Callable[[Flow], None]] = []
         #: Called with (message, data, flow) for each message that goes out or comes in; None costs nothing.
         self.message_sent: Callable[[Any, bytes, Flow], None] | None = None
@@ -112,7 +114,7 @@ class Element:
 
     def admit(self, host: str) -> bool:
         """Tell whether a datagram from *host* may be looked at."""
-        return self._admit is None or self._admit(host)
+        return True
 
     def request_received(self, request: Request, flow: Flow) -> None:
         """Run *request* through the chain; it is no retransmission and belongs to no transaction.
@@ -219,10 +221,10 @@ class Element:
             self._failed(incoming, Failure())
 
     def _wait(self, incoming: Incoming, verdict: Any, place: int) -> None:
-        if inspect.isawaitable(verdict) and not isinstance(verdict, Deferred):
-            verdict = ensureDeferred(cast("Coroutine[Deferred[Any], Any, Any]", verdict))
         if not isinstance(verdict, Deferred):
-            raise LocalProtocolError(f"a request processor returned {verdict!r}")
+            if not inspect.isawaitable(verdict):
+                raise LocalProtocolError(f"a request processor returned {verdict!r}")
+            verdict = ensureDeferred(cast("Coroutine[Deferred[Any], Any, Any]", verdict))
         if incoming.transaction is None and incoming.request.method != "ACK":
             if not self.transactions.hold(incoming.request, incoming.flow):
                 incoming.respond_statelessly(503, headers=[("retry-after", "10")])
@@ -232,8 +234,7 @@ class Element:
             incoming.held = True
             if incoming.request.method == "INVITE":
                 self.timers.start(self.timer_values.trying, self._still_waiting, incoming)
-        verdict.addCallbacks(self._resume, self._failed_later, callbackArgs=(incoming, place), errbackArgs=(incoming,))
-        verdict.addErrback(lambda failure: self._failed(incoming, failure))
+        verdict.addCallbacks(self._resume, self._failed_later, (incoming, place), None, (incoming,))
 
     def _still_waiting(self, incoming: Incoming) -> None:
         """An INVITE whose way is not known after 200 ms: tell the client that it has come (section 17.2.1)."""
@@ -244,16 +245,18 @@ class Element:
         if incoming.over:
             # Cancelled meanwhile, and answered 487.
             return
-        if verdict is TAKEN:
-            if incoming.held and incoming.transaction is None:
-                incoming.start_transaction()
-            return
-        if isinstance(verdict, Response):
-            incoming.send(verdict)
-        elif verdict is None:
-            self._run(incoming, place)
-        else:
-            raise LocalProtocolError(f"a request processor gave {verdict!r}")
+        try:
+            if isinstance(verdict, Response):
+                incoming.send(verdict)
+            elif verdict is TAKEN:
+                if incoming.held and incoming.transaction is None:
+                    incoming.start_transaction()
+            elif verdict is None:
+                self._run(incoming, place)
+            else:
+                raise LocalProtocolError(f"a request processor gave {verdict!r}")
+        except Exception:
+            self._failed(incoming, Failure())
 
     def _failed_later(self, failure: Failure, incoming: Incoming) -> None:
         self._failed(incoming, failure)
