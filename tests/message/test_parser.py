@@ -76,7 +76,10 @@ def test_a_session_description_may_be_a_few_octets_short() -> None:
 
 def test_leading_line_ends_and_a_missing_blank_line() -> None:
     assert isinstance(parse_message(b"\r\n\r\n" + request()), Request)
-    assert isinstance(parse_message(request()[:-2]), Request)
+    whole = request(more=b"Content-Length: 0\r\n")
+    assert isinstance(parse_message(whole[:-2]), Request)
+    for cut in (whole[:-4], request()[:-2], request(more=b"Content-Length: 5\r\n")[:-2]):
+        assert refused(cut).reason == "No empty line behind the header fields"
     assert refused(b"\r\n\r\n").reason == "Empty message"
     assert refused(b"").reason == "Empty message"
 

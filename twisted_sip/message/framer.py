@@ -89,7 +89,8 @@ class StreamFramer:
         end = buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
         if end < 0:
             self._scanned = len(buffer)
-            if len(buffer) > self._limits.head:
+            # Up to three octets of the empty line may be there already.
+            if len(buffer) > self._limits.head + 3:
                 return self._too_large(bytes(buffer))
             return None
         self._scanned = 0

@@ -236,7 +236,7 @@ def named(label: str, text: str) -> NameAddr:
     :raises RemoteProtocolError: it is malformed; the reason names the header field.
     """
     try:
-        return NameAddr.parse(text)
+        return NameAddr.parse(text, label)
     except RemoteProtocolError as error:
         raise RemoteProtocolError(f"Malformed {label} header field: {error.reason}", header=label) from error
 

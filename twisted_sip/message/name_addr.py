@@ -23,9 +23,10 @@ class NameAddr:
     :ivar uri_text: the URI as written, without its angle brackets.
     """
 
-    __slots__ = ("_display", "_params", "_params_text", "_text", "_uri", "uri_text")
+    __slots__ = ("_display", "_header", "_params", "_params_text", "_text", "_uri", "uri_text")
 
     uri_text: str
+    _header: str
     _text: str
     _display: str
     _uri: URI | None
@@ -33,14 +34,16 @@ class NameAddr:
     _params: Params | None
 
     @classmethod
-    def parse(cls, text: str) -> NameAddr:
+    def parse(cls, text: str, header: str = "") -> NameAddr:
         """Parse one value. The URI inside is read when :attr:`uri` is asked for.
 
         Without angle brackets, what follows a ``;`` belongs to the header field (section 20.10).
 
+        :param header: the header field it stands in, for the errors of :attr:`uri`.
         :raises RemoteProtocolError: it is malformed.
         """
         made = cls.__new__(cls)
+        made._header = header
         made._text = text
         made._uri = made._params = None
         opening = text.find("<")
@@ -114,6 +117,7 @@ class NameAddr:
     @classmethod
     def _compose(cls, display: str, uri_text: str, uri: URI | None, params: Params) -> NameAddr:
         made = cls.__new__(cls)
+        made._header = ""
         made._display = display = display.strip(LWS)
         made._uri = uri
         made.uri_text = uri_text
@@ -139,7 +143,14 @@ class NameAddr:
         """
         uri = self._uri
         if uri is None:
-            uri = self._uri = parse_uri(self.uri_text)
+            try:
+                uri = self._uri = parse_uri(self.uri_text)
+            except RemoteProtocolError as error:
+                if not self._header:
+                    raise
+                raise RemoteProtocolError(
+                    f"Malformed {self._header} header field: {error.reason}", header=self._header
+                ) from error
         return uri
 
     @property

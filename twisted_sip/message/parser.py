@@ -42,10 +42,10 @@ def parse_message(data: bytes, limits: MessageLimits = DEFAULT_LIMITS) -> Reques
         if not stripped:
             raise RemoteProtocolError("Empty message")
         head, blank, body = stripped.partition(b"\r\n\r\n")
-    if not blank:
-        # A datagram has an end of its own: the missing blank line loses nothing (RFC 4475 section 3.1.2.15).
-        head = head.removesuffix(b"\r\n")
-    message = parse_head(head, limits)
+    message = parse_head(head if blank else head.removesuffix(b"\r\n"), limits)
+    if not blank and (head[-2:] != b"\r\n" or not _is_bodiless(message)):
+        check_mandatory(message)
+        raise RemoteProtocolError("No empty line behind the header fields", message=message)
     if "content-length" in message.headers.names:
         size = content_length(message)
         if size > len(body) and not _usable(message, body, size):
@@ -180,6 +180,14 @@ def _size_in(line: str) -> int:
     """Return the number in a Content-Length *line*, -1 where there is none."""
     text = line_value(line)
     return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else -1
+
+
+def _is_bodiless(message: Request | Response) -> bool:
+    """Tell whether a datagram that ends behind a header field is whole all the same, because it announces no body.
+
+    RFC 4475 section 3.1.2.15 has one. Any other has been cut and lost nobody knows what.
+    """
+    return "content-length" in message.headers.names and content_length(message) == 0
 
 
 def _usable(message: Request | Response, body: bytes, size: int) -> bool:
