@@ -87,7 +87,7 @@ def test_limits_end_the_stream() -> None:
         (error,) = framer.feed(stream)
         assert isinstance(error, RemoteProtocolError) and error.status == 513 and error.fatal
     framer = StreamFramer(limits)
-    (error,) = framer.feed(b"x" * 301)
+    (error,) = framer.feed(b"x" * 304)
     assert isinstance(error, RemoteProtocolError) and error.fatal
     (error,) = StreamFramer(limits).feed(b"SIP/2.0 xyz\r\n\r\n")
     assert isinstance(error, RemoteProtocolError) and error.fatal
