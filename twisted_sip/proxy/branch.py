@@ -110,9 +110,9 @@ class Branch:
             callee = FlowMark(target.flow.token, target.aor, target.key)
         if context.pinned:
             return caller, callee or FlowMark(goes.token), PINNED
-        if target.aor:
+        if target.aor and (callee or context.service.location_router.flow_of_binding(target.aor, target.key) == goes):
             return caller, callee, FREE
-        # Nobody of ours is called: what that stranger gets is good for this dialog alone.
+        # It does not go to a phone of ours: what that stranger gets is good for this dialog alone.
         return caller or FlowMark(context.incoming.flow.token), callee or FlowMark(goes.token), GUARDED
 
     def response_received(self, outgoing: Any, response: Response) -> None:

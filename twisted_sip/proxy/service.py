@@ -178,8 +178,8 @@ class ProxyService(Service):
         request = incoming.request
         uri = request.uri
         local = isinstance(uri, SIPURI) and self.element.domains.is_local_uri(uri)
-        if not (local and _is_gruu(uri)):
-            mark = self.record_routing.mark(request, incoming.own_routes) if incoming.own_routes else None
+        if not (local and _is_gruu(uri)) or self.record_routing.held(incoming.own_routes):
+            mark = self._mark(incoming)
             if mark is not None:
                 return self._forward(incoming, [self._marked_target(request, mark)], "")
             if not local or "route" in request.headers.names:
@@ -190,6 +190,10 @@ class ProxyService(Service):
         if is_loop(request, part, self._is_own_via):
             return response_to(request, 482, "Loop Detected", to_tag=incoming.to_tag)
         return self._follow(incoming, self.location_router.route(incoming), part)
+
+    def _mark(self, incoming: IncomingRequest) -> FlowMark | None:
+        routes = incoming.own_routes
+        return self.record_routing.mark(incoming.request, routes, incoming.flow, self.flow_of) if routes else None
 
     def _marked_target(self, request: Request, mark: FlowMark) -> Target:
         flow = self.flow_of(mark)
@@ -216,10 +220,13 @@ class ProxyService(Service):
             return response_to(request, 480, "", [self.sips_warning(incoming)], to_tag=incoming.to_tag)
         suffix = SEPARATOR + part if part else ""
         mark, pinned = None, False
-        if makes_dialog(request.method) and not request.to.tag:
+        in_dialog = bool(request.to.tag)
+        if makes_dialog(request.method) and (not in_dialog or request.method == "NOTIFY"):
             # A stranger gets a token good for the two ends of this dialog alone: with the flows in it, the Request-URI
             # of a later request leads nowhere else.
-            pinned = not incoming.user and not self.element.domains.is_local_uri(request.from_.uri)
+            pinned = (not incoming.user and not self.element.domains.is_local_uri(request.from_.uri)) or (
+                in_dialog and self.record_routing.held(incoming.own_routes)
+            )
             mark = FlowMark(incoming.flow.token) if pinned else self._caller_mark(incoming)
         ResponseContext(self, incoming, suffix, breadth, mark, pinned).start(targets)
         return TAKEN
@@ -250,8 +257,8 @@ class ProxyService(Service):
             return TAKEN
         uri = request.uri
         local = "route" not in request.headers.names and self.element.domains.is_local_uri(uri)
-        if not (local and _is_gruu(uri)):
-            mark = self.record_routing.mark(request, incoming.own_routes) if incoming.own_routes else None
+        if not (local and _is_gruu(uri)) or self.record_routing.held(incoming.own_routes):
+            mark = self._mark(incoming)
             if mark is not None:
                 return self._forward_ack(incoming, [self._marked_target(request, mark)])
             if not local:
