@@ -6,6 +6,7 @@ import socket
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from twisted.internet import reactor as installed
@@ -81,6 +82,12 @@ def options(flow: Any, body: bytes = b"") -> Request:
 
 class LoopbackTests(TestCase):
     timeout = 30
+
+    def directory(self) -> Path:
+        """Return a directory of this test's own, outside of the source tree."""
+        made = TemporaryDirectory()
+        self.addCleanup(made.cleanup)
+        return Path(made.name)
 
     def element(self, *descriptors: str, **settings: Any) -> Element:
         made = Element(TransportSettings(**settings))
@@ -173,8 +180,7 @@ class LoopbackTests(TestCase):
 
     @inlineCallbacks
     def test_tls(self) -> Any:
-        directory = Path(self.mktemp())
-        directory.mkdir()
+        directory = self.directory()
         key, certificate = make_self_signed(["example.com"], datetime.now(UTC))
         (directory / "k.pem").write_bytes(key)
         (directory / "c.pem").write_bytes(certificate)
@@ -189,8 +195,7 @@ class LoopbackTests(TestCase):
     @inlineCallbacks
     def test_ports_of_the_user(self) -> Any:
         """``SIPDatagramProtocol(element)`` and ``SIPFactory(element)`` with ports that somebody else opens."""
-        directory = Path(self.mktemp())
-        directory.mkdir()
+        directory = self.directory()
         key, certificate = make_self_signed(["example.com"], datetime.now(UTC))
         (directory / "both.pem").write_bytes(key + certificate)
         server = Element()

@@ -91,7 +91,7 @@ _UNDERSTOOD = frozenset((MAPPED_ADDRESS, ERROR_CODE, UNKNOWN_ATTRIBUTES, XOR_MAP
 
 
 def looks_like_stun(data: bytes) -> bool:
-    """Tell whether a datagram from a SIP port is STUN: first octet 0 to 3 (RFC 7983) and the magic cookie (section 5)."""
+    """Tell whether a SIP port's datagram is STUN: first octet 0 to 3 (RFC 7983) and the magic cookie (section 5)."""
     return len(data) >= 20 and data[0] < 4 and data[4:8] == _COOKIE
 
 
