@@ -31,8 +31,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     seed = getattr(item, "callspec", None) and item.callspec.params.get("seed")  # type: ignore[attr-defined]
     if report.failed and seed is not None:
-        name = item.originalname  # type: ignore[attr-defined]
-        report.sections.append(("Run it again", f"SEED={seed} python -m pytest tests/simulation -k {name}"))
+        name = item.nodeid.partition("[")[0]
+        report.sections.append(("Run it again", f"SEED={seed} python -m pytest {name}"))
     return report
 
 

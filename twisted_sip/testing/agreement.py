@@ -14,13 +14,17 @@ from collections.abc import Iterable
 from twisted_sip.testing.phone import SimulatedPhone
 from twisted_sip.testing.phone_calls import IncomingCall, OutgoingCall
 
+#: Seconds within which a phone hears that it need not ring any longer.
+_SOON = 6.0
+
 
 def disagreements(phones: Iterable[SimulatedPhone], *, calm: bool = False, one_mind: bool = True) -> list[str]:
     """Return a line for each contradiction, after all calls of *phones* are over.
 
     :param phones: every phone that was there.
-    :param calm: nothing was lost and nobody crashed: then each BYE came and was answered, and the outcome of a call
-        that did not come about is what a callee, the caller or the server said.
+    :param calm: nothing was lost and nobody crashed: then each BYE came and was answered, the outcome of a call that
+        did not come about is what a callee, the caller or the server said, and once there is an outcome no other phone
+        rings on.
     :param one_mind: no server has crashed: then all final responses to one request have the same status.
     """
     phones = list(phones)
@@ -78,6 +82,8 @@ def _calm(call: OutgoingCall, legs: list[IncomingCall]) -> list[str]:
     if not call.dialogs and call.status not in said | own:
         found.append(f"an outcome out of nowhere: {call!r} against {legs!r}")
     for leg in legs:
+        if leg.decided_at > call.decided_at + _SOON:
+            found.append(f"rang in vain until {leg.decided_at:.3f}: {leg!r} against {call!r} at {call.decided_at:.3f}")
         if leg.dialog is None:
             continue
         dialog = call.dialogs.get(leg.tag)

@@ -25,6 +25,7 @@ class OutgoingCall:
 
     :ivar call_id: its Call-ID.
     :ivar status: the outcome of the INVITE, 0 as long as there is none.
+    :ivar decided_at: when it came, in seconds of the simulation.
     :ivar cancelled: the user gave up before there was an outcome.
     :ivar dialogs: remote tag -> dialog, one for each 2xx; the first is the call, the others were hung up at once.
     """
@@ -34,6 +35,7 @@ class OutgoingCall:
         self.phone = phone
         self.behaviour = behaviour
         self.status = 0
+        self.decided_at = 0.0
         self.cancelled = False
         self.dialogs: dict[str, PhoneDialog] = {}
         self._timers: list[Timer] = []
@@ -86,6 +88,7 @@ class OutgoingCall:
 
     def _done(self, status: int, response: Response | None) -> None:
         self.status = status
+        self.decided_at = self.phone.now()
         self._stop_timers()
         dialog = self.dialog
         if dialog is not None and not dialog.ended:
@@ -110,6 +113,7 @@ class IncomingCall:
     :ivar call_id: its Call-ID.
     :ivar tag: our tag, by which the caller tells the ends of a forked call apart.
     :ivar status: our final response, 0 as long as there is none.
+    :ivar decided_at: when we sent it, in seconds of the simulation.
     :ivar was_cancelled: a CANCEL came before the final response.
     :ivar acknowledged: the ACK for our 2xx came.
     :ivar dialog: the dialog of our 2xx, None without one.
@@ -121,6 +125,7 @@ class IncomingCall:
         self.call_id = incoming.request.call_id
         self.tag = phone.element.random_text()
         self.status = 0
+        self.decided_at = 0.0
         self.was_cancelled = False
         self.acknowledged = False
         self.dialog: PhoneDialog | None = None
@@ -173,6 +178,7 @@ class IncomingCall:
             return
         self._stop_timers()
         self.status = 200
+        self.decided_at = self.phone.now()
         self.dialog = PhoneDialog.of_uas(self.phone, self._request, self.tag, self._stop_timers)
         self.dialog.answer(self._transaction, self._request)
 
@@ -182,6 +188,7 @@ class IncomingCall:
             return
         self._stop_timers()
         self.status = status
+        self.decided_at = self.phone.now()
         self._transaction.send(response_to(self._request, status, to_tag=self.tag))
 
     def established(self) -> None:
