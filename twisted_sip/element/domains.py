@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from twisted_sip.interfaces.flow import Address
+from twisted_sip.message.limits import SHORT
 from twisted_sip.message.uri import SIPURI, URI
 
 #: The most answers that are remembered.
@@ -38,12 +39,13 @@ class Domains:
     :ivar names: the domains, in lower case, IPv6 addresses without brackets.
     """
 
-    __slots__ = ("_asked_of", "_known", "_transports", "names")
+    __slots__ = ("_asked_of", "_known", "_known_uris", "_transports", "names")
 
     def __init__(self, domains: Iterable[str], transports: _Listening) -> None:
         self.names = frozenset(_plain(domain) for domain in domains)
         self._transports = transports
         self._known: dict[tuple[str, int | None, bool], bool] = {}
+        self._known_uris: dict[str, bool] = {}
         self._asked_of = 0
 
     def is_local(self, host: str, port: int | None = None, secure: bool = False) -> bool:
@@ -51,15 +53,20 @@ class Domains:
 
         :param secure: the default port is that of sips.
         """
-        listening = len(self._transports.listeners)
-        if listening != self._asked_of or len(self._known) > _REMEMBERED:
-            self._known.clear()
-            self._asked_of = listening
+        self._check_listeners()
         key = (host, port, secure)
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = self._decide(_plain(host), port, secure)
         return known
+
+    def _check_listeners(self) -> None:
+        """Forget the answers given before somebody began or ceased to listen."""
+        listening = len(self._transports.listeners)
+        if listening != self._asked_of or len(self._known) > _REMEMBERED or len(self._known_uris) > _REMEMBERED:
+            self._known.clear()
+            self._known_uris.clear()
+            self._asked_of = listening
 
     def _decide(self, host: str, port: int | None, secure: bool) -> bool:
         if host in self.names:
@@ -75,11 +82,19 @@ class Domains:
         """Tell whether *uri* is a sip or sips URI of ours: one that leads elsewhere by its maddr is not."""
         if type(uri) is not SIPURI:
             return False
+        # Asked several times for each request.
+        if len(self._transports.listeners) == self._asked_of:
+            known = self._known_uris.get(uri.text)
+            if known is not None:
+                return known
         secure = uri.scheme == "sips"
-        if not self.is_local(uri.host, uri.port, secure):
-            return False
-        maddr = uri.maddr
-        return not maddr or self.is_local(maddr, uri.port, secure)
+        known = self.is_local(uri.host, uri.port, secure)
+        if known:
+            maddr = uri.maddr
+            known = not maddr or self.is_local(maddr, uri.port, secure)
+        if len(uri.text) <= SHORT:
+            self._known_uris[uri.text] = known
+        return known
 
 
 def _plain(host: str) -> str:

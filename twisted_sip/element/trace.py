@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import attrs
@@ -102,6 +103,8 @@ class Trace:
     :param max_calls: Call-IDs kept; the one seen first goes first.
     :param max_messages: messages kept of one call: the first ones, which tell how it was set up.
     :param max_bytes: memory for all of it, in bytes.
+    :ivar sent: keeps a message whose bytes went out over a flow: ``sent(message, data, flow)``.
+    :ivar seen: keeps a message whose bytes came in over a flow, likewise.
     """
 
     def __init__(
@@ -118,6 +121,8 @@ class Trace:
         self._calls: dict[str, _Call] = {}
         self._bytes = 0
         self._followers: list[Callable[[str, TracedMessage], None]] = []
+        self.sent: Callable[[Request | Response, bytes, Flow], None] = partial(self._record, True)
+        self.seen: Callable[[Request | Response, bytes, Flow], None] = partial(self._record, False)
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -127,15 +132,7 @@ class Trace:
         """Bytes of memory that the messages take, roughly."""
         return self._bytes
 
-    def sent(self, message: Request | Response, data: bytes, flow: Flow) -> None:
-        """Keep *message*, whose bytes *data* went out over *flow*."""
-        self._record(message, data, flow, True)
-
-    def seen(self, message: Request | Response, data: bytes, flow: Flow) -> None:
-        """Keep *message*, whose bytes *data* came in over *flow*."""
-        self._record(message, data, flow, False)
-
-    def _record(self, message: Request | Response, data: bytes, flow: Flow, sent: bool) -> None:
+    def _record(self, sent: bool, message: Request | Response, data: bytes, flow: Flow) -> None:
         call_id = message.headers.parsed.get("call-id")
         if call_id is None:
             try:

@@ -79,7 +79,10 @@ class Message:
         parsed = self.headers.parsed
         via = parsed.get("via")
         if via is None:
-            value = self._required("via")
+            headers = self.headers
+            if "via" not in headers.names:
+                raise RemoteProtocolError("Missing Via header field", header="Via")
+            value = line_value(headers.lines[headers.names.index("via")])
             if "," in value:
                 elements = split_list(value)
                 value = elements[0] if elements else ""

@@ -23,7 +23,7 @@ class NameAddr:
     :ivar uri_text: the URI as written, without its angle brackets.
     """
 
-    __slots__ = ("_display", "_header", "_params", "_params_text", "_text", "_uri", "uri_text")
+    __slots__ = ("_display", "_header", "_params", "_params_text", "_tag", "_text", "_uri", "uri_text")
 
     uri_text: str
     _header: str
@@ -32,6 +32,7 @@ class NameAddr:
     _uri: URI | None
     _params_text: str
     _params: Params | None
+    _tag: str | None
 
     @classmethod
     def parse(cls, text: str, header: str = "") -> NameAddr:
@@ -45,7 +46,7 @@ class NameAddr:
         made = cls.__new__(cls)
         made._header = header
         made._text = text
-        made._uri = made._params = None
+        made._uri = made._params = made._tag = None
         opening = text.find("<")
         quoted = text.find('"')
         if opening >= 0 and (quoted < 0 or quoted > opening):
@@ -122,6 +123,7 @@ class NameAddr:
         made._uri = uri
         made.uri_text = uri_text
         made._params = params
+        made._tag = None
         made._params_text = str(params)
         space = " " if display else ""
         made._text = f"{display}{space}<{uri_text}>{made._params_text}"
@@ -165,11 +167,15 @@ class NameAddr:
     @property
     def tag(self) -> str:
         """The tag (section 19.3), an empty string where there is none."""
+        tag = self._tag
+        if tag is None:
+            tag = self._tag = self._find_tag()
+        return tag
+
+    def _find_tag(self) -> str:
         if self._params is None:
             # The ordinary shape is ASCII without quotes, so that this finds what the parameters would say.
             text = self._params_text
-            if not text:
-                return ""
             start = text.lower().find(";tag=")
             if start < 0:
                 return ""

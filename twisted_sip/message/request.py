@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
@@ -9,6 +10,10 @@ from twisted_sip.message.grammar import is_token
 from twisted_sip.message.header_map import HeaderMap
 from twisted_sip.message.message import Message
 from twisted_sip.message.uri import URI, parse_uri
+
+
+#: What would break a request line apart.
+_UNFIT = re.compile(r"[ \t\r\n\0<>]").search
 
 
 class Request(Message):
@@ -60,12 +65,13 @@ class Request(Message):
 
         :raises RemoteProtocolError: it is malformed.
         """
-        if self._uri is None:
+        uri = self._uri
+        if uri is None:
             try:
-                self._uri = parse_uri(self.uri_text)
+                uri = self._uri = parse_uri(self.uri_text)
             except RemoteProtocolError as error:
                 raise RemoteProtocolError(f"Malformed Request-URI: {error.reason}", status=error.status) from error
-        return self._uri
+        return uri
 
     def set_uri(self, uri: URI | str) -> None:
         """Put another Request-URI in place.
@@ -73,7 +79,7 @@ class Request(Message):
         :raises LocalProtocolError: it holds white space, CR, LF or NUL, or is empty.
         """
         text = uri if isinstance(uri, str) else str(uri)
-        if not text or any(char in text for char in " \t\r\n\0<>"):
+        if not text or _UNFIT(text) is not None:
             raise LocalProtocolError(f"{text!r} cannot be a Request-URI")
         self._uri = None if isinstance(uri, str) else uri
         self.uri_text = text

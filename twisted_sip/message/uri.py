@@ -50,9 +50,10 @@ class SIPURI:
     :ivar host: the host as written; an IPv6 reference keeps its brackets.
     :ivar port: the port, None where it is left out.
     :ivar headers: the headers part as written, without its ``?``; an empty string where there is none.
+    :ivar text: the whole URI as written.
     """
 
-    __slots__ = ("_aor", "_params", "_params_text", "_text", "headers", "host", "password", "port", "scheme", "user")
+    __slots__ = ("_aor", "_params", "_params_text", "headers", "host", "password", "port", "scheme", "text", "user")
 
     scheme: str
     user: str | None
@@ -60,7 +61,7 @@ class SIPURI:
     host: str
     port: int | None
     headers: str
-    _text: str
+    text: str
     _params_text: str
     _params: Params | None
     _aor: str
@@ -95,7 +96,7 @@ class SIPURI:
             raise LocalProtocolError(error.reason) from error
         parts = (scheme, user, password, host, port, given.items(), headers)
         if parts != (self.scheme, self.user, self.password, self.host, self.port, self.params.items(), self.headers):
-            raise LocalProtocolError(f"{self._text!r} would not read back as it was put together")
+            raise LocalProtocolError(f"{self.text!r} would not read back as it was put together")
 
     @classmethod
     def parse(cls, text: str) -> SIPURI:
@@ -120,7 +121,7 @@ class SIPURI:
         self.headers = headers or ""
         self._params = None
         self._aor = ""
-        self._text = text
+        self.text = text
 
     def replace(self, **fields: Unpack[_Fields]) -> SIPURI:
         """Return this URI with some parts replaced: scheme, user, password, host, port, params, headers.
@@ -176,7 +177,7 @@ class SIPURI:
         if not value:
             return None
         if not (value.isdigit() and value.isascii() and len(value) < 4 and int(value) < 256):
-            raise RemoteProtocolError(f"Malformed ttl in {printable(self._text)}")
+            raise RemoteProtocolError(f"Malformed ttl in {printable(self.text)}")
         return int(value)
 
     @property
@@ -214,17 +215,17 @@ class SIPURI:
         return isinstance(other, SIPURI) and equivalent(self, other, parse_uri)
 
     def __str__(self) -> str:
-        return self._text
+        return self.text
 
     def __repr__(self) -> str:
-        return f"<SIPURI {self._text}>"
+        return f"<SIPURI {self.text}>"
 
     def __eq__(self, other: object) -> bool:
         """Tell whether the text is the same; :meth:`equivalent` is the comparison of meaning."""
-        return self._text == other._text if isinstance(other, SIPURI) else NotImplemented
+        return self.text == other.text if isinstance(other, SIPURI) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self._text)
+        return hash(self.text)
 
 
 def _parse_params(text: str) -> Params:
