@@ -91,6 +91,13 @@ class House:
         made = Binding(aor=aor, key=fields.pop("key", contact), contact=contact, call_id="r", cseq=1, **fields)
         self.store.commit(LocationChange(aor, put=(made,)))
 
+    def register(self, user: str, peer: Peer | StreamPeer, contact: str = "", **fields: Any) -> None:
+        """Register *peer* as a phone of *user*, the flow to it kept; by default its contact is where it is."""
+        flow = self.last_flow(peer)
+        if not contact:
+            contact = f"sip:{user}@{flow.remote}"
+        self.bind(user, contact, flow=flow.token, received=f"{flow.kind.token}:{flow.remote}", **fields)
+
     def unbind(self) -> None:
         """End every registration."""
         for binding in list(self.store.bindings()):

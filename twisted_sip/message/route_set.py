@@ -14,7 +14,8 @@ from twisted_sip.message.uri import SIPURI, URI
 def next_hop(request: Request) -> URI:
     """Return the URI that *request* goes to: its topmost Route, else its Request-URI (RFC 3261 section 8.1.2).
 
-    A strict router's URI stands in the Request-URI already (see :func:`apply_route_set`, :func:`leave_proxy`).
+    A strict router's URI stands in the Request-URI, and nothing in the request tells so: see :func:`apply_route_set` and
+    :func:`leave_proxy`.
 
     :raises RemoteProtocolError: it is malformed.
     """
@@ -35,25 +36,27 @@ def route_set_of_uas(request: Request) -> tuple[str, ...]:
     return tuple(request.headers.elements("record-route"))
 
 
-def apply_route_set(request: Request, route_set: Sequence[str], remote_target: URI | str) -> None:
+def apply_route_set(request: Request, route_set: Sequence[str], remote_target: URI | str) -> URI | None:
     """Put Route and Request-URI of an in-dialog *request* in place (section 12.2.1.1).
 
     :param route_set: Route values, nearest first, each as it stood in Record-Route.
     :param remote_target: the peer's Contact.
+    :return: as :func:`leave_proxy`.
     :raises RemoteProtocolError: the first route is malformed.
     """
     request.headers.remove("route")
     if not route_set:
         request.set_uri(remote_target)
-        return
+        return None
     first = NameAddr.parse(route_set[0]).uri
     if isinstance(first, SIPURI) and not first.lr:
         # A strict router: it is the Request-URI, the remote target is the last Route.
         request.set_uri(_request_uri(first))
         request.headers.append("route", ", ".join([*route_set[1:], f"<{remote_target}>"]))
-    else:
-        request.set_uri(remote_target)
-        request.headers.append("route", ", ".join(route_set))
+        return request.uri
+    request.set_uri(remote_target)
+    request.headers.append("route", ", ".join(route_set))
+    return None
 
 
 def _request_uri(uri: SIPURI) -> SIPURI:
@@ -95,21 +98,25 @@ def enter_proxy(
     return taken
 
 
-def leave_proxy(request: Request) -> None:
+def leave_proxy(request: Request) -> URI | None:
     """Make room for a strict router as the next hop (section 16.6 step 6).
 
+    :return: the URI to send to if it is a strict router, which stands in the Request-URI now (step 7); None if
+        :func:`next_hop` tells.
     :raises RemoteProtocolError: the topmost Route is malformed.
     """
     if "route" not in request.headers.names:
-        return
+        return None
     routes = request.routes
     if not routes:
-        return
+        return None
     first = routes[0].uri
     if isinstance(first, SIPURI) and not first.lr:
         target = request.uri_text
         request.set_uri(_request_uri(first))
         _put(request, [*routes[1:], NameAddr.parse(f"<{target}>")])
+        return request.uri
+    return None
 
 
 def _put(request: Request, routes: Sequence[NameAddr]) -> None:

@@ -66,11 +66,12 @@ class Branch:
             policy.branch(request, self.target, context.incoming)
         if request.method == "INVITE":
             self._timer_c = service.element.timers.start(service.settings.timer_c, self._timer_c_fired)
-        leave_proxy(request)
+        strict = leave_proxy(request)
         self.outgoing = service.element.sender.send(
             request,
             self,
             flow=self.target.flow,
+            uri=strict,
             secure_required=self.target.secure,
             branch_suffix=context.loop_suffix,
         )

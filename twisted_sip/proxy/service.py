@@ -282,8 +282,8 @@ class ProxyService(Service):
         copy = forwarded_copy(request, target, self.settings.max_forwards)
         for policy in self.policies:
             policy.branch(copy, target, incoming)
-        leave_proxy(copy)
-        self.element.sender.send_ack(copy, flow=target.flow, secure_required=target.secure)
+        strict = leave_proxy(copy)
+        self.element.sender.send_ack(copy, flow=target.flow, uri=strict, secure_required=target.secure)
         return TAKEN
 
     def add_path(self, request: Request, incoming: IncomingRequest) -> None:
