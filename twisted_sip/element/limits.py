@@ -194,7 +194,7 @@ class OverloadGauge:
     #: Seconds between two calls of :meth:`tick`.
     INTERVAL = 0.1
 
-    __slots__ = ("_debt", "_expected", "_fill", "_now", "_spread", "lag", "settings", "shed")
+    __slots__ = ("_debt", "_expected", "_fill", "_late", "_now", "_spread", "lag", "settings", "shed")
 
     def __init__(
         self, settings: LimitSettings, now: Callable[[], float], fill: Callable[[], float] = lambda: 0.0
@@ -203,6 +203,7 @@ class OverloadGauge:
         self._now = now
         self._fill = fill
         self._expected: float | None = None
+        self._late = 0.0
         self._debt = [0.0, 0.0, 0.0, 0.0]
         self._spread = 0
         #: Seconds by which the reactor was late, lately.
@@ -215,8 +216,10 @@ class OverloadGauge:
         now = self._now()
         if self._expected is not None:
             late = max(0.0, now - self._expected)
-            # Up at once, down by half: a single quiet moment is no recovery.
-            self.lag = max(late, self.lag / 2 if self.lag > 0.001 else 0.0)
+            # Late once is a machine that was busy with something else; what counts is to be late again. Down by half: a
+            # single quiet moment is no recovery.
+            self.lag = max(min(late, self._late), self.lag / 2 if self.lag > 0.001 else 0.0)
+            self._late = late
         self._expected = now + self.INTERVAL
 
     @property

@@ -36,6 +36,7 @@ from twisted_sip.storage.batch_writer import WriterThread
 from twisted_sip.storage.credentials_sqlite import CREDENTIALS_FILE, SQLiteCredentialStore
 from twisted_sip.storage.location_sqlite import LOCATION_FILE, SQLiteLocationStore
 from twisted_sip.tap import state
+from twisted_sip.tap.collector import Collector
 from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.control import Command, ControlSocket
 from twisted_sip.tap.control_commands import ban_commands, contact_commands, trace_commands
@@ -46,12 +47,14 @@ from twisted_sip.tap.transport_settings import transport_settings
 
 _log = Logger()
 
-#: Seconds between two looks for bans that have ended.
-_BAN_SWEEP = 60.0
+#: Seconds between two looks for bans and nonces that have ended.
+_SWEEP = 60.0
 
 
 class Server(MultiService):
     """A whole server: start it and it serves, stop it and everything acknowledged is on disk.
+
+    A subclass may name services of its own in ``proxy_class`` and ``registrar_class``.
 
     :ivar configuration: the settings.
     :ivar domains: the domains it is responsible for.
@@ -61,6 +64,10 @@ class Server(MultiService):
     :ivar bans: who is not listened to.
     :ivar trace: the messages kept, None if that is switched off.
     """
+
+    #: The services that are made; subclasses of these.
+    proxy_class: type[ProxyService] = ProxyService
+    registrar_class: type[RegistrarService] = RegistrarService
 
     def __init__(
         self, reactor: Any, configuration: Configuration, *, forwards: bool = True, demo: bool = False
@@ -81,6 +88,7 @@ class Server(MultiService):
         self.element: Element | None = None
         self.location: SQLiteLocationStore | None = None
         self.credentials: SQLiteCredentialStore | None = None
+        self.authenticator: Authenticator | None = None
         self.registrar: RegistrarService | None = None
         self.proxy: ProxyService | None = None
         now = reactor.seconds
@@ -91,6 +99,7 @@ class Server(MultiService):
         self.trace = Trace(now, section.calls, section.messages_per_call, section.memory) if section.enabled else None
         self._loops: list[LoopingCall] = []
         self._started = 0.0
+        self._backlog = 0.0
 
     # -- start -----------------------------------------------------------------------
 
@@ -135,8 +144,9 @@ class Server(MultiService):
             self._abandon()
             raise StartFailure(str(error)) from error
         self._started = self._reactor.seconds()
-        self._loop(self.gauge.tick, OverloadGauge.INTERVAL)
-        self._loop(self.bans.expire, _BAN_SWEEP)
+        self._loop(self._tick, OverloadGauge.INTERVAL)
+        assert self.authenticator is not None
+        self._loop(self.authenticator.expire, _SWEEP)
         for transport, addresses in self._listening().items():
             _log.info("listening over {transport} on {addresses}", transport=transport, addresses=", ".join(addresses))
         if not self.configuration.auth.required:
@@ -173,8 +183,8 @@ class Server(MultiService):
         configuration = self.configuration
         auth = configuration.auth
         nonces = Nonces(os.urandom, self._reactor.seconds, auth.nonce_lifetime, auth.max_nonces)
-        authenticator = Authenticator(self.credentials, nonces, self.bans, auth)
-        registrar = RegistrarService(
+        authenticator = self.authenticator = Authenticator(self.credentials, nonces, self.bans, auth)
+        registrar = self.registrar_class(
             self.location, self._reactor, element.domains.is_local_uri, configuration.registrar
         )
         registrar.element = element
@@ -182,7 +192,7 @@ class Server(MultiService):
         services: list[Any] = [registrar]
         proxy: ProxyService | None = None
         if self.forwards:
-            proxy = ProxyService(
+            proxy = self.proxy_class(
                 element,
                 self.location,
                 settings=configuration.proxy,
@@ -227,6 +237,15 @@ class Server(MultiService):
     def _loop_failed(failure: Failure) -> None:
         _log.failure("a periodic task has ended", failure)
 
+    def rest_collector(self) -> None:
+        """Have the garbage collector keep out of the way; for a process that is this server and nothing else."""
+        collector = Collector(self._transactions)
+        collector.settle()
+        self._loop(collector.tick, Collector.INTERVAL)
+
+    def _transactions(self) -> int:
+        return sum(self.element.transactions.counts().values()) if self.element is not None else 0
+
     # -- while it runs -----------------------------------------------------------------
 
     def _listening(self) -> dict[str, list[str]]:
@@ -246,7 +265,13 @@ class Server(MultiService):
             len(transactions.servers) / limits.max_transactions,
             len(transactions.clients) / limits.max_transactions,
             len(transports.connections) / limits.max_connections,
+            self._backlog,
         )
+
+    def _tick(self) -> None:
+        self.gauge.tick()
+        if self.element is not None:
+            self._backlog = self.element.transports.backlog()
 
     def status(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return how the server is doing, for the control socket."""

@@ -12,7 +12,7 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 
 from twisted_sip.errors import ConfigurationError
-from twisted_sip.tap import collector, logs, state
+from twisted_sip.tap import logs, state
 from twisted_sip.tap.composition import Server, with_absolute_paths
 from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.demo import account_settings, demo_passwords
@@ -129,7 +129,7 @@ def make_server(options: ServerOptions, *, forwards: bool) -> TwistdService:
             )
         service = TwistdService(server, options)
         service.announce()
-        reactor.callWhenRunning(collector.settle)
+        reactor.callWhenRunning(server.rest_collector)
         return service
     except ConfigurationError as error:
         stop_with(error.problems)

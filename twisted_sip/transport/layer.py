@@ -35,6 +35,7 @@ from twisted_sip.transport.source import note_source
 from twisted_sip.transport.stream import SIPStreamProtocol
 from twisted_sip.transport.stream_flow import StreamFlow
 from twisted_sip.transport.tls import TLSContexts
+from twisted_sip.transport.udp_port import SIPUDPPort
 
 
 class TransportLayer:
@@ -103,6 +104,10 @@ class TransportLayer:
     def opened(self, port: interfaces.IListeningPort) -> None:
         """Remember *port*, to be closed by :meth:`stop`."""
         self._ports.append(port)
+
+    def backlog(self) -> float:
+        """How full the fullest receive buffer of our datagram sockets is, 0.0 to 1.0."""
+        return max((port.backlog() for port in self._ports if isinstance(port, SIPUDPPort)), default=0.0)
 
     @property
     def listeners(self) -> list[Listener]:

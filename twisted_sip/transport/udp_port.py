@@ -27,6 +27,9 @@ _log = Logger()
 _IP_RECVERR = 11
 _IPV6_RECVERR = 25
 _SO_RCVBUFFORCE = 33
+_SO_MEMINFO = 55
+# SK_MEMINFO_RMEM_ALLOC and SK_MEMINFO_RCVBUF of <linux/sock_diag.h>.
+_MEMINFO = struct.Struct("=II")
 _ORIGIN_ICMP = 2
 _ORIGIN_ICMP6 = 3
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")
@@ -86,6 +89,19 @@ class SIPUDPPort(udp.Port):
                 _log.failure("A datagram from {peer} could not be dealt with", peer=addr[0])
             if not self.connected or self.disconnecting:
                 return
+
+    def backlog(self) -> float:
+        """How full the receive buffer of the socket is, 0.0 to 1.0; 0.0 where the system does not tell."""
+        if sys.platform != "linux":
+            return 0.0
+        try:
+            known = self.socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        except OSError:
+            return 0.0
+        if len(known) < _MEMINFO.size:
+            return 0.0
+        waiting, room = _MEMINFO.unpack(known)
+        return float(waiting / room) if room else 0.0
 
     def drain_errors(self) -> int:
         """Empty the error queue and report whom it says unreachable; return how many errors there were."""

@@ -1,0 +1,48 @@
+"""The garbage collector of a server: out of the way while it is busy, at work when it is not."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from twisted_sip.tap.collector import Collector
+
+
+class Knot:
+    """Holds itself, so that only the collector frees it."""
+
+    def __init__(self) -> None:
+        self.self = self
+
+
+@pytest.fixture(autouse=True)
+def usual_collector() -> Iterator[None]:
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()
+
+
+def test_it_looks_when_it_is_quiet_and_waits_when_it_is_not() -> None:
+    live = 10_000
+    collector = Collector(lambda: live)
+    collector.settle()
+    assert gc.get_threshold()[0] > 10_000 and gc.get_freeze_count() > 0
+    knot = weakref.ref(Knot())
+    collector.tick()
+    assert knot() is not None
+    live = 3
+    collector.tick()
+    assert knot() is None
+
+
+def test_it_does_not_wait_for_ever() -> None:
+    collector = Collector(lambda: 10_000)
+    collector.settle()
+    knot = weakref.ref(Knot())
+    for _ in range(1800 // int(Collector.INTERVAL)):
+        collector.tick()
+    assert knot() is None
