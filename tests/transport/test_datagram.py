@@ -55,12 +55,15 @@ def test_source_is_noted(layer, recorder, open_udp, options, via, written):
         ("10.0.0.1:5070;branch=z9hG4bK1;rport", PEER),
         ("10.0.0.1:5070;rport;branch=z9hG4bK1", PEER),
         ("10.0.0.1:5070;rport;branch=z9hG4bK1, SIP/2.0/UDP 10.0.0.2", PEER),
-        ("10.0.0.1:5070;branch=z9hG4bK1;rport;maddr=192.0.2.99", ("192.0.2.99", 5070)),
+        # A maddr is for multicast; it must not lead our answers to somebody else.
+        ("10.0.0.1:5070;branch=z9hG4bK1;rport;maddr=224.0.1.75", ("224.0.1.75", 5070)),
+        ("10.0.0.1:5070;branch=z9hG4bK1;rport;maddr=192.0.2.99", PEER),
+        ("10.0.0.1:5070;branch=z9hG4bK1;maddr=255.255.255.255", ("198.51.100.7", 5070)),
         # What the peer says of itself does not count.
         ("10.0.0.1:5070;branch=z9hG4bK1;received=192.0.2.99;rport=9", PEER),
         ("198.51.100.7:40000;branch=z9hG4bK1;received=192.0.2.99", PEER),
         ("10.0.0.1:5070;branch=z9hG4bK1;RPORT", PEER),
-        ("10.0.0.1;branch=z9hG4bK1;maddr=nowhere.example", PEER),
+        ("10.0.0.1;branch=z9hG4bK1;maddr=nowhere.example", ("198.51.100.7", 5060)),
     ],
 )
 def test_response_goes_back(layer, recorder, open_udp, options, ok, via, address):

@@ -31,18 +31,23 @@ from twisted_sip.errors import (
     TransactionLimitReached,
     TransportError,
 )
-from twisted_sip.interfaces.destination import IResolver
+from twisted_sip.interfaces.destination import Destination, IResolver
 from twisted_sip.interfaces.flow import Address, Flow
 from twisted_sip.interfaces.processing import TAKEN, IRequestProcessor
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
+from twisted_sip.message.via import Via
 from twisted_sip.transaction.layer import TransactionLayer
 from twisted_sip.transaction.timers import TimerQueue, TimerValues
 from twisted_sip.transport.layer import TransportLayer
+from twisted_sip.transport.listener import is_loopback, is_numeric, same_host
 from twisted_sip.transport.settings import TransportSettings
 
 _log = Logger()
+
+#: Characters of the To tags of answers without a transaction.
+STATELESS_TAG_LENGTH = 16
 
 
 class Element:
@@ -158,6 +163,19 @@ class Element:
         """Run a request that is no retransmission through the chain."""
         self._run(Incoming(request, flow, self), 0)
 
+    def ack_received(self, request: Request, flow: Flow) -> None:
+        """Run an ACK through the chain too: that for a 2xx is a request of its own (section 13.2.2.4).
+
+        One for what was answered here statelessly ends here; the tag of that answer tells.
+        """
+        try:
+            tag = request.to.tag
+        except RemoteProtocolError:
+            return
+        if tag and len(tag) == STATELESS_TAG_LENGTH and tag == self.stateless_tag(request):
+            return
+        self._run(Incoming(request, flow, self), 0)
+
     def cancel_unmatched(self, request: Request, flow: Flow) -> None:
         """Answer a CANCEL for which there is no transaction (section 9.2), and keep nothing of it.
 
@@ -188,12 +206,16 @@ class Element:
             return
         transaction.rerouted = True
         try:
-            found = self.resolver.resolve_response(transaction.request.top_via)
+            via = transaction.request.top_via
+            if via.transport != transaction.flow.kind.token:
+                return
+            found = self.resolver.resolve_response(via)
         except (ResolutionError, RemoteProtocolError):
             return
         if not isinstance(found, Deferred):
             found = succeed(found)
-        found.addCallback(lambda destinations: self.transports.flow_to(destinations[0]))
+        source = transaction.flow.remote.host
+        found.addCallback(lambda destinations: self.transports.flow_to(_way_back(destinations, via, source)))
         found.addCallback(transaction.reroute)
         found.addErrback(_no_way_back)
 
@@ -290,7 +312,7 @@ class Element:
         """Return a To tag that is the same for the same request (section 8.2.7)."""
         first = request.headers.lines[request.headers.names.index("via")] if "via" in request.headers.names else ""
         text = f"{first}\n{request.headers.first('call-id')}".encode("utf-8", "surrogateescape")
-        return hashlib.blake2s(text, digest_size=8, key=self._tag_key).hexdigest()
+        return hashlib.blake2s(text, digest_size=STATELESS_TAG_LENGTH // 2, key=self._tag_key).hexdigest()
 
     def send_statelessly(self, response: Response, request: Request, flow: Flow) -> None:
         """Send *response* to *request*, which came over *flow*, once; a failure to do so is not reported."""
@@ -318,10 +340,25 @@ class _LayerUser:
 
     def __init__(self, element: Element) -> None:
         self.request_received = element.new_request
-        # An ACK that belongs to a 2xx is a request of its own (section 13.2.2.4) and goes through the chain too.
-        self.ack_received = element.new_request
+        self.ack_received = element.ack_received
         self.cancel_unmatched = element.cancel_unmatched
         self.stray_response = element.stray_response
+
+
+def _way_back(destinations: Sequence[Destination], via: Via, source: str) -> Destination:
+    """Return where to send a response whose way back is gone.
+
+    The client has written the Via and must not make us connect to anything that is closed to itself: an address is good
+    only as its own, a name is not if it leads into this host.
+
+    :raises TransportError: there is no such place.
+    """
+    named = not is_numeric(via.host)
+    for destination in destinations:
+        host = destination.address.host
+        if same_host(host, source) or (named and not is_loopback(host)):
+            return destination
+    raise TransportError(f"{via.sent_by} is not where the request came from")
 
 
 def _no_way_back(failure: Failure) -> None:

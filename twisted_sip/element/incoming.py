@@ -62,8 +62,13 @@ class Incoming:
         """The To tag of the responses made here: the same one in each of them (section 8.2.6.2)."""
         if not self._to_tag:
             transaction = self.transaction
-            # A CANCEL that came first was answered with a tag, which the request's own responses share (section 9.2).
-            self._to_tag = (transaction.to_tag if transaction is not None else "") or self.element.random_text()
+            if transaction is None and not self.held:
+                # Section 8.2.7: the same tag for the same request, should it be answered statelessly.
+                self._to_tag = self.element.stateless_tag(self.request)
+            else:
+                # A CANCEL that came first was answered with a tag, which the request's own responses share (section
+                # 9.2).
+                self._to_tag = (transaction.to_tag if transaction is not None else "") or self.element.random_text()
         return self._to_tag
 
     def start_transaction(
@@ -111,13 +116,20 @@ class Incoming:
         self.send(response_to(self.request, status, reason, headers, body, self.to_tag))
 
     def send(self, response: Response) -> None:
-        """Send a ready *response* through the server transaction."""
+        """Send a ready *response* through the server transaction.
+
+        A refusal to somebody who has proved nothing is sent once and kept nowhere (section 26.3.2.4): whoever forges an
+        address must neither fill our tables nor have answers repeated to that address.
+        """
         if self.request.method == "ACK":
             return
         final = response.status >= 200
         if final:
             self.answered = True
         transaction = self.transaction
+        if transaction is None and response.status >= 300 and not self.user and not self.held:
+            self.element.send_statelessly(response, self.request, self.flow)
+            return
         if transaction is None:
             transaction = self.start_transaction(answering=final)
         transaction.send(response)

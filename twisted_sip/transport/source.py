@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from twisted_sip.interfaces.flow import Address
 from twisted_sip.message.request import Request
 from twisted_sip.message.via import Via
@@ -52,11 +54,14 @@ def note_source(request: Request, source: Address) -> None:
 def datagram_reply_address(via: Via) -> Address | None:
     """Return where responses to a request with the topmost *via* go over UDP, None where that takes a look-up.
 
-    Section 18.2.2 and RFC 3581 section 4: ``maddr``, else received and rport, else received and the sent-by port.
+    Section 18.2.2 and RFC 3581 section 4: ``maddr``, else received and rport, else received and the sent-by port. Only
+    a multicast group counts as ``maddr``, which is what it is for: with any other address a client could have our
+    answers sent to somebody else, and read what we tell an address that it forges (nonces above all).
     """
     if via.maddr:
         maddr = bare(via.maddr)
-        return Address(maddr, via.port or 5060) if is_numeric(maddr) else None
+        if is_numeric(maddr) and ipaddress.ip_address(maddr).is_multicast:
+            return Address(maddr, via.port or 5060)
     received = via.received
     if received:
         return Address(bare(received), via.rport or via.port or 5060)

@@ -1,0 +1,123 @@
+"""Who has proved nothing gets one answer, leaves nothing behind, and cannot choose where answers go."""
+
+from __future__ import annotations
+
+from itertools import count
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from twisted_sip.interfaces.flow import Address
+from twisted_sip.interfaces.transport_kind import TCP
+from twisted_sip.message.parser import parse_message
+from twisted_sip.testing.fake_dns import FakeDNS
+from twisted_sip.testing.network import Network
+from twisted_sip.testing.peer import Peer, on_the_wire
+from twisted_sip.testing.server import SimulatedServer
+
+SERVER = ("192.0.2.1", 5060)
+_branches = count()
+
+
+def request(method: str, uri: str, *, via: str = "SIP/2.0/UDP 198.51.100.9", forwards: int = 70, to: str = "") -> str:
+    return "\n".join(
+        [
+            f"{method} {uri} SIP/2.0",
+            f"Via: {via};rport;branch=z9hG4bK{next(_branches)}",
+            f"Max-Forwards: {forwards}",
+            "From: <sip:eve@example.net>;tag=e",
+            f"To: {to or '<sip:nobody@example.com>'}",
+            "Call-ID: call",
+            f"CSeq: 1 {method}",
+            "",
+            "",
+        ]
+    )
+
+
+@pytest.fixture
+def network() -> Network:
+    return Network(5)
+
+
+@pytest.fixture
+def server(network: Network) -> SimulatedServer:
+    return SimulatedServer(network, passwords={"alice": "secret"})
+
+
+@pytest.fixture
+def eve(network: Network) -> Peer:
+    return Peer(network.node("198.51.100.9"))
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        (request("INVITE", "sip:nobody@example.com"), 480),
+        (request("INVITE", "sip:example.com"), 404),
+        (request("INVITE", "http://example.com"), 416),
+        (request("INVITE", "sip:nobody@example.com", forwards=0), 483),
+        (request("INVITE", "sip:x@example.net"), 403),
+        (request("MESSAGE", "sip:nobody@example.com"), 480),
+        (request("CANCEL", "sip:nobody@example.com"), 481),
+        (request("BYE", "sip:nobody@example.com", to="<sip:nobody@example.com>;tag=x"), 480),
+    ],
+)
+def test_one_answer_and_nothing_kept(server: SimulatedServer, eve: Peer, text: str, status: int) -> None:
+    eve.send(text, SERVER)
+    first = eve.expect(status)
+    assert not any(server.element.transactions.counts().values())
+    # Over datagrams a transaction would repeat its answer to an INVITE until an ACK comes: not to who forges addresses.
+    eve.expect_nothing(within=40.0)
+    eve.send(text, SERVER)
+    again = eve.expect(status)
+    assert again.to.tag == first.to.tag
+
+
+def test_the_ack_for_such_an_answer_ends_here(server: SimulatedServer, eve: Peer) -> None:
+    invite = request("INVITE", "sip:nobody@example.com")
+    eve.send(invite, SERVER)
+    tag = eve.expect(480).to.tag
+    seen: list[Any] = []
+    server.element.chain[:] = [SimpleNamespace(process=seen.append)]  # type: ignore[list-item]
+    ack = invite.replace("INVITE", "ACK").replace("nobody@example.com>", f"nobody@example.com>;tag={tag}")
+    eve.send(ack, SERVER)
+    server.network.advance(1.0)
+    assert seen == []
+    # That for a 2xx of somebody else, with a tag of the same length, goes on.
+    eve.send(ack.replace(f"tag={tag}", f"tag={'f' * len(tag)}"), SERVER)
+    server.network.advance(1.0)
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("via", "reached"),
+    [
+        ("SIP/2.0/TCP 198.51.100.9:5090", ["198.51.100.9:5090"]),
+        ("SIP/2.0/TCP 10.0.0.6:6379", []),
+        ("SIP/2.0/TCP 127.0.0.1:6379", []),
+        ("SIP/2.0/UDP 198.51.100.9:5090", []),
+        ("SIP/2.0/TCP inside.example.net:6379", []),
+        ("SIP/2.0/TCP backup.example.net:5060", ["203.0.113.8:5060"]),
+    ],
+)
+def test_a_lost_way_back_leads_to_nobody_else(network: Network, via: str, reached: list[str]) -> None:
+    dns = FakeDNS().a("inside.example.net", "127.0.0.1").a("backup.example.net", "203.0.113.8")
+    server = SimulatedServer(network, dns=dns)
+    asked: list[str] = []
+
+    def flow_to(destination: Any) -> Any:
+        asked.append(str(destination.address))
+        return SimpleNamespace()
+
+    server.element.transports.flow_to = flow_to  # type: ignore[method-assign]
+    transaction = SimpleNamespace(
+        rerouted=False,
+        request=parse_message(on_the_wire(request("OPTIONS", "sip:example.com", via=via))),
+        flow=SimpleNamespace(kind=TCP, remote=Address("198.51.100.9", 40000)),
+        reroute=lambda flow: None,
+    )
+    server.element.find_way_back(transaction)
+    server.network.advance(1.0)
+    assert asked == reached
