@@ -161,9 +161,16 @@ class HeaderMap:
     def remove(self, name: str) -> None:
         """Drop every line called *name*, if any."""
         name = canonical(name)
-        if name in self.names:
+        names = self.names
+        count = names.count(name)
+        if not count:
+            return
+        if count == 1:
+            place = names.index(name)
+            del names[place], self.lines[place]
+        else:
             self._drop(name, 0)
-            self.parsed.pop(name, None)
+        self.parsed.pop(name, None)
 
     def _drop(self, name: str, start: int) -> None:
         for place in range(len(self.names) - 1, start - 1, -1):

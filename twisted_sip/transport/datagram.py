@@ -142,6 +142,7 @@ class SIPDatagramProtocol(DatagramProtocol):
 
     :ivar layer: the TransportLayer it belongs to.
     :ivar listener: its address; known once it listens.
+    :ivar ipv6: the family of its address.
     :ivar lost: datagrams that the kernel had no room for.
     """
 
@@ -159,6 +160,7 @@ class SIPDatagramProtocol(DatagramProtocol):
         self._stale: dict[tuple[str, int], DatagramFlow] = {}
         self._capacity = max(1, self.layer.settings.datagram_flows // 2)
         self._limits = self.layer.settings.messages
+        self.ipv6 = False
         self.lost = 0
 
     # -- the socket -----------------------------------------------------------
@@ -167,6 +169,7 @@ class SIPDatagramProtocol(DatagramProtocol):
         transport: Any = self.transport
         host = transport.getHost()
         self.listener: Listener = self.layer.datagram_listening(self, Address(host.host, host.port), self._advertise)
+        self.ipv6 = self.listener.ipv6
         if interfaces.ISystemHandle.providedBy(transport):
             sock: Any = transport.getHandle()
             self._sendto = sock.sendto

@@ -11,6 +11,7 @@ import base64
 import binascii
 import socket
 import struct
+from functools import lru_cache
 
 from twisted_sip.interfaces.flow import Address
 
@@ -22,8 +23,15 @@ def datagram_token(local: Address, remote: Address) -> str:
 
 def parse_datagram_token(token: str) -> tuple[Address, Address] | None:
     """Return the local and the remote address that *token* names, None if it is no token of a datagram flow."""
-    if not token.startswith("U"):
-        return None
+    return _addresses(token) if len(token) <= _LONGEST and token[:1] == "U" else None
+
+
+#: Addresses of either family, with a scope of the greatest length, in base64.
+_LONGEST = 800
+
+
+@lru_cache(maxsize=8192)
+def _addresses(token: str) -> tuple[Address, Address] | None:
     text = token[1:]
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)

@@ -158,6 +158,8 @@ class TransportLayer:
 
     def _datagram_socket(self, host: str) -> SIPDatagramProtocol:
         ipv6 = ":" in host
+        if len(self._datagrams) == 1 and self._datagrams[0].ipv6 == ipv6:
+            return self._datagrams[0]
         fitting = [protocol for protocol in self._datagrams if protocol.listener.ipv6 == ipv6]
         if not fitting:
             raise TransportError(f"no UDP socket for {'IPv6' if ipv6 else 'IPv4'} is open")
