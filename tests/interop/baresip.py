@@ -1,0 +1,148 @@
+"""A baresip as a user has it: an account, a tone for a microphone, steered over its control socket (module ctrl_tcp)."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from processes import PATIENCE, Program, free_port, needed, wait_for
+
+MODULES = "/usr/lib/baresip/modules"
+CONFIGURATION = """\
+poll_method epoll
+sip_listen {host}:{port}
+{tls}
+net_interface {host}
+call_local_timeout 120
+call_max_calls 4
+audio_player aubridge,nil
+audio_source ausine,440
+audio_alert aubridge,alert
+ausrc_srate 48000
+auplay_srate 48000
+ausrc_channels 2
+auplay_channels 2
+rtp_ports {rtp}-{rtp_end}
+rtp_stats yes
+module_path {modules}
+module g711.so
+module ausine.so
+module aubridge.so
+module_tmp account.so
+module_app contact.so
+module_app debug_cmd.so
+module_app menu.so
+module_app ctrl_tcp.so
+ctrl_tcp_listen {host}:{control}
+"""
+
+
+class Baresip:
+    """One phone.
+
+    :param account: extra parameters of the account, as in baresip's accounts file.
+    :param host: its address.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        user: str,
+        password: str,
+        domain: str,
+        proxy: str,
+        *,
+        transport: str = "udp",
+        peer: str = "",
+        host: str = "127.0.0.1",
+        inside: Iterable[str] = (),
+        account: str = "",
+        ca_file: Path | None = None,
+    ) -> None:
+        needed("baresip")
+        self.user = user
+        self.aor = f"sip:{user}@{domain}"
+        home = directory / f"baresip-{user}-{transport}"
+        home.mkdir(parents=True)
+        self.port = free_port(pair=True)
+        rtp = free_port(pair=True) & ~1
+        control = free_port()
+        tls = f"sip_cafile {ca_file}" if ca_file else ""
+        (home / "config").write_text(
+            CONFIGURATION.format(
+                host=host, port=self.port, rtp=rtp, rtp_end=rtp + 20, modules=MODULES,
+                control=control, tls=tls,
+            )
+        )  # fmt: skip
+        (home / "accounts").write_text(
+            f'<{self.aor};transport={transport}>;auth_user={user};auth_pass={password};outbound="{proxy}";'
+            f"regint=600;audio_codecs=pcmu/8000/1{account}\n"
+        )
+        (home / "contacts").write_text(f'"peer" <sip:{peer or user}@{domain}>\n')
+        self.program = Program(["baresip", "-f", str(home), "-s"], directory=home, inside=inside)
+        self.events: list[dict[str, Any]] = []
+        self._answers: list[dict[str, Any]] = []
+        self._control = self._connect(host, control, [*inside])
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _connect(self, host: str, port: int, inside: list[str]) -> socket.socket | Program:
+        self.program.wait_for("baresip is ready")
+        if inside:
+            return Program(["socat", "-", f"TCP:{host}:{port}"], directory=self.program.directory, inside=inside)
+        return socket.create_connection((host, port), PATIENCE)
+
+    def _read(self) -> None:
+        assert isinstance(self._control, socket.socket)
+        self._control.settimeout(None)
+        buffer = b""
+        while True:
+            try:
+                data = self._control.recv(65535)
+            except OSError:
+                return
+            if not data:
+                return
+            buffer += data
+            # Netstrings: length, colon, content, comma.
+            while (found := re.match(rb"(\d+):", buffer)) and len(buffer) > found.end() + int(found[1]):
+                end = found.end() + int(found[1])
+                message = json.loads(buffer[found.end() : end])
+                buffer = buffer[end + 1 :]
+                (self.events if message.get("event") else self._answers).append(message)
+
+    def do(self, command: str, parameters: str = "") -> dict[str, Any]:
+        """Give a command, as it is typed after the slash; return baresip's answer."""
+        before = len(self._answers)
+        text = json.dumps({"command": command, "params": parameters, "token": str(before)}).encode()
+        assert isinstance(self._control, socket.socket)
+        self._control.sendall(b"%d:%s," % (len(text), text))
+        wait_for(lambda: self._answers[before:], lambda: f"no answer to {command}: {self.program.text[-4000:]}")
+        return self._answers[before]
+
+    def wait(self, kind: str, after: int = 0, patience: float = PATIENCE) -> dict[str, Any]:
+        """Wait for an event of *kind* (REGISTER_OK, CALL_INCOMING, CALL_ESTABLISHED, CALL_CLOSED ...)."""
+        return wait_for(
+            lambda: next((event for event in self.events[after:] if event["type"] == kind), None),
+            lambda: f"{self.user}: no {kind} in {self.events[after:]}\n{self.program.text[-6000:]}",
+            patience,
+        )
+
+    def registered(self) -> None:
+        """Wait until the registrar has confirmed the registration (this may be before the control socket is there)."""
+        self.program.wait_for(r"200 OK .*\[1 binding\]")
+
+    @property
+    def mark(self) -> int:
+        """How many events there were so far."""
+        return len(self.events)
+
+    def stop(self) -> None:
+        if isinstance(self._control, socket.socket):
+            self._control.close()
+        self.program.stop()
