@@ -6,7 +6,9 @@ them, and so does the command that repeats a failure.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from twisted_sip.auth.authenticator import Accepted, Authenticator, Refused
@@ -24,6 +26,7 @@ from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI, parse_uri
 from twisted_sip.storage.credentials_memory import MemoryCredentialStore
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "torture"))
 NAMES = sorted(FIELDS)
 #: Small, so that a fuzzer reaches them.
 SMALL = MessageLimits(message=4096, head=2048, header_count=40, uri=200)
@@ -216,6 +219,22 @@ def auth(data: bytes) -> None:
     assert not isinstance(outcome, Accepted)
 
 
+def server(data: bytes) -> None:
+    """A running server takes one datagram, and the same over a stream, and logs no failure."""
+    # Not at the top: the other targets need none of it, and a fuzzer has to instrument what is imported.
+    from torture_server import SERVER, Rig
+
+    with Rig({"alice": "wonderland"} if data[:1] >= b"\x80" else None) as rig:
+        rig.register("sip:user@example.com")
+        rig.peer().send(data[1:], SERVER)
+        peer = rig.connect()
+        peer.send(data[1:])
+        rig.network.advance(0.2)
+        peer.close()
+        rig.network.advance(40)
+        rig.alive()
+
+
 #: By name, in an order that a stored failure depends on: new ones come last.
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "datagram": datagram,
@@ -223,6 +242,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "header_value": header_value,
     "uri": uri,
     "auth": auth,
+    "server": server,
 }
 
 

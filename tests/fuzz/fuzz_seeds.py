@@ -70,4 +70,5 @@ def seeds() -> list[bytes]:
     found += [number["header_value"] + bytes([NAMES.index(name)]) + value for name, value in VALUES.items()]
     found += [number["uri"] + value for value in URIS]
     found += [number["auth"] + b"\x00" + value for value in (CREDENTIALS, CHALLENGE, *OTHERS)]
+    found += [number["server"] + b"\x00" + message for message in messages()]
     return found

@@ -35,6 +35,9 @@ def fuzz(seconds: int, corpus: str) -> None:
         sys.exit(3)
     with atheris.instrument_imports(include=["twisted_sip"]):
         import fuzz_properties
+
+        # Instrumented with the rest; the target imports it when it is first called.
+        import torture_server  # noqa: F401
     from fuzz_seeds import seeds
 
     FAILURES.mkdir(exist_ok=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from fuzz_properties import NAMES, TARGETS, auth, datagram, header_value, stream, uri
+from fuzz_properties import NAMES, TARGETS, auth, datagram, header_value, server, stream, uri
 from fuzz_seeds import CHALLENGE, CREDENTIALS, OTHERS, URIS, VALUES, messages
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -100,5 +100,11 @@ def test_auth_header_fields(proxy: bool, data: bytes) -> None:
     auth(bytes([proxy]) + data)
 
 
+@SETTINGS
+@given(st.booleans(), ANY_MESSAGE)
+def test_a_running_server(required: bool, data: bytes) -> None:
+    server(bytes([128 * required]) + data)
+
+
 def test_every_target_is_tried() -> None:
-    assert list(TARGETS) == ["datagram", "stream", "header_value", "uri", "auth"]
+    assert list(TARGETS) == ["datagram", "stream", "header_value", "uri", "auth", "server"]
