@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from twisted_sip.element.trace_masking import masked
@@ -61,3 +63,20 @@ def test_bytes_that_are_no_text() -> None:
     assert masked(b"OPTIONS sip:a SIP/2.0\r\nSubject: \xff\r\n\r\n\x00\xfe") == (
         "OPTIONS sip:a SIP/2.0\r\nSubject: \ufffd\r\n\r\n\x00\ufffd"
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "INVITE sip:x SIP/2.0\r\nX: " + "sip:a:" * 5000,
+        "INVITE sip:x SIP/2.0\r\nX: " + "sip:a?" * 5000 + "@",
+        "INVITE sip:x SIP/2.0\r\nAuthorization: Digest " + "a" * 32000,
+        "INVITE sip:x SIP/2.0\r\nAuthorization: Digest " + 'a="\\' * 8000,
+        "INVITE sip:x SIP/2.0\r\nAuthorization: Digest a" + " " * 32000,
+    ],
+)
+def test_nobody_makes_masking_take_long(text: str) -> None:
+    # Quadratic patterns take some ten seconds for each of these, in the reactor.
+    started = time.process_time()
+    masked(text.encode())
+    assert time.process_time() - started < 1.0

@@ -25,8 +25,10 @@ _AUTH_FIELDS = frozenset(
 #: auth-params that may be shown; every other value is masked, those not known yet too.
 _SHOWN = frozenset({"username", "realm", "uri", "algorithm", "qop", "nc", "stale", "charset", "userhash", "domain"})
 
-_PARAM = re.compile(r'([A-Za-z0-9!#$%&\'*+.^_`|~-]+)(\s*=\s*)("(?:[^"\\]|\\.)*"?|[^\s,;]+)', re.DOTALL)
-_URI_PASSWORD = re.compile(r"(\bsips?:[^\s:@<>\";,?]+:)([^\s@<>\";,]+)(?=@)", re.IGNORECASE)
+# Each takes time that grows with the length of the text and no faster, whatever a peer has written.
+_TOKEN = r"A-Za-z0-9!#$%&'*+.^_`|~-"
+_PARAM = re.compile(rf'(?<![{_TOKEN}])([{_TOKEN}]++)(\s*+=\s*+)("(?:[^"\\]++|\\.)*+"?|[^\s,;]++)', re.DOTALL)
+_USER = re.compile(r"\bsips?:[^:?]++:(?=.)", re.IGNORECASE)
 _SCHEME = re.compile(r"\s*([A-Za-z0-9!#$%&'*+.^_`|~-]+)(\s+|$)")
 
 #: Keys of media in SDP: SDES (RFC 4568), the k= line (RFC 4566 section 5.12), ICE passwords (RFC 8839 section 5.4).
@@ -57,7 +59,19 @@ def _masked_head(head: str) -> str:
         else:
             opened = False  # a folded line (RFC 3261 section 7.3.1) belongs to the field above
         out.append(_masked_auth_line(line, opened, name.endswith("authorization")) if name in _AUTH_FIELDS else line)
-    return _URI_PASSWORD.sub(rf"\1{MASK}", "\n".join(out))
+    return _without_passwords("\n".join(out))
+
+
+def _without_passwords(text: str) -> str:
+    """Mask the passwords of SIP URIs: what stands between ``sip:user:`` and ``@``."""
+    parts = text.split("@")
+    for place, part in enumerate(parts[:-1]):
+        # Where the word that ends here begins; no user part holds any of these.
+        start = 1 + max(part.rfind(mark) for mark in ' \t\r\n<>";,')
+        found = _USER.search(part, start)
+        if found is not None:
+            parts[place] = part[: found.end()] + MASK
+    return "@".join(parts)
 
 
 def _masked_auth_line(line: str, opened: bool, carries_token: bool) -> str:
