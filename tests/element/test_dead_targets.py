@@ -115,3 +115,17 @@ def test_what_is_out_of_date_goes_first() -> None:
     desk.suspect(Destination(TCP, Address("192.0.2.9", 5060), "example.com"))
     assert len(desk.dead) == 2
     assert desk.dead.suspected(A.kind, A.address)
+
+
+def test_what_has_ended_can_be_dropped_without_asking_for_it() -> None:
+    desk = Desk(suspect_for=30.0)
+    desk.suspect(A)
+    desk.clock.advance(20.0)
+    desk.suspect(B)
+    desk.clock.advance(15.0)
+    desk.dead.expire()
+    assert len(desk.dead) == 1
+    assert desk.dead.suspected(B.kind, B.address)
+    desk.clock.advance(15.0)
+    desk.dead.expire()
+    assert len(desk.dead) == 0

@@ -151,3 +151,27 @@ def test_where_nothing_gets_lost_outcomes_and_byes_are_looked_at() -> None:
         assert dialog is not None
         dialog.ended, dialog.bye_outcome = "bye sent", 481
     assert stage.found(calm=True) == []
+
+
+def test_the_dead_contradict_nobody() -> None:
+    stage = Stage(Behaviour(reacts_after=0.5, talks=100.0))
+    stage.alice.node.crash()
+    stage.network.advance(20.0)
+    assert any("not over for the callee" in line for line in stage.found())
+    stage.network.advance(150.0)
+    assert stage.found() == []
+    assert stage.call.over is False
+    stage = Stage(Behaviour(reacts_after=0.5, talks=100.0))
+    stage.bob.node.crash()
+    stage.network.advance(150.0)
+    assert stage.found() == []
+    assert stage.leg.over is False
+
+
+def test_a_message_that_was_acknowledged_has_arrived() -> None:
+    stage = talked()
+    stage.alice.message("sip:bob@example.com", "hello")
+    stage.network.advance(1.0)
+    assert stage.found() == []
+    stage.bob.message_ids.clear()
+    assert any("acknowledged and not delivered" in line for line in stage.found())

@@ -50,6 +50,11 @@ class DeadTargets:
         """Return how many are remembered; some may be out of date. Zero costs the sender nothing."""
         return len(self._marks)
 
+    def expire(self) -> None:
+        """Drop what is past its end; for a caller that looks now and then, since an idle table is not visited."""
+        now = self._time.now()
+        self._marks = {key: mark for key, mark in self._marks.items() if mark.until > now}
+
     def suspect(self, kind: TransportKind, address: Address) -> None:
         """Remember that the server at *address* did not answer or could not be reached."""
         mark = self._mark(kind, address)

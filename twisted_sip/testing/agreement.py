@@ -21,7 +21,8 @@ _SOON = 6.0
 def disagreements(phones: Iterable[SimulatedPhone], *, calm: bool = False, one_mind: bool = True) -> list[str]:
     """Return a line for each contradiction, after all calls of *phones* are over.
 
-    :param phones: every phone that was there.
+    :param phones: every phone that was there. Of those whose nodes have crashed only what they said while they lived
+        counts.
     :param calm: nothing was lost and nobody crashed: then each BYE came and was answered, the outcome of a call that
         did not come about is what a callee, the caller or the server said, and once there is an outcome no other phone
         rings on.
@@ -32,9 +33,17 @@ def disagreements(phones: Iterable[SimulatedPhone], *, calm: bool = False, one_m
     for phone in phones:
         for leg in phone.incoming:
             legs.setdefault(leg.call_id, []).append(leg)
+    delivered = {call_id for phone in phones for call_id in phone.message_ids}
     found: list[str] = []
     for phone in phones:
+        if not phone.alive:
+            # Its calls have no caller any more, who could contradict.
+            for call in phone.calls:
+                found += _orphans(legs.pop(call.call_id, []))
+            continue
         for sent in phone.sent:
+            if sent.method == "MESSAGE" and sent.outcome == 200 and sent.call_id not in delivered:
+                found.append(f"acknowledged and not delivered: {sent!r} of {phone.user}")
             if sent.outcomes != 1:
                 found.append(f"{phone.user}: {sent.outcomes} outcomes of {sent!r}")
         if one_mind:
@@ -59,16 +68,22 @@ def _call(call: OutgoingCall, legs: list[IncomingCall], calm: bool) -> list[str]
             found.append(f"answered by nobody: {call!r} against {leg!r}")
     if call.dialogs and not 200 <= call.status < 300:
         found.append(f"a 2xx beside the outcome {call.status}: {call!r}")
+    found += _orphans(legs)
     for leg in legs:
-        if not leg.over:
-            found.append(f"not over for the callee: {leg!r}")
         if leg.acknowledged and leg.tag not in call.dialogs:
             found.append(f"acknowledged by nobody: {leg!r} against {call!r}")
-        if leg.dialog is not None and leg.tag not in call.dialogs and leg.dialog.ended != "no ack":
+        if leg.dialog is None or leg.tag in call.dialogs or not leg.phone.alive:
+            continue
+        if leg.dialog.ended != "no ack":
             found.append(f"ended by nobody: {leg!r} against {call!r}")
     if calm:
         found += _calm(call, legs)
     return found
+
+
+def _orphans(legs: list[IncomingCall]) -> list[str]:
+    """What holds for the callees, whatever became of the caller."""
+    return [f"not over for the callee: {leg!r}" for leg in legs if leg.phone.alive and not leg.over]
 
 
 def _calm(call: OutgoingCall, legs: list[IncomingCall]) -> list[str]:

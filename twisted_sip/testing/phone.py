@@ -61,6 +61,7 @@ class SimulatedPhone:
     :ivar calls: the calls it has made.
     :ivar incoming: the calls that came in.
     :ivar messages: (From URI, body) of each MESSAGE that came in.
+    :ivar message_ids: the Call-ID of each of them.
     :ivar dialogs: the dialogs that go on.
     :ivar finals: (branch, method) of each request -> the final statuses that came for it, before its transaction took
         one and dropped the rest: a server that is not of two minds gives one, however often it repeats it.
@@ -105,6 +106,7 @@ class SimulatedPhone:
         self.calls: list[OutgoingCall] = []
         self.incoming: list[IncomingCall] = []
         self.messages: list[tuple[str, bytes]] = []
+        self.message_ids: set[str] = set()
         self.dialogs: dict[DialogID, PhoneDialog] = {}
         self.element = Element(
             node,
@@ -138,6 +140,11 @@ class SimulatedPhone:
 
     def __repr__(self) -> str:
         return f"<phone of {self.user} at {self._local}>"
+
+    @property
+    def alive(self) -> bool:
+        """False once its node has crashed."""
+        return self.node.alive
 
     def now(self) -> float:
         """Return the seconds of the simulation."""
@@ -234,6 +241,7 @@ class SimulatedPhone:
         elif method == "MESSAGE":
             if incoming.claim_as_uas():
                 self.messages.append((str(request.from_.uri), request.body))
+                self.message_ids.add(request.call_id)
                 incoming.respond(200)
         elif method == "OPTIONS":
             incoming.respond(200, headers=[("allow", _ALLOW)])
@@ -306,10 +314,12 @@ class SimulatedPhone:
 def leftovers(element: Element) -> dict[str, int]:
     """Return the sizes of all tables of *element* that must be empty when nothing goes on any more."""
     transports = element.transports
+    element.dead_targets.expire()
     return {
         **element.transactions.counts(),
         "timers": element.timers.pending,
         "waiting requests": len(element.sender.waiting),
         "connections being opened": transports.connections.opening,
+        "dead targets": len(element.dead_targets),
         "STUN requests": len(transports.stun_waiters),
     }

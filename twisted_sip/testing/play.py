@@ -24,6 +24,7 @@ from twisted_sip.testing.heckler import Heckler
 from twisted_sip.testing.nat import NAT
 from twisted_sip.testing.network import Conditions, Network
 from twisted_sip.testing.phone import SimulatedPhone
+from twisted_sip.testing.phone_registration import PhoneRegistration
 from twisted_sip.testing.server import SimulatedServer
 
 _USERS = ("alice", "bob", "carol", "dave", "erin", "frank")
@@ -40,6 +41,7 @@ class Plot:
 
     :ivar crashes: when the server crashes and when it comes back; with a store in SQLite the first crash waits for what
         *crash_at_register* says.
+    :ivar deaths: when phones vanish, never to come back.
     :ivar crash_at_register: a crash follows this REGISTER within the time that its change needs to become durable.
     """
 
@@ -53,6 +55,7 @@ class Plot:
     disk_latency: float
     crashes: list[tuple[float, float]]
     crash_at_register: int
+    deaths: list[float]
     phones: list[str] = attrs.Factory(list)
 
 
@@ -93,6 +96,7 @@ class Play:
             disk_latency=chance.choice((0.0, 0.02, 0.3)),
             crashes=crashes,
             crash_at_register=chance.randint(1, 12),
+            deaths=[chance.uniform(5.0, ACTS) for _ in range(0 if calm else chance.choice((0, 0, 1, 2)))],
         )
         self.problems: list[str] = []
         self.network = Network(seed, conditions, keep_trace=keep_trace)
@@ -196,7 +200,8 @@ class Play:
         # The last act may take a moment.
         self.network.advance(ACTS + 10.0)
         for phone in phones:
-            phone.quiet()
+            if phone.alive:
+                phone.quiet()
         self.network.advance(EPILOGUE)
         self._check_end()
 
@@ -208,6 +213,8 @@ class Play:
             self._crash_at_register(self.plot.crash_at_register, restart - first)
         for crash, restart in crashes:
             self._at(crash, self._crash, restart - crash)
+        for death in self.plot.deaths:
+            self._at(death, chance.choice(self.phones).node.crash)
         if chance.random() < 0.3:
             phone, when = chance.choice(self.phones), chance.uniform(5.0, ACTS)
             self._at(when, self._cut, phone)
@@ -216,7 +223,15 @@ class Play:
             self._at(chance.uniform(10.0, ACTS), chance.choice(self.nats).reboot)
 
     def _at(self, seconds: float, act: Callable[..., Any], *args: Any) -> None:
-        self.network.clock.callLater(seconds, act, *args)
+        self.network.clock.callLater(seconds, self._act, act, args)
+
+    def _act(self, act: Callable[..., Any], args: Any) -> None:
+        # The dead do not act.
+        actor = getattr(act, "__self__", None)
+        if isinstance(actor, PhoneRegistration):
+            actor = actor.phone
+        if not (isinstance(actor, SimulatedPhone) and not actor.alive):
+            act(*args)
 
     def _someone(self) -> str:
         return self.chance.choice([*(phone.aor for phone in self.phones), "sip:nobody@example.com"])
@@ -266,10 +281,11 @@ class Play:
 
     def _check_end(self) -> None:
         self.problems += disagreements(self.phones, calm=self.plot.calm, one_mind=not self.plot.crashes)
-        for phone in self.phones:
+        living = [phone for phone in self.phones if phone.alive]
+        for phone in living:
             phone.disconnect()
         self.network.advance(10.0)
-        holders: list[SimulatedServer | SimulatedPhone] = [*self.servers, *self.phones]
+        holders: list[SimulatedServer | SimulatedPhone] = [*self.servers, *living]
         for holder in holders:
             left = holder.leftovers()
             if left:

@@ -196,6 +196,7 @@ class SimulatedServer:
             **leftovers(element),
             "connections": len(element.transports.connections),
             "bindings": len(list(self.location.bindings())),
+            "turns at the registrar": len(self.registrar._turns),
             "nonces": len(authenticator.nonces),
             "bans": len(authenticator.bans.list()),
             "sources": len(self.source_limits),
