@@ -111,3 +111,10 @@ def test_messages_that_are_hardly_any() -> None:
         odd = message(0, False, ALICE, first, "")
         assert odd.status == 0
         drawn([odd], 100)
+
+
+def test_folded_lines() -> None:
+    text = "INVITE sip:b@example.com SIP/2.0\r\ncseq: 0009\r\n  INVITE\r\nfrom:\r\n\t<sip:a@example.com>\r\n\r\n"
+    fields = {"time": 0, "sent": False, "transport": "UDP", "local": "192.0.2.1:5060", "remote": "192.0.2.2:5060"}
+    traced = Traced.of({**fields, "text": text})
+    assert (traced.cseq, traced.user("from")) == (("0009", "INVITE"), "a")

@@ -39,7 +39,8 @@ class Traced:
         """Read *message*, an object of the control socket."""
         text = str(message["text"])
         head = text.partition("\r\n\r\n")[0]
-        start_line, *lines = head.split("\r\n")
+        # Folded lines are one (RFC 3261 section 7.3.1).
+        start_line, *lines = head.replace("\r\n ", " ").replace("\r\n\t", " ").split("\r\n")
         fields: dict[str, str] = {}
         for line in lines:
             name, colon, value = line.partition(":")
