@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 from zope.interface import implementer
@@ -12,7 +12,7 @@ from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.interfaces.routing import IRouter, Target
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.response import Response
-from twisted_sip.message.uri import SIPURI, TelURI, parse_uri
+from twisted_sip.message.uri import SIPURI, URI, TelURI, parse_uri
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -26,6 +26,8 @@ class StaticRoute:
     :ivar fork: ``parallel`` or ``serial``.
     :ivar status: answer with this status instead, 0 to forward.
     :ivar reason: the reason phrase that goes with it.
+    :ivar strangers: let callers from elsewhere take it too where it leads to others than our own users. Without, they
+        are refused: a route to a gateway must not make everybody's calls at our cost.
     """
 
     method: str = attrs.field(default="*", metadata={"help": "a method name, or a pattern with * and ?"})
@@ -43,6 +45,10 @@ class StaticRoute:
         default=0, metadata={"help": "answer with this status (300 to 699) instead of forwarding"}
     )
     reason: str = attrs.field(default="", metadata={"help": "the reason phrase of that answer"})
+    strangers: bool = attrs.field(
+        default=False,
+        metadata={"help": "let callers from elsewhere take it too, where it leads to others than your own users"},
+    )
 
     def fits(self, method: str, user: str, host: str) -> bool:
         """Tell whether a request of *method* for *user* at *host* takes this route."""
@@ -53,6 +59,14 @@ class StaticRoute:
         )
 
 
+def _nobody(incoming: IncomingRequest) -> bool:
+    return False
+
+
+def _nowhere(uri: URI) -> bool:
+    return False
+
+
 @implementer(IRouter)
 class StaticRouter:
     """Asks the static routes, the first that fits decides.
@@ -60,8 +74,21 @@ class StaticRouter:
     :ivar routes: the routes, in order; may be swapped whole at any time.
     """
 
-    def __init__(self, routes: Sequence[StaticRoute] = ()) -> None:
+    def __init__(
+        self,
+        routes: Sequence[StaticRoute] = (),
+        *,
+        is_stranger: Callable[[IncomingRequest], bool] = _nobody,
+        is_local_uri: Callable[[URI], bool] = _nowhere,
+    ) -> None:
+        """Make a router.
+
+        :param is_stranger: tells who may take routes to our own users, and routes for strangers, only.
+        :param is_local_uri: tells whether a URI is in one of our domains.
+        """
         self.routes = tuple(routes)
+        self._is_stranger = is_stranger
+        self._is_local_uri = is_local_uri
 
     def route(self, incoming: IncomingRequest) -> Sequence[Target] | Response:
         """Return the targets or the answer of the first route that fits, an empty sequence if none does."""
@@ -84,6 +111,12 @@ class StaticRouter:
             for place, text in enumerate(route.to):
                 q = 1000 - place if route.fork == "serial" else 1000
                 targets.append(Target(uri=parse_uri(_fill(text, user, host)), q=q))
+            if (
+                not route.strangers
+                and self._is_stranger(incoming)
+                and not all(self._is_local_uri(target.uri) for target in targets)
+            ):
+                return response_to(request, 403, to_tag=incoming.to_tag)
             return targets
         return ()
 

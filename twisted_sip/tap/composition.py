@@ -196,7 +196,14 @@ class Server(MultiService):
                 element,
                 self.location,
                 settings=configuration.proxy,
-                routers=[StaticRouter(configuration.route)],
+                routers=[
+                    StaticRouter(
+                        configuration.route,
+                        # Where nobody proves anything, on trusted networks, nobody is a stranger.
+                        is_stranger=lambda incoming: auth.required and not incoming.user,
+                        is_local_uri=element.domains.is_local_uri,
+                    )
+                ],
                 policies=[IdentityPolicy(trusts(configuration.proxy.trusted))],
             )
             self.proxy = proxy
