@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from twisted_sip.interfaces.flow import Address
 from twisted_sip.interfaces.transport_kind import TransportKind
-from twisted_sip.transport.listener import Listener, bare, is_loopback, same_host
+from twisted_sip.transport.listener import Listener, bare, is_loopback, is_numeric, same_host
 
 #: How many source addresses are remembered.
 _ROUTES = 4096
@@ -96,7 +96,8 @@ class Listeners:
                 if same_host(listener.address.host, host):
                     return True
                 plain = bare(host)
-                if listener.wildcard and (is_loopback(plain) or self.source(plain) == plain):
+                # A name never: the kernel would ask name servers for it, and everything else would wait.
+                if listener.wildcard and is_numeric(plain) and (is_loopback(plain) or self.source(plain) == plain):
                     return True
         return False
 
