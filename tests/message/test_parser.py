@@ -178,3 +178,10 @@ def test_no_bytes_raise_anything_else(data: bytes) -> None:
             check_all(message)
         except RemoteProtocolError as error:
             assert 400 <= error.status < 600
+
+
+def test_nul_stands_in_names_of_people_alone() -> None:
+    assert refused(request(more=b'Contact: "a\\\0" <sip:a@example.com>\r\n')).reason == "NUL in Contact header field"
+    assert refused(request(more=b"X-Other: \0\r\n")).reason == "NUL in X-Other header field"
+    named = request().replace(b"To: ", b'To: "\\\0" ')
+    assert parse_message(named).to_bytes().startswith(named[:40])

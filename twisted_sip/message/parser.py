@@ -23,6 +23,9 @@ from twisted_sip.message.uri import SIPURI
 
 #: Fields that stand exactly once in every message (RFC 3261 section 8.1.1, 8.2.6.2; table 2 of section 20).
 _ONCE = ("from", "to", "call-id", "cseq")
+#: Where NUL may stand: section 25.1 has it in quoted-pairs alone (RFC 4475 section 3.1.1.2). These two go from message
+#: to message as they came; others are taken apart and written anew, where no NUL can be.
+_NUL_ALLOWED = frozenset(("from", "to"))
 
 
 def parse_message(data: bytes, limits: MessageLimits = DEFAULT_LIMITS) -> Request | Response:
@@ -70,7 +73,8 @@ def parse_head(head: bytes, limits: MessageLimits) -> Request | Response:
     ends = len(lines)
     names = [_known(name) if colon else None for name, colon, _ in [line.partition(":") for line in lines]]
     fault = ""
-    if None in names or ends > limits.header_count or text.count("\n") != ends or text.count("\r") != ends:
+    odd = text.count("\n") != ends or text.count("\r") != ends or "\0" in text
+    if odd or None in names or ends > limits.header_count:
         lines, names, fault = _lines_with_care(lines, limits)  # type: ignore[assignment]
     headers = HeaderMap.from_lines(names, lines)  # type: ignore[arg-type]
     if start[:4].upper() == "SIP/":
@@ -96,6 +100,8 @@ def _lines_with_care(lines: list[str], limits: MessageLimits) -> tuple[list[str]
             fault = fault or "CR or LF inside a line"
         elif not is_token(name):
             fault = fault or ("Malformed header field name" if ":" in line else "Header line without a colon")
+        elif "\0" in line and name not in _NUL_ALLOWED:
+            fault = fault or f"NUL in {display(name)} header field"
         elif len(kept) == limits.header_count:
             fault = fault or "Too many header fields"
         else:
