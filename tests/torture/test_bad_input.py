@@ -181,7 +181,8 @@ def test_a_length_beyond_the_datagram() -> None:
 
 @BOTH
 @pytest.mark.parametrize(
-    "line", [b"no colon", b": no name", b"na me: value", b"Subject: a\rb", b"Subject: a\nb", b"Sub\0ject: a", b"Subject: \0"]
+    "line",
+    [b"no colon", b": no name", b"na me: value", b"Subject: a\rb", b"Subject: a\nb", b"Sub\0ject: a", b"Subject: \0"],
 )
 def test_a_line_that_is_none(line: bytes, over: str) -> None:
     refused(GOOD.replace(b"Content-Type: text/plain", line), over, 400)
