@@ -21,6 +21,7 @@ import re
 import select
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -259,6 +260,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that wants a page once for each."""
     if "page" in metafunc.fixturenames:
         metafunc.parametrize("page", pages())
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A directory with a short name: the path of a control socket in it must fit into 108 bytes."""
+    with tempfile.TemporaryDirectory(prefix="sip") as name:
+        yield Path(name)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import selectors
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -63,6 +64,13 @@ class Peer:
 
     def close(self) -> None:
         self._socket.close()
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A directory with a short name: the path of a control socket in it must fit into 108 bytes."""
+    with tempfile.TemporaryDirectory(prefix="sip") as name:
+        yield Path(name)
 
 
 @pytest.fixture
