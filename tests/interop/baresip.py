@@ -6,10 +6,10 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from natted import Network
 from processes import PATIENCE, Program, free_port, needed, wait_for
 
 MODULES = "/usr/lib/baresip/modules"
@@ -47,6 +47,7 @@ class Baresip:
 
     :param account: extra parameters of the account, as in baresip's accounts file.
     :param host: its address.
+    :param network: the network it is in.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Baresip:
         transport: str = "udp",
         peer: str = "",
         host: str = "127.0.0.1",
-        inside: Iterable[str] = (),
+        network: Network | None = None,
         account: str = "",
         ca_file: Path | None = None,
     ) -> None:
@@ -84,21 +85,18 @@ class Baresip:
             f"regint=600;audio_codecs=pcmu/8000/1{account}\n"
         )
         (home / "contacts").write_text(f'"peer" <sip:{peer or user}@{domain}>\n')
-        self.program = Program(["baresip", "-f", str(home), "-s"], directory=home, inside=inside)
+        self.program = Program(["baresip", "-f", str(home), "-s"], directory=home, inside=network.inside if network else ())
         self.events: list[dict[str, Any]] = []
         self._answers: list[dict[str, Any]] = []
-        self._control = self._connect(host, control, [*inside])
+        self.program.wait_for("baresip is ready")
+        if network is None:
+            self._control = socket.create_connection((host, control), PATIENCE)
+        else:
+            self._control = network.socket("connect", host, control)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def _connect(self, host: str, port: int, inside: list[str]) -> socket.socket | Program:
-        self.program.wait_for("baresip is ready")
-        if inside:
-            return Program(["socat", "-", f"TCP:{host}:{port}"], directory=self.program.directory, inside=inside)
-        return socket.create_connection((host, port), PATIENCE)
-
     def _read(self) -> None:
-        assert isinstance(self._control, socket.socket)
         self._control.settimeout(None)
         buffer = b""
         while True:
@@ -120,7 +118,6 @@ class Baresip:
         """Give a command, as it is typed after the slash; return baresip's answer."""
         before = len(self._answers)
         text = json.dumps({"command": command, "params": parameters, "token": str(before)}).encode()
-        assert isinstance(self._control, socket.socket)
         self._control.sendall(b"%d:%s," % (len(text), text))
         wait_for(lambda: self._answers[before:], lambda: f"no answer to {command}: {self.program.text[-4000:]}")
         return self._answers[before]
@@ -143,6 +140,5 @@ class Baresip:
         return len(self.events)
 
     def stop(self) -> None:
-        if isinstance(self._control, socket.socket):
-            self._control.close()
+        self._control.close()
         self.program.stop()

@@ -7,9 +7,9 @@ import re
 import struct
 import time
 import wave
-from collections.abc import Iterable
 from pathlib import Path
 
+from natted import Network
 from processes import PATIENCE, Program, free_port, needed, wait_for
 
 CONFIGURATION = """\
@@ -69,7 +69,7 @@ class Linphone:
         proxy: str,
         *,
         transport: str = "udp",
-        inside: Iterable[str] = (),
+        network: Network | None = None,
     ) -> None:
         needed("linphone-daemon")
         self.user = user
@@ -87,7 +87,7 @@ class Linphone:
         command = ["linphone-daemon", "--config", str(home / "linphonerc"), "--disable-stats-events", "--log"]
         self.log = home / "log"
         environment = {"HOME": str(home), "XDG_DATA_HOME": str(home / ".local" / "share"), "XDG_CONFIG_HOME": str(home)}
-        self.program = Program([*command, self.log], directory=home, inside=inside, environment=environment)
+        self.program = Program([*command, self.log], directory=home, inside=network.inside if network else (), environment=environment)
 
     def do(self, command: str) -> str:
         """Give a command; return what the phone says to it."""

@@ -79,6 +79,7 @@ class Program:
         directory: Path,
         inside: Iterable[str] = (),
         environment: Mapping[str, str] | None = None,
+        pass_fds: Iterable[int] = (),
     ) -> None:
         self.command = [*inside, *map(str, command)]
         self.directory = directory
@@ -91,6 +92,7 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=tuple(pass_fds),
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,13 @@ class Server:
         host: str = "127.0.0.1",
         inside: Iterable[str] = (),
         transports: Iterable[str] = ("udp", "tcp", "tls"),
+        ports: Mapping[str, int] | None = None,
     ) -> None:
         self.directory = directory
         self.state = directory / "state"
         self.domain = domain
         self.host = host
-        self.ports = {transport: free_port() for transport in transports}
+        self.ports = dict(ports or {transport: free_port() for transport in transports})
         self._plugin = plugin
         self._options = options
         self._inside = [*inside]
