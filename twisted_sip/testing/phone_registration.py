@@ -129,7 +129,8 @@ class PhoneRegistration:
         for contact in response.contacts:
             if contact.uri_text == phone.contact_uri:
                 seconds = parse_delta_seconds(contact.params.get("expires") or "", "expires")
-                # The registrar's seconds are whole ones, rounded, and the response took its time.
-                self.acknowledged = Acknowledged(contact.uri_text, phone.now() + seconds - 1.5)
+                # Counted from when it may have been granted at the earliest: what comes may be the retransmission of a
+                # response that was made long ago. The registrar's seconds are whole ones, rounded.
+                self.acknowledged = Acknowledged(contact.uri_text, self._sent.sent_at + seconds - 1.0)
                 return
         self.acknowledged = None
