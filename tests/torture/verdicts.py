@@ -157,7 +157,7 @@ VERDICTS = (
          "400 CSeq", "400 CSeq", "400 CSeq"),
     _row("rfc4475/mismatch02", "3.1.2.18",
          "501, or 400",
-         "400 CSeq", "400 CSeq", "400 CSeq"),
+         "501 CSeq", "501 CSeq", "501 CSeq"),
     _row("rfc4475/bigcode", "3.1.2.19",
          "dropped",
          "dropped status code", "dropped status code", "none"),

@@ -234,8 +234,9 @@ def check_mandatory(message: Request | Response) -> None:
         }
         if isinstance(message, Request):
             if cseq[1] != message.method:
-                # Section 8.1.1.5; RFC 4475 section 3.1.2.17.
-                raise RemoteProtocolError("CSeq method does not match the request line", header="CSeq")
+                # Section 8.1.1.5; RFC 4475 sections 3.1.2.17 and, for methods that nobody knows, 3.1.2.18.
+                status = 400 if message.method in METHODS else 501
+                raise RemoteProtocolError("CSeq method does not match the request line", status=status, header="CSeq")
             if count("max-forwards") > 1:
                 raise RemoteProtocolError("More than one Max-Forwards header field", header="Max-Forwards")
             if "?" in message.uri_text and isinstance(message.uri, SIPURI) and message.uri.headers:
