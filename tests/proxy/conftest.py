@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+from twisted.logger import globalLogPublisher
 
 from twisted_sip.element.domains import Domains
 from twisted_sip.element.element import Element
@@ -24,13 +25,31 @@ from twisted_sip.testing.peer import Peer, StreamPeer, connect
 from twisted_sip.testing.phone import leftovers
 from twisted_sip.transport.datagram import SIPDatagramProtocol
 from twisted_sip.transport.resolver import Resolver
-from twisted_sip.transport.stream import SIPFactory
+from twisted_sip.transport.stream import SIPFactory, SIPStreamProtocol
 
 HOST = "192.0.2.1"
 PROXY = (HOST, 5060)
 
 #: Past every legal deadline: Timer C, the CANCEL after it and twice 64*T1.
 LONG = 600.0
+
+
+class PlainTLS(SIPFactory):
+    """Makes connections that pass for TLS: the handshake is over as soon as they are there."""
+
+    def buildProtocol(self, addr: Any) -> SIPStreamProtocol:
+        protocol = super().buildProtocol(addr)
+        made = protocol.connectionMade
+
+        def connected() -> None:
+            made()
+            if protocol._timer is not None:
+                protocol._timer.cancel()
+                protocol._timer = None
+            protocol._usable()
+
+        protocol.connectionMade = connected  # type: ignore[method-assign]
+        return protocol
 
 
 class Admit:
@@ -67,7 +86,7 @@ class House:
         element.chain[:] = [EntryProcessor(domains), *admit, OptionsProcessor(domains), self.proxy]
         self.node.listenUDP(5060, SIPDatagramProtocol(element), interface=HOST, maxPacketSize=65535)
         self.node.listenTCP(5060, SIPFactory(element, TCP), interface=HOST)
-        self.node.listenTCP(5061, SIPFactory(element, TLS), interface=HOST)
+        self.node.listenTCP(5061, PlainTLS(element, TLS), interface=HOST)
         element.transports.listening(TCP, Address(HOST, 5060))
         element.transports.listening(TLS, Address(HOST, 5061))
 
@@ -110,12 +129,19 @@ class House:
     def last_flow(self, peer: Peer | StreamPeer) -> Any:
         """Return the flow over which the last request of *peer* came; it sends an OPTIONS for that."""
         seen: list[Any] = []
-        self.element.message_seen = lambda message, data, flow: seen.append(flow)
-        text = request("OPTIONS", "sip:example.com", branch=f"flow{id(peer)}", call_id="flow")
+
+        def saw(message: Request | Response, data: bytes, flow: Any) -> None:
+            if isinstance(message, Request) and message.method == "OPTIONS":
+                seen.append(flow)
+
+        self.element.message_seen = saw
+        text = request(
+            "OPTIONS", "sip:example.com", via="192.0.2.2;rport", branch=f"flow{id(peer)}", call_id=f"flow{id(peer)}"
+        )
         if isinstance(peer, Peer):
             peer.send(text, PROXY)
         else:
-            peer.send(text.replace("SIP/2.0/UDP", "SIP/2.0/TCP"))
+            peer.send(text.replace("SIP/2.0/UDP", "SIP/2.0/TLS"))
         peer.expect(200)
         self.element.message_seen = None
         return seen[0]
@@ -236,3 +262,17 @@ def make_house(network: Network) -> Iterator[Callable[..., House]]:
     yield make
     for made in houses:
         made.settle()
+
+
+@pytest.fixture
+def logged() -> Iterator[Callable[[type[Exception]], int]]:
+    """Tells how many failures of a kind were logged during the test."""
+    failures: list[Any] = []
+
+    def observer(event: Any) -> None:
+        if "log_failure" in event:
+            failures.append(event["log_failure"])
+
+    globalLogPublisher.addObserver(observer)
+    yield lambda kind: sum(bool(failure.check(kind)) for failure in failures)
+    globalLogPublisher.removeObserver(observer)
