@@ -63,7 +63,7 @@ class IdentityPolicy:
             headers.remove("p-preferred-identity")
         if not self._leaves_to_trusted(request, target):
             # Section 7, RFC 3323: id or user privacy keeps the identity inside.
-            if asserted and self._wants_privacy(request):
+            if asserted and _wants_privacy(request):
                 headers.remove("p-asserted-identity")
             return
         if not asserted and incoming.user:
@@ -91,7 +91,7 @@ class IdentityPolicy:
 
 
 def _wants_privacy(message: Request | Response) -> bool:
-    """Tell whether the asserted identity is to be kept from the untrusted (RFC 3325 section 7, RFC 3323 section 4.2)."""
+    """Tell whether the asserted identity is to be kept from the untrusted (RFC 3325 section 7)."""
     values = [value.strip(" \t") for value in ";".join(message.headers.all("privacy")).lower().split(";")]
     return "none" not in values and any(value in ("id", "user", "header") for value in values)
 
