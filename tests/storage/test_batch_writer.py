@@ -79,6 +79,28 @@ def test_one_batch_is_under_way_and_the_next_takes_all_the_rest() -> None:
     assert not recorder.jobs and not recorder.clock.getDelayedCalls()
 
 
+def test_under_load_changes_wait_for_more_company() -> None:
+    clock, batches = Clock(), []
+    writer: BatchWriter[int] = BatchWriter(InlineThread(), clock, lambda batch: batches.append(list(batch)), _ignore)
+    for number in range(8):
+        writer.add(number)
+    clock.advance(0.005)
+    assert batches == [list(range(8))]
+    writer.add(8)
+    clock.advance(0.014)
+    assert len(batches) == 1
+    clock.advance(0.001)
+    assert batches[1:] == [[8]]
+    # A small batch, and the wait is short again.
+    writer.add(9)
+    clock.advance(0.005)
+    assert batches[2:] == [[9]]
+
+
+def _ignore(batch: list[int], failure: Failure | None) -> None:
+    """Nobody waits."""
+
+
 def test_a_failure_is_told_and_does_not_stop_the_next() -> None:
     recorder = Recorder()
     recorder.failing = True
@@ -87,6 +109,7 @@ def test_a_failure_is_told_and_does_not_stop_the_next() -> None:
     recorder.writer.add(2)
     recorder.step()
     recorder.failing = False
+    recorder.clock.advance(1)
     recorder.step()
     (first, failure), second = recorder.told
     assert first == [1] and failure is not None and failure.check(OSError)

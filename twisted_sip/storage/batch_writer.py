@@ -22,6 +22,9 @@ FLUSH_INTERVAL = 0.005
 #: How many changes make a batch that does not wait.
 BATCH_SIZE = 64
 
+#: From this many changes in a batch on, the next one is gathered this many times longer.
+_BUSY, _LONGER = 8, 3
+
 Item = TypeVar("Item")
 
 
@@ -114,7 +117,7 @@ class BatchWriter(Generic[Item]):
         self._clock = clock
         self._write = write
         self._written = written
-        self._interval = interval
+        self._interval = self._pause = interval
         self._size = size
         self._gathered: list[Item] = []
         self._under_way = 0
@@ -134,7 +137,7 @@ class BatchWriter(Generic[Item]):
         if len(gathered) >= self._size:
             self.flush()
         elif self._timer is None:
-            self._timer = self._clock.callLater(self._interval, self._due)
+            self._timer = self._clock.callLater(self._pause, self._due)
 
     def _due(self) -> None:
         self._timer = None
@@ -150,6 +153,7 @@ class BatchWriter(Generic[Item]):
         batch = self._gathered
         self._gathered = []
         self._under_way = len(batch)
+        self._pause = self._interval * (_LONGER if len(batch) >= _BUSY else 1)
 
         def write() -> None:
             self._write(batch)
@@ -160,9 +164,12 @@ class BatchWriter(Generic[Item]):
             self._under_way = 0
             if self._closing is not None:
                 self._close_now()
-            else:
-                # What came meanwhile has waited for as long as the batch took.
+            elif len(self._gathered) >= self._size:
                 self.flush()
+            elif self._gathered:
+                # What came meanwhile waits for company like all the rest, or a busy server would write many small
+                # batches, each with its calls into the system and between threads. The busier it is, the more so.
+                self._timer = self._clock.callLater(self._pause, self._due)
 
         self._thread.submit(write, done)
 
