@@ -14,8 +14,8 @@ from twisted_sip.message.uri import SIPURI, URI
 def next_hop(request: Request) -> URI:
     """Return the URI that *request* goes to: its topmost Route, else its Request-URI (RFC 3261 section 8.1.2).
 
-    A strict router's URI stands in the Request-URI, and nothing in the request tells so: see :func:`apply_route_set` and
-    :func:`leave_proxy`.
+    A strict router's URI stands in the Request-URI, and nothing in the request tells so: see
+    :func:`apply_route_set` and :func:`leave_proxy`.
 
     :raises RemoteProtocolError: it is malformed.
     """
