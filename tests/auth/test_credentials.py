@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from twisted_sip.auth.authenticator import Accepted, Challenge, Refused
 from twisted_sip.auth.credentials import consume_credentials, credentials_for, made_for, user_of
+from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI
 
@@ -136,3 +139,17 @@ def test_no_shape_raises(make_world: Any, shape: str, replaced: str, value: str)
 @given(st.text(max_size=60))
 def test_no_digest_uri_raises(text: str) -> None:
     assert made_for(text, Request("INVITE", "sip:bob@example.com"), REALM) in (True, False)
+
+
+def test_what_cannot_be_read_leaves_no_garbage() -> None:
+    """A flood of such requests would wait for the collector, large as they are."""
+    request = Request("REGISTER", "sip:example.com", [("Authorization", "Digest " + "a=" * 50)])
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            with contextlib.suppress(RemoteProtocolError):
+                credentials_for(request, REALM, False)
+        assert gc.collect() < 10
+    finally:
+        gc.enable()

@@ -60,6 +60,7 @@ def eve(network: Network) -> Peer:
         (request("INVITE", "sip:nobody@example.com", forwards=0), 483),
         (request("INVITE", "sip:x@example.net"), 403),
         (request("MESSAGE", "sip:nobody@example.com"), 480),
+        (request("OPTIONS", "sip:example.com"), 200),
         (request("CANCEL", "sip:nobody@example.com"), 481),
         (request("BYE", "sip:nobody@example.com", to="<sip:nobody@example.com>;tag=x"), 480),
     ],

@@ -42,7 +42,11 @@ def credentials_for(request: Request, realm: str, proxy: bool) -> list[Credentia
         if params.get("realm") == realm and params.get("nonce") and params.get("response") and credentials.is_digest:
             found.append(credentials)
     if fault is not None and not found:
-        raise fault
+        try:
+            raise fault
+        finally:
+            # Its traceback holds this frame: nobody but the collector would free the request.
+            fault = None
     return found
 
 
@@ -71,14 +75,18 @@ def _is_for(text: str, realm: str) -> bool:
     return credentials.is_digest and credentials.realm == realm
 
 
-def made_for(uri: str, request: Request, realm: str) -> bool:
+def made_for(uri: str, request: Request, realm: str, is_ours: Callable[[URI], bool] = lambda uri: False) -> bool:
     """Tell whether the digest-uri *uri* names the target of *request* (RFC 7616 section 3.4.6).
 
     Parameters, header fields, the scheme (sip or sips) and a default port written or not make no difference, since
     phones and the proxies on the way change them. User and host must be the same, or credentials that were overheard
     would be good for another target. In a REGISTER, of which To says what it is about, the user does not matter and
     the host may be the realm: some phones write their address-of-record there, or the domain while they send to an
-    address.
+    address. A URI without a user that *is_ours*, an address of this very server, will do for any target: SIPp and some
+    gateways always write the address that they send to. It is their own credentials that they bind less closely, and a
+    nonce count is used once whatever the URI.
+
+    :param is_ours: tells whether a URI leads to this element.
     """
     if uri == request.uri_text:
         return True
@@ -89,6 +97,8 @@ def made_for(uri: str, request: Request, realm: str) -> bool:
         return False
     if not isinstance(wanted, SIPURI) or not isinstance(given, SIPURI):
         return str(given) == str(wanted)
+    if not given.user and is_ours(given):
+        return True
     if request.method == "REGISTER":
         return canonical_host(given.host) in (canonical_host(wanted.host), realm.lower()) and _same_port(given, wanted)
     return (

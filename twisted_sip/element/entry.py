@@ -84,7 +84,7 @@ class OptionsProcessor:
             return None
         if "route" in request.headers.names:
             return None
-        if not incoming.claim_as_uas():
+        if incoming.user and not incoming.claim_as_uas():
             return TAKEN
         required = request.headers.elements("require")
         if required:
@@ -98,4 +98,8 @@ class OptionsProcessor:
         supported = self._extensions()
         if supported:
             fields.append(("supported", ", ".join(supported)))
+        if not incoming.user:
+            # Anybody may ask, from any address; nothing is kept of it (section 8.2.7).
+            incoming.respond_statelessly(200, headers=fields)
+            return TAKEN
         return response_to(request, 200, "", fields, to_tag=incoming.to_tag)
