@@ -14,7 +14,7 @@ from twisted_sip.auth.authenticator import Accepted, Challenge, Refused
 from twisted_sip.auth.credentials import consume_credentials, credentials_for, made_for, user_of
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.message.request import Request
-from twisted_sip.message.uri import SIPURI
+from twisted_sip.message.uri import SIPURI, URI
 
 REALM = "example.com"
 
@@ -52,6 +52,20 @@ def ours(realm: str = REALM, user: str = "alice") -> str:
 def test_digest_uris(method: str, digest_uri: str, request_uri: str, same: bool) -> None:
     """RFC 7616 section 3.4.6 with the habits of phones."""
     assert made_for(digest_uri, Request(method, request_uri), REALM) is same
+
+
+def test_the_address_of_the_server_will_do_for_any_target() -> None:
+    """SIPp and some gateways always write the address that they send to."""
+    request = Request("INVITE", "sip:bob@example.com")
+
+    def is_ours(uri: URI) -> bool:
+        return isinstance(uri, SIPURI) and (uri.host, uri.port) == ("192.0.2.1", 5060)
+
+    assert made_for("sip:192.0.2.1:5060", request, REALM, is_ours)
+    assert not made_for("sip:192.0.2.1:5060", request, REALM)
+    assert not made_for("sip:192.0.2.2:5060", request, REALM, is_ours)
+    assert not made_for("sip:carol@192.0.2.1:5060", request, REALM, is_ours)
+    assert made_for("sip:192.0.2.1:5060", Request("REGISTER", "sip:example.com"), REALM, is_ours)
 
 
 def test_users_are_compared_unescaped() -> None:

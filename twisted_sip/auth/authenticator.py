@@ -29,6 +29,7 @@ from twisted_sip.interfaces.credentials import Credential, ICredentialStore
 from twisted_sip.message.auth_params import Credentials
 from twisted_sip.message.grammar import quote
 from twisted_sip.message.request import Request
+from twisted_sip.message.uri import URI
 
 #: Longer user names than any account has; they are not looked up.
 _MOST_USER_CHARS = 256
@@ -114,7 +115,13 @@ class Authenticator:
         self.bans.expire()
 
     def check(
-        self, request: Request, source: str, realm: str, proxy: bool, user: str = ""
+        self,
+        request: Request,
+        source: str,
+        realm: str,
+        proxy: bool,
+        user: str = "",
+        is_ours: Callable[[URI], bool] | None = None,
     ) -> Outcome | Deferred[Outcome]:
         """Tell what the credentials of *request* are worth; at once where the store answers at once.
 
@@ -122,6 +129,7 @@ class Authenticator:
         :param realm: the realm it needs credentials for.
         :param proxy: True: Proxy-Authorization and 407, False: Authorization and 401 (RFC 3261 section 22.1).
         :param user: the user it claims to be from, whose algorithm a challenge offers where there are no credentials.
+        :param is_ours: tells whether a URI leads to this element: a digest-uri may name it, whatever the Request-URI.
         :raises StoreError: the store cannot be read (raised, or the Deferred's failure).
         """
         try:
@@ -147,7 +155,7 @@ class Authenticator:
             return Refused(403)
         if not issued:
             return self._challenge(name, realm, source, proxy, True)
-        if not made_for(credentials.uri, request, realm):
+        if not made_for(credentials.uri, request, realm, is_ours):
             # RFC 7616 section 3.4.6, RFC 8760 section 2.6 item 6.
             return Refused(400, "Digest uri and Request-URI differ")
         found = self._lookup(name, realm)

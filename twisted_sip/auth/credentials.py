@@ -5,12 +5,14 @@ RFC 3261 sections 22.2 to 22.4, RFC 7616 sections 3.4 and 3.4.6, RFC 8760 sectio
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.message.auth_params import Credentials
 from twisted_sip.message.escapes import unescape
 from twisted_sip.message.hosts import canonical_host
 from twisted_sip.message.request import Request
-from twisted_sip.message.uri import SIPURI, parse_uri
+from twisted_sip.message.uri import SIPURI, URI, parse_uri
 
 #: The most values that are looked at in one request; each one costs a parse.
 _MOST = 8
@@ -75,7 +77,7 @@ def _is_for(text: str, realm: str) -> bool:
     return credentials.is_digest and credentials.realm == realm
 
 
-def made_for(uri: str, request: Request, realm: str, is_ours: Callable[[URI], bool] = lambda uri: False) -> bool:
+def made_for(uri: str, request: Request, realm: str, is_ours: Callable[[URI], bool] | None = None) -> bool:
     """Tell whether the digest-uri *uri* names the target of *request* (RFC 7616 section 3.4.6).
 
     Parameters, header fields, the scheme (sip or sips) and a default port written or not make no difference, since
@@ -97,7 +99,7 @@ def made_for(uri: str, request: Request, realm: str, is_ours: Callable[[URI], bo
         return False
     if not isinstance(wanted, SIPURI) or not isinstance(given, SIPURI):
         return str(given) == str(wanted)
-    if not given.user and is_ours(given):
+    if not given.user and is_ours is not None and is_ours(given):
         return True
     if request.method == "REGISTER":
         return canonical_host(given.host) in (canonical_host(wanted.host), realm.lower()) and _same_port(given, wanted)

@@ -226,7 +226,12 @@ class AdmissionProcessor:
         request = incoming.request
         realm = self.realm_of(identity)
         outcome = self._authenticator.check(
-            request, incoming.flow.remote.host, realm, not self.answers_itself(request), user_of(identity)
+            request,
+            incoming.flow.remote.host,
+            realm,
+            not self.answers_itself(request),
+            user_of(identity),
+            self._domains.is_local_uri,
         )
         if isinstance(outcome, Deferred):
             return outcome.addCallback(self._decide, incoming, identity, realm)
