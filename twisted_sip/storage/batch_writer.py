@@ -100,15 +100,17 @@ class BatchWriter(Generic[Item]):
         self,
         thread: WorkThread,
         clock: IReactorTime,
-        write: Callable[[list[Item]], None],
+        write: Callable[[Any], None],
         written: Callable[[list[Item], Failure | None], None],
         *,
+        prepare: Callable[[list[Item]], Any] | None = None,
         interval: float = FLUSH_INTERVAL,
         size: int = BATCH_SIZE,
     ) -> None:
         """Make a writer.
 
-        :param write: makes a batch durable as a whole or raises; called in the thread.
+        :param write: makes a batch durable as a whole or raises; called in the thread with what *prepare* gave.
+        :param prepare: makes of a batch what is written, in the reactor's thread; None writes the batch itself.
         :param written: told of every batch, with None or the failure of *write*; called in the reactor's thread.
         :param interval: seconds for which a change waits for company.
         :param size: number of changes that do not wait.
@@ -116,6 +118,7 @@ class BatchWriter(Generic[Item]):
         self._thread = thread
         self._clock = clock
         self._write = write
+        self._prepare = prepare
         self._written = written
         self._interval = self._pause = interval
         self._size = size
@@ -155,8 +158,10 @@ class BatchWriter(Generic[Item]):
         self._under_way = len(batch)
         self._pause = self._interval * (_LONGER if len(batch) >= _BUSY else 1)
 
+        prepared = batch if self._prepare is None else self._prepare(batch)
+
         def write() -> None:
-            self._write(batch)
+            self._write(prepared)
 
         def done(failure: Failure | None) -> None:
             # Still under way while it is told of: what that leads to comes after it, in a batch of its own.

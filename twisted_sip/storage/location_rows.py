@@ -46,10 +46,11 @@ _NAMES = ", ".join(_COLUMNS)
 _plain = attrgetter(*_PLAIN)
 _REMOVAL = (None,) * (len(_COLUMNS) - 2)
 
-_INSERT = f"INSERT INTO journal ({_NAMES}) VALUES "
 _ROW = f"({', '.join('?' * len(_COLUMNS))})"
 #: Rows of one statement: 1,024 variables.
 _MOST_ROWS = 64
+_MOST_VALUES = _MOST_ROWS * len(_COLUMNS)
+_INSERTS = [f"INSERT INTO journal ({_NAMES}) VALUES {','.join([_ROW] * count)}" for count in range(_MOST_ROWS + 1)]
 
 _FOLD = (
     "DELETE FROM binding WHERE rowid IN (SELECT binding.rowid FROM journal JOIN binding USING (aor, key)"
@@ -69,40 +70,56 @@ _FOLD = (
 )
 
 
-def write_changes(connection: sqlite3.Connection, changes: Iterable[LocationChange]) -> int:
-    """Make *changes* durable in one transaction, all or none.
+def rows_of(changes: Iterable[LocationChange]) -> list[list[Any]]:
+    """Return the rows that *changes* add to the journal: the values of up to 64 rows end to end, list after list.
+
+    For the thread that makes the changes, not for the one that writes: while that one runs Python code each system call
+    of the other costs a hand-over of the interpreter lock.
+    """
+    values: list[Any] = []
+    for change in changes:
+        for key in change.remove:
+            values += (change.aor, key, *_REMOVAL)
+        for binding in change.put:
+            values += _plain(binding)
+            values.append("\n".join(binding.path))
+    return [values[start : start + _MOST_VALUES] for start in range(0, len(values), _MOST_VALUES)]
+
+
+def write_rows(connection: sqlite3.Connection, rows: Sequence[list[Any]]) -> int:
+    """Make what :func:`rows_of` gave durable in one transaction, all or none.
 
     :return: the number of rows that the journal grew by.
     :raises sqlite3.Error: they are not durable.
     """
-    rows: list[Sequence[Any]] = []
-    for change in changes:
-        for key in change.remove:
-            rows.append((change.aor, key, *_REMOVAL))
-        for binding in change.put:
-            path = binding.path
-            rows.append((*_plain(binding), "\n".join(path) if path else ""))
     try:
         _append(connection, rows)
     except UnicodeEncodeError:
         # Peers may send bytes that are no UTF-8, which text carries as lone surrogates: such values go in as bytes.
-        _append(connection, [[_stored(value) for value in row] for row in rows])
-    return len(rows)
+        _append(connection, [[_stored(value) for value in values] for values in rows])
+    return sum(map(len, rows)) // len(_COLUMNS)
 
 
-def _append(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> None:
+def _append(connection: sqlite3.Connection, rows: Sequence[list[Any]]) -> None:
+    # Every statement that runs hands the interpreter lock over and takes it back, which a busy reactor makes slow and
+    # dear: so many rows are one statement, and one statement is a transaction of its own.
+    if len(rows) == 1:
+        connection.execute(*_insert(rows[0]))
+        return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        # Every statement that runs hands the interpreter lock over and takes it back, which a busy reactor makes slow
-        # and dear: so many rows are one statement. There are few enough of them for all to be kept compiled.
-        for start in range(0, len(rows), _MOST_ROWS):
-            some = rows[start : start + _MOST_ROWS]
-            connection.execute(_INSERT + ",".join([_ROW] * len(some)), [value for row in some for value in row])
+        for values in rows:
+            connection.execute(*_insert(values))
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _insert(values: list[Any]) -> tuple[str, list[Any]]:
+    """Return the statement for *values*; there are few enough of them for all to be kept compiled."""
+    return _INSERTS[len(values) // len(_COLUMNS)], values
 
 
 def _stored(value: Any) -> Any:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -25,7 +25,7 @@ from zope.interface import implementer
 from twisted_sip.errors import StoreError, StoreFull
 from twisted_sip.interfaces.location import Binding, ILocationStore, LocationChange
 from twisted_sip.storage.batch_writer import BATCH_SIZE, FLUSH_INTERVAL, BatchWriter, InlineThread, WorkThread
-from twisted_sip.storage.location_rows import LOCATION_SCHEMA, drop_expired, fold, read_bindings, write_changes
+from twisted_sip.storage.location_rows import LOCATION_SCHEMA, drop_expired, fold, read_bindings, rows_of, write_rows
 from twisted_sip.storage.location_table import MAX_BINDINGS, Bindings, LocationTable, changed
 from twisted_sip.storage.sqlite import DatabaseLock, explain, open_database
 
@@ -97,7 +97,13 @@ class SQLiteLocationStore:
         self._table = LocationTable(clock, max_bindings=max_bindings, expired=self._expired)
         self._unsettled: dict[str, _Unsettled] = {}
         self._writer: BatchWriter[_Item] = BatchWriter(
-            self._thread, clock, self._write, self._written, interval=interval, size=batch_size
+            self._thread,
+            clock,
+            self._write,
+            self._written,
+            prepare=lambda batch: rows_of([change for change, _ in batch]),
+            interval=interval,
+            size=batch_size,
         )
         self._open = True
         self._journalled = 0
@@ -159,8 +165,8 @@ class SQLiteLocationStore:
 
     # -- in the thread -------------------------------------------------------
 
-    def _write(self, batch: list[_Item]) -> None:
-        self._journalled += write_changes(self._connection, [change for change, _ in batch])
+    def _write(self, rows: list[list[Any]]) -> None:
+        self._journalled += write_rows(self._connection, rows)
 
     def _fold(self) -> None:
         # Before the work: where it fails, it is tried again when as much has come once more.
