@@ -97,6 +97,10 @@ def _calm(call: OutgoingCall, legs: list[IncomingCall]) -> list[str]:
     if not call.dialogs and call.status not in said | own:
         found.append(f"an outcome out of nowhere: {call!r} against {legs!r}")
     for leg in legs:
+        if call.status == 480 and leg.began_at > call.decided_at - _SOON:
+            # A stateless refusal (section 8.2.7) is no promise: when the callee has registered between the INVITE and a
+            # retransmission of it that is still under way, the phone rings for nobody and is given up by Timer C.
+            continue
         if leg.decided_at > call.decided_at + _SOON:
             found.append(f"rang in vain until {leg.decided_at:.3f}: {leg!r} against {call!r} at {call.decided_at:.3f}")
         if leg.dialog is None:

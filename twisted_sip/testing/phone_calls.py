@@ -113,7 +113,8 @@ class IncomingCall:
     :ivar call_id: its Call-ID.
     :ivar tag: our tag, by which the caller tells the ends of a forked call apart.
     :ivar status: our final response, 0 as long as there is none.
-    :ivar decided_at: when we sent it, in seconds of the simulation.
+    :ivar began_at: when the INVITE came, in seconds of the simulation.
+    :ivar decided_at: when we sent the final response.
     :ivar was_cancelled: a CANCEL came before the final response.
     :ivar acknowledged: the ACK for our 2xx came.
     :ivar dialog: the dialog of our 2xx, None without one.
@@ -125,6 +126,7 @@ class IncomingCall:
         self.call_id = incoming.request.call_id
         self.tag = phone.element.random_text()
         self.status = 0
+        self.began_at = phone.now()
         self.decided_at = 0.0
         self.was_cancelled = False
         self.acknowledged = False
