@@ -75,8 +75,11 @@ class IncomingRequest(Protocol):
         """Tell whether this element may answer as the UAS; False if it was a merged request, now answered 482 (RFC 3261
         section 8.2.2.2)."""
 
-    def start_transaction(self, user: Any = None) -> Any:
-        """Return the server transaction, made now if there is none; *user* is a transaction.seams.ServerUser."""
+    def start_transaction(self, user: Any = None, *, trying: bool = False) -> Any:
+        """Return the server transaction, made now if there is none; *user* is a transaction.seams.ServerUser.
+
+        :param trying: send 100 (Trying) to an INVITE at once, where the transaction is made now.
+        """
 
 
 class IRequestProcessor(Interface):

@@ -61,7 +61,12 @@ class Branch:
         service = context.service
         request = forwarded_copy(context.request, self.target, service.settings.max_forwards)
         # RFC 5393 section 5.3.3: every proxied request has one.
-        request.headers.set("max-breadth", str(self.breadth))
+        headers = request.headers
+        if "max-breadth" in headers.names:
+            headers.set("max-breadth", str(self.breadth))
+        else:
+            headers.names.append("max-breadth")
+            headers.lines.append(f"Max-Breadth: {self.breadth}")
         for policy in service.policies:
             policy.branch(request, self.target, context.incoming)
         if request.method == "INVITE":
@@ -184,7 +189,13 @@ def forwarded_copy(request: Request, target: Target, max_forwards: int) -> Reque
         copy.set_uri(uri)
     headers = copy.headers
     left = copy.max_forwards
-    headers.set("max-forwards", str(max_forwards if left is None or left > 255 else left - 1))
+    line = f"Max-Forwards: {max_forwards if left is None or left > 255 else left - 1}"
+    # The parser lets one at most through.
+    if left is None:
+        headers.names.append("max-forwards")
+        headers.lines.append(line)
+    else:
+        headers.lines[headers.names.index("max-forwards")] = line
     if target.path:
         for value in reversed(target.path):
             headers.prepend("route", value)

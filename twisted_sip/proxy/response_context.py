@@ -94,11 +94,13 @@ class ResponseContext:
     def start(self, targets: Sequence[Target]) -> None:
         """Begin with the first group of *targets* (section 16.6)."""
         incoming = self.incoming
-        transaction = self.transaction = incoming.start_transaction(self)
+        calls = self.request.method == "INVITE"
+        transaction = self.transaction = incoming.start_transaction(self, trying=calls)
         if incoming.over:
             # Cancelled while its way was looked for.
             return
-        if self.request.method == "INVITE":
+        if calls:
+            # For one that was there before.
             transaction.trying()
         if len(targets) == 1:
             self._groups = [[targets[0]]]
@@ -153,11 +155,14 @@ class ResponseContext:
             # The search goes on: nobody upstream shall think that we are gone.
             self.transaction.send(response_to(self.request, 100))
         for branch in branches:
-            if not self._stop:
-                self._start(branch)
-            elif branch.final is None:
+            if self._stop:
+                # One before it has ended the search at once.
                 self._pending -= 1
                 branch.final = self.local_response(487, "")
+            else:
+                self._start(branch)
+        if self._stop and not self._pending and not self._answered:
+            self._finish()
 
     def _start(self, branch: Branch) -> None:
         if branch.target.flow_lost:
@@ -234,8 +239,7 @@ class ResponseContext:
     def _finish(self) -> None:
         """Every branch has ended without a 2xx: forward the best response (section 16.7 step 6)."""
         self._answered = True
-        finals = [branch.final for branch in self._branches if branch.final is not None]
-        chosen = best_response(finals) if finals else self.local_response(480, "")
+        chosen = best_response([branch.final for branch in self._branches if branch.final is not None])
         if self._cancelled and (chosen.status == 408 or (chosen.flow is None and chosen.status != 487)):
             # Nobody has answered: the one who does, for the caller has given up, is us (section 9.2).
             chosen = self.local_response(487, "")
@@ -274,8 +278,6 @@ class ResponseContext:
         self._cancelled = True
         reasons = tuple(("reason", value) for value in cancel.headers.all("reason"))
         self._give_up(reasons)
-        if not self._pending and not self._answered:
-            self._finish()
 
     def ack_timed_out(self, transaction: Any) -> None:
         """Timer H: the client never acknowledged; there is nothing to undo in a proxy (section 17.2.1)."""
