@@ -26,6 +26,9 @@ from twisted_sip.proxy.reachability import reachable
 
 Routed = Sequence[Target] | Response
 
+#: The most targets that are remembered.
+_REMEMBERED = 20_000
+
 
 @implementer(IRouter)
 class LocationRouter:
@@ -38,6 +41,7 @@ class LocationRouter:
     def __init__(self, element: Element, store: ILocationStore | None) -> None:
         self._element = element
         self._store = store
+        self._plain: dict[tuple[str, str], tuple[Binding, Target]] = {}
 
     def route(self, incoming: IncomingRequest) -> Routed | Deferred[Routed]:
         """Return the contacts of the user that the Request-URI names, or the URI itself if it is not ours.
@@ -98,6 +102,18 @@ class LocationRouter:
 
         :raises RemoteProtocolError: its contact cannot be used.
         """
+        known = self._plain.get((binding.aor, binding.key))
+        if known is not None and known[0] is binding:
+            return known[1]
+        target = self._made(binding)
+        if target.flow is None and not target.flow_lost:
+            # It stays what it is for as long as the binding does: most contacts are reached as they are written.
+            if len(self._plain) >= _REMEMBERED:
+                self._plain.clear()
+            self._plain[binding.aor, binding.key] = (binding, target)
+        return target
+
+    def _made(self, binding: Binding) -> Target:
         uri = SIPURI.parse(binding.contact)
         flow: Flow | None = None
         lost = False
