@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from twisted_sip.errors import LocalProtocolError
+from twisted_sip.proxy.service import ProxyService
+from twisted_sip.proxy.settings import ProxySettings
+
 BOB = "sip:bob@example.com"
 
 
@@ -122,3 +128,9 @@ def test_silent_non_invite_gets_no_408(house: Any) -> None:
     bob.answer(message, 200)
     house.network.advance(5)
     assert [response.status for response in alice.messages] == [100]
+
+
+def test_timer_c_longer_than_the_transactions_last(house: Any) -> None:
+    with pytest.raises(LocalProtocolError):
+        ProxyService(house.element, settings=ProxySettings(timer_c=600))
+    ProxyService(house.element, settings=ProxySettings(timer_c=200))

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from zope.interface import implementer
 
 from twisted_sip.element.element import Element
-from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.interfaces.location import ILocationStore
 from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, IRequestProcessor, Verdict
@@ -35,6 +35,9 @@ from twisted_sip.proxy.record_route import FlowMark, RecordRouting
 from twisted_sip.proxy.response_context import ResponseContext
 from twisted_sip.proxy.settings import ProxySettings
 from twisted_sip.proxy.sips import fit_scheme
+
+#: The usual types of targets; to ask whether something can be awaited takes longer than all the rest.
+_AT_ONCE = (tuple, list)
 
 #: What a router may give.
 Routed = Sequence[Target] | Response
@@ -67,6 +70,11 @@ class ProxyService(Service):
     ) -> None:
         self.element = element
         self.settings = settings or ProxySettings()
+        if self.settings.timer_c >= element.timer_values.client_limit:
+            # The transactions would end before Timer C fires, and nobody would cancel what rings.
+            raise LocalProtocolError(
+                f"timer_c of {self.settings.timer_c} s is longer than transactions last: see TimerValues.timer_c"
+            )
         self.location = location
         self.policies = list(policies)
         self.record_routing = RecordRouting(element.dialog_tokens)
@@ -86,9 +94,12 @@ class ProxyService(Service):
             # RFC 5627 section 6.1: a GRUU is not forwarded to anybody else.
             for place, router in enumerate(self.routers):
                 found = router.route(incoming)
-                if isawaitable(found):
+                if type(found) is list or type(found) is tuple:
+                    if found:
+                        return found
+                elif isawaitable(found):
                     return Deferred.fromCoroutine(self._route_on(incoming, found, place + 1))
-                if found:
+                elif found:
                     return found
         return self.location_router.route(incoming)
 
@@ -137,7 +148,7 @@ class ProxyService(Service):
 
     def _follow(self, incoming: IncomingRequest, routed: Any, part: str) -> Verdict | Deferred[Verdict]:
         """Go on with what a router has found, or will find."""
-        if isinstance(routed, list | tuple | Response):
+        if type(routed) in _AT_ONCE or isinstance(routed, Response):
             return self._routed(incoming, routed, part)
         if not isinstance(routed, Deferred):
             routed = ensureDeferred(routed)

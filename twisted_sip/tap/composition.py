@@ -44,6 +44,7 @@ from twisted_sip.tap.demo import demo_passwords, store_demo_users
 from twisted_sip.tap.hosts import host_names
 from twisted_sip.tap.startup import StartFailure
 from twisted_sip.tap.transport_settings import transport_settings
+from twisted_sip.transaction.timers import TimerValues
 
 _log = Logger()
 
@@ -119,6 +120,7 @@ class Server(MultiService):
                 self._reactor,
                 domains=self.domains,
                 transport_settings=settings,
+                timer_values=TimerValues(timer_c=configuration.proxy.timer_c),
                 token_key=state.secret_key(directory),
                 max_transactions=configuration.limits.max_transactions,
                 admit=self.source_limits.admit,
