@@ -167,6 +167,14 @@ def test_source_over_its_rate_is_slowed(layer, recorder, come_in, options, clock
     assert transport.producerState == "producing"
 
 
+def test_keep_alives_count_for_the_rate(layer, recorder, come_in, options, clock):
+    protocol, transport = come_in(layer)
+    recorder.admitted = False
+    protocol.dataReceived(b"\r\n" * 2000)
+    assert transport.value() == b""
+    assert transport.producerState == "paused"
+
+
 def test_banned_source_is_dropped(layer, recorder, come_in, options, clock):
     protocol, transport = come_in(layer)
     recorder.admitted = False

@@ -40,8 +40,9 @@ def console() -> Console:
 
 
 def print_json(value: Any) -> None:
-    """Print *value* as JSON, indented."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    """Print *value* as JSON, indented; what could steer a terminal is escaped, as JSON allows for any character."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    click.echo("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], nothing: str) -> None:

@@ -29,6 +29,9 @@ POLL_INTERVAL = 1.0
 #: How many credentials are remembered; whoever exceeds it costs a query again.
 _MOST_REMEMBERED = 100_000
 
+#: How many names of nobody are remembered.
+_MOST_ABSENT = 1024
+
 # Released migrations never change; a new version is a new entry at the end.
 CREDENTIALS_SCHEMA = Schema(
     kind="credential",
@@ -89,6 +92,7 @@ class SQLiteCredentialStore:
         self._interval = poll_interval
         self._connection = open_database(path, CREDENTIALS_SCHEMA, synchronous="FULL", timeout=timeout)
         self._known: dict[tuple[str, str], Credential] = {}
+        self._absent: set[tuple[str, str]] = set()
         self._version = -1
         self._next_poll = 0.0
 
@@ -102,12 +106,20 @@ class SQLiteCredentialStore:
         found = self._known.get((user, realm))
         if found is not None:
             return found
-        # Those who are not there are not remembered: strangers would fill the memory.
+        key = (user, realm)
+        if key in self._absent:
+            return None
         found = self._select(user, realm)
-        if found is not None:
-            if len(self._known) >= _MOST_REMEMBERED:
-                self._known.clear()
-            self._known[user, realm] = found
+        if found is None:
+            # A few of those who are not there are remembered, too, or the time that an answer takes would tell them
+            # from the others; few, since strangers would fill the memory.
+            if len(self._absent) >= _MOST_ABSENT:
+                self._absent.clear()
+            self._absent.add(key)
+            return None
+        if len(self._known) >= _MOST_REMEMBERED:
+            self._known.clear()
+        self._known[key] = found
         return found
 
     def _poll(self) -> None:
@@ -115,6 +127,7 @@ class SQLiteCredentialStore:
         if version != self._version:
             self._version = version
             self._known.clear()
+            self._absent.clear()
 
     def _select(self, user: str, realm: str) -> Credential | None:
         try:
@@ -202,6 +215,7 @@ class SQLiteCredentialStore:
         """Close the database."""
         self._connection.close()
         self._known.clear()
+        self._absent.clear()
 
     def _change(self, statement: str, rows: Sequence[tuple[str, ...]]) -> int:
         """Run *statement* for all *rows*, all or none; return how many rows it changed."""
@@ -222,6 +236,7 @@ class SQLiteCredentialStore:
         finally:
             # One's own changes do not move data_version.
             self._known.clear()
+            self._absent.clear()
 
     def _run(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
         try:

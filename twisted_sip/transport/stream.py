@@ -172,14 +172,15 @@ class SIPStreamProtocol(Protocol):
         for place, event in enumerate(events):
             if self._closing or flow is None:
                 return
-            if event is PING:
-                # RFC 5626 section 3.5.1.
-                self._pong()
-                continue
+            # Keep-alives count too: a stream of nothing else would keep us busy just as well.
             if not receiver.admit(flow.remote.host):
                 self._hold(events[place:])
                 return
             self._held_since = 0.0
+            if event is PING:
+                # RFC 5626 section 3.5.1.
+                self._pong()
+                continue
             if isinstance(event, RemoteProtocolError):
                 layer.malformed(event, b"", flow)
                 if event.fatal:
