@@ -10,7 +10,6 @@ from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
 
 from twisted_sip.element.element import Element
-from twisted_sip.element.entry import EntryProcessor
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.flow import Address
 from twisted_sip.interfaces.processing import TAKEN
@@ -385,19 +384,6 @@ def test_observers_of_flows(scene: Scene) -> None:
     assert [flow.remote.host for flow in closed] == ["192.0.2.3"]
 
 
-def test_admit(scene: Scene) -> None:
-    assert scene.element.admit("192.0.2.2") is True
-    asked: list[str] = []
-
-    def admit(host: str) -> bool:
-        asked.append(host)
-        return False
-
-    other = Element(scene.network.node("192.0.2.4"), admit=admit, random_bytes=scene.network.random_bytes)
-    assert other.admit("192.0.2.9") is False
-    assert asked == ["192.0.2.9"]
-
-
 def test_stop(scene: Scene) -> None:
     scene.do = lambda incoming: TAKEN
     scene.ask("INVITE")
@@ -408,10 +394,3 @@ def test_stop(scene: Scene) -> None:
     assert done == [None]
     assert set(scene.element.transactions.counts().values()) == {0}
     assert not scene.node.getDelayedCalls()
-
-
-def test_entry_is_a_link_like_others(scene: Scene) -> None:
-    scene.element.chain.insert(0, EntryProcessor(scene.element.domains))
-    scene.ask(start="MESSAGE urn:service:sos SIP/2.0")
-    assert scene.statuses() == [416]
-    assert not scene.seen

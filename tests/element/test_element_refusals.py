@@ -152,3 +152,16 @@ def test_ack_whose_to_cannot_be_read(scene: Scene) -> None:
     scene.do = reached.append
     scene.receive(Flow(), method="ACK", to="<sip:")
     assert reached == []
+
+
+def test_admit(scene: Scene) -> None:
+    assert scene.element.admit("192.0.2.2") is True
+    asked: list[str] = []
+
+    def admit(host: str) -> bool:
+        asked.append(host)
+        return False
+
+    other = Element(scene.network.node("192.0.2.4"), admit=admit, random_bytes=scene.network.random_bytes)
+    assert other.admit("192.0.2.9") is False
+    assert asked == ["192.0.2.9"]
