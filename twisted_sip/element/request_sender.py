@@ -31,6 +31,10 @@ from twisted_sip.transaction.timers import TimerQueue
 
 log = Logger()
 
+#: Seconds between two looks at all transactions because of refused datagrams, and how many addresses one look is for.
+_REFUSALS_EVERY = 0.1
+_MOST_REFUSED = 1024
+
 
 class RequestSender:
     """Sends requests.
@@ -45,6 +49,7 @@ class RequestSender:
     """
 
     __slots__ = (
+        "_refused",
         "dead_targets",
         "new_branch",
         "resolver",
@@ -77,6 +82,8 @@ class RequestSender:
         self.dead_targets = dead_targets if dead_targets is not None else DeadTargets(self.timers)
         self.settings = settings or SenderSettings()
         self.waiting: set[DestinationWalk] = set()
+        # Addresses that refused since the last look, None if there was none lately.
+        self._refused: set[Address] | None = None
 
     def send(
         self,
@@ -168,14 +175,31 @@ class RequestSender:
     def destination_refused(self, address: Address) -> None:
         """An ICMP error says that UDP to *address* does not arrive: go on to the next server (RFC 3261 section 18.4).
 
-        Requests that the server has answered provisionally go on: it lived when they arrived.
+        Requests that the server has answered provisionally go on: it lived when they arrived. Anybody can have us told
+        of refusals as fast as we answer him, so those that come soon after one are looked at together.
         """
-        error = TransportError(f"{address} refuses datagrams")
+        if self._refused is not None:
+            if len(self._refused) < _MOST_REFUSED:
+                self._refused.add(address)
+            return
+        self._refused = set()
+        self.timers.start(_REFUSALS_EVERY, self._more_refused)
+        self._fail({address})
+
+    def _more_refused(self) -> None:
+        refused, self._refused = self._refused, None
+        if refused:
+            self._refused = set()
+            self.timers.start(_REFUSALS_EVERY, self._more_refused)
+            self._fail(refused)
+
+    def _fail(self, refused: set[Address]) -> None:
+        """Fail what waits for an answer from one of the addresses in *refused*."""
         for transaction in list(self.transactions.clients.values()):
             flow = transaction.flow
-            if flow.remote == address and flow.kind is UDP and transaction.response is None:
-                transaction.transport_error(error)
-        self.dead_targets.suspect(UDP, address)
+            if flow.remote in refused and flow.kind is UDP and transaction.response is None:
+                self.dead_targets.suspect(UDP, flow.remote)
+                transaction.transport_error(TransportError(f"{flow.remote} refuses datagrams"))
 
 
 def _routed_securely(request: Request) -> bool:
