@@ -105,7 +105,8 @@ class DestinationWalk:
         except ResolutionError as error:
             self._not_found(error)
             return
-        if isinstance(found, Deferred):
+        # Deferred is an abstract base class, and to ask for one of those is slow.
+        if type(found) is not tuple and isinstance(found, Deferred):
             self._wait()
             found.addCallbacks(self._resolved_later, self._not_found_later).addErrback(self._broken)
         else:

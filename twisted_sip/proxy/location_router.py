@@ -21,7 +21,7 @@ from twisted_sip.message.builders import response_to
 from twisted_sip.message.gruu import gruu_instance, instance_key
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
-from twisted_sip.message.uri import SIPURI, URI
+from twisted_sip.message.uri import SIPURI, URI, parse_uri
 from twisted_sip.proxy.reachability import reachable
 
 Routed = Sequence[Target] | Response
@@ -61,7 +61,7 @@ class LocationRouter:
         if self._store is None or not uri.user:
             return response_to(request, 404, to_tag=incoming.to_tag)
         found = self._store.lookup(uri.address_of_record)
-        if isinstance(found, Deferred):
+        if type(found) is not list and isinstance(found, Deferred):
             return found.addCallback(lambda bindings: self._targets(incoming, uri, bindings))
         return self._targets(incoming, uri, found)
 
@@ -114,7 +114,9 @@ class LocationRouter:
         return target
 
     def _made(self, binding: Binding) -> Target:
-        uri = SIPURI.parse(binding.contact)
+        uri = parse_uri(binding.contact)
+        if not isinstance(uri, SIPURI):
+            raise RemoteProtocolError("No SIP URI", status=416)
         flow: Flow | None = None
         lost = False
         if binding.flow and not binding.path:

@@ -137,7 +137,7 @@ class RegistrarService(Service):
                 known = self.user_known(aor)
                 if known is True:
                     bindings = self.location.lookup(aor)
-                    if not isinstance(bindings, Deferred):
+                    if type(bindings) is list or not isinstance(bindings, Deferred):
                         return self._register(incoming, aor, registration, settings, bindings)
         work = self._ask_and_register(incoming, aor, registration, settings, allowed, known, bindings)
         return Deferred.fromCoroutine(self._in_turn(aor, work))
