@@ -85,7 +85,9 @@ class Baresip:
             f"regint=600;audio_codecs=pcmu/8000/1{account}\n"
         )
         (home / "contacts").write_text(f'"peer" <sip:{peer or user}@{domain}>\n')
-        self.program = Program(["baresip", "-f", str(home), "-s"], directory=home, inside=network.inside if network else ())
+        self.program = Program(
+            ["baresip", "-f", str(home), "-s"], directory=home, inside=network.inside if network else ()
+        )
         self.events: list[dict[str, Any]] = []
         self._answers: list[dict[str, Any]] = []
         self.program.wait_for("baresip is ready")

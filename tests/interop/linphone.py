@@ -10,7 +10,7 @@ import wave
 from pathlib import Path
 
 from natted import Network
-from processes import PATIENCE, Program, free_port, needed, wait_for
+from processes import Program, free_port, needed, wait_for
 
 CONFIGURATION = """\
 [sip]
@@ -81,13 +81,21 @@ class Linphone:
         ports = {kind: str(free_port()) if kind == transport else "0" for kind in ("udp", "tcp", "tls")}
         (home / "linphonerc").write_text(
             CONFIGURATION.format(
-                aor=self.aor, user=user, domain=domain, password=password, proxy=proxy, rtp=free_port(pair=True), **ports
+                aor=self.aor,
+                user=user,
+                domain=domain,
+                password=password,
+                proxy=proxy,
+                rtp=free_port(pair=True),
+                **ports,
             )
         )
         command = ["linphone-daemon", "--config", str(home / "linphonerc"), "--disable-stats-events", "--log"]
         self.log = home / "log"
         environment = {"HOME": str(home), "XDG_DATA_HOME": str(home / ".local" / "share"), "XDG_CONFIG_HOME": str(home)}
-        self.program = Program([*command, self.log], directory=home, inside=network.inside if network else (), environment=environment)
+        self.program = Program(
+            [*command, self.log], directory=home, inside=network.inside if network else (), environment=environment
+        )
 
     def do(self, command: str) -> str:
         """Give a command; return what the phone says to it."""

@@ -59,7 +59,9 @@ class Network:
         self.ip("link", "set", "lo", "up")
 
     def ip(self, *words: str) -> None:
-        done = subprocess.run([*self.inside, "ip", *words], capture_output=True, text=True, timeout=PATIENCE, check=False)
+        done = subprocess.run(
+            [*self.inside, "ip", *words], capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
         if done.returncode:
             pytest.skip(f"ip {' '.join(words)}: {done.stderr.strip()}")
 
@@ -109,7 +111,11 @@ class Internet:
         phone.cable(router, phone_address, router_address)
         phone.ip("route", "add", "default", "via", router_address)
         router.ip("addr", "add", f"{SERVER}/32", "dev", "lo")
-        inner = [router.socket("udp", SERVER, 5060), router.socket("tcp", SERVER, 5060), router.socket("tcp", SERVER, 5061)]
+        inner = [
+            router.socket("udp", SERVER, 5060),
+            router.socket("tcp", SERVER, 5060),
+            router.socket("tcp", SERVER, 5061),
+        ]
         files = [each.fileno() for each in inner]
         command = [sys.executable, Path(__file__).parent / "nat_process.py", public, SERVER, *map(str, files)]
         nat = Program(command, directory=self._directory, inside=self.network.inside, pass_fds=files)

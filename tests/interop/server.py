@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from processes import PATIENCE, Program, free_port
+from processes import Program, free_port
 
 ROOT = Path(__file__).parents[2]
 RUN = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"
@@ -89,8 +89,16 @@ class Server:
 
     def command(self, *arguments: str, stdin: str = "", patience: float = START) -> subprocess.CompletedProcess[str]:
         """Run `twisted-sip` against its state directory."""
+        return self._run([*arguments, "--state-dir", str(self.state)], stdin, patience)
+
+    def command_of_client(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run one of the client tools of `twisted-sip` against it over UDP."""
+        proxy = f"sip:{self.host}:{self.ports['udp']}"
+        return self._run([*arguments, "--proxy", proxy, "--password-stdin"], stdin, START)
+
+    def _run(self, arguments: list[str], stdin: str, patience: float) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "twisted_sip.cli.main", *arguments, "--state-dir", str(self.state)],
+            [sys.executable, "-m", "twisted_sip.cli.main", *arguments],
             cwd=self.directory,
             env={**os.environ, **self.environment},
             input=stdin,

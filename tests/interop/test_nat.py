@@ -13,7 +13,6 @@ from linphone import Linphone
 from natted import PORTS, SERVER, Internet
 from server import Server
 
-TRANSPORTS = ("udp", "tcp", "tls")
 Start = Callable[..., Baresip | Linphone]
 
 
@@ -68,7 +67,7 @@ def judge(public: Server) -> None:
 
 
 @pytest.mark.parametrize("ends", ["caller", "callee"])
-@pytest.mark.parametrize(("from_", "to"), [("udp", "udp"), ("tcp", "tcp"), ("tls", "tls"), ("udp", "tls"), ("tcp", "udp")])
+@pytest.mark.parametrize(("from_", "to"), [("udp", "udp"), ("tcp", "tcp"), ("tls", "tls"), ("udp", "tls")])
 def test_calls_between_baresips(phone: Start, public: Server, from_: str, to: str, ends: str) -> None:
     alice, bob = phone(Baresip, "alice", from_), phone(Baresip, "bob", to)
     assert isinstance(alice, Baresip) and isinstance(bob, Baresip)
@@ -87,8 +86,7 @@ def test_calls_between_baresips(phone: Start, public: Server, from_: str, to: st
     judge(public)
 
 
-@pytest.mark.parametrize("ends", [0, 1])
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize(("transport", "ends"), [("udp", 0), ("tls", 1)])
 def test_calls_between_linphones(phone: Start, public: Server, transport: str, ends: int) -> None:
     alice, bob = phone(Linphone, "alice", transport), phone(Linphone, "bob", transport)
     assert isinstance(alice, Linphone) and isinstance(bob, Linphone)

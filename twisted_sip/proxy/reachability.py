@@ -33,5 +33,9 @@ def _leads_away(host: str, source: str) -> bool:
     if host[0] != "[" and ipv4_bytes(host) is None:
         # RFC 7118 and RFC 5626 use .invalid; a name without a dot is known to its own network at best.
         return "." in host and host != "invalid" and not host.endswith(".invalid")
-    # The same host with another port: a NAT that the phone knows half of.
-    return host != canonical_host(source) and ipaddress.ip_address(host.strip("[]")).is_global
+    there = ipaddress.ip_address(host.strip("[]"))
+    if host == canonical_host(source):
+        # The same host with another port: a NAT that the phone knows half of. There is none on the loopback interface,
+        # where some register from one port for another.
+        return there.is_loopback
+    return there.is_global
