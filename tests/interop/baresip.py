@@ -1,4 +1,4 @@
-"""A baresip as a user has it: an account, a tone for a microphone, steered over its control socket (module ctrl_tcp)."""
+"""A baresip as a user has it: an account, a tone for a microphone; steered over its control socket (ctrl_tcp)."""
 
 from __future__ import annotations
 

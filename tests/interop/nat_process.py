@@ -1,6 +1,6 @@
 """The NAT: sockets of the inner network are given to it, those of the public network it opens, one for each inner peer.
 
-Its mappings let only the server answer (address and port dependent filtering, RFC 4787 section 5), over UDP as over TCP.
+Its mappings let only the server answer (address and port dependent filtering, RFC 4787 section 5).
 
 Arguments: public address, server's address, file descriptors of the inner UDP socket and the inner TCP listeners.
 """

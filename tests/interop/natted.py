@@ -1,8 +1,8 @@
 """A small internet of network namespaces: the server on a public address, each phone alone behind a NAT of its own.
 
 The phone's network has a router that holds the server's address; what comes for it there is sent on from the NAT's
-public address, by a process with sockets on both sides (`nat_process.py`). Nothing else gets from one side to the other,
-so a Contact as the phone writes it leads nowhere.
+public address, by a process with sockets on both sides (`nat_process.py`). Nothing else gets from one side to the
+other, so a Contact as the phone writes it leads nowhere.
 """
 
 from __future__ import annotations

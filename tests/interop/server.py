@@ -137,6 +137,3 @@ class Server:
 
     def seen(self, pattern: str, *options: str) -> bool:
         return re.search(pattern, self.ladder(*options)) is not None
-
-
-__all__ = ["PATIENCE", "Server"]

@@ -47,7 +47,8 @@ def phone(public: Server, homes: dict[str, tuple[object, str]], tmp_path: Path) 
         network, address = homes[user]
         where = {"host": address} if make is Baresip else {}
         made = make(
-            tmp_path, user, PASSWORDS[user], public.domain, public.uri(transport), transport=transport, network=network, **where
+            tmp_path, user, PASSWORDS[user], public.domain, public.uri(transport), transport=transport, network=network,
+            **where,
         )  # fmt: skip
         phones.append(made)
         made.registered()

@@ -1,4 +1,4 @@
-"""A call over UDP outlives the server: after kill -9 and a start on the same state its BYE gets through, from either end."""
+"""A call over UDP outlives the server: after kill -9 and a new start its BYE gets through, from either end."""
 
 from __future__ import annotations
 

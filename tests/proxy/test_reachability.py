@@ -1,4 +1,4 @@
-"""A host that is its own source is behind no NAT on the loopback interface: SIPp registers from one port for another."""
+"""There is no NAT on the loopback interface: SIPp registers there from one port for another."""
 
 from __future__ import annotations
 
