@@ -84,6 +84,12 @@ def test_every_section_is_read(tmp_path: Path) -> None:
     assert found.transport.messages.uri == 500
 
 
+def test_credentials_are_not_asked_for_in_the_clear() -> None:
+    assert read('[auth]\ncredentials_url = "https://a.example/ha1"', "sip.toml", Path()).auth.credentials_url
+    (problem,) = problems('[auth]\ncredentials_url = "http://a.example/ha1"')
+    assert problem.startswith("sip.toml: auth.credentials_url: ") and "https" in problem
+
+
 def test_routes_are_read_in_order() -> None:
     found = read(
         """

@@ -24,6 +24,8 @@ class AuthSettings:
     :ivar algorithms: digest algorithms in order of preference, one challenge for each; empty: one challenge, with the
         algorithm set for the user or MD5, since phones in the field give up on any other offer.
     :ivar realm: the realm of every challenge; empty: the domain of the identity.
+    :ivar credentials_url: an HTTP service that is asked for the HA1s of users (see storage.credentials_http) in place of
+        the database; empty: the database.
     :ivar require_qop: refuse clients of RFC 2069, which send no qop. RFC 3261 section 22.4 and RFC 8760 section 2.6
         (items 8) want them served, so they are, and lose nothing: a nonce used without a count is good for one request.
     :ivar nonce_lifetime: seconds that a nonce is good for.
@@ -51,6 +53,10 @@ class AuthSettings:
         metadata={"help": "algorithms to offer, best first; empty: the one set for the user, or MD5"},
     )
     realm: str = attrs.field(default="", metadata={"help": "realm of every challenge; empty: the domain of the user"})
+    credentials_url: str = attrs.field(
+        default="",
+        metadata={"help": "https URL of a service that is asked for HA1s in place of the database of users"},
+    )
     require_qop: bool = attrs.field(default=False, metadata={"help": "refuse clients that send no qop (RFC 2069)"})
     nonce_lifetime: float = attrs.field(
         default=600.0, validator=attrs.validators.ge(1.0), metadata={"help": "seconds that a nonce is good for"}

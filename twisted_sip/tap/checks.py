@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 
-from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.auth.settings import AuthSettings
+from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.message.uri import SIPURI, parse_uri
 from twisted_sip.proxy.settings import ProxySettings
 from twisted_sip.proxy.static_routes import StaticRoute
+from twisted_sip.storage.credentials_http import check_credentials_url
 from twisted_sip.tap.faults import WrongSetting
 from twisted_sip.tap.structuring import Checks
 
@@ -49,5 +51,17 @@ def check_proxy(settings: ProxySettings) -> None:
             ) from error
 
 
+def check_auth(settings: AuthSettings) -> None:
+    """Refuse a service that credentials are not asked for at.
+
+    :raises WrongSetting: naming the key.
+    """
+    if settings.credentials_url:
+        try:
+            check_credentials_url(settings.credentials_url)
+        except LocalProtocolError as error:
+            raise WrongSetting(str(error), "write an https URL", "credentials_url") from error
+
+
 #: Settings class -> what looks at a whole object of it.
-CHECKS: Checks = {StaticRoute: check_route, ProxySettings: check_proxy}
+CHECKS: Checks = {StaticRoute: check_route, ProxySettings: check_proxy, AuthSettings: check_auth}

@@ -33,6 +33,7 @@ from twisted_sip.proxy.service import ProxyService
 from twisted_sip.proxy.static_routes import StaticRouter
 from twisted_sip.registrar.service import RegistrarService
 from twisted_sip.storage.batch_writer import WriterThread
+from twisted_sip.storage.credentials_http import HTTPCredentialStore
 from twisted_sip.storage.credentials_sqlite import CREDENTIALS_FILE, SQLiteCredentialStore
 from twisted_sip.storage.location_sqlite import LOCATION_FILE, SQLiteLocationStore
 from twisted_sip.tap import state
@@ -185,7 +186,10 @@ class Server(MultiService):
         configuration = self.configuration
         auth = configuration.auth
         nonces = Nonces(os.urandom, self._reactor.seconds, auth.nonce_lifetime, auth.max_nonces)
-        authenticator = self.authenticator = Authenticator(self.credentials, nonces, self.bans, auth)
+        credentials: Any = self.credentials
+        if auth.credentials_url:
+            credentials = HTTPCredentialStore(auth.credentials_url, self._reactor)
+        authenticator = self.authenticator = Authenticator(credentials, nonces, self.bans, auth)
         registrar = self.registrar_class(
             self.location, self._reactor, element.domains.is_local_uri, configuration.registrar
         )
