@@ -129,9 +129,9 @@ def test_a_play_finds_what_is_broken(broken: str, tmp_path: Path, monkeypatch: p
         receive = NonInviteClient.receive
 
         def twice(transaction: NonInviteClient, response: object) -> None:
+            user = transaction.user
             receive(transaction, response)  # type: ignore[arg-type]
-            receive(transaction, response)  # type: ignore[arg-type]
-            transaction.user.response_received(transaction, response)  # type: ignore[arg-type]
+            user.response_received(transaction, response)  # type: ignore[arg-type]
 
         monkeypatch.setattr(NonInviteClient, "receive", twice)
     elif broken == "losers":

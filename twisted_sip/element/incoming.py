@@ -27,7 +27,6 @@ class Incoming:
     :ivar own_routes: our own Route URIs that stood in it, taken off when it entered (RFC 3261 section 16.4), topmost
         first.
     :ivar transaction: the server transaction, None before the first answer and always for ACK.
-    :ivar transaction_user: who hears of CANCEL, lost ACKs and transport failures of that transaction.
     """
 
     __slots__ = (
@@ -40,7 +39,6 @@ class Incoming:
         "own_routes",
         "request",
         "transaction",
-        "transaction_user",
         "user",
     )
 
@@ -52,7 +50,6 @@ class Incoming:
         self.admitted = False
         self.own_routes: list[Any] = []
         self.transaction: ServerTransaction | None = None
-        self.transaction_user: Any = None
         self.answered = False
         self.held = False
         self._to_tag = ""
@@ -84,18 +81,18 @@ class Incoming:
         if transaction is None:
             # A held place is taken over, with the CANCEL that may have come meanwhile.
             self.held = False
-            self.transaction_user = user
             transaction = self.transaction = self.element.transactions.create_server(
                 self.request, self.flow, self.element if user is None else user, trying, answering
             )
         elif user is not None:
-            self.transaction_user = user
             transaction.user = user
         return transaction
 
     @property
     def over(self) -> bool:
         """True once the server transaction has had its final response."""
+        if self.answered:
+            return True
         transaction = self.transaction
         last = transaction.last_response if transaction is not None else None
         return last is not None and last.status >= 200
@@ -133,6 +130,8 @@ class Incoming:
         if transaction is None:
             transaction = self.start_transaction(answering=final)
         transaction.send(response)
+        if final:
+            transaction.forget()
 
     def respond_statelessly(self, status: int, reason: str = "", headers: Iterable[tuple[str, str]] = ()) -> None:
         """Answer once and keep nothing (sections 8.2.7 and 26.3.2.4). ACK is never answered.
@@ -156,7 +155,7 @@ class Incoming:
     def claim_as_uas(self) -> bool:
         """Tell whether this element may act as the UAS of the request; False means that it came here before by another
         way and has been answered 482 (section 8.2.2.2)."""
-        transaction = self.start_transaction(self.transaction_user)
+        transaction = self.start_transaction()
         if self.element.transactions.claim_as_uas(transaction):
             return True
         self.respond(482)

@@ -137,6 +137,8 @@ class Branch:
         self.end()
         again = self.final is not None
         self.final = response
+        # There is nothing to cancel any more, and who is done with each other shall go without the garbage collector.
+        self.outgoing = None
         self._context.final(self, response, again)
 
     def failed(self, outgoing: Any, status: int, reason: str) -> None:

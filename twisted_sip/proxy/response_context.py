@@ -192,6 +192,19 @@ class ResponseContext:
         """A branch has ended with *response*; *again* for one more 2xx of the same branch (RFC 6026 section 7.2)."""
         if not again:
             self._pending -= 1
+        self._judge(branch, response, again)
+        if self._answered and not self._pending:
+            self._release()
+
+    def _release(self) -> None:
+        """Let go of what is done, so that it is not kept for as long as the transactions last, nor by cycles."""
+        self._branches = []
+        self._alternatives = {}
+        if self.request.method != "INVITE":
+            self.transaction.forget()
+
+    def _judge(self, branch: Branch, response: Response, again: bool) -> None:
+        """Decide what becomes of a final *response* (section 16.7 steps 5 and 6)."""
         status = response.status
         if status < 300:
             first = not self._answered

@@ -12,7 +12,7 @@ from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.transaction.client import ClientTransaction
-from twisted_sip.transaction.seams import ClientUser
+from twisted_sip.transaction.seams import NOBODY, ClientUser
 from twisted_sip.transaction.states import COMPLETED, PROCEEDING, TRYING
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class NonInviteClient(ClientTransaction):
             self.state = COMPLETED
             self._data = b""
             self._timer = layer.timers.start(wait, self._timer_k)
+            # Nobody hears of this transaction any more; what the user holds need not live as long as it.
+            self.user = NOBODY
         else:
             self.terminate()
         user.response_received(self, response)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError, TransportError
 from twisted_sip.interfaces.flow import Flow
+from twisted_sip.message.parser import parse_message
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.transaction.seams import NOBODY, ServerUser
@@ -76,9 +77,9 @@ class ServerTransaction:
 
         Empty while there is none.
         """
-        if not self._to_tag and self.last_response is not None:
+        if not self._to_tag and self._data:
             try:
-                self._to_tag = self.last_response.to.tag or ""
+                self._to_tag = self._last().to.tag or ""
             except RemoteProtocolError:
                 # The answer to a request whose To cannot be read repeats that To.
                 return ""
@@ -94,6 +95,9 @@ class ServerTransaction:
 
     def trying(self) -> None:
         """Send 100 (Trying) if it is useful now: to an INVITE that got no response yet (section 17.2.1)."""
+
+    def forget(self) -> None:
+        """Keep no more than retransmissions need, now that the user has answered and has no more to do with it."""
 
     def abandon(self) -> None:
         """Never answer (RFC 4320 section 4.2); retransmissions are absorbed as long as after an answer.
@@ -131,11 +135,22 @@ class ServerTransaction:
             self._data = response.to_bytes()
             self.last_response = response
 
+    def _last(self) -> Response:
+        """Return the last response, read again from its bytes if those are all that is left of it."""
+        response = self.last_response
+        if response is None:
+            try:
+                read = parse_message(self._data)
+            except RemoteProtocolError:
+                # It repeats what the peer got wrong.
+                read = None
+            response = read if isinstance(read, Response) else Response(500)
+        return response
+
     def _transmit(self) -> None:
         """Send the last response. Failure leaves the state as it is (RFC 6026 section 8.8)."""
         user = self.user
-        response = self.last_response
-        assert response is not None  # there are no bytes without it
+        response = self.last_response or self._last()
         try:
             flow = self.reply_flow
             if flow is None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.builders import response_to
+from twisted_sip.message.header_map import HeaderMap
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
-from twisted_sip.transaction.seams import ServerUser
+from twisted_sip.transaction.seams import NOBODY, ServerUser
 from twisted_sip.transaction.server import ServerTransaction
 from twisted_sip.transaction.states import COMPLETED, PROCEEDING, TRYING
 
@@ -92,6 +93,17 @@ class NonInviteServer(ServerTransaction):
             self._put(response)
             self._transmit()
 
+    def forget(self) -> None:
+        """Keep nothing but the bytes of the final response: all that retransmissions need.
+
+        For a user who has answered and has no more to do with it, so that what it worked with need not live for another
+        64*T1. A retransmitted answer that cannot be sent is lost then, as datagrams are.
+        """
+        if self.state is COMPLETED:
+            self.request = _FORGOTTEN
+            self.last_response = None
+            self.user = NOBODY
+
     def _late(self) -> None:
         """Timer E of the client has reached T2 without an answer of ours: 100 is due (RFC 4320 section 4.1)."""
         values = self._layer.values
@@ -112,6 +124,9 @@ class NonInviteServer(ServerTransaction):
     def _timer_j(self) -> None:
         self.terminate()
 
+
+#: Stands for requests that are not needed any more.
+_FORGOTTEN = Request.from_parts("", "", HeaderMap(), b"")
 
 _Cell = Callable[[NonInviteServer, Response], None]
 
