@@ -87,7 +87,9 @@ def test_calls_between_baresips(phone: Start, public: Server, from_: str, to: st
     judge(public)
 
 
-@pytest.mark.parametrize(("transport", "ends"), [("udp", 0), ("tls", 1)])
+@pytest.mark.parametrize(
+    ("transport", "ends"), [("udp", 0), ("udp", 1), ("tcp", 0), ("tcp", 1), ("tls", 0), ("tls", 1)]
+)
 def test_calls_between_linphones(phone: Start, public: Server, transport: str, ends: int) -> None:
     alice, bob = phone(Linphone, "alice", transport), phone(Linphone, "bob", transport)
     assert isinstance(alice, Linphone) and isinstance(bob, Linphone)
