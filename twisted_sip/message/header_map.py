@@ -6,6 +6,7 @@ canonical: lower case, compact forms expanded (``call-id`` for ``i``).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -22,6 +23,20 @@ def line_value(line: str) -> str:
     if "\r\n" in value:
         return " ".join(part.strip(" \t") for part in value.split("\r\n")).strip(" ")
     return value
+
+
+#: What a comma may hide in, and what makes a value need unfolding or begin with an empty element.
+_HIDING = re.compile(r'["<(\r]|:[ \t]*,').search
+
+
+def first_element(value: str) -> str:
+    """Return the first element of a list, an empty string if there is none (RFC 3261 section 7.3.1)."""
+    first, _, _ = value.partition(",")
+    first = first.strip(" \t")
+    if first and '"' not in first and "<" not in first and "(" not in first:
+        return first
+    elements = split_list(value)
+    return elements[0] if elements else ""
 
 
 def make_line(name: str, value: str) -> str:
@@ -185,9 +200,14 @@ class HeaderMap:
         except ValueError:
             return
         line = self.lines[place]
-        rest = split_list(line_value(line))[1:] if "," in line else ()
+        rest = ""
+        if "," in line:
+            if _HIDING(line) is None:
+                rest = line.partition(",")[2].strip(" \t,")
+            else:
+                rest = ", ".join(split_list(line_value(line))[1:])
         if rest:
-            self.lines[place] = f"{display(name)}: {', '.join(rest)}"
+            self.lines[place] = f"{display(name)}: {rest}"
         else:
             del self.names[place], self.lines[place]
         self.parsed.pop(name, None)

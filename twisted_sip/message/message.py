@@ -10,9 +10,8 @@ from typing import Any
 
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.message.cseq import CSeq
-from twisted_sip.message.grammar import split_list
 from twisted_sip.message.header_fields import FIELDS
-from twisted_sip.message.header_map import HeaderMap, line_value
+from twisted_sip.message.header_map import HeaderMap, first_element, line_value
 from twisted_sip.message.header_names import display
 from twisted_sip.message.limits import SHORT
 from twisted_sip.message.name_addr import NameAddr
@@ -84,8 +83,7 @@ class Message:
                 raise RemoteProtocolError("Missing Via header field", header="Via")
             value = line_value(headers.lines[headers.names.index("via")])
             if "," in value:
-                elements = split_list(value)
-                value = elements[0] if elements else ""
+                value = first_element(value)
             via = parsed["via"] = Via.parse(value)
         return via
 

@@ -11,7 +11,6 @@ from twisted_sip.message.header_map import HeaderMap
 from twisted_sip.message.message import Message
 from twisted_sip.message.uri import URI, parse_uri
 
-
 #: What would break a request line apart.
 _UNFIT = re.compile(r"[ \t\r\n\0<>]").search
 
