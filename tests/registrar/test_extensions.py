@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from twisted.internet.task import Clock
 
 from twisted_sip.errors import LocalProtocolError
 from twisted_sip.message.gruu import gruu_instance, instance_key, public_gruu
 from twisted_sip.message.uri import SIPURI
+from twisted_sip.registrar.service import RegistrarService
 from twisted_sip.registrar.settings import RegistrarSettings
 from twisted_sip.storage.location_memory import MemoryLocationStore
 
@@ -155,3 +157,11 @@ def test_instances_are_compared_as_their_urns_are() -> None:
 def test_settings_that_make_no_sense(settings: Any) -> None:
     with pytest.raises(LocalProtocolError):
         RegistrarSettings(**settings)
+
+
+def test_what_is_supported_is_told() -> None:
+    clock = Clock()
+    everything = RegistrarService(MemoryLocationStore(clock), clock, lambda uri: True)
+    assert everything.extensions() == ("path", "outbound", "gruu")
+    plain = RegistrarSettings(outbound=False, gruu=False)
+    assert RegistrarService(MemoryLocationStore(clock), clock, lambda uri: True, plain).extensions() == ("path",)

@@ -112,6 +112,11 @@ class RegistrarService(Service):
         """Return further header fields for a 200, as (name, value). Default: none."""
         return ()
 
+    def extensions(self) -> tuple[str, ...]:
+        """Return the option tags of what is supported here, for answers to OPTIONS (section 11.2)."""
+        settings = self.settings
+        return ("path", *(("outbound",) if settings.outbound else ()), *(("gruu",) if settings.gruu else ()))
+
     # -- the chain ---------------------------------------------------------------
 
     def process(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:

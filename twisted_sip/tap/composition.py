@@ -224,7 +224,7 @@ class Server(MultiService):
             OverloadProcessor(self.gauge),
             EntryProcessor(element.domains),
             admission,
-            OptionsProcessor(element.domains),
+            OptionsProcessor(element.domains, registrar.extensions),
             *services,
         ]
         if self.trace is not None:
