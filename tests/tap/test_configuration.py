@@ -196,6 +196,24 @@ def test_all_faults_are_reported_together() -> None:
             '[server]\nadvertise = "sip.example.com:5060"',
             'server.advertise: "sip.example.com:5060" is not a host, write a name or an address, without port',
         ),
+        ("[proxy]\ntimer_c = inf", "proxy.timer_c: inf is out of range, write a number, more than 180"),
+        ("[transport]\nidle_timeout = nan", "transport.idle_timeout: nan is out of range, write a number"),
+        (
+            '[auth]\nrealm = "a\\r\\nX: y"',
+            'auth.realm: "a\\r\\nX: y" is not one line, write one line, without control characters',
+        ),
+        (
+            '[[route]]\nstatus = 486\nreason = "x\\ny"',
+            'route[0].reason: "x\\ny" is not one line, write one line, without control characters',
+        ),
+        (
+            "[registrar]\nmin_expires = 9000\nmax_expires = 60",
+            "registrar.min_expires: 9000 is more than max_expires, write 60 or less",
+        ),
+        (
+            '[registrar]\nservice_route = ["<sip:a;lr>", "sip:b;lr"]',
+            'registrar.service_route: "sip:b;lr" is not a Service-Route, write one like "<sip:proxy.example.com;lr>"',
+        ),
     ],
 )
 def test_what_is_wrong_and_what_would_be_right(text: str, line: str) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from twisted.internet.task import Clock
 
 from twisted_sip.storage.credentials_sqlite import SQLiteCredentialStore
+from twisted_sip.tap.composition import Server
+from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.demo import DEMO_NAME, account_settings, demo_passwords, store_demo_users
 from twisted_sip.tap.faults import WrongSetting
 from twisted_sip.tap.hosts import host_names, is_host, listen_descriptor
+from twisted_sip.tap.making import accounts
+from twisted_sip.tap.sections import ServerSection
 from twisted_sip.tap.startup import StartFailure
 from twisted_sip.tap.state import KEY_NAME, prepare, secret_key, write_private
 from twisted_sip.transport.descriptors import parse_descriptor
@@ -90,6 +96,21 @@ def test_what_to_type_into_the_phones() -> None:
         "both may have one of: example.com.",
     ):
         assert line in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "address"),
+    [
+        ({"domains": ("example.com",), "listen": ("udp:5060:interface=127.0.0.1",)}, "127.0.0.1"),
+        ({"domains": ("192.0.2.7",), "listen": ("udp:5060:interface=127.0.0.1",)}, "192.0.2.7"),
+        ({"domains": ("[2001:db8::1]",)}, "[2001:db8::1]"),
+        ({"domains": ("example.com",), "advertise": "sip.example.com"}, "sip.example.com"),
+        ({"domains": ("example.com",)}, host_names()[0]),
+    ],
+)
+def test_phones_are_told_an_address_that_needs_no_dns(settings: dict[str, Any], address: str) -> None:
+    server = Server(Clock(), Configuration(server=ServerSection(**settings)))
+    assert f"server     {address}\n" in accounts(server, {"alice": "pa", "bob": "pb"})
 
 
 @pytest.mark.parametrize(

@@ -56,4 +56,6 @@ class RegistrarSettings:
 
     def __attrs_post_init__(self) -> None:
         if not self.min_expires <= self.max_expires:
-            raise LocalProtocolError(f"min_expires: {self.min_expires} is more than max_expires, {self.max_expires}")
+            raise LocalProtocolError(
+                f"min_expires: {self.min_expires} is more than max_expires, write {self.max_expires} or less"
+            )

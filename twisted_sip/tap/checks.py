@@ -6,10 +6,13 @@ import ipaddress
 
 from twisted_sip.auth.settings import AuthSettings
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
+from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.uri import SIPURI, parse_uri
 from twisted_sip.proxy.settings import ProxySettings
 from twisted_sip.proxy.static_routes import StaticRoute
+from twisted_sip.registrar.settings import RegistrarSettings
 from twisted_sip.storage.credentials_http import check_credentials_url
+from twisted_sip.tap.constraints import quoted
 from twisted_sip.tap.faults import WrongSetting
 from twisted_sip.tap.structuring import Checks
 
@@ -63,5 +66,26 @@ def check_auth(settings: AuthSettings) -> None:
             raise WrongSetting(str(error), "write an https URL", "credentials_url") from error
 
 
+def check_registrar(settings: RegistrarSettings) -> None:
+    """Refuse what cannot stand in a Service-Route (RFC 3608 section 5).
+
+    :raises WrongSetting: naming the key.
+    """
+    for text in settings.service_route:
+        try:
+            uri = NameAddr.parse(text).uri if "<" in text else None
+        except RemoteProtocolError:
+            uri = None
+        if not isinstance(uri, SIPURI):
+            raise WrongSetting(
+                f"{quoted(text)} is not a Service-Route", 'write one like "<sip:proxy.example.com;lr>"', "service_route"
+            )
+
+
 #: Settings class -> what looks at a whole object of it.
-CHECKS: Checks = {StaticRoute: check_route, ProxySettings: check_proxy, AuthSettings: check_auth}
+CHECKS: Checks = {
+    StaticRoute: check_route,
+    ProxySettings: check_proxy,
+    AuthSettings: check_auth,
+    RegistrarSettings: check_registrar,
+}

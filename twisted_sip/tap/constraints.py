@@ -5,6 +5,7 @@ The same words stand in the error for a wrong value and in the generated referen
 
 from __future__ import annotations
 
+import json
 import types
 import typing
 from pathlib import Path
@@ -75,7 +76,7 @@ def quoted(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (str, Path)):
-        return f'"{value}"'
+        return json.dumps(str(value), ensure_ascii=False)
     if isinstance(value, (list, tuple, frozenset, set)):
         return "[" + ", ".join(quoted(item) for item in value) + "]"
     if isinstance(value, dict):

@@ -15,14 +15,19 @@ from twisted_sip.transport.local_addresses import local_addresses
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
 
 
-def is_host(text: str) -> bool:
-    """Tell whether *text* is a domain name or a numeric address, brackets around IPv6 or not."""
+def is_address(text: str) -> bool:
+    """Tell whether *text* is a numeric address, brackets around IPv6 or not."""
     bare = text[1:-1] if text[:1] == "[" and text[-1:] == "]" else text
     try:
         ipaddress.ip_address(bare)
     except ValueError:
-        pass
-    else:
+        return False
+    return True
+
+
+def is_host(text: str) -> bool:
+    """Tell whether *text* is a domain name or a numeric address, brackets around IPv6 or not."""
+    if is_address(text):
         return True
     labels = text.removesuffix(".").split(".")
     return len(text) <= 254 and all(_LABEL.match(label) for label in labels) and not labels[-1].isdigit()

@@ -16,6 +16,7 @@ from twisted_sip.tap import logs, state
 from twisted_sip.tap.composition import Server, with_absolute_paths
 from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.demo import account_settings, demo_passwords
+from twisted_sip.tap.hosts import host_names, is_address
 from twisted_sip.tap.options import ServerOptions
 from twisted_sip.tap.startup import StartFailure, report_start_failures, stop_with
 from twisted_sip.transport.descriptors import parse_descriptor
@@ -93,7 +94,16 @@ def accounts(server: Server, passwords: dict[str, str]) -> str:
     """Return the account settings of the demo users of *server*."""
     section = server.configuration.server
     ports = [descriptor_words(text) for text in section.listen]
-    return account_settings(passwords, server.domains, section.advertise or server.domains[0], ports)
+    return account_settings(passwords, server.domains, section.advertise or _address(server), ports)
+
+
+def _address(server: Server) -> str:
+    """Return the address at which *server* is reached, whatever the DNS knows of its domains."""
+    domain = server.domains[0]
+    if is_address(domain):
+        return domain.strip("[]")
+    interfaces = [parse_descriptor(text) for text in server.configuration.server.listen]
+    return next((one.interface for one in interfaces if not one.wildcard), host_names()[0])
 
 
 def descriptor_words(text: str) -> str:

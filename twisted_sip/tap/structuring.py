@@ -6,6 +6,7 @@ words of the faults: which key, what is wrong, what would be right.
 
 from __future__ import annotations
 
+import math
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ import cattrs
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
 from cattrs.gen import make_dict_structure_fn, override
 
+from twisted_sip.errors import LocalProtocolError
 from twisted_sip.tap.constraints import (
     Domain,
     ListenDescriptor,
@@ -76,6 +78,10 @@ def _scalar(value: Any, type_: Any) -> Any:
         return float(value)
     if type(value) is not type_:
         raise WrongSetting(f"{quoted(value)} is not {type_words(type_)}")
+    if type_ is float and not math.isfinite(value):  # TOML knows inf and nan
+        raise WrongSetting(f"{quoted(value)} is out of range")
+    if type_ is str and any(mark in value for mark in "\r\n\0"):
+        raise WrongSetting(f"{quoted(value)} is not one line", "write one line, without control characters")
     return value
 
 
@@ -175,7 +181,12 @@ def _faults(error: BaseException, key: str) -> Iterator[tuple[str, str]]:
         for part, note in noted:
             yield from _faults(part, _below(key, note.name))
         for part in others:
-            yield from _faults(part, key)
+            # A settings class that compares its fields begins with the name of one of them.
+            name, _, rest = str(part).partition(": ")
+            if isinstance(part, LocalProtocolError) and rest and name in attrs.fields_dict(error.cl):
+                yield _below(key, name), rest
+            else:
+                yield from _faults(part, key)
     elif isinstance(error, IterableValidationError):
         items, others = error.group_exceptions()
         for part, item_note in items:
