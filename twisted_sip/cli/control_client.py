@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from twisted_sip.cli.output import Failed
-from twisted_sip.tap.control import SOCKET_NAME
+from twisted_sip.tap.control import SOCKET_NAME, open_way
 
 #: Seconds that a server may take to answer.
 _PATIENCE = 10.0
@@ -30,8 +31,10 @@ class ControlClient:
         path = state_dir / SOCKET_NAME
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(_PATIENCE)
+        directory = -1
         try:
-            self._socket.connect(str(path))
+            way, directory = open_way(state_dir)
+            self._socket.connect(way)
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
             self._socket.close()
             raise NoServer(
@@ -40,6 +43,9 @@ class ControlClient:
         except OSError as error:
             self._socket.close()
             raise Failed(f"{path}: {(error.strerror or str(error)).lower()}") from error
+        finally:
+            if directory >= 0:
+                os.close(directory)
         self._lines: BinaryIO = self._socket.makefile("rb")
 
     def ask(self, command: str, **arguments: Any) -> Any:

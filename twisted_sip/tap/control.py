@@ -32,6 +32,10 @@ _log = Logger()
 #: The name of the socket in the state directory.
 SOCKET_NAME = "control.sock"
 
+#: A UNIX socket has room for this many bytes of path. Longer ones are taken through an open directory.
+_PATH_BYTES = 107
+_DESCRIPTORS = "/proc/self/fd"
+
 #: What one connection may ask; a request is a short line.
 _MAX_REQUEST = 65536
 
@@ -143,6 +147,19 @@ class ControlProtocol(LineOnlyReceiver):
             _log.debug("control connection lost: {reason}", reason=reason.getErrorMessage())
 
 
+def open_way(state_dir: Path) -> tuple[str, int]:
+    """Return a path of the control socket in *state_dir* that a UNIX socket has room for.
+
+    :returns: the path, and the descriptor that must stay open while it is used, -1 if there is none.
+    :raises OSError: *state_dir* cannot be opened.
+    """
+    path = os.fspath(state_dir / SOCKET_NAME)
+    if len(os.fsencode(path)) <= _PATH_BYTES or not os.path.isdir(_DESCRIPTORS):
+        return path, -1
+    descriptor = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY)
+    return f"{_DESCRIPTORS}/{descriptor}/{SOCKET_NAME}", descriptor
+
+
 class ControlSocket(Service):
     """Listens on the control socket while it runs.
 
@@ -154,7 +171,9 @@ class ControlSocket(Service):
     def __init__(self, reactor: Any, state_dir: Path, commands: dict[str, Command]) -> None:
         self.commands = commands
         self._reactor = reactor
+        self._state_dir = state_dir
         self._path = state_dir / SOCKET_NAME
+        self._directory = -1
         self._port: IListeningPort | None = None
         self._connections: set[Protocol] = set()
 
@@ -167,9 +186,11 @@ class ControlSocket(Service):
         factory = _ControlFactory(self.commands, self._connections)
         # Only its owner may get at the state directory, so nobody else gets in before the mode is set.
         try:
-            self._port = self._reactor.listenUNIX(os.fspath(self._path), factory, mode=0o600, wantPID=True)
-        except CannotListenError as error:
-            reason = os_error_words(error.socketError)
+            path, self._directory = open_way(self._state_dir)
+            self._port = self._reactor.listenUNIX(path, factory, mode=0o600, wantPID=True)
+        except (CannotListenError, OSError) as error:
+            self._close_directory()
+            reason = os_error_words(error.socketError if isinstance(error, CannotListenError) else error)
             raise StartFailure(
                 f"{self._path}: the control socket cannot be made ({reason}), choose another --state-dir"
             ) from error
@@ -185,7 +206,13 @@ class ControlSocket(Service):
             assert connection.transport is not None
             connection.transport.loseConnection()
         done: Deferred[Any] = succeed(None) if port is None else maybeDeferred(cast(Any, port).stopListening)
-        return done
+        return done.addBoth(self._close_directory)
+
+    def _close_directory(self, result: Any = None) -> Any:
+        descriptor, self._directory = self._directory, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+        return result
 
 
 class _ControlFactory(Factory):

@@ -13,9 +13,6 @@ KEY_NAME = "dialog-tokens.key"
 
 _KEY_BYTES = 32
 
-#: A UNIX socket has room for this many bytes of path.
-_SOCKET_PATH_BYTES = 107
-
 
 def prepare(directory: Path) -> None:
     """Make *directory*, for its owner alone, if it is not there.
@@ -32,8 +29,6 @@ def prepare(directory: Path) -> None:
         raise StartFailure(
             f"{directory}: the state directory cannot be written (permission denied), choose another --state-dir"
         )
-    if len(os.fsencode(directory)) > _SOCKET_PATH_BYTES - len("/control.sock.lock"):
-        raise StartFailure(f"{directory}: the path is too long for a control socket, choose a shorter --state-dir")
 
 
 def give_to(directory: Path, uid: int, gid: int | None) -> None:
