@@ -49,7 +49,7 @@ class LocationMachine(RuleBasedStateMachine):
         self.failing = False
         self.seen: dict[str, dict[str, Binding]] = {}
         self.durable: dict[str, dict[str, Binding]] = {}
-        self.under_way: list[tuple[LocationChange, list[Any]]] = []
+        self.under_way: list[tuple[LocationChange, float, list[Any]]] = []
         self.open()
 
     def open(self) -> None:
@@ -57,8 +57,11 @@ class LocationMachine(RuleBasedStateMachine):
         path = Path(self.directory.name) / "location.db"
         self.store = SQLiteLocationStore(path, self.clock, self.thread, batch_size=3, fold_at=5)
 
-    def apply(self, state: dict[str, dict[str, Binding]], change: LocationChange) -> None:
+    def apply(self, state: dict[str, dict[str, Binding]], change: LocationChange, made_at: float) -> None:
         known = state.setdefault(change.aor, {})
+        for key in [key for key, binding in known.items() if binding.expires_at <= made_at]:
+            # What has ended before is made anew, not refreshed.
+            del known[key]
         for key in change.remove:
             known.pop(key, None)
         known.update((binding.key, binding) for binding in change.put)
@@ -76,8 +79,9 @@ class LocationMachine(RuleBasedStateMachine):
         change = LocationChange(aor, tuple(put), tuple(sorted(removed)))
         ended: list[Any] = []
         self.store.commit(change).addBoth(ended.append)
-        self.under_way.append((change, ended))
-        self.apply(self.seen, change)
+        now = self.clock.seconds()
+        self.under_way.append((change, now, ended))
+        self.apply(self.seen, change, now)
         self.settle()
 
     @rule(seconds=strategies.sampled_from([0.001, 0.01, 1.0, 20.0]))
@@ -108,16 +112,16 @@ class LocationMachine(RuleBasedStateMachine):
 
     def settle(self) -> None:
         """Take over what has been acknowledged or has failed since."""
-        while self.under_way and self.under_way[0][1]:
-            change, ended = self.under_way.pop(0)
+        while self.under_way and self.under_way[0][2]:
+            change, made_at, ended = self.under_way.pop(0)
             if isinstance(ended[0], Failure):
                 # A batch fails as one; the state is what is durable and what is still to come.
                 self.seen = {aor: dict(known) for aor, known in self.durable.items()}
-                for later, _ in self.under_way:
-                    self.apply(self.seen, later)
+                for later, later_at, _ in self.under_way:
+                    self.apply(self.seen, later, later_at)
             else:
                 assert ended[0] is None
-                self.apply(self.durable, change)
+                self.apply(self.durable, change, made_at)
 
     @invariant()
     def look_ups_show_the_model(self) -> None:

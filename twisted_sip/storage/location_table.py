@@ -99,6 +99,13 @@ class LocationTable:
         :raises StoreFull: there would be too many bindings; nothing has changed.
         """
         before = self._aors.get(change.aor, _NONE)
+        now = self._clock.seconds()
+        for binding in before.values():
+            if binding.expires_at <= now:
+                # Its end has come though nobody has looked: what is made now is made anew, not refreshed.
+                self._look(change.aor, now)
+                before = self._aors.get(change.aor, _NONE)
+                break
         after = changed(before, change)
         if len(after) > len(before) and self._size + len(after) - len(before) > self._max:
             raise StoreFull(f"the limit of {self._max} bindings is reached")
