@@ -24,8 +24,8 @@ class AuthSettings:
     :ivar algorithms: digest algorithms in order of preference, one challenge for each; empty: one challenge, with the
         algorithm set for the user or MD5, since phones in the field give up on any other offer.
     :ivar realm: the realm of every challenge; empty: the domain of the identity.
-    :ivar credentials_url: an HTTP service that is asked for the HA1s of users (see storage.credentials_http) in place of
-        the database; empty: the database.
+    :ivar credentials_url: an HTTP service that is asked for the HA1s of users (see storage.credentials_http) in place
+        of the database; empty: the database.
     :ivar require_qop: refuse clients of RFC 2069, which send no qop. RFC 3261 section 22.4 and RFC 8760 section 2.6
         (items 8) want them served, so they are, and lose nothing: a nonce used without a count is good for one request.
     :ivar nonce_lifetime: seconds that a nonce is good for.
