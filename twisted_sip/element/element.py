@@ -222,10 +222,11 @@ class Element:
     # -- the chain ---------------------------------------------------------------------
 
     def _run(self, incoming: Incoming, start: int) -> None:
-        chain = self.chain
+        place = start
         try:
-            for place in range(start, len(chain)):
-                verdict = chain[place].process(incoming)
+            for processor in self.chain[start:]:
+                verdict = processor.process(incoming)
+                place += 1
                 if verdict is None:
                     continue
                 if verdict is TAKEN:
@@ -233,7 +234,7 @@ class Element:
                 if isinstance(verdict, Response):
                     incoming.send(verdict)
                     return
-                self._wait(incoming, verdict, place + 1)
+                self._wait(incoming, verdict, place)
                 return
             # Nobody took it: there is no such user, method or service here (section 8.2.1).
             incoming.respond(404)

@@ -31,6 +31,9 @@ class EntryProcessor:
         """Fill in ``incoming.own_routes``; 400 for a malformed Request-URI or Route, 416 for a foreign scheme."""
         request = incoming.request
         uri = request.uri
+        if type(uri) is SIPURI and ";" not in uri.text and "route" not in request.headers.names:
+            # Most requests: no parameter, so no maddr.
+            return None
         if isinstance(uri, AbsoluteURI):
             return response_to(request, 416, to_tag=incoming.to_tag)
         if "route" in request.headers.names:

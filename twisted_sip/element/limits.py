@@ -229,7 +229,11 @@ class OverloadGauge:
 
     def refuse(self, request: Request) -> int:
         """Return 0 if *request*, which belongs to no transaction, may come in, else the seconds for Retry-After."""
-        load = self.load
+        # The load, without a call: this runs for each request.
+        load = self.lag / self.settings.max_lag
+        fill = self._fill()
+        if fill > load:
+            load = fill
         if load < 0.7:
             return 0
         class_ = priority_of(request)

@@ -39,10 +39,23 @@ def plan_change(
         for binding in bindings:
             _check_order(registration, binding)
         return LocationChange(aor, remove=tuple([binding.key for binding in bindings]))
+    contacts = registration.contacts
+    if len(contacts) == 1 and contacts[0].expires and not contacts[0].key:
+        # The usual REGISTER of one phone, told apart because each step of the general way below costs: the first
+        # binding of its user, or a refresh of the only one in the very words of its registration.
+        (contact,) = contacts
+        key = ""
+        if not bindings:
+            key = _canonical(contact.uri)
+        elif len(bindings) == 1 and bindings[0].contact == contact.text and not bindings[0].reg_id:
+            _check_order(registration, bindings[0])
+            key = bindings[0].key
+        if key:
+            return LocationChange(aor, (_binding(aor, key, contact, registration, now, flow, received, node),))
     known = {binding.key: binding for binding in bindings}
     put: dict[str, Binding] = {}
     remove: dict[str, None] = {}
-    for contact in registration.contacts:
+    for contact in contacts:
         key = contact.key or _key_of(contact, known, put)
         existing = known.get(key)
         if existing is not None:
@@ -53,30 +66,43 @@ def plan_change(
                 remove[key] = None
             continue
         remove.pop(key, None)
-        put[key] = Binding(
-            aor=aor,
-            key=key,
-            contact=contact.text,
-            call_id=registration.call_id,
-            cseq=registration.cseq,
-            expires_at=now + contact.expires,
-            q=contact.q,
-            params=contact.params,
-            path=registration.path,
-            instance=contact.instance,
-            reg_id=contact.reg_id,
-            flow=flow,
-            received=received,
-            user_agent=registration.user_agent,
-            registered_at=now,
-            node=node,
-        )
+        put[key] = _binding(aor, key, contact, registration, now, flow, received, node)
     if put:
         # Only what makes them more is refused: a limit that was lowered must not keep anybody from refreshing.
         added = sum(1 for key in put if key not in known)
         if added and len(known) + added - len(remove) > settings.max_contacts:
             raise RegistrationRefused(403, f"More than {settings.max_contacts} contacts")
     return LocationChange(aor, tuple(put.values()), tuple(remove))
+
+
+def _binding(
+    aor: str,
+    key: str,
+    contact: RequestedContact,
+    registration: Registration,
+    now: float,
+    flow: str,
+    received: str,
+    node: str,
+) -> Binding:
+    return Binding(
+        aor=aor,
+        key=key,
+        contact=contact.text,
+        call_id=registration.call_id,
+        cseq=registration.cseq,
+        expires_at=now + contact.expires,
+        q=contact.q,
+        params=contact.params,
+        path=registration.path,
+        instance=contact.instance,
+        reg_id=contact.reg_id,
+        flow=flow,
+        received=received,
+        user_agent=registration.user_agent,
+        registered_at=now,
+        node=node,
+    )
 
 
 def apply_change(bindings: Sequence[Binding], change: LocationChange) -> list[Binding]:

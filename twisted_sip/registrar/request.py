@@ -11,7 +11,8 @@ from functools import lru_cache
 
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.message.gruu import instance_key
-from twisted_sip.message.header_map import HeaderMap
+from twisted_sip.message.header_map import HeaderMap, line_value
+from twisted_sip.message.limits import SHORT
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.numeric_fields import parse_delta_seconds
 from twisted_sip.message.registration_fields import MALFORMED_EXPIRES, ContactParam
@@ -110,12 +111,11 @@ class Registration:
         """
         headers = request.headers
         names = headers.names
-        self.supported = supported_tags(request, settings)
+        # Asking for what is not there costs more than looking whether it is.
+        self.supported = supported_tags(request, settings) if "supported" in names or "require" in names else _NO_TAGS
         self.call_id = request.call_id
         self.cseq = request.cseq.number
-        # Asking for what is not there costs more than looking whether it is.
-        agent = headers.first("user-agent") if "user-agent" in names else None
-        self.user_agent = agent[:_USER_AGENT_LENGTH] if agent else ""
+        self.user_agent = _user_agent(headers.lines[names.index("user-agent")]) if "user-agent" in names else ""
         self.direct = names.count("via") == 1 and _is_single(headers, "via")
         self.outbound = False
         self.star = False
@@ -125,7 +125,7 @@ class Registration:
             self._read_path(headers.elements("path"), settings)
         if "contact" not in names:
             return
-        expires = _header_expires(headers.first("expires")) if "expires" in names else None
+        expires = _header_expires(headers.lines[names.index("expires")]) if "expires" in names else None
         if _may_have_star(headers) and request.contact_star:
             # Section 10.3 step 6: alone, and to the end of everything.
             if request.contacts or headers.elements("contact").count("*") > 1 or expires != 0:
@@ -134,7 +134,9 @@ class Registration:
             return
         default = settings.default_expires if expires is None else expires
         self.contacts = [RequestedContact(address, default) for address in request.contacts]
-        self._apply_outbound(settings)
+        flows = [contact for contact in self.contacts if contact.reg_id]
+        if flows:
+            self._apply_outbound(flows, settings)
         for contact in self.contacts:
             if contact.expires:
                 self._check_interval(contact, settings)
@@ -148,10 +150,7 @@ class Registration:
             _read_path_value(value)
         self.path = tuple(values)
 
-    def _apply_outbound(self, settings: RegistrarSettings) -> None:
-        flows = [contact for contact in self.contacts if contact.reg_id]
-        if not flows:
-            return
+    def _apply_outbound(self, flows: list[RequestedContact], settings: RegistrarSettings) -> None:
         if not settings.outbound:
             applies = False
         elif self.direct:
@@ -248,9 +247,26 @@ def _may_have_star(headers: HeaderMap) -> bool:
     return "*" in headers.lines[headers.names.index("contact")]
 
 
-def _header_expires(text: str | None) -> int | None:
-    if text is None:
-        return None
+def _user_agent(line: str) -> str:
+    return _kept_user_agent(line) if len(line) <= SHORT else line_value(line)[:_USER_AGENT_LENGTH]
+
+
+@lru_cache(maxsize=1024)
+def _kept_user_agent(line: str) -> str:
+    # Few kinds of phones send most of the requests, each of them one line.
+    return line_value(line)[:_USER_AGENT_LENGTH]
+
+
+def _header_expires(line: str) -> int:
+    return _kept_expires(line) if len(line) <= SHORT else _read_expires(line_value(line))
+
+
+@lru_cache(maxsize=256)
+def _kept_expires(line: str) -> int:
+    return _read_expires(line_value(line))
+
+
+def _read_expires(text: str) -> int:
     if len(text) < 10 and text.isdigit() and text.isascii():
         return int(text)
     try:

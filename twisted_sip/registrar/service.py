@@ -211,6 +211,11 @@ class RegistrarService(Service):
         """Make *change* durable, then answer."""
         now = self._clock.seconds()
         changes = change.put or change.remove
+        further = self.response_headers(incoming, change.aor)
+        if changes:
+            # Retransmissions meet the transaction from now on: nothing else has to hold its place meanwhile. Its
+            # answers may have any To tag.
+            incoming.start_transaction()
         response = success_response(
             incoming.request,
             registration,
@@ -220,13 +225,14 @@ class RegistrarService(Service):
             date=self._dates.at(now),
             stream=incoming.flow.kind.stream,
             to_tag=self._tag_of(incoming),
-            further=self.response_headers(incoming, change.aor),
+            further=further,
         )
         if not changes:
             return response
-        # Retransmissions meet the transaction from now on: nothing else has to hold its place meanwhile.
-        incoming.start_transaction()
         committed = cast("Deferred[Any]", self.location.commit(change))
+        if committed.called and committed.result is None:
+            # Durable already, as in a store without a disk: no callback has to be waited for.
+            return response
         # Nothing is acknowledged that could be lost.
         return committed.addCallbacks(_give, self._not_committed, callbackArgs=(response,), errbackArgs=(incoming,))
 
