@@ -218,6 +218,11 @@ def test_credentials_that_cannot_be_read(world: Any) -> None:
     assert isinstance(world.check("Digest garbage", world.answer()), Accepted)
 
 
+def test_credentials_without_a_digest_uri(world: Any) -> None:
+    outcome = world.check('Digest username="alice", realm="example.com", nonce="n", response="0"')
+    assert outcome == Refused(400, "Malformed Authorization header field: no uri")
+
+
 def test_a_digest_for_another_target(world: Any) -> None:
     answer = world.answer(method="INVITE", uri="sip:bob@example.com")
     outcome = world.check(answer, method="INVITE", uri="sip:premium@example.com")

@@ -88,6 +88,18 @@ def test_malformed_route() -> None:
     assert caught.value.header == "Route"
 
 
+@pytest.mark.parametrize(("value", "right"), [("0", True), ("300", True), ("abc", False), ("-1", False), ("", False)])
+def test_max_forwards_of_requests_that_end_here(value: str, right: bool) -> None:
+    incoming = Incoming(Request("OPTIONS", "sip:example.com", [("via", "SIP/2.0/UDP h"), ("max-forwards", value)]))
+    processor = EntryProcessor(Domains())  # type: ignore[arg-type]
+    if right:
+        assert processor.process(incoming) is None  # type: ignore[arg-type]
+        return
+    with pytest.raises(RemoteProtocolError) as caught:
+        processor.process(incoming)  # type: ignore[arg-type]
+    assert caught.value.header == "Max-Forwards"
+
+
 def test_our_routes_go_off_and_others_stay() -> None:
     _, incoming = enter("sip:x@example.net", f"<sip:{TOKEN}@192.0.2.1;lr>, <sip:example.com;lr>", "<sip:192.0.2.9;lr>")
     assert [uri.user for uri in incoming.own_routes] == [TOKEN, None]

@@ -101,6 +101,22 @@ def test_malformed_credentials(text: str, why: str) -> None:
     assert "Proxy-Authorization" in caught.value.reason
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Digest username="Alice", realm="atlanta.com", nonce="84a4cc6f3082121f32b42a2187831a9e",'
+        ' response="7587245234b3434cc3412213e5f113a5432"',
+        'Digest username="Alice", realm="atlanta.com", nonce="c60f3082ee1212b402a21831ae",'
+        ' response="245f23415f11432b3434341c022"',
+    ],
+)
+def test_examples_of_rfc_3261_sections_20_7_and_20_28(text: str) -> None:
+    """They have no digest-uri."""
+    found = Credentials.parse(text)
+    assert (found.username, found.realm, found.uri) == ("Alice", "atlanta.com", "")
+    assert str(found) == text
+
+
 def test_a_second_unknown_parameter_is_not_looked_at() -> None:
     assert Credentials.parse(CREDENTIALS + ', x=1, X="2"').get("x") == "1"
 

@@ -36,11 +36,14 @@ def credentials_for(request: Request, realm: str, proxy: bool) -> list[Credentia
     for text in texts:
         try:
             credentials = Credentials.parse(text, label)
+            params = credentials.params
+            if "uri" not in params and credentials.is_digest:
+                # Section 22.4 item 1, RFC 7616 section 3.4: without it nothing can be checked.
+                raise RemoteProtocolError(f"Malformed {label} header field: no uri", header=label)
         except RemoteProtocolError as error:
             fault = fault or error
             continue
         # Basic must not be accepted (section 22), other schemes are not known: both count as no credentials.
-        params = credentials.params
         if params.get("realm") == realm and params.get("nonce") and params.get("response") and credentials.is_digest:
             found.append(credentials)
     if fault is not None and not found:

@@ -28,9 +28,15 @@ class EntryProcessor:
         self._domains = domains
 
     def process(self, incoming: IncomingRequest) -> Verdict:
-        """Fill in ``incoming.own_routes``; 400 for a malformed Request-URI or Route, 416 for a foreign scheme."""
+        """Fill in ``incoming.own_routes``; 416 for a foreign scheme.
+
+        :raises RemoteProtocolError: Request-URI, Max-Forwards or a Route is malformed.
+        """
         request = incoming.request
         uri = request.uri
+        # No use to whom the request ends at, but not to be passed over either (section 20.22); ACKs get no answer.
+        if request.method != "ACK" and "max-forwards" in request.headers.names:
+            _ = request.max_forwards
         if type(uri) is SIPURI and ";" not in uri.text and "route" not in request.headers.names:
             # Most requests: no parameter, so no maddr.
             return None

@@ -14,12 +14,12 @@ from twisted_sip.errors import LocalProtocolError
 from twisted_sip.message.auth_grammar import (
     BARE_IN_CHALLENGE,
     BARE_IN_CREDENTIALS,
-    FORBIDDEN,
     SCHEME,
     TOKEN68,
     build_auth_params,
     decode_extended,
     format_auth_params,
+    has_forbidden,
     is_nonce_count,
     parse_auth_params,
 )
@@ -57,15 +57,20 @@ class _SchemeAndParams:
 
     @classmethod
     def _parse(cls, text: str, header: str) -> Self:
-        if FORBIDDEN.search(text):
+        if has_forbidden(text):
             refuse(header, "control character")
-        found = SCHEME.match(text)
-        if found is None:
-            refuse(header, "no authentication scheme")
         made = cls.__new__(cls)
-        made.scheme = found.group(1)
-        start = found.end()
-        digest = made.is_digest
+        if text.startswith("Digest "):
+            made.scheme = "Digest"
+            start = 7
+            digest = True
+        else:
+            found = SCHEME.match(text)
+            if found is None:
+                refuse(header, "no authentication scheme")
+            made.scheme = found.group(1)
+            start = found.end()
+            digest = made.is_digest
         if not digest and TOKEN68.match(text, start):
             made.token68 = text[start:].rstrip(" \t")
             made.params = {}
@@ -194,11 +199,14 @@ class Credentials(_SchemeAndParams):
     __slots__ = ()
 
     _bare = BARE_IN_CREDENTIALS
-    _required = ("realm", "nonce", "uri", "response")
+    _required = ("realm", "nonce", "response")
 
     @classmethod
     def parse(cls, text: str, header: str = "Authorization") -> Credentials:
         """Return the credentials in *text*; *header* is the field's name for the error.
+
+        They may be without a digest-uri, as the examples of RFC 3261 sections 20.7 and 20.28 are: who checks them
+        refuses that (auth.credentials).
 
         :raises RemoteProtocolError: they are malformed, a parameter stands twice, or Digest lacks one that it requires
             (RFC 7616 section 3.4; a 400 answers that).
@@ -315,7 +323,7 @@ class AuthenticationInfo:
 
         :raises RemoteProtocolError: it is malformed, empty, or a parameter stands twice.
         """
-        if FORBIDDEN.search(text):
+        if has_forbidden(text):
             refuse(header, "control character")
         made = cls.__new__(cls)
         made.params = parse_auth_params(text, 0, header)
