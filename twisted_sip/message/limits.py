@@ -17,14 +17,12 @@ class MessageLimits:
     :ivar head: the most bytes from the start line to the blank line (513 beyond it).
     :ivar header_count: the most header field lines (400 beyond it).
     :ivar uri: the longest Request-URI in characters (414 beyond it).
-    :ivar keep_alives: the most CRLF keep-alive bytes that may stand between two messages of a stream.
     """
 
-    message: int = 65535
-    head: int = 32768
-    header_count: int = 256
-    uri: int = 4096
-    keep_alives: int = 64
+    message: int = attrs.field(default=65535, validator=attrs.validators.ge(1))
+    head: int = attrs.field(default=32768, validator=attrs.validators.ge(1))
+    header_count: int = attrs.field(default=256, validator=attrs.validators.ge(1))
+    uri: int = attrs.field(default=4096, validator=attrs.validators.ge(1))
 
 
 DEFAULT_LIMITS = MessageLimits()
