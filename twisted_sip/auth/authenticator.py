@@ -181,6 +181,7 @@ class Authenticator:
         algorithm = credentials.algorithm.upper()
         offered = self._offered(found)
         qop = credentials.qop
+        nonce = credentials.nonce
         if algorithm not in offered or qop not in ("auth", "") or (not qop and self.settings.require_qop):
             # What was not offered is no answer (RFC 7616 section 3.4); no guess could be checked with it either.
             return self._challenge_with(offered, realm, source, proxy, False)
@@ -193,7 +194,7 @@ class Authenticator:
             ha1 or self._dummies[algorithm],
             request.method,
             credentials.uri,
-            credentials.nonce,
+            nonce,
             algorithm=algorithm,
             qop=qop,
             nc=credentials.nc_text,
@@ -205,7 +206,7 @@ class Authenticator:
             if self.bans.failed(source, name, given) is not None:
                 return Refused(403)
             return self._challenge_with(offered, realm, source, proxy, False)
-        if self.nonces.use(credentials.nonce, credentials.nc if qop else 0) is Use.STALE:
+        if self.nonces.use(nonce, credentials.nc if qop else 0) is Use.STALE:
             return self._challenge_with(offered, realm, source, proxy, True)
         self.bans.succeeded(source, name)
         return Accepted(name)

@@ -15,6 +15,8 @@ import hashlib
 import hmac
 from collections.abc import Callable
 
+from twisted_sip.element.tokens import RandomText
+
 #: How far behind the highest nonce count one may come late: datagrams overtake each other.
 WINDOW = 32
 
@@ -48,7 +50,7 @@ class Nonces:
     :param max_used: the most nonces of which the use is remembered.
     """
 
-    __slots__ = ("_floor", "_key", "_lifetime", "_max_used", "_now", "_random_bytes", "_used")
+    __slots__ = ("_floor", "_keyed", "_lifetime", "_max_used", "_now", "_random_text", "_used")
 
     def __init__(
         self,
@@ -57,8 +59,9 @@ class Nonces:
         lifetime: float = 600.0,
         max_used: int = 100_000,
     ) -> None:
-        self._random_bytes = random_bytes
-        self._key = random_bytes(32)
+        # Keyed once: a copy of it is cheaper than to give the key each time.
+        self._keyed = hashlib.blake2s(digest_size=_MAC_BYTES, key=random_bytes(32))
+        self._random_text = RandomText(random_bytes)
         self._now = now
         self.configure(lifetime, max_used)
         self._used: dict[str, _Seen] = {}
@@ -71,15 +74,16 @@ class Nonces:
         self._max_used = max_used
 
     def _mac(self, body: str, source: str) -> str:
-        text = (body + source).encode("utf-8", "surrogateescape")
-        return hashlib.blake2s(text, digest_size=_MAC_BYTES, key=self._key).hexdigest()
+        mac = self._keyed.copy()
+        mac.update((body + source).encode("utf-8", "surrogateescape"))
+        return mac.hexdigest()
 
     def _milliseconds(self) -> int:
         return int(self._now() * 1000) & 0xFFFFFFFFFFFF
 
     def issue(self, source: str) -> str:
         """Return a new nonce for the numeric host *source*: 60 hexadecimal characters."""
-        body = f"{self._milliseconds():012x}{self._random_bytes(8).hex()}"
+        body = f"{self._milliseconds():012x}{self._random_text()}"
         return body + self._mac(body, source)
 
     def issued_to(self, nonce: str, source: str) -> bool:

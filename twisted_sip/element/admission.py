@@ -18,6 +18,7 @@ is challenged; what is neither from nor for one of our users is refused all the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -45,6 +46,11 @@ class TokenCheck(Protocol):
     """Knows our dialog tokens again (element.tokens.DialogTokens)."""
 
     def dialog_valid(self, token: str, call_id: str, from_tag: str, to_tag: str) -> bool: ...
+
+
+@lru_cache(maxsize=256)
+def _realm_of(host: str) -> str:
+    return canonical_host(host).strip("[]")
 
 
 def _no_route(incoming: IncomingRequest) -> bool:
@@ -84,7 +90,7 @@ class AdmissionProcessor:
 
         That of an IPv6 address has no brackets.
         """
-        return self._authenticator.settings.realm or canonical_host(identity.host).strip("[]")
+        return self._authenticator.settings.realm or _realm_of(identity.host)
 
     def owns(self, user: str, realm: str, identity: SIPURI) -> bool:
         """Tell whether the digest user *user* of *realm* may speak as *identity*, which is one of ours."""

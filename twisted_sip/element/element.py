@@ -84,7 +84,8 @@ class Element:
         self.timer_values = timer_values or TimerValues()
         self.random_text = RandomText(random_bytes)
         self.dialog_tokens = DialogTokens(token_key or random_bytes(32))
-        self._tag_key = random_bytes(16)
+        # Keyed once: a copy of it is cheaper than to give the key each time.
+        self._tag_maker = hashlib.blake2s(digest_size=STATELESS_TAG_LENGTH // 2, key=random_bytes(16))
         self.chain: list[IRequestProcessor] = list(chain)
         self.transactions = TransactionLayer(
             self.timers, _LayerUser(self), self.timer_values, max_transactions, self.random_text
@@ -311,9 +312,12 @@ class Element:
 
     def stateless_tag(self, request: Request) -> str:
         """Return a To tag that is the same for the same request (section 8.2.7)."""
-        first = request.headers.lines[request.headers.names.index("via")] if "via" in request.headers.names else ""
-        text = f"{first}\n{request.headers.first('call-id')}".encode("utf-8", "surrogateescape")
-        return hashlib.blake2s(text, digest_size=STATELESS_TAG_LENGTH // 2, key=self._tag_key).hexdigest()
+        headers = request.headers
+        first = headers.lines[headers.names.index("via")] if "via" in headers.names else ""
+        call_id = headers.parsed.get("call-id") or headers.first("call-id")
+        made = self._tag_maker.copy()
+        made.update(f"{first}\n{call_id}".encode("utf-8", "surrogateescape"))
+        return made.hexdigest()
 
     def send_statelessly(self, response: Response, request: Request, flow: Flow) -> None:
         """Send *response* to *request*, which came over *flow*, once; a failure to do so is not reported."""

@@ -16,13 +16,12 @@ from twisted_sip.message.parameterized import refuse
 _TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]++"
 SCHEME = re.compile(rf"[ \t]*+({_TOKEN})(?:[ \t]++|$)")
 # Lenient: an unquoted value may hold any character but a separator of the list itself (nonce=abc== uri=sip:a).
-_PARAM = re.compile(
-    rf'[ \t,]*+({_TOKEN})[ \t]*+=[ \t]*+(?:"((?:[^"\\]++|\\.)*+)"|([^ \t,"]*+))(?=[ \t,]|$)',
-    re.DOTALL,
-)
+_PARAM_TEXT = rf'[ \t,]*+({_TOKEN})[ \t]*+=[ \t]*+(?:"((?:[^"\\]++|\\.)*+)"|([^ \t,"]*+))(?=[ \t,]|$)'
+_PARAM = re.compile(_PARAM_TEXT, re.DOTALL)
+# All of them at once. From what is no parameter on the rest is one find without a name, so that it is read once.
+_PARAMS = re.compile(rf"{_PARAM_TEXT}|.+", re.DOTALL).findall
 TOKEN68 = re.compile(r"[A-Za-z0-9\-._~+/]++=*+[ \t]*+$")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-FORBIDDEN = re.compile(r"[\r\n\0]")
 
 # A second one of these could mean one thing to us and another to the next element, so it is refused.
 _SINGLE_NAMES = (
@@ -36,7 +35,13 @@ BARE_IN_CREDENTIALS = frozenset(("algorithm", "qop", "nc", "charset", "userhash"
 
 def parse_auth_params(text: str, start: int, header: str) -> dict[str, str]:
     """Return the auth-params of *text* from *start* on, names in lower case, values unquoted, in order."""
-    params: dict[str, str] = {}
+    if "\\" not in text:
+        # The usual list, read in one go; whatever is odd about it is found out below.
+        found_all = _PARAMS(text, start)
+        params = {name.lower(): quoted or bare for name, quoted, bare in found_all}
+        if len(params) == len(found_all) and "" not in params:
+            return params
+    params = {}
     end = len(text)
     position = start
     match = _PARAM.match
@@ -58,6 +63,11 @@ def parse_auth_params(text: str, start: int, header: str) -> dict[str, str]:
             refuse(header, f"{name} stands twice")
         position = found.end()
     return params
+
+
+def has_forbidden(text: str) -> bool:
+    """Tell whether *text* holds CR, LF or NUL; a regular expression takes ten times as long."""
+    return "\r" in text or "\n" in text or "\0" in text
 
 
 def build_auth_params(params: Mapping[str, str] | Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -92,6 +102,6 @@ def decode_extended(text: str, header: str) -> str:
         name = unquote_to_bytes(encoded).decode("utf-8")
     except UnicodeDecodeError:
         refuse(header, "bad username*")
-    if FORBIDDEN.search(name):
+    if has_forbidden(name):
         refuse(header, "bad username*")
     return name
