@@ -195,3 +195,13 @@ def test_options_of_anybody_keep_nothing() -> None:
     assert OptionsProcessor(Domains()).process(incoming) is TAKEN  # type: ignore[arg-type]
     [(status, headers)] = incoming.stateless
     assert status == 200 and "INVITE" in headers["allow"]
+
+
+def test_only_what_is_served_is_allowed() -> None:
+    request = Request("OPTIONS", "sip:example.com", [("via", "SIP/2.0/UDP h;branch=z9hG4bKx"), ("to", "<sip:b@c>")])
+    incoming = Incoming(request, first=False)
+    incoming.user = ""
+    registrar = OptionsProcessor(Domains(), methods=("REGISTER", "OPTIONS"))  # type: ignore[arg-type]
+    assert registrar.process(incoming) is TAKEN
+    [(_, headers)] = incoming.stateless
+    assert headers["allow"] == "REGISTER, OPTIONS"

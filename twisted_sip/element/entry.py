@@ -5,7 +5,7 @@ RFC 3261 sections 8.2.2.1 and 16.3 step 2 (scheme), 16.4 (our own Routes, maddr)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from zope.interface import implementer
 
@@ -77,11 +77,18 @@ class OptionsProcessor:
 
     :param domains: tells what is ours.
     :param extensions: option tags to list in Supported, given by a callable so that services may come and go.
+    :param methods: what to list in Allow: all that is answered or forwarded here (section 11.2).
     """
 
-    def __init__(self, domains: Domains, extensions: Callable[[], Sequence[str]] = lambda: ()) -> None:
+    def __init__(
+        self,
+        domains: Domains,
+        extensions: Callable[[], Sequence[str]] = lambda: (),
+        methods: Iterable[str] = METHODS,
+    ) -> None:
         self._domains = domains
         self._extensions = extensions
+        self._allow = ", ".join(methods)
 
     def process(self, incoming: IncomingRequest) -> Verdict:
         """Answer 200 with Allow, Accept and Supported; 420 where the request requires what is not there."""
@@ -99,7 +106,7 @@ class OptionsProcessor:
         if required:
             return response_to(request, 420, "", [("unsupported", ", ".join(required))], to_tag=incoming.to_tag)
         fields = [
-            ("allow", ", ".join(METHODS)),
+            ("allow", self._allow),
             ("accept", "*/*"),
             ("accept-encoding", "identity"),
             ("accept-language", "en"),

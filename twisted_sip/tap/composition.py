@@ -28,6 +28,7 @@ from twisted_sip.element.entry import EntryProcessor, OptionsProcessor
 from twisted_sip.element.limits import OverloadGauge, OverloadProcessor, SourceLimits
 from twisted_sip.element.trace import Trace
 from twisted_sip.errors import ConfigurationError, StoreError
+from twisted_sip.message.methods import METHODS
 from twisted_sip.proxy.identity import IdentityPolicy, trusts
 from twisted_sip.proxy.service import ProxyService
 from twisted_sip.proxy.static_routes import StaticRouter
@@ -48,6 +49,9 @@ from twisted_sip.tap.transport_settings import transport_settings
 from twisted_sip.transaction.timers import TimerValues
 
 _log = Logger()
+
+#: What a registrar that forwards nothing answers.
+_REGISTRAR_METHODS = ("REGISTER", "OPTIONS", "CANCEL")
 
 #: Seconds between two looks for bans and nonces that have ended.
 _SWEEP = 60.0
@@ -224,7 +228,7 @@ class Server(MultiService):
             OverloadProcessor(self.gauge),
             EntryProcessor(element.domains),
             admission,
-            OptionsProcessor(element.domains, registrar.extensions),
+            OptionsProcessor(element.domains, registrar.extensions, METHODS if self.forwards else _REGISTRAR_METHODS),
             *services,
         ]
         if self.trace is not None:
