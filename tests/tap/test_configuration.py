@@ -257,11 +257,11 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
 
 def test_the_command_line_wins() -> None:
     read_one = read('[server]\ndomains = ["file.example"]\nadvertise = "a"', "sip.toml", Path())
-    found = overridden(read_one, domains=["line.example"], listen=["tcp:5070"], state_dir="/tmp/x", no_auth=True)
+    found = overridden(read_one, domains=["line.example"], listen=["tcp:5070"], state_dir="/srv/x", no_auth=True)
     assert found.server.domains == ("line.example",)
     assert found.server.listen == ("tcp:5070",)
     assert found.server.advertise == "a"
-    assert found.server.state_dir == Path("/tmp/x")
+    assert found.server.state_dir == Path("/srv/x")
     assert not found.auth.required
     assert overridden(read_one) == read_one
 

@@ -30,13 +30,13 @@ def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
     path.write_text('[server]\ndomains = ["file.example"]\nlisten = ["udp:7000"]\nadvertise = "192.0.2.1"\n')
     options = parsed(
         "--config", str(path), "--domain", "a.example", "--domain", "b.example", "--listen", "tcp:7001", "--no-auth",
-        "--state-dir", "/tmp/x",
+        "--state-dir", "/srv/x",
     )  # fmt: skip
     configuration = options.configuration()
     assert configuration.server.domains == ("a.example", "b.example")
     assert configuration.server.listen == ("tcp:7001",)
     assert configuration.server.advertise == "192.0.2.1"
-    assert configuration.server.state_dir == Path("/tmp/x")
+    assert configuration.server.state_dir == Path("/srv/x")
     assert not configuration.auth.required
 
 
