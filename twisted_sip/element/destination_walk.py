@@ -106,7 +106,11 @@ class DestinationWalk:
             self._not_found(error)
             return
         # Deferred is an abstract base class, and to ask for one of those is slow.
-        if type(found) is not tuple and isinstance(found, Deferred):
+        if type(found) is tuple and not self._secure and not len(self._sender.dead_targets):
+            # The usual case of _resolved(), without the call.
+            self._destinations = found
+            self._go()
+        elif type(found) is not tuple and isinstance(found, Deferred):
             self._wait()
             found.addCallbacks(self._resolved_later, self._not_found_later).addErrback(self._broken)
         else:
@@ -181,9 +185,11 @@ class DestinationWalk:
 
     def _go(self) -> None:
         """Go to the next server, and on to others until one can be sent to or must be waited for."""
-        while self._more:
-            destination = self._destinations[self._place]
-            self._place += 1
+        destinations = self._destinations
+        most = min(len(destinations), self._sender.settings.max_servers)
+        while (place := self._place) < most:
+            destination = destinations[place]
+            self._place = place + 1
             if self._visit(destination):
                 return
         self._no_way(503, "Service Unavailable")
@@ -195,11 +201,12 @@ class DestinationWalk:
             flow = self._sender.transports.flow_to(destination)
         except TransportError as error:
             return self._unreachable(error)
-        if isinstance(flow, Deferred):
+        if not hasattr(flow, "kind") and isinstance(flow, Deferred):
+            # A flow tells by its kind that it is none: to ask for an abstract base class is slow.
             self._wait()
             flow.addCallbacks(self._connected_later, self._unreachable_later).addErrback(self._broken)
             return True
-        return self._connected(flow)
+        return self._connected(flow)  # type: ignore[arg-type]
 
     def _connected(self, flow: Flow) -> bool:
         destination = self.destination

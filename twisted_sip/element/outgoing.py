@@ -223,6 +223,7 @@ class Outgoing(DestinationWalk):
                 if status in (401, 407) and self._credentials is not None and self._answer_challenge(response):
                     return
             self.done = True
+            transaction.forget()
         self.user.response_received(self, response)
 
     def timed_out(self, transaction: ClientTransaction) -> None:

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 #: Methods that make no dialog. Of others nobody knows: they are record-routed (RFC 3261 section 16.6 step 4).
 _DIALOG_LESS = frozenset(METHODS) - {"INVITE", "SUBSCRIBE", "REFER", "NOTIFY"}
 
+#: The usual Max-Forwards lines, none of them 0, and what goes out instead: nothing to take apart or put together.
+ONE_LESS = {f"Max-Forwards: {left}": f"Max-Forwards: {left - 1}" for left in range(1, 256)}
+#: Methods whose requests need nothing that depends on the flow.
+_PASSES = _DIALOG_LESS - {"REGISTER"}
+
 
 class Branch:
     """One branch; the user of one Outgoing.
@@ -58,8 +63,9 @@ class Branch:
     def start(self) -> None:
         """Make the copy and send it."""
         context = self._context
+        target = self.target
         service = context.service
-        request = forwarded_copy(context.request, self.target, service.settings.max_forwards)
+        request = forwarded_copy(context.request, target, service.settings.max_forwards)
         # RFC 5393 section 5.3.3: every proxied request has one.
         headers = request.headers
         if "max-breadth" in headers.names:
@@ -68,16 +74,16 @@ class Branch:
             headers.names.append("max-breadth")
             headers.lines.append(f"Max-Breadth: {self.breadth}")
         for policy in service.policies:
-            policy.branch(request, self.target, context.incoming)
+            policy.branch(request, target, context.incoming)
         if request.method == "INVITE":
             self._timer_c = service.element.timers.start(service.settings.timer_c, self._timer_c_fired)
-        strict = leave_proxy(request)
+        strict = leave_proxy(request) if "route" in headers.names else None
         self.outgoing = service.element.sender.send(
             request,
             self,
-            flow=self.target.flow,
+            flow=target.flow,
             uri=strict,
-            secure_required=self.target.secure,
+            secure_required=target.secure,
             branch_suffix=context.loop_suffix,
         )
 
@@ -98,6 +104,8 @@ class Branch:
 
     def prepare(self, request: Request, flow: Flow) -> None:
         """Add what depends on the flow that *request* leaves by: Record-Route or Path."""
+        if request.method in _PASSES:
+            return
         context = self._context
         service = context.service
         if makes_dialog(request.method):
@@ -134,7 +142,8 @@ class Branch:
                     self._timer_c = service.element.timers.start(service.settings.timer_c, self._timer_c_fired)
                 self._context.provisional(self, response)
             return
-        self.end()
+        if self._timer_c is not None:
+            self.end()
         again = self.final is not None
         self.final = response
         # There is nothing to cancel any more, and who is done with each other shall go without the garbage collector.
@@ -190,14 +199,19 @@ def forwarded_copy(request: Request, target: Target, max_forwards: int) -> Reque
     if str(uri) != request.uri_text:
         copy.set_uri(uri)
     headers = copy.headers
-    left = copy.max_forwards
-    line = f"Max-Forwards: {max_forwards if left is None or left > 255 else left - 1}"
+    lines = headers.lines
     # The parser lets one at most through.
-    if left is None:
+    try:
+        place = headers.names.index("max-forwards")
+    except ValueError:
         headers.names.append("max-forwards")
-        headers.lines.append(line)
+        lines.append(f"Max-Forwards: {max_forwards}")
     else:
-        headers.lines[headers.names.index("max-forwards")] = line
+        less = ONE_LESS.get(lines[place])
+        if less is None:
+            left = copy.max_forwards
+            less = f"Max-Forwards: {max_forwards if left is None or left > 255 else left - 1}"
+        lines[place] = less
     if target.path:
         for value in reversed(target.path):
             headers.prepend("route", value)

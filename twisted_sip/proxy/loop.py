@@ -28,14 +28,14 @@ def is_first_hop(request: Request) -> bool:
 
 def loop_part(request: Request) -> str:
     """Return the hash of what the routing of *request*, as it came in, depends on."""
+    from_tag, to_tag = request.from_.tag or "", request.to.tag or ""
+    text = f"{request.uri_text}\n{request.call_id}\n{request.cseq.number}\n{from_tag}\n{to_tag}"
     headers = request.headers
-    parts = [request.uri_text, request.call_id, str(request.cseq.number), request.from_.tag or "", request.to.tag or ""]
     names = headers.names
     for name in _ROUTING_FIELDS:
         if name in names:
-            parts.extend(headers.all(name))
-    text = "\n".join(parts).encode("utf-8", "surrogateescape")
-    return hashlib.blake2s(text, digest_size=6).hexdigest()
+            text = "\n".join([text, *headers.all(name)])
+    return hashlib.blake2s(text.encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
 
 
 def is_loop(request: Request, part: str, is_own: Callable[[Via], bool]) -> bool:

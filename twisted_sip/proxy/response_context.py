@@ -103,10 +103,14 @@ class ResponseContext:
             # For one that was there before.
             transaction.trying()
         if len(targets) == 1:
-            self._groups = [[targets[0]]]
+            # The usual case of _next_group(): nobody to fork to, and no group after this one.
+            branch = Branch(self, targets[0], self.breadth)
+            self._branches.append(branch)
+            self._pending = 1
+            self._start(branch)
         else:
             self._groups = self._grouped(targets)
-        self._next_group()
+            self._next_group()
 
     def _grouped(self, targets: Sequence[Target]) -> list[list[Target]]:
         """Return *targets* in groups, best q first; flows of one instance are alternatives (RFC 5626 section 5.3)."""
@@ -212,7 +216,10 @@ class ResponseContext:
                 self._answered = True
                 self._forward(response)
             if first:
-                self._give_up(_ELSEWHERE)
+                if self._pending or self._groups:
+                    self._give_up(_ELSEWHERE)
+                else:
+                    self._stop = True
             return
         if again or self._answered:
             return
@@ -265,8 +272,15 @@ class ResponseContext:
     def _forward(self, response: Response) -> None:
         if response.flow is not None:
             # Section 16.7 step 3: our own Via goes; what is left names the client.
-            response.headers.remove_first_element("via")
-            if "via" not in response.headers.names:
+            headers = response.headers
+            place = headers.names.index("via")
+            if "," in headers.lines[place]:
+                headers.remove_first_element("via")
+            else:
+                # The same without looking for the place again.
+                del headers.names[place], headers.lines[place]
+                headers.parsed.pop("via", None)
+            if "via" not in headers.names:
                 if response.status < 200:
                     return
                 # It must not be forwarded, but the client is to have its end.

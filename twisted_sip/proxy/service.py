@@ -26,7 +26,7 @@ from twisted_sip.message.response import Response
 from twisted_sip.message.route_set import leave_proxy
 from twisted_sip.message.uri import SIPURI, URI
 from twisted_sip.message.via import Via
-from twisted_sip.proxy.branch import forwarded_copy, makes_dialog
+from twisted_sip.proxy.branch import ONE_LESS, forwarded_copy, makes_dialog
 from twisted_sip.proxy.expansion import expand
 from twisted_sip.proxy.location_router import LocationRouter
 from twisted_sip.proxy.loop import SEPARATOR, is_first_hop, is_loop, loop_part
@@ -155,9 +155,13 @@ class ProxyService(Service):
         return routed.addCallback(lambda found: self._routed(incoming, found, part))  # type: ignore[no-any-return]
 
     def _validate(self, request: Request) -> Response | None:
-        names = request.headers.names
-        left = request.max_forwards
-        if left == 0:
+        headers = request.headers
+        names = headers.names
+        if (
+            "max-forwards" in names
+            and headers.lines[names.index("max-forwards")] not in ONE_LESS
+            and request.max_forwards == 0
+        ):
             return response_to(request, 483, to_tag=self.element.stateless_tag(request))
         if "proxy-require" in names:
             # Section 16.3 step 5: no proxy extension is supported here.
@@ -178,7 +182,7 @@ class ProxyService(Service):
             if target.flow is None and not target.path and is_local_uri(target.uri):
                 expanded = Deferred.fromCoroutine(expand(found, incoming, self.location_router, is_local_uri))
                 return expanded.addCallback(lambda targets: self._forward_any(incoming, targets, part))
-        return self._forward_any(incoming, found, part)
+        return self._forward(incoming, found, part) if found else self._forward_any(incoming, found, part)
 
     def _forward_any(self, incoming: IncomingRequest, targets: Sequence[Target], part: str) -> Verdict:
         if not targets:
@@ -293,7 +297,7 @@ class ProxyService(Service):
         copy = forwarded_copy(request, target, self.settings.max_forwards)
         for policy in self.policies:
             policy.branch(copy, target, incoming)
-        strict = leave_proxy(copy)
+        strict = leave_proxy(copy) if "route" in copy.headers.names else None
         self.element.sender.send_ack(copy, flow=target.flow, uri=strict, secure_required=target.secure)
         return TAKEN
 

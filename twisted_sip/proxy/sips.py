@@ -23,7 +23,8 @@ def fit_scheme(request: Request, targets: Sequence[Target]) -> Sequence[Target]:
     if uri.scheme == "sips":
         return [target for target in targets if isinstance(target.uri, SIPURI) and target.uri.scheme == "sips"]
     for target in targets:
-        if isinstance(target.uri, SIPURI) and target.uri.scheme == "sips":
+        found = target.uri
+        if isinstance(found, SIPURI) and found.scheme == "sips":
             return [_plain(target) for target in targets]
     return targets
 

@@ -10,7 +10,7 @@ from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.transaction.seams import NOBODY, ClientUser
-from twisted_sip.transaction.states import TERMINATED
+from twisted_sip.transaction.states import TERMINATED, TRYING
 from twisted_sip.transaction.timers import Timer
 
 if TYPE_CHECKING:
@@ -46,7 +46,13 @@ class ClientTransaction:
     )
 
     def __init__(
-        self, layer: ClientSide, key: tuple[str, str], request: Request, flow: Flow, user: ClientUser, state: str
+        self,
+        layer: ClientSide,
+        key: tuple[str, str],
+        request: Request,
+        flow: Flow,
+        user: ClientUser,
+        state: str = TRYING,
     ) -> None:
         self._layer = layer
         self.key = key
@@ -72,6 +78,9 @@ class ClientTransaction:
     def receive(self, response: Response) -> None:
         """Take a response that matches."""
         raise NotImplementedError
+
+    def forget(self) -> None:
+        """Let go of the messages, now that the user has the final response and has no more to do with it."""
 
     def terminate(self) -> None:
         """Forget the transaction at once and tell nobody; responses that come later are strays."""

@@ -6,26 +6,19 @@ Timers E and F are one timer: it retransmits until 64*T1 have passed, then it is
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from twisted_sip.interfaces.flow import Flow
+from twisted_sip.message.header_map import HeaderMap
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.transaction.client import ClientTransaction
-from twisted_sip.transaction.seams import NOBODY, ClientUser
+from twisted_sip.transaction.seams import NOBODY
 from twisted_sip.transaction.states import COMPLETED, PROCEEDING, TRYING
-
-if TYPE_CHECKING:
-    from twisted_sip.transaction.layer_client import ClientSide
 
 
 class NonInviteClient(ClientTransaction):
     """A client transaction for any method but INVITE and ACK."""
 
     __slots__ = ()
-
-    def __init__(self, layer: ClientSide, key: tuple[str, str], request: Request, flow: Flow, user: ClientUser) -> None:
-        ClientTransaction.__init__(self, layer, key, request, flow, user, TRYING)
 
     def start(self) -> None:
         """Send the request and start the timer."""
@@ -61,6 +54,12 @@ class NonInviteClient(ClientTransaction):
             self.terminate()
         user.response_received(self, response)
 
+    def forget(self) -> None:
+        """Keep no messages: what is left of it in Completed absorbs retransmissions by their key alone."""
+        if self.state is COMPLETED:
+            self.request = _FORGOTTEN
+            self.response = _ANSWERED
+
     def _timer_e(self) -> None:
         """Timer E, and Timer F at its end: MIN(2*interval, T2) in Trying, T2 in Proceeding."""
         longest = self._layer.values.T2
@@ -69,6 +68,10 @@ class NonInviteClient(ClientTransaction):
     def _timer_k(self) -> None:
         self.terminate()
 
+
+#: Stand for messages that are not needed any more.
+_FORGOTTEN = Request.from_parts("", "", HeaderMap(), b"")
+_ANSWERED = Response(200)
 
 #: (state, is the response final?) -> what to do; Completed absorbs everything (section 17.1.2.2).
 _RESPONSE: dict[tuple[str, bool], Callable[[NonInviteClient, Response], None]] = {

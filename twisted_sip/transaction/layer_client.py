@@ -57,6 +57,11 @@ class ClientSide:
             _ = request.cseq
         if len(self.clients) >= self.max_transactions:
             raise TransactionLimitReached(f"{self.max_transactions} client transactions")
+        if method != "INVITE" and not flow.kind.reliable:
+            # The usual case of what follows, without the call.
+            made = self.clients[key] = NonInviteClient(self, key, request, flow, user)
+            made._send_first(made._timer_e)
+            return made
         return self._start(key, request, flow, user)
 
     def _start(self, key: tuple[str, str], request: Request, flow: Flow, user: ClientUser) -> ClientTransaction:

@@ -137,9 +137,13 @@ class ServerSide:
         :raises RemoteProtocolError: the header fields that identify a transaction are damaged: answer 400 statelessly.
         :raises LocalProtocolError: there is a transaction for this request already, or it is an ACK.
         """
-        key = self._key_for_new(request)
         servers = self.servers
-        found = servers.get(key)
+        if request is self._recent_request and self._recent_key not in servers and not self._reused:
+            # The usual case of _key_for_new(): neither ACK nor CANCEL gets there.
+            key, found = self._recent_key, None
+        else:
+            key = self._key_for_new(request)
+            found = servers.get(key)
         if found is None:
             if len(servers) >= self.max_transactions:
                 raise TransactionLimitReached(f"{self.max_transactions} server transactions")
@@ -240,15 +244,15 @@ class ServerSide:
 
     def _key_for_new(self, request: Request) -> str:
         """Return the key under which an entry for *request* stands, or would be put by :meth:`_insert`."""
-        if request is not self._recent_request:
-            self._recent_key = server_key(request)
-            self._recent_request = request
-        key = self._recent_key
         method = request.method
         if method == "ACK":
             raise LocalProtocolError("ACK has no server transaction")
         if method == "CANCEL":
-            return _with_method(key, method)
+            return _with_method(server_key(request), method)
+        if request is not self._recent_request:
+            self._recent_key = server_key(request)
+            self._recent_request = request
+        key = self._recent_key
         found = self.servers.get(key)
         if (found is not None and found.method != method) or (
             self._reused and _with_method(key, method) in self._reused

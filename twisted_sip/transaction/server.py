@@ -10,7 +10,7 @@ from twisted_sip.message.parser import parse_message
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.transaction.seams import NOBODY, ServerUser
-from twisted_sip.transaction.states import TERMINATED
+from twisted_sip.transaction.states import TERMINATED, TRYING
 from twisted_sip.transaction.timers import Timer
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class ServerTransaction:
     __slots__ = (
         "_data",
         "_layer",
+        "_reliable",
         "_timer",
         "_to_tag",
         "ack_key",
@@ -51,7 +52,9 @@ class ServerTransaction:
         "user",
     )
 
-    def __init__(self, layer: ServerSide, key: str, request: Request, flow: Flow, user: ServerUser, state: str) -> None:
+    def __init__(
+        self, layer: ServerSide, key: str, request: Request, flow: Flow, user: ServerUser, state: str = TRYING
+    ) -> None:
         self._layer = layer
         self.key = key
         self.method = request.method
@@ -66,6 +69,7 @@ class ServerTransaction:
         self.merge_key: tuple[str, str, int, str] | None = None
         self.ack_key = ""
         self.rerouted = False
+        self._reliable = flow.kind.reliable
         self._timer: Timer | None = None
 
     def __repr__(self) -> str:

@@ -27,11 +27,10 @@ _log = Logger()
 class InviteServer(ServerTransaction):
     """A server transaction for INVITE."""
 
-    __slots__ = ("_elapsed", "_interval", "_reliable")
+    __slots__ = ("_elapsed", "_interval")
 
     def __init__(self, layer: ServerSide, key: str, request: Request, flow: Flow, user: ServerUser) -> None:
         ServerTransaction.__init__(self, layer, key, request, flow, user, PROCEEDING)
-        self._reliable = flow.kind.reliable
         # Since Completed was entered, and until the next retransmission, in seconds.
         self._elapsed = 0.0
         self._interval = 0.0

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.header_map import HeaderMap
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
-from twisted_sip.transaction.seams import NOBODY, ServerUser
+from twisted_sip.transaction.seams import NOBODY
 from twisted_sip.transaction.server import ServerTransaction
 from twisted_sip.transaction.states import COMPLETED, PROCEEDING, TRYING
-
-if TYPE_CHECKING:
-    from twisted_sip.transaction.layer_server import ServerSide
 
 
 class NonInviteServer(ServerTransaction):
     """A server transaction for any method but INVITE and ACK."""
 
-    __slots__ = ("_reliable",)
-
-    def __init__(self, layer: ServerSide, key: str, request: Request, flow: Flow, user: ServerUser) -> None:
-        ServerTransaction.__init__(self, layer, key, request, flow, user, TRYING)
-        self._reliable = flow.kind.reliable
+    __slots__ = ()
 
     def await_answer(self) -> None:
         """Start the timer that ends the wait for an answer."""
@@ -38,6 +29,10 @@ class NonInviteServer(ServerTransaction):
         After 408 the request counts as answered. 100 waits for its time over unreliable transports.
         """
         if response.status >= 200:
+            if response.status != 408 and self.state in _FINAL:
+                # The usual case of _final(), without the call.
+                self._complete(response)
+                return
             cell = _FINAL.get(self.state)
         else:
             cell = _PROVISIONAL.get(self.state)
