@@ -159,9 +159,10 @@ class Authenticator:
             # RFC 7616 section 3.4.6, RFC 8760 section 2.6 item 6.
             return Refused(400, "Digest uri and Request-URI differ")
         found = self._lookup(name, realm)
-        if isinstance(found, Deferred):
-            return found.addCallback(self._judge, credentials, name, request, source, realm, proxy)
-        return self._judge(found, credentials, name, request, source, realm, proxy)
+        # Asked in this order, since to ask whether something else is a Deferred, an abstract class, is slow.
+        if found is None or isinstance(found, Credential):
+            return self._judge(found, credentials, name, request, source, realm, proxy)
+        return found.addCallback(self._judge, credentials, name, request, source, realm, proxy)
 
     def _lookup(self, user: str, realm: str) -> Credential | Deferred[Credential | None] | None:
         if not user or len(user) > _MOST_USER_CHARS:
@@ -227,11 +228,9 @@ class Authenticator:
             # The same for everybody, so nothing need be looked up for a stranger.
             return self._challenge_with(self.settings.algorithms, realm, source, proxy, stale)
         found = self._lookup(user, realm)
-        if isinstance(found, Deferred):
-            return found.addCallback(
-                lambda found: self._challenge_with(self._offered(found), realm, source, proxy, stale)
-            )
-        return self._challenge_with(self._offered(found), realm, source, proxy, stale)
+        if found is None or isinstance(found, Credential):
+            return self._challenge_with(self._offered(found), realm, source, proxy, stale)
+        return found.addCallback(lambda found: self._challenge_with(self._offered(found), realm, source, proxy, stale))
 
     def _challenge_with(self, offered: tuple[str, ...], realm: str, source: str, proxy: bool, stale: bool) -> Outcome:
         name = "Proxy-Authenticate" if proxy else "WWW-Authenticate"

@@ -239,9 +239,10 @@ class AdmissionProcessor:
             user_of(identity),
             self._domains.is_local_uri,
         )
-        if isinstance(outcome, Deferred):
-            return outcome.addCallback(self._decide, incoming, identity, realm)
-        return self._decide(outcome, incoming, identity, realm)
+        # Every outcome is a tuple; whether something is a Deferred, an abstract class, takes longer to find out.
+        if isinstance(outcome, tuple):
+            return self._decide(outcome, incoming, identity, realm)
+        return outcome.addCallback(self._decide, incoming, identity, realm)
 
     def _decide(self, outcome: Outcome, incoming: IncomingRequest, identity: SIPURI, realm: str) -> Verdict:
         if isinstance(outcome, Accepted):

@@ -124,10 +124,10 @@ class Incoming:
         if final:
             self.answered = True
         transaction = self.transaction
-        if transaction is None and response.status >= 300 and not self.user and not self.held:
-            self.element.send_statelessly(response, self.request, self.flow)
-            return
         if transaction is None:
+            if response.status >= 300 and not self.user and not self.held:
+                self.element.send_statelessly(response, self.request, self.flow)
+                return
             transaction = self.start_transaction(answering=final)
         transaction.send(response)
         if final:

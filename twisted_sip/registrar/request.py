@@ -139,7 +139,8 @@ class Registration:
             self._apply_outbound(flows, settings)
         for contact in self.contacts:
             if contact.expires:
-                self._check_interval(contact, settings)
+                if not settings.min_expires <= contact.expires <= settings.max_expires:
+                    self._check_interval(contact, settings)
                 self._check_uri(contact, request, settings, is_local_uri, aor)
 
     def _read_path(self, values: list[str], settings: RegistrarSettings) -> None:
