@@ -19,6 +19,7 @@ import os
 import pty
 import re
 import select
+import signal
 import socket
 import sys
 import tempfile
@@ -151,6 +152,8 @@ class Running:
         self._pid, self._terminal = pty.fork()
         if self._pid == 0:
             try:
+                # Whoever runs the tests in the background has it ignored, which is inherited; a reader has not.
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
                 os.chdir(where)
                 os.execvpe("bash", ["bash", "-c", command], environment)
             finally:
@@ -185,7 +188,10 @@ class Running:
     def end(self) -> int:
         """Wait for the end of the command and return its exit status."""
         self.until(lambda output: False)
-        assert self.status is not None, f"{self.command} does not end:\n{self.output}"
+        if self.status is None:
+            os.killpg(self._pid, signal.SIGKILL)
+            self._wait()
+            raise AssertionError(f"{self.command} does not end:\n{self.output}")
         os.close(self._terminal)
         return self.status
 
