@@ -27,9 +27,12 @@ class _Mark(NamedTuple):
 
 
 class DeadTargets:
-    """The memory of dead targets, by transport, host and port; bounded, each entry with its end."""
+    """The memory of dead targets, by transport, host and port; bounded, each entry with its end.
 
-    __slots__ = ("_longest", "_marks", "_max_entries", "_suspect_for", "_time")
+    :ivar marks: what is remembered; some may be out of date. For the sender to ask whether there is anything at all.
+    """
+
+    __slots__ = ("_longest", "_max_entries", "_suspect_for", "_time", "marks")
 
     def __init__(
         self, time: Now, *, suspect_for: float = 30.0, longest: float = 300.0, max_entries: int = 1024
@@ -44,16 +47,16 @@ class DeadTargets:
         self._suspect_for = suspect_for
         self._longest = longest
         self._max_entries = max_entries
-        self._marks: dict[tuple[TransportKind, Address], _Mark] = {}
+        self.marks: dict[tuple[TransportKind, Address], _Mark] = {}
 
     def __len__(self) -> int:
         """Return how many are remembered; some may be out of date. Zero costs the sender nothing."""
-        return len(self._marks)
+        return len(self.marks)
 
     def expire(self) -> None:
         """Drop what is past its end; for a caller that looks now and then, since an idle table is not visited."""
         now = self._time.now()
-        self._marks = {key: mark for key, mark in self._marks.items() if mark.until > now}
+        self.marks = {key: mark for key, mark in self.marks.items() if mark.until > now}
 
     def suspect(self, kind: TransportKind, address: Address) -> None:
         """Remember that the server at *address* did not answer or could not be reached."""
@@ -68,9 +71,9 @@ class DeadTargets:
 
     def forget(self, kind: TransportKind, address: Address) -> None:
         """The server at *address* has answered; a Retry-After that it sent stays."""
-        mark = self._marks.get((kind, address))
+        mark = self.marks.get((kind, address))
         if mark is not None and not mark.held:
-            del self._marks[kind, address]
+            del self.marks[kind, address]
 
     def suspected(self, kind: TransportKind, address: Address) -> bool:
         """Tell whether the server at *address* is remembered as dead."""
@@ -81,7 +84,7 @@ class DeadTargets:
 
         :param spare_held: leave out those that asked to be left alone; the result may then be empty.
         """
-        marks = self._marks
+        marks = self.marks
         if not marks:
             return destinations
         living: list[Destination] = []
@@ -106,14 +109,14 @@ class DeadTargets:
         return min(left, default=0.0)
 
     def _mark(self, kind: TransportKind, address: Address) -> _Mark | None:
-        mark = self._marks.get((kind, address))
+        mark = self.marks.get((kind, address))
         if mark is not None and mark.until <= self._time.now():
-            del self._marks[kind, address]
+            del self.marks[kind, address]
             return None
         return mark
 
     def _put(self, kind: TransportKind, address: Address, seconds: float, held: bool) -> None:
-        marks = self._marks
+        marks = self.marks
         now = self._time.now()
         # Taken out first, so that the order of the table is the order of the last failure.
         marks.pop((kind, address), None)

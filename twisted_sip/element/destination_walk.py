@@ -30,6 +30,9 @@ log = Logger()
 #: Room for what a request may gain on its way out: our Via and two Record-Route values.
 _ROOM = 400
 
+#: More than the rest of a request line, a Content-Length and the empty line take.
+_LENGTHS = 200
+
 
 class DestinationWalk:
     """Walks the servers of one request until a flow to one of them is there.
@@ -106,7 +109,7 @@ class DestinationWalk:
             self._not_found(error)
             return
         # Deferred is an abstract base class, and to ask for one of those is slow.
-        if type(found) is tuple and not self._secure and not len(self._sender.dead_targets):
+        if type(found) is tuple and not self._secure and not self._sender.dead_targets.marks:
             # The usual case of _resolved(), without the call.
             self._destinations = found
             self._go()
@@ -163,7 +166,7 @@ class DestinationWalk:
             if not destinations:
                 self._not_found(InsecureTransport("a sips URI leads to insecure transports only"))
                 return
-        if len(sender.dead_targets):
+        if sender.dead_targets.marks:
             # In-dialog requests have nowhere else to go, so they do not wait for the end of a Retry-After.
             ordered = sender.dead_targets.order(destinations, self._spares_held())
             if not ordered:
@@ -243,9 +246,16 @@ class DestinationWalk:
 
     def _is_too_large(self, flow: Flow) -> bool:
         limit = self._sender.settings.datagram_limit
-        if wire_size(self.original) + _ROOM <= limit:
+        original = self.original
+        headers = original.headers
+        head = "\r\n".join(headers.lines)
+        size = len(original.method) + len(original.uri_text) + len(head) + len(original.body)
+        if size + _ROOM + _LENGTHS <= limit and head.isascii() and original.uri_text.isascii():
+            # The usual case, a little pessimistic.
             return False
-        trial = self.original.copy()
+        if wire_size(original) + _ROOM <= limit:
+            return False
+        trial = original.copy()
         self._dress(trial, flow)
         return wire_size(trial) > limit
 

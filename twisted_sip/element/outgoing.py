@@ -214,7 +214,7 @@ class Outgoing(DestinationWalk):
         if self._timer is not None:
             self._stop_timer()
         destination = self.destination
-        if destination is not None and len(self._sender.dead_targets):
+        if self._sender.dead_targets.marks and destination is not None:
             self._sender.dead_targets.forget(destination.kind, destination.address)
         if status >= 200:
             if not self.cancelled:

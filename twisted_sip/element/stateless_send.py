@@ -36,7 +36,7 @@ class StatelessSend(DestinationWalk):
 
     def _launch(self, flow: Flow) -> bool:
         request = self.original.copy() if self._more else self.original
-        self._dress(request, flow)
+        push_via(request, flow, self._sender.new_branch() + self._branch_suffix, self.destination)
         try:
             flow.send(request.to_bytes(), request)
         except TransportError as error:

@@ -193,7 +193,7 @@ def forwarded_copy(request: Request, target: Target, max_forwards: int) -> Reque
     """Return the copy of *request* for *target* (section 16.6 steps 1 to 3, and the target's Path by RFC 3327)."""
     copy = request.copy()
     uri = target.uri
-    if isinstance(uri, SIPURI) and (uri.headers or "method" in uri.params):
+    if isinstance(uri, SIPURI) and (uri.headers or (";" in uri.text and "method" in uri.params)):
         # Step 2: neither may stand in a Request-URI (section 19.1.1, table 1).
         uri = uri.replace(headers="", params=uri.params.without("method"))
     if str(uri) != request.uri_text:

@@ -67,7 +67,7 @@ class LocationRouter:
 
     def _targets(self, incoming: IncomingRequest, uri: SIPURI, bindings: Sequence[Binding]) -> Routed:
         request = incoming.request
-        one_instance = "gr" in uri.params
+        one_instance = ";" in uri.text and "gr" in uri.params
         if one_instance:
             # RFC 5627 section 6.1: a GRUU means one instance; of contacts without reg-id the one refreshed last.
             instance = gruu_instance(uri)

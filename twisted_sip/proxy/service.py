@@ -326,4 +326,5 @@ class ProxyService(Service):
 
 
 def _is_gruu(uri: URI) -> bool:
-    return isinstance(uri, SIPURI) and "gr" in uri.params
+    # The text tells at once where there are no parameters.
+    return isinstance(uri, SIPURI) and ";" in uri.text and "gr" in uri.params

@@ -68,7 +68,11 @@ class InviteClient(ClientTransaction):
 
     def _proceeding_1xx(self, response: Response) -> None:
         if self._cancel is None:
-            self._limit(self._layer.values.client_limit)
+            # As _limit(), without the call.
+            if self._timer is not None:
+                self._timer.cancel()
+            layer = self._layer
+            self._timer = layer.timers.start(layer.values.client_limit, self._time_out)
         self.response = response
         self.user.response_received(self, response)
 

@@ -60,7 +60,7 @@ class ClientSide:
         if method != "INVITE" and not flow.kind.reliable:
             # The usual case of what follows, without the call.
             made = self.clients[key] = NonInviteClient(self, key, request, flow, user)
-            made._send_first(made._timer_e)
+            made.start()
             return made
         return self._start(key, request, flow, user)
 
