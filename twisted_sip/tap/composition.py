@@ -254,6 +254,10 @@ class Server(MultiService):
     def _loop_failed(failure: Failure) -> None:
         _log.failure("a periodic task has ended", failure)
 
+    def when_running(self, function: Any, *args: Any) -> None:
+        """Call *function* when the reactor runs; at once if it does."""
+        self._reactor.callWhenRunning(function, *args)
+
     def rest_collector(self) -> None:
         """Have the garbage collector keep out of the way; for a process that is this server and nothing else."""
         collector = Collector(self._transactions)

@@ -80,7 +80,8 @@ class TwistdService(MultiService):
         with self._failures_logged():
             super().startService()  # type: ignore[no-untyped-call]
         if self._options["demo"] and self._foreground:
-            _print(accounts(self.server, self.server.demo_passwords))
+            # Once Control-C is minded: a reader who presses it then shall see no traceback.
+            self.server.when_running(_print, accounts(self.server, self.server.demo_passwords))
 
     def announce(self) -> None:
         """Print now what nobody would see later, when the process has left its terminal."""
