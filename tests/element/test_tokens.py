@@ -7,7 +7,8 @@ import string
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twisted_sip.element.tokens import DialogTokens, RandomText
+from twisted_sip.auth.random_text import RandomText
+from twisted_sip.element.tokens import DialogTokens
 from twisted_sip.message.uri import SIPURI
 
 ids = st.text(max_size=40)

@@ -37,8 +37,11 @@ def test_calls_over_udp_outlive_a_restart(network: Network, tmp_path: Path, behi
     nat = NAT.port_restricted(network, "203.0.113.1") if behind_nat else None
     alice = phone(network, server, 1, "alice", password="a")
     bob = phone(network, server, 2, "bob", password="b", nat=nat)
-    calls = [alice.call(BOB, Behaviour(talks=30.0)), alice.call(BOB, Behaviour(talks=90.0))]
     bob.behaviour = Behaviour(talks=30.0)
+    calls = [alice.call(BOB, Behaviour(talks=20.0))]
+    # They are to arrive in the order in which they are made.
+    network.advance(1.0)
+    calls.append(alice.call(BOB, Behaviour(talks=90.0)))
     network.advance(10.0)
     assert [call.status for call in calls] == [200, 200]
     server.crash()

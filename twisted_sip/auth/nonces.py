@@ -15,7 +15,7 @@ import hashlib
 import hmac
 from collections.abc import Callable
 
-from twisted_sip.element.tokens import RandomText
+from twisted_sip.auth.random_text import RandomText
 
 #: How far behind the highest nonce count one may come late: datagrams overtake each other.
 WINDOW = 32

@@ -18,12 +18,13 @@ from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from twisted_sip.auth.random_text import RandomText
 from twisted_sip.element.dead_targets import DeadTargets
 from twisted_sip.element.domains import Domains
 from twisted_sip.element.incoming import Incoming
 from twisted_sip.element.request_sender import RequestSender
 from twisted_sip.element.sending import SenderSettings
-from twisted_sip.element.tokens import DialogTokens, RandomText
+from twisted_sip.element.tokens import DialogTokens
 from twisted_sip.errors import (
     LocalProtocolError,
     RemoteProtocolError,

@@ -1,4 +1,4 @@
-"""Random texts, and the tokens that let a proxy know its own dialogs again (RFC 3261 sections 8.1.1.7 and 19.3).
+"""The tokens that let a proxy know its own dialogs again (RFC 3261 section 16.6 step 4).
 
 A dialog token stands in the user part of a Record-Route URI. It is a MAC over the Call-ID, the tag of the side that
 sent the first request and the flow token that follows it, so it cannot be moved to another call or point elsewhere.
@@ -10,36 +10,10 @@ import base64
 import binascii
 import hashlib
 import hmac
-import secrets
-from collections.abc import Callable
 
 #: Characters of a MAC in a token: 12 bytes, so that guessing one is hopeless.
 _MAC_BYTES = 12
 _MAC_CHARS = 16
-
-
-class RandomText:
-    """Unguessable texts for branches, tags and Call-IDs, drawn in bulk since one system call for each would cost.
-
-    :param random_bytes: gives that many random bytes; ``secrets.token_bytes`` unless a simulation wants repeatable
-        ones.
-    """
-
-    __slots__ = ("_draw", "_place", "_pool")
-
-    def __init__(self, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> None:
-        self._draw = random_bytes
-        self._pool = ""
-        self._place = 0
-
-    def __call__(self) -> str:
-        """Return 16 hexadecimal characters: 64 bits (RFC 3261 section 19.3 asks for 32 or more)."""
-        place = self._place
-        if place >= len(self._pool):
-            self._pool = self._draw(2048).hex()
-            place = 0
-        self._place = place + 16
-        return self._pool[place : place + 16]
 
 
 class DialogTokens:
@@ -48,15 +22,23 @@ class DialogTokens:
     :param key: the secret, kept in the state directory so that calls outlive a restart.
     """
 
-    __slots__ = ("_key",)
+    __slots__ = ("_keyed", "_last_mac", "_last_text")
 
     def __init__(self, key: bytes) -> None:
-        self._key = hashlib.blake2s(key).digest()
+        # Keyed once: a copy of it is cheaper than to give the key each time.
+        self._keyed = hashlib.blake2s(digest_size=_MAC_BYTES, key=hashlib.blake2s(key).digest())
+        # Of one request the same token is looked at by several links of the chain.
+        self._last_text = self._last_mac = ""
 
     def _mac(self, call_id: str, tag: str, flow: str) -> str:
-        text = f"{call_id}\n{tag}\n{flow}".encode("utf-8", "surrogateescape")
-        digest = hashlib.blake2s(text, digest_size=_MAC_BYTES, key=self._key).digest()
-        return binascii.b2a_base64(digest, newline=False).translate(_URL_SAFE).decode("ascii")
+        text = f"{call_id}\n{tag}\n{flow}"
+        if text == self._last_text:
+            return self._last_mac
+        keyed = self._keyed.copy()
+        keyed.update(text.encode("utf-8", "surrogateescape"))
+        mac = binascii.b2a_base64(keyed.digest(), newline=False).translate(_URL_SAFE).decode("ascii")
+        self._last_text, self._last_mac = text, mac
+        return mac
 
     def make(self, call_id: str, tag: str, flow: str = "") -> str:
         """Return the token for a dialog.
