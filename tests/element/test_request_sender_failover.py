@@ -39,6 +39,16 @@ def test_503_leads_to_the_next_server_with_a_new_branch(desk: Any, method: str) 
     desk.settle()
 
 
+def test_a_server_that_said_503_is_tried_last_for_a_while(desk: Any) -> None:
+    desk.send("OPTIONS")
+    desk.answer(U1, 503)
+    desk.answer(U2, 200)
+    desk.send("OPTIONS")
+    assert len(desk.flow(U1).sent) == 1 and len(desk.flow(U2).sent) == 2
+    desk.answer(U2, 200)
+    desk.settle()
+
+
 def test_the_user_prepares_each_attempt_anew(desk: Any) -> None:
     desk.user.on_prepare = lambda request, flow: request.headers.prepend("record-route", f"<sip:{flow.token};lr>")
     desk.send()
@@ -274,7 +284,11 @@ def test_a_malformed_retry_after_is_none(desk: Any) -> None:
     desk.send()
     desk.answer(U1, 503, [("retry-after", "soon")])
     assert len(desk.flow(U2).sent) == 1
-    assert len(desk.dead) == 0
+    desk.answer(U2, 200)
+    desk.send("OPTIONS")
+    # It is tried last for a while, but nothing keeps requests from it.
+    desk.answer(U2, 503, [("retry-after", "soon")])
+    assert desk.methods(U1)[-1] == "OPTIONS"
 
 
 # -- giving up early while there are others --------------------------------------------------

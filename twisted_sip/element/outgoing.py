@@ -272,6 +272,9 @@ class Outgoing(DestinationWalk):
             self._sender.dead_targets.hold(destination.kind, destination.address, retry_after.seconds)
         if not self._more:
             return False
+        if retry_after is None:
+            # It has not said for how long: others are tried first for a while.
+            self._suspect()
         self._refusal = response
         self._next()
         return True
