@@ -327,7 +327,7 @@ class Element:
         try:
             flow.send(response.to_bytes(), response)
         except TransportError as error:
-            _log.debug("response not sent: {error}", error=error)
+            _log.debug("response not sent: {error}", error=str(error))
 
     def stop(self) -> Deferred[None]:
         """Close every socket; fires with None when all are closed."""
@@ -369,7 +369,7 @@ def _way_back(destinations: Sequence[Destination], via: Via, source: str) -> Des
 
 def _no_way_back(failure: Failure) -> None:
     failure.trap(TransportError, ResolutionError)
-    _log.debug("response not sent: {error}", error=failure.value)
+    _log.debug("response not sent: {error}", error=str(failure.value))
 
 
 def _phrase(reason: str) -> str:

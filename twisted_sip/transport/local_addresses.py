@@ -36,7 +36,7 @@ def _ipv4() -> list[str]:
         try:
             used = struct.unpack("iL", fcntl.ioctl(sock.fileno(), _SIOCGIFCONF, request))[0]
         except OSError as error:
-            _log.warn("The addresses of this host cannot be listed: {error}", error=error)
+            _log.warn("The addresses of this host cannot be listed: {error}", error=str(error))
             return _by_name(socket.AF_INET)
     data = names.tobytes()
     # struct ifreq: sixteen octets of name, a sockaddr_in, padding up to the word size's union.

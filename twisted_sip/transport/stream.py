@@ -115,7 +115,7 @@ class SIPStreamProtocol(Protocol):
         if opening is not None:
             opening.failed(Failure(error))
         else:
-            _log.info("Connection from {source} refused: {error}", source=self._source, error=error)
+            _log.info("Connection from {source} refused: {error}", source=self._source, error=str(error))
         self.abort()
 
     def _usable(self, identities: tuple[str, ...] = ()) -> None:

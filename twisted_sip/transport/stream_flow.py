@@ -199,7 +199,7 @@ class ReconnectingFlow:
             for data, message in waiting:
                 flow.send(data, message)
         except TransportError as error:
-            _log.debug("Responses to {remote} are lost: {error}", remote=self.remote, error=error)
+            _log.debug("Responses to {remote} are lost: {error}", remote=self.remote, error=str(error))
             self._layer.receiver.flow_closed(self)
 
     def _failed(self, failure: Failure) -> None:

@@ -136,7 +136,7 @@ class ServerTLS:
                 try:
                     self._contexts[place] = self._build(watched.pair)
                 except (ConfigurationError, SSL.Error) as error:
-                    _log.error("Changed certificates are not used, the old ones stay: {error}", error=error)
+                    _log.error("Changed certificates are not used, the old ones stay: {error}", error=str(error))
         return SSL.Connection(self._contexts[0], None)
 
 
@@ -216,7 +216,7 @@ class TLSContexts:
         except (ConfigurationError, SSL.Error) as error:
             if self._client is None:
                 raise
-            _log.error("Changed certificates are not used, the old ones stay: {error}", error=error)
+            _log.error("Changed certificates are not used, the old ones stay: {error}", error=str(error))
             return self._client
         self._client = context
         return context

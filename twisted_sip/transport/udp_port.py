@@ -63,7 +63,7 @@ class SIPUDPPort(udp.Port):
                     sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
                 self._errors_wanted = True
             except OSError as error:
-                _log.warn("ICMP errors will not be heard of: {error}", error=error)
+                _log.warn("ICMP errors will not be heard of: {error}", error=str(error))
         return sock
 
     def doRead(self) -> None:
@@ -79,7 +79,7 @@ class SIPUDPPort(udp.Port):
             except OSError as error:
                 # A pending ICMP error is told once through any call; the queue says what it was about.
                 if not self.drain_errors() and error.errno != errno.EINTR:
-                    _log.warn("UDP {host}: {error}", host=self.interface, error=error)
+                    _log.warn("UDP {host}: {error}", host=self.interface, error=str(error))
                     return
                 continue
             try:
@@ -157,4 +157,4 @@ def set_receive_buffer(sock: socket.socket, size: int) -> None:
         granted = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         _log.debug("Receive buffer of {granted} bytes granted, {size} asked for", granted=granted, size=size)
     except OSError as error:
-        _log.warn("No receive buffer of {size} bytes: {error}", size=size, error=error)
+        _log.warn("No receive buffer of {size} bytes: {error}", size=size, error=str(error))
