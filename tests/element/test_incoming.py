@@ -9,9 +9,8 @@ import pytest
 
 from twisted_sip.element.element import Element
 from twisted_sip.element.incoming import Incoming
-from twisted_sip.errors import LocalProtocolError, TransportError
+from twisted_sip.errors import LocalProtocolError
 from twisted_sip.interfaces.processing import TAKEN
-from twisted_sip.message.request import Request
 from twisted_sip.testing.fake_dns import FakeDNS
 from twisted_sip.testing.network import Network
 from twisted_sip.testing.peer import Peer
@@ -127,18 +126,6 @@ def test_refusing_somebody_unproved_keeps_nothing(scene: Scene) -> None:
     assert scene.peer.expect(404).to.tag == tag
     scene.receive(branch="two").respond(404)
     assert scene.element.transactions.counts()["servers"] == 1
-
-
-class BrokenFlow:
-    def reply_flow(self, request: Request) -> Any:
-        raise TransportError("gone")
-
-
-def test_reply_flow(scene: Scene) -> None:
-    incoming = scene.receive()
-    assert incoming.reply_flow().remote.host == "192.0.2.2"
-    broken: Any = BrokenFlow()
-    assert Incoming(incoming.request, broken, scene.element).reply_flow() is broken
 
 
 def test_repr(scene: Scene) -> None:

@@ -324,7 +324,3 @@ def test_an_open_relay_is_asked_for(make_house: Any) -> None:
     house.send(alice, house.request("MESSAGE", "sip:bob@192.0.2.10"))
     bob.answer(bob.expect("MESSAGE"), 200)
     assert alice.expect(200)
-
-
-def test_description(house: Any) -> None:
-    assert house.proxy.describe() == {"record_route": True, "fork": "parallel"}

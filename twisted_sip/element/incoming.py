@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from twisted_sip.errors import RemoteProtocolError, TransportError
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.request import Request
@@ -160,13 +159,6 @@ class Incoming:
             return True
         self.respond(482)
         return False
-
-    def reply_flow(self) -> Flow:
-        """Return the flow for responses; the one it came over if its Via is beyond use."""
-        try:
-            return self.flow.reply_flow(self.request)
-        except (RemoteProtocolError, TransportError):
-            return self.flow
 
     def __repr__(self) -> str:
         return f"<Incoming {self.request!r} from {self.flow.remote}>"

@@ -15,9 +15,9 @@ from twisted_sip.message.response import Response
 from twisted_sip.message.uri import URI
 
 
-@attrs.define(kw_only=True, unsafe_hash=True)
+@attrs.frozen(slots=True, kw_only=True)
 class Target:
-    """One place to which a proxy may send a request (RFC 3261 section 16.5). Treat as immutable: targets are shared.
+    """One place to which a proxy may send a request (RFC 3261 section 16.5).
 
     :ivar uri: the Request-URI to use.
     :ivar q: preference in thousandths; equal values are tried in parallel, lower ones afterwards (section 16.6).

@@ -33,9 +33,9 @@ FREE, PINNED, GUARDED = (CALLER, CALLEE), ("A", "B"), ("A", "C")
 _PATH = ("path\n", "path\n")
 
 
-@attrs.define(unsafe_hash=True)
+@attrs.frozen(slots=True)
 class FlowMark:
-    """The flow to one peer as written into a token. Treat as immutable.
+    """The flow to one peer as written into a token.
 
     :ivar flow: Flow.token.
     :ivar aor: the address-of-record whose binding the flow serves, to find a new flow after the old one is lost, or

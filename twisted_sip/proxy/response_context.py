@@ -49,7 +49,6 @@ class ResponseContext:
         "_cancelled",
         "_groups",
         "_pending",
-        "_reason",
         "_stop",
         "breadth",
         "caller_mark",
@@ -89,7 +88,6 @@ class ResponseContext:
         self._answered = False
         self._cancelled = False
         self._stop = False
-        self._reason: tuple[tuple[str, str], ...] = ()
 
     def start(self, targets: Sequence[Target]) -> None:
         """Begin with the first group of *targets* (section 16.6)."""

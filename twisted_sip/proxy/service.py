@@ -320,10 +320,6 @@ class ProxyService(Service):
         words = '381 {} "SIPS Required"' if required else '380 {} "SIPS Not Allowed"'
         return "warning", words.format(incoming.flow.sent_by)
 
-    def describe(self) -> dict[str, Any]:
-        """Return what a status listing shows."""
-        return {"record_route": self.settings.record_route, "fork": self.settings.fork}
-
 
 def _is_gruu(uri: URI) -> bool:
     # The text tells at once where there are no parameters.
