@@ -67,6 +67,27 @@ class StoreFull(StoreError):
     """A store has reached a limit that was set for it; nothing was changed, and later there may be room."""
 
 
+class QuotaExceeded(StoreFull):
+    """One user has as much in a store as one may have; nothing was changed."""
+
+
+class DocumentConflict(StoreError):
+    """The document was changed by somebody else meanwhile (RFC 4825 section 7.11); nothing was changed."""
+
+
+class DocumentError(SIPError):
+    """A body is not what its media type promises: no XML, the wrong root, forbidden parts, or beyond a limit.
+
+    :ivar reason: what is wrong, for a reason phrase or a log.
+    :ivar too_large: it is beyond a limit of size or depth.
+    """
+
+    def __init__(self, reason: str, *, too_large: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.too_large = too_large
+
+
 class ConfigurationError(SIPError):
     """A configuration that cannot be used.
 

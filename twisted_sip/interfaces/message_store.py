@@ -1,0 +1,69 @@
+"""Messages for those who are away, and the store that keeps them (RFC 3428)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import attrs
+from twisted.internet.defer import Deferred
+from zope.interface import Interface
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class StoredMessage:
+    """One MESSAGE that waits for its recipient.
+
+    A delivery repeats Call-ID, From with its tag and CSeq, so that a second one can be known for what it is.
+
+    :ivar key: unique among all messages ever kept.
+    :ivar recipient: the canonical address-of-record it is for.
+    :ivar sender: the canonical URI of who sent it.
+    :ivar from_value: the From value as it came, tag included.
+    :ivar to_value: the To value as it came.
+    :ivar call_id: its Call-ID.
+    :ivar cseq: its CSeq number.
+    :ivar headers: further header fields that belong to it, (name, value): Content-Type, Subject, Date and so on.
+    :ivar body: its body.
+    :ivar received_at: seconds since the epoch.
+    :ivar expires_at: when it is of no use any more, seconds since the epoch.
+    """
+
+    key: str
+    recipient: str
+    sender: str
+    from_value: str
+    to_value: str
+    call_id: str
+    cseq: int
+    received_at: float
+    expires_at: float
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+class IMessageStore(Interface):
+    """Keeps messages until they are delivered or expire.
+
+    Every implementation passes ``twisted_sip.testing.message_contract``.
+    """
+
+    def add(message: StoredMessage) -> Deferred[None]:
+        """Keep *message*; fires with None once it would survive a crash of the machine.
+
+        Fails with StoreError; with QuotaExceeded where its recipient has too many, or too much, waiting.
+        """
+
+    def waiting(recipient: str) -> Sequence[StoredMessage] | Deferred[Sequence[StoredMessage]]:
+        """Return what waits for *recipient* and has not expired, in the order in which it came."""
+
+    def recipients() -> Iterable[str] | Deferred[Iterable[str]]:
+        """Return everybody for whom something waits."""
+
+    def remove(keys: Iterable[str]) -> Deferred[None]:
+        """Drop messages: delivered or refused for good; fires with None once that is durable."""
+
+    def observe(observer: Callable[[str], None]) -> Callable[[], None]:
+        """Call *observer* with the recipient whenever what waits for him changes; return what ends it."""
+
+    def close() -> Deferred[None]:
+        """Flush and release what is held; fires with None."""
