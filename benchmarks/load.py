@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import signal
@@ -21,17 +22,23 @@ from typing import Any
 from procs import Proc
 from servers import HERE, SERVERS
 
-IP, PORT, UAC_PORT, UAS_PORT = "127.0.0.1", 15060, 15070, 15080
+IP, PORT, UAC_PORT, UAS_PORT, WATCH_PORT = "127.0.0.1", 15060, 15070, 15080, 15090
 SIPP = os.environ.get("BENCH_SIPP", "sipp")
 
-#: uac, uas: scenarios; hold: milliseconds between ACK and BYE.
+#: uac, uas, watch: scenarios; hold: milliseconds between ACK and BYE, or between two PUBLISHes; units: operations in one
+#: go of the scenario.
 WORKLOADS: dict[str, dict[str, Any]] = {
     "W1": {"uac": "register", "unit": "REGISTER"},
     "W2": {"uac": "register_auth", "unit": "challenged REGISTER"},
     "W3": {"uac": "call_uac", "uas": "call_uas", "unit": "call, INVITE to BYE", "hold": 200},
     "W4": {"uac": "message_uac", "uas": "answer200", "unit": "MESSAGE"},
+    "W5": {"uac": "publish", "watch": "watcher", "unit": "PUBLISH to NOTIFY", "units": 3, "hold": 20},
     "W6": {"uac": "options", "unit": "OPTIONS"},
 }
+
+
+#: The columns of SIPp's message counts that say how many NOTIFYs came.
+_NOTIFIES = re.compile(r"\d+_NOTIFY_Recv").fullmatch
 
 
 class BenchError(Exception):
@@ -84,6 +91,7 @@ class Bench:
         self.hold = int(self.load_of.get("hold", 0))
         self.server: Proc | None = None
         self.uas: Sipp | None = None
+        self.watch: Sipp | None = None
 
     def __enter__(self) -> Bench:
         try:
@@ -96,6 +104,8 @@ class Bench:
                 self.load("register", 500, self.users, must=True, port=UAS_PORT)
                 self.uas = Sipp(self, self.load_of["uas"], UAS_PORT)
                 time.sleep(0.3)
+            if "watch" in self.load_of:
+                self.start_watchers()
             return self
         except BaseException:
             self.close()
@@ -108,8 +118,9 @@ class Bench:
 
     def close(self) -> None:
         """Stop what was started and remove the work folder."""
-        if self.uas is not None:
-            self.uas.stop(signal.SIGKILL)
+        for peer in (self.uas, self.watch):
+            if peer is not None:
+                peer.stop(signal.SIGKILL)
         if self.server is not None:
             self.server.stop()
         shutil.rmtree(self.work, ignore_errors=True)
@@ -147,6 +158,28 @@ class Bench:
                     time.sleep(0.1)
         log = (self.work / "server.log").read_text(errors="replace")[-2000:]
         raise BenchError(f"{self.name} did not become ready\n{log}")
+
+    def start_watchers(self) -> None:
+        """Have each presentity watched by one watcher, who answers every NOTIFY."""
+        self.watch = Sipp(
+            self, self.load_of["watch"], WATCH_PORT, "-m", self.users, "-r", 200, "-l", self.users,
+            "-inf", self.work / "users.csv", "-trace_counts", "-max_retrans", 5, remote=PORT,
+        )  # fmt: skip
+        end = time.time() + self.users / 200 + 15
+        while time.time() < end and self.notified() < self.users:
+            time.sleep(0.5)
+        if self.notified() < self.users:
+            raise BenchError(f"{self.name}: {self.notified()} of {self.users} watchers had their first NOTIFY")
+
+    def notified(self) -> int:
+        """NOTIFYs that have reached the watchers."""
+        assert self.watch is not None
+        for file in self.work.glob(f"*_{self.watch.p.pid}_counts.csv"):
+            with file.open(errors="replace") as lines:
+                rows = list(csv.DictReader(lines, delimiter=";"))
+            if rows:
+                return sum(int(count or 0) for name, count in rows[-1].items() if name and _NOTIFIES(name))
+        return 0
 
     def load(
         self, scenario: str, rate: float, calls: int, *, must: bool = False, port: int = UAC_PORT, grace: float = 12
@@ -188,7 +221,9 @@ class Bench:
             time.sleep(1)
         if server.p.poll() is not None:
             raise BenchError("server died: " + (self.work / "server.log").read_text(errors="replace")[-1500:])
+        units = int(self.load_of.get("units", 1))
         calls = max(1, int(rate * duration))
+        notified = self.notified() if self.watch is not None else 0
         before = server.cpu_us()
         began = time.time()
         result = self.load(self.load_of["uac"], rate, calls, grace=12)
@@ -196,9 +231,14 @@ class Bench:
         time.sleep(2)
         used = server.cpu_us() - before
         ok = not result["late"] and result["failed"] + result["retransmitted"] <= 0.001 * calls
+        missing = 0
+        if self.watch is not None:
+            missing = units * result["calls"] - (self.notified() - notified)
+            ok = ok and missing <= 0.005 * units * result["calls"]
         return {
             **result,
-            "cpu_us": used / result["calls"] if result["calls"] else None,
+            "missing": missing,
+            "cpu_us": used / (units * result["calls"]) if result["calls"] else None,
             "core_pct": used / wall / 1e4,
             "ok": ok,
         }

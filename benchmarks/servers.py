@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import shutil
+import sqlite3
 import subprocess
 import sys
 from typing import Any
@@ -31,16 +33,36 @@ def import_users(context: dict[str, Any]) -> None:
     )
 
 
+def presence_database(context: dict[str, Any]) -> None:
+    """For the presence workload: an empty database from the schema files that Kamailio ships."""
+    if context["workload"] != "W5":
+        return
+    share = pathlib.Path(shutil.which("kamailio") or "/usr/sbin/kamailio").resolve().parents[1]
+    with contextlib.closing(sqlite3.connect(pathlib.Path(context["work"], "kamailio.db"))) as database:
+        for part in ("standard", "presence"):
+            database.executescript((share / f"share/kamailio/db_sqlite/{part}-create.sql").read_text())
+
+
 #: cmd: a template for shlex; flags: more of it for a workload; prepare: called before the start.
 SERVERS: dict[str, dict[str, Any]] = {
     "twisted-sip": {
         "cmd": program("twistd") + " -n --pidfile= sip-proxy --domain bench.test --state-dir {work}/state "
         "--listen udp:{port}:interface={ip}",
-        "flags": {"W1": "--no-auth", "W3": "--no-auth", "W4": "--no-auth", "W6": "--no-auth"},
+        "flags": {
+            "W1": "--no-auth",
+            "W3": "--no-auth",
+            "W4": "--no-auth",
+            "W5": "--no-auth --presence",
+            "W6": "--no-auth",
+        },
         "prepare": import_users,
     },
     "kamailio": {
         "cmd": "kamailio -DD -E -f {here}/kamailio.cfg -Y {work} -w {work} -m 2048 -M 32 -b 4194304 -l udp:{ip}:{port}",
-        "flags": {"W2": "-A WITH_AUTH -A NUSERS={users}"},
+        "flags": {
+            "W2": "-A WITH_AUTH -A NUSERS={users}",
+            "W5": "-A WITH_PRESENCE -A 'DBURL=\"sqlite:///{work}/kamailio.db\"'",
+        },
+        "prepare": presence_database,
     },
 }
