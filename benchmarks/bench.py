@@ -31,11 +31,8 @@ def measure(server: str, workload: str, args: argparse.Namespace) -> float | Non
     """Return the CPU microseconds per operation of one fresh server, None if the run was not clean."""
     with Bench(server, workload, users=args.users, extra=args.extra if server == "twisted-sip" else "") as bench:
         result = bench.measure(args.rate or RATES[workload], args.duration, args.warmup)
-    note = (
-        ""
-        if result["ok"]
-        else f"  not clean: {result['failed']} failed, {result['retransmitted']} retransmitted, {result['missing']} NOTIFYs missing"
-    )
+    faults = ", ".join(f"{result[name]} {name}" for name in ("failed", "retransmitted", "missing"))
+    note = "" if result["ok"] else f"  not clean: {faults}"
     print(
         f"{workload} {server}: {result['cpu_us'] or 0:.1f} us, {result['core_pct']:.0f} % of a core{note}",
         file=sys.stderr,
