@@ -25,8 +25,8 @@ from servers import HERE, SERVERS
 IP, PORT, UAC_PORT, UAS_PORT, WATCH_PORT = "127.0.0.1", 15060, 15070, 15080, 15090
 SIPP = os.environ.get("BENCH_SIPP", "sipp")
 
-#: uac, uas, watch: scenarios; hold: milliseconds between ACK and BYE, or between two PUBLISHes; units: operations in one
-#: go of the scenario.
+#: uac, uas, watch: scenarios; hold: milliseconds between ACK and BYE, or between two PUBLISHes; units: operations
+#: of one run.
 WORKLOADS: dict[str, dict[str, Any]] = {
     "W1": {"uac": "register", "unit": "REGISTER"},
     "W2": {"uac": "register_auth", "unit": "challenged REGISTER"},
