@@ -78,6 +78,7 @@ class OptionsProcessor:
     :param domains: tells what is ours.
     :param extensions: option tags to list in Supported, given by a callable so that services may come and go.
     :param methods: what to list in Allow: all that is answered or forwarded here (section 11.2).
+    :param fields: further header fields of the answer, (name, value).
     """
 
     def __init__(
@@ -85,9 +86,11 @@ class OptionsProcessor:
         domains: Domains,
         extensions: Callable[[], Sequence[str]] = lambda: (),
         methods: Iterable[str] = METHODS,
+        fields: Iterable[tuple[str, str]] = (),
     ) -> None:
         self._domains = domains
         self._extensions = extensions
+        self._fields = tuple(fields)
         self._allow = ", ".join(methods)
 
     def process(self, incoming: IncomingRequest) -> Verdict:
@@ -110,6 +113,7 @@ class OptionsProcessor:
             ("accept", "*/*"),
             ("accept-encoding", "identity"),
             ("accept-language", "en"),
+            *self._fields,
         ]
         supported = self._extensions()
         if supported:

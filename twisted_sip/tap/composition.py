@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -44,7 +44,9 @@ from twisted_sip.tap.control import Command, ControlSocket
 from twisted_sip.tap.control_commands import ban_commands, contact_commands, trace_commands
 from twisted_sip.tap.demo import demo_passwords, store_demo_users
 from twisted_sip.tap.hosts import host_names
+from twisted_sip.tap.part import Part
 from twisted_sip.tap.startup import StartFailure
+from twisted_sip.tap.status import element_counts, fill, listening
 from twisted_sip.tap.transport_settings import transport_settings
 from twisted_sip.transaction.timers import TimerValues
 
@@ -76,18 +78,26 @@ class Server(MultiService):
     registrar_class: type[RegistrarService] = RegistrarService
 
     def __init__(
-        self, reactor: Any, configuration: Configuration, *, forwards: bool = True, demo: bool = False
+        self,
+        reactor: Any,
+        configuration: Configuration,
+        *,
+        forwards: bool = True,
+        demo: bool = False,
+        parts: Sequence[Part] = (),
     ) -> None:
         """Make a server that is not started.
 
         :param reactor: the reactor to run in.
         :param forwards: True for a proxy and registrar, False for a registrar alone.
         :param demo: make the demo users.
+        :param parts: what it has beside registrar and proxy.
         """
         super().__init__()  # type: ignore[no-untyped-call]
         self.configuration = configuration
         self.domains = configuration.server.domains or host_names()
         self.forwards = forwards
+        self.parts = list(parts)
         self.demo_passwords: dict[str, str] = {}
         self._demo = demo
         self._reactor = reactor
@@ -154,7 +164,7 @@ class Server(MultiService):
         self._loop(self._tick, OverloadGauge.INTERVAL)
         assert self.authenticator is not None
         self._loop(self.authenticator.expire, _SWEEP)
-        for transport, addresses in self._listening().items():
+        for transport, addresses in listening(self.element).items():
             _log.info("listening over {transport} on {addresses}", transport=transport, addresses=", ".join(addresses))
         if not self.configuration.auth.required:
             _log.warn(
@@ -176,6 +186,8 @@ class Server(MultiService):
             batch_size=section.batch_size,
             timeout=section.lock_timeout,
         )
+        for part in self.parts:
+            part.open_stores(self, directory)
         if self._demo:
             self.demo_passwords = demo_passwords(self.configuration.server.state_dir)
             store_demo_users(self.credentials, self.demo_passwords, self.realms())
@@ -200,6 +212,8 @@ class Server(MultiService):
         registrar.element = element
         self.registrar = registrar
         services: list[Any] = [registrar]
+        for part in self.parts:
+            services += part.links(self, element)
         proxy: ProxyService | None = None
         if self.forwards:
             proxy = self.proxy_class(
@@ -214,7 +228,10 @@ class Server(MultiService):
                         is_local_uri=element.domains.is_local_uri,
                     )
                 ],
-                policies=[IdentityPolicy(trusts(configuration.proxy.trusted))],
+                policies=[
+                    IdentityPolicy(trusts(configuration.proxy.trusted)),
+                    *[policy for part in self.parts for policy in part.policies()],
+                ],
             )
             self.proxy = proxy
             services.append(proxy)
@@ -228,20 +245,35 @@ class Server(MultiService):
             OverloadProcessor(self.gauge),
             EntryProcessor(element.domains),
             admission,
-            OptionsProcessor(element.domains, registrar.extensions, METHODS if self.forwards else _REGISTRAR_METHODS),
+            self._options(element, registrar),
             *services,
         ]
         if self.trace is not None:
             element.message_sent = self.trace.sent
             element.message_seen = self.trace.seen
         for service in [*services, self._control(self.location)]:
-            service.setServiceParent(self)
+            if IService.providedBy(service):
+                service.setServiceParent(self)
+
+    def _options(self, element: Element, registrar: RegistrarService) -> OptionsProcessor:
+        methods = (
+            METHODS if self.forwards else [*_REGISTRAR_METHODS, *[m for part in self.parts for m in part.methods()]]
+        )
+        events = ", ".join([event for part in self.parts for event in part.events()])
+        return OptionsProcessor(
+            element.domains,
+            lambda: (*registrar.extensions(), *[tag for part in self.parts for tag in part.extensions()]),
+            dict.fromkeys(methods),
+            [("allow-events", events)] if events else (),
+        )
 
     def _control(self, location: SQLiteLocationStore) -> ControlSocket:
         commands: dict[str, Command] = {"status": self.status}
         commands |= trace_commands(self.trace)
         commands |= contact_commands(location, self._reactor.seconds)
         commands |= ban_commands(self.bans, self._reactor.seconds)
+        for part in self.parts:
+            commands |= part.commands()
         return ControlSocket(self._reactor, self.configuration.server.state_dir, commands)
 
     def _loop(self, work: Any, interval: float) -> None:
@@ -269,25 +301,8 @@ class Server(MultiService):
 
     # -- while it runs -----------------------------------------------------------------
 
-    def _listening(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        if self.element is not None:
-            for listener in self.element.transports.listeners:
-                found.setdefault(listener.kind.parameter, []).append(str(listener.address))
-        return found
-
     def _fill(self) -> float:
-        """How full the fullest table is, 0.0 to 1.0."""
-        if self.element is None:
-            return 0.0
-        transactions, transports = self.element.transactions, self.element.transports
-        limits = self.configuration.limits
-        return max(
-            len(transactions.servers) / limits.max_transactions,
-            len(transactions.clients) / limits.max_transactions,
-            len(transports.connections) / limits.max_connections,
-            self._backlog,
-        )
+        return 0.0 if self.element is None else max(fill(self.element, self.configuration.limits), self._backlog)
 
     def _tick(self) -> None:
         self.gauge.tick()
@@ -297,11 +312,9 @@ class Server(MultiService):
     def status(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return how the server is doing, for the control socket."""
         assert self.element is not None and self.location is not None
-        element = self.element
         counts: dict[str, Any] = {
             "bindings": len(self.location),
-            "connections": len(element.transports.connections),
-            **{f"transactions {name}": count for name, count in element.transactions.counts().items()},
+            **element_counts(self.element),
             "bans": len(self.bans.list()),
             "messages refused": self.source_limits.refused,
             "requests shed": self.gauge.shed,
@@ -309,6 +322,8 @@ class Server(MultiService):
         }
         if self.trace is not None:
             counts["traced calls"] = len(self.trace)
+        for part in self.parts:
+            counts |= part.counts()
         return {
             "version": __version__,
             "pid": os.getpid(),
@@ -316,7 +331,7 @@ class Server(MultiService):
             "uptime": self._reactor.seconds() - self._started,
             "domains": list(self.domains),
             "realm": self.configuration.auth.realm,
-            "listening": self._listening(),
+            "listening": listening(self.element),
             "counts": counts,
         }
 
@@ -324,6 +339,8 @@ class Server(MultiService):
 
     def _abandon(self) -> None:
         """Give back what a start that failed has taken."""
+        for part in self.parts:
+            Deferred.fromCoroutine(part.close()).addErrback(self._loop_failed)
         if self.credentials is not None:
             self.credentials.close()
         if self.location is not None:
@@ -354,6 +371,8 @@ class Server(MultiService):
         finally:
             for service in list(self):
                 await _gone(service)
+            for part in self.parts:
+                await part.close()
             if location is not None:
                 await location.close()
             if credentials is not None:

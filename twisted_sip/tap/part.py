@@ -1,0 +1,51 @@
+"""What a server may have beside registrar and proxy: a part brings stores, links of the chain and commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from twisted_sip.element.element import Element
+from twisted_sip.tap.control import Command
+
+if TYPE_CHECKING:
+    from twisted_sip.interfaces.routing import IForwardingPolicy
+    from twisted_sip.tap.composition import Server
+
+
+class Part(Protocol):
+    """One part of a server, from its start to its end. The methods are called in this order, each once a start."""
+
+    def open_stores(self, server: Server, directory: Path) -> None:
+        """Open the databases in *directory*.
+
+        :raises StoreError: one cannot be used.
+        """
+
+    def links(self, server: Server, element: Element) -> Sequence[Any]:
+        """Return the links of the chain that stand between the registrar and the proxy, in order.
+
+        Twisted services among them become services of the server.
+        """
+
+    def policies(self) -> Sequence[IForwardingPolicy]:
+        """Return what has a word on requests and responses that the proxy forwards."""
+
+    def methods(self) -> Sequence[str]:
+        """Return the methods that are served though nothing is forwarded."""
+
+    def extensions(self) -> Sequence[str]:
+        """Return the option tags that it supports, for answers to OPTIONS."""
+
+    def events(self) -> Sequence[str]:
+        """Return the event types that it serves (RFC 6665 section 8.2.2)."""
+
+    def commands(self) -> Mapping[str, Command]:
+        """Return what it adds to the control socket."""
+
+    def counts(self) -> Mapping[str, Any]:
+        """Return what it holds, for the status page."""
+
+    async def close(self) -> None:
+        """Flush and close the stores; also after a start that failed half-way."""
