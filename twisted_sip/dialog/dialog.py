@@ -1,0 +1,393 @@
+"""The state of one dialog, and the requests and responses in it (RFC 3261 section 12, RFC 6665 section 4.4.1).
+
+Sans-I/O: a dialog is made of the messages that establish it, makes requests, and judges those that come in. Which
+usages share it is the business of :mod:`dialogs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
+from twisted_sip.message.builders import build_request
+from twisted_sip.message.message import Message, named
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+from twisted_sip.message.route_set import apply_route_set, route_set_of_uac, route_set_of_uas
+from twisted_sip.message.uri import SIPURI
+
+#: The methods whose Contact is the remote target from then on: RFC 3261 section 12.2, RFC 3311 section 5.1, RFC 6665
+#: section 4.4.1 (SUBSCRIBE and NOTIFY), RFC 3515 section 2.2.
+TARGET_REFRESH = frozenset(("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"))
+
+#: The first number of a UAS that sends its first request (RFC 3261 section 8.1.1.5 leaves the choice).
+FIRST_CSEQ = 1
+
+_CSEQ_LIMIT = 1 << 32
+
+
+class DialogID(NamedTuple):
+    """What a dialog is known by at one of its two sides (RFC 3261 section 12).
+
+    :ivar call_id: the Call-ID.
+    :ivar local_tag: our tag, empty where it is null.
+    :ivar remote_tag: the peer's tag, empty where it is null (a peer of RFC 2543).
+    """
+
+    call_id: str
+    local_tag: str
+    remote_tag: str
+
+
+class Dialog:
+    """A dialog.
+
+    :ivar call_id: the Call-ID.
+    :ivar local_tag: our tag, empty where it is null.
+    :ivar remote_tag: the peer's tag, empty where it is null (a peer of RFC 2543).
+    :ivar local_uri: From or To of ours as it stood there, without its tag.
+    :ivar remote_uri: From or To of the peer as it stood there, without its tag.
+    :ivar local_cseq: the number of our last request, None before the first; may be set to continue behind a restart.
+    :ivar remote_cseq: the number of the peer's last request, None before the first.
+    :ivar route_set: Route values, nearest first, as they stood in Record-Route.
+    :ivar remote_target: the URI of the peer's Contact.
+    :ivar secure: made over TLS by a request for a ``sips`` URI; our Contacts must be ``sips`` URIs then.
+    :ivar early: made by a provisional response, and not confirmed yet.
+    """
+
+    __slots__ = (
+        "call_id",
+        "early",
+        "local_cseq",
+        "local_tag",
+        "local_uri",
+        "remote_cseq",
+        "remote_tag",
+        "remote_target",
+        "remote_uri",
+        "route_set",
+        "secure",
+    )
+
+    def __init__(
+        self,
+        *,
+        call_id: str,
+        local_tag: str,
+        remote_tag: str,
+        local_uri: str,
+        remote_uri: str,
+        local_cseq: int | None,
+        remote_cseq: int | None,
+        route_set: Sequence[str],
+        remote_target: str,
+        secure: bool = False,
+        early: bool = False,
+    ) -> None:
+        self.call_id = call_id
+        self.local_tag = local_tag
+        self.remote_tag = remote_tag
+        self.local_uri = local_uri
+        self.remote_uri = remote_uri
+        self.local_cseq = local_cseq
+        self.remote_cseq = remote_cseq
+        self.route_set = tuple(route_set)
+        self.remote_target = remote_target
+        self.secure = secure
+        self.early = early
+
+    # -- establishment ------------------------------------------------------------
+
+    @classmethod
+    def as_uas(cls, request: Request, local_tag: str, *, early: bool = False) -> Dialog:
+        """Return the dialog that our response to *request* establishes (RFC 3261 section 12.1.1).
+
+        The response needs Record-Route as in the request (:func:`record_route_of`) and a Contact.
+
+        :param local_tag: the To tag of the response.
+        :param early: the response is a provisional one.
+        :raises RemoteProtocolError: From, To, Contact or Record-Route is missing or malformed.
+        """
+        flow = request.flow
+        secure = _is_secure(request) and flow is not None and flow.kind.secure
+        return cls(
+            call_id=request.call_id,
+            local_tag=local_tag,
+            remote_tag=request.from_.tag,
+            local_uri=_without_tag(request, "to"),
+            remote_uri=_without_tag(request, "from"),
+            local_cseq=None,
+            remote_cseq=request.cseq.number,
+            route_set=_checked_route_set(request, route_set_of_uas(request)),
+            remote_target=_target(request, secure),
+            secure=secure,
+            early=early,
+        )
+
+    @classmethod
+    def as_uac(cls, request: Request, response: Response) -> Dialog:
+        """Return the dialog that *response* to our *request* establishes (RFC 3261 section 12.1.2).
+
+        Requests for ``sips`` URIs leave over TLS alone, so the URI tells whether it is secure.
+
+        :raises RemoteProtocolError: To, Contact or Record-Route of the response is missing or malformed.
+        """
+        secure = _is_secure(request)
+        return cls(
+            call_id=request.call_id,
+            local_tag=request.from_.tag,
+            remote_tag=response.to.tag,
+            local_uri=_without_tag(request, "from"),
+            remote_uri=_without_tag(response, "to"),
+            # Equal to the request's, but where a challenge was answered on the way.
+            local_cseq=max(request.cseq.number, response.cseq.number),
+            remote_cseq=None,
+            route_set=_checked_route_set(response, route_set_of_uac(response)),
+            remote_target=_target(response, secure),
+            secure=secure,
+            early=response.status < 200,
+        )
+
+    @classmethod
+    def as_notified(cls, subscribe: Request, notify: Request) -> Dialog:
+        """Return the subscriber's dialog that *notify* establishes for our *subscribe* (RFC 6665 section 4.4.1).
+
+        The route set is that of the NOTIFY, whatever a response to the SUBSCRIBE says.
+
+        :raises RemoteProtocolError: From, Contact or Record-Route of the NOTIFY is missing or malformed.
+        """
+        secure = _is_secure(subscribe)
+        return cls(
+            call_id=subscribe.call_id,
+            local_tag=subscribe.from_.tag,
+            remote_tag=notify.from_.tag,
+            local_uri=_without_tag(subscribe, "from"),
+            remote_uri=_without_tag(subscribe, "to"),
+            local_cseq=subscribe.cseq.number,
+            remote_cseq=notify.cseq.number,
+            route_set=_checked_route_set(notify, route_set_of_uas(notify)),
+            remote_target=_target(notify, secure),
+            secure=secure,
+        )
+
+    def confirm(self, response: Response | None = None) -> None:
+        """Leave the early state.
+
+        :param response: at the UAC the 2xx: the route set is taken from it anew (RFC 3261 section 13.2.2.4), and the
+            remote target (section 12.2.1.2).
+        :raises RemoteProtocolError: Contact or Record-Route of the response is malformed; nothing has changed then.
+        """
+        if response is not None:
+            route_set = _checked_route_set(response, route_set_of_uac(response))
+            self.refresh_target(response)
+            self.route_set = route_set
+        self.early = False
+
+    @property
+    def id(self) -> DialogID:
+        """What it is known by."""
+        return DialogID(self.call_id, self.local_tag, self.remote_tag)
+
+    # -- requests of ours -----------------------------------------------------------
+
+    def request(
+        self,
+        method: str,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+        *,
+        cseq: int | None = None,
+        max_forwards: int = 70,
+    ) -> Request:
+        """Return a request in this dialog (RFC 3261 section 12.2.1.1), with Route and Request-URI in place.
+
+        A target refresh request needs a Contact among *headers*: a ``sips`` URI where the dialog is secure.
+
+        :param cseq: the number of the request that an ACK acknowledges; leave it out for the next number.
+        :raises LocalProtocolError: a value that SIP does not allow, an ACK without *cseq*, or no number is left
+            (section 12.2.1.1: numbers do not wrap around).
+        """
+        if cseq is None:
+            if method == "ACK":
+                raise LocalProtocolError("an ACK has the CSeq number of what it acknowledges")
+            cseq = FIRST_CSEQ if self.local_cseq is None else self.local_cseq + 1
+            if cseq >= _CSEQ_LIMIT:
+                raise LocalProtocolError("no CSeq number is left in this dialog")
+            next_cseq: int | None = cseq
+        else:
+            next_cseq = self.local_cseq
+        made = build_request(
+            method,
+            self.remote_target,
+            from_=_with_tag(self.local_uri, self.local_tag),
+            to=_with_tag(self.remote_uri, self.remote_tag),
+            call_id=self.call_id,
+            cseq=cseq,
+            max_forwards=max_forwards,
+            headers=headers,
+            body=body,
+        )
+        apply_route_set(made, self.route_set, self.remote_target)
+        self.local_cseq = next_cseq
+        return made
+
+    def response_received(self, response: Response) -> None:
+        """Take note of a *response* to a request of ours (RFC 3261 section 12.2.1.2).
+
+        A 2xx to a target refresh request sets the remote target; a challenge answered on the way has used up numbers.
+
+        :raises RemoteProtocolError: its Contact is malformed; the remote target stays as it is.
+        """
+        number = response.cseq.number
+        if self.local_cseq is None or number > self.local_cseq:
+            self.local_cseq = number
+        if 200 <= response.status < 300:
+            self.refresh_target(response)
+
+    # -- requests of the peer ---------------------------------------------------------
+
+    def receive(self, request: Request, *, refresh: bool = True) -> None:
+        """Judge a *request* of the peer in this dialog and take note of it (RFC 3261 section 12.2.2).
+
+        :param refresh: set the remote target at once. Otherwise call :meth:`refresh_target` once the request is
+            accepted: one that is rejected changes nothing.
+        :raises RemoteProtocolError: it is out of order or a replay (status 500), or its Contact is malformed; nothing
+            has changed then.
+        """
+        number, method = request.cseq
+        if method in ("ACK", "CANCEL"):
+            # They have the number of the request that they belong to.
+            return
+        if self.remote_cseq is not None and number <= self.remote_cseq:
+            # Retransmissions end in the transaction floor, so an equal number is no better than a lower one.
+            raise RemoteProtocolError("CSeq Out Of Order", status=500, header="CSeq")
+        if refresh:
+            self.refresh_target(request)
+        self.remote_cseq = number
+
+    def refresh_target(self, message: Request | Response) -> bool:
+        """Set the remote target if *message* is a target refresh request, or a response to one, with a Contact.
+
+        :return: True if the remote target is another one now.
+        :raises RemoteProtocolError: the Contact is malformed; the remote target stays as it is.
+        """
+        method = message.method if isinstance(message, Request) else message.cseq.method
+        if method not in TARGET_REFRESH or "contact" not in message.headers.names:
+            return False
+        target = _target(message, self.secure)
+        changed = target != self.remote_target
+        self.remote_target = target
+        return changed
+
+    # -- restarts ---------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all of it as what JSON can hold."""
+        return {name: _plain(getattr(self, name)) for name in self.__slots__}
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any]) -> Dialog:
+        """Return the dialog of a :meth:`snapshot`.
+
+        :raises LocalProtocolError: it is none.
+        """
+        try:
+            fields = {name: state[name] for name in cls.__slots__}
+        except KeyError as error:
+            raise LocalProtocolError(f"no snapshot of a dialog: {error.args[0]} is missing") from error
+        for name, value in fields.items():
+            if not _FITS[name](value):
+                raise LocalProtocolError(f"no snapshot of a dialog: {name} is {value!r}")
+        return cls(**fields)
+
+    def __repr__(self) -> str:
+        return f"<Dialog {self.call_id} {self.local_tag} {self.remote_tag}>"
+
+
+def record_route_of(request: Request) -> list[tuple[str, str]]:
+    """Return the Record-Route header fields for the response that makes a dialog: those of *request*, parameters and
+    order kept (RFC 3261 section 12.1.1)."""
+    return [("record-route", value) for value in request.headers.all("record-route")]
+
+
+def _target(message: Message, secure: bool) -> str:
+    """Return the URI of the Contact, fit for a Request-URI (RFC 3261 sections 8.1.1.8 and 12.1).
+
+    Where there are several the first one counts.
+
+    :param secure: the dialog is secure.
+    """
+    contacts = message.contacts
+    if message.contact_star:
+        raise RemoteProtocolError("Malformed Contact header field: * names nobody", header="Contact")
+    if not contacts:
+        raise RemoteProtocolError("Missing Contact header field", header="Contact")
+    uri = contacts[0].uri
+    if not isinstance(uri, SIPURI):
+        raise RemoteProtocolError("Malformed Contact header field: no SIP or SIPS URI", header="Contact")
+    if secure and not uri.secure:
+        # RFC 5630 section 5.2: sips and sip URIs used inconsistently.
+        raise RemoteProtocolError("Malformed Contact header field: no SIPS URI", header="Contact")
+    if uri.headers or "method" in uri.params:
+        # Section 19.1.1: neither may stand in a Request-URI.
+        uri = uri.replace(headers="", params=uri.params.without("method"))
+    return uri.text
+
+
+def _checked_route_set(message: Message, route_set: Sequence[str]) -> tuple[str, ...]:
+    """Return *route_set*, taken from the Record-Route of *message*, if requests can be routed along it."""
+    for value in route_set:
+        if not isinstance(named("Record-Route", value).uri, SIPURI):
+            raise RemoteProtocolError("Malformed Record-Route header field: no SIP or SIPS URI", header="Record-Route")
+    return tuple(route_set)
+
+
+def _without_tag(message: Message, name: str) -> str:
+    address = message.from_ if name == "from" else message.to
+    # Every request of the dialog repeats it: read it now.
+    _ = address.uri
+    return str(address.without("tag"))
+
+
+def _with_tag(address: str, tag: str) -> str:
+    return f"{address};tag={tag}" if tag else address
+
+
+def _is_secure(request: Request) -> bool:
+    return request.uri_text[:5].lower() == "sips:"
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _CSEQ_LIMIT)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(map(_is_text, value))
+
+
+_FITS = {
+    "call_id": _is_text,
+    "early": _is_flag,
+    "local_cseq": _is_number,
+    "local_tag": _is_text,
+    "local_uri": _is_text,
+    "remote_cseq": _is_number,
+    "remote_tag": _is_text,
+    "remote_target": _is_text,
+    "remote_uri": _is_text,
+    "route_set": _is_list,
+    "secure": _is_flag,
+}
