@@ -81,6 +81,9 @@ class ILocationStore(Interface):
 
         The Deferred fires with None once the change would survive a crash of the process; commits of one AOR become
         durable in the order of the calls. On failure it fires with StoreError and look-ups show the state before.
+
+        A store may offer the same without a Deferred, as ``commit_then(change, done)``: *done* is called once, with
+        None or the Failure, before or after the call returns. The registrar uses that where it is there.
         """
 
     def observe(observer: Callable[[LocationChange], None]) -> Callable[[], None]:

@@ -7,6 +7,7 @@ address-of-record meanwhile, so that those behind it are processed in the order 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from inspect import isawaitable
 from typing import Any, TypeVar, cast
 
@@ -20,10 +21,9 @@ from zope.interface import implementer
 
 from twisted_sip.errors import StoreError, StoreFull
 from twisted_sip.interfaces.location import Binding, ILocationStore, LocationChange
-from twisted_sip.interfaces.processing import IncomingRequest, Verdict
+from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, Verdict
 from twisted_sip.interfaces.services import IRegistrar
 from twisted_sip.message.builders import response_to
-from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI, URI
 from twisted_sip.registrar.bindings import apply_change, plan_change
@@ -122,17 +122,26 @@ class RegistrarService(Service):
     def process(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
         """Answer a REGISTER for one of our domains, pass everything else on.
 
-        :return: a Response, None, or a Deferred that fires with a Response once the change is durable.
+        :return: a Response, None, TAKEN where the answer goes out once the store has said that the change is durable,
+            or a Deferred that fires with one of these.
         :raises RemoteProtocolError: a header field is malformed.
         """
         request = incoming.request
+        is_local_uri = self._is_local_uri
         # Section 10.3 step 1: another domain's REGISTER is the proxy's to forward.
-        if request.method != "REGISTER" or not self._is_local_uri(request.uri):
+        if request.method != "REGISTER" or not is_local_uri(request.uri):
             return None
         settings = self.settings
         try:
-            aor = self._address_of_record(request)
-            registration = Registration(request, settings, self._is_local_uri, aor)
+            uri = request.to.uri
+            if not isinstance(uri, SIPURI):
+                # Section 10.2: the address-of-record must be a SIP or SIPS URI (RFC 4475 section 3.3.4).
+                raise RegistrationRefused(400, "Malformed To header field: no SIP URI")
+            # Section 10.3 step 5.
+            if uri.user is None or not is_local_uri(uri):
+                raise RegistrationRefused(404)
+            aor = uri.address_of_record
+            registration = Registration(request, settings, is_local_uri, aor)
         except RegistrationRefused as refusal:
             return self._refuse(incoming, refusal)
         allowed = known = bindings = _NOT_ASKED
@@ -147,16 +156,6 @@ class RegistrarService(Service):
         work = self._ask_and_register(incoming, aor, registration, settings, allowed, known, bindings)
         return Deferred.fromCoroutine(self._in_turn(aor, work))
 
-    def _address_of_record(self, request: Request) -> str:
-        uri = request.to.uri
-        if not isinstance(uri, SIPURI):
-            # Section 10.2: the address-of-record must be a SIP or SIPS URI (RFC 4475 section 3.3.4).
-            raise RegistrationRefused(400, "Malformed To header field: no SIP URI")
-        # Section 10.3 step 5.
-        if uri.user is None or not self._is_local_uri(uri):
-            raise RegistrationRefused(404)
-        return uri.address_of_record
-
     def _register(
         self,
         incoming: IncomingRequest,
@@ -164,7 +163,7 @@ class RegistrarService(Service):
         registration: Registration,
         settings: RegistrarSettings,
         bindings: Sequence[Binding],
-    ) -> Response | Deferred[Verdict]:
+    ) -> Verdict | Deferred[Verdict]:
         try:
             change = self._plan(incoming, aor, registration, settings, bindings)
             if self._asks and change.put:
@@ -207,7 +206,7 @@ class RegistrarService(Service):
         settings: RegistrarSettings,
         bindings: Sequence[Binding],
         change: LocationChange,
-    ) -> Response | Deferred[Verdict]:
+    ) -> Verdict | Deferred[Verdict]:
         """Make *change* durable, then answer."""
         now = self._clock.seconds()
         changes = change.put or change.remove
@@ -229,12 +228,20 @@ class RegistrarService(Service):
         )
         if not changes:
             return response
-        committed = cast("Deferred[Any]", self.location.commit(change))
+        # Nothing is acknowledged that could be lost.
+        location = self.location
+        commit_then = getattr(location, "commit_then", None)
+        if commit_then is not None:
+            commit_then(change, partial(self._committed, incoming, response))
+            return TAKEN
+        committed = cast("Deferred[Any]", location.commit(change))
         if committed.called and committed.result is None:
             # Durable already, as in a store without a disk: no callback has to be waited for.
             return response
-        # Nothing is acknowledged that could be lost.
         return committed.addCallbacks(_give, self._not_committed, callbackArgs=(response,), errbackArgs=(incoming,))
+
+    def _committed(self, incoming: IncomingRequest, response: Response, failure: Failure | None) -> None:
+        incoming.send(response if failure is None else self._not_committed(failure, incoming))
 
     def _not_committed(self, failure: Failure, incoming: IncomingRequest) -> Response:
         failure.trap(StoreError)
@@ -253,7 +260,7 @@ class RegistrarService(Service):
 
     # -- those who have to wait ----------------------------------------------------
 
-    async def _in_turn(self, aor: str, work: Awaitable[Response | Deferred[Verdict]]) -> Verdict:
+    async def _in_turn(self, aor: str, work: Awaitable[Verdict | Deferred[Verdict]]) -> Verdict:
         """Run *work* when no other REGISTER for *aor* is being decided, give what it leads to.
 
         The turn ends with the call of commit: what that changes is seen at once, and commits keep their order.
@@ -277,7 +284,7 @@ class RegistrarService(Service):
         allowed: Any,
         known: Any,
         bindings: Any,
-    ) -> Response | Deferred[Verdict]:
+    ) -> Verdict | Deferred[Verdict]:
         """Do what process() could not do at once; what it has asked for already comes as it was answered."""
         try:
             if not await _settled(self.authorize(incoming, aor) if allowed is _NOT_ASKED else allowed):
@@ -299,7 +306,7 @@ class RegistrarService(Service):
         bindings: Sequence[Binding],
         change: LocationChange,
         answers: list[Any],
-    ) -> Response | Deferred[Verdict]:
+    ) -> Verdict | Deferred[Verdict]:
         change = _accepted(change, [await _settled(answer) for answer in answers])
         return self._commit(incoming, registration, settings, bindings, change)
 

@@ -94,6 +94,7 @@ class BatchWriter(Generic[Item]):
     """Gathers changes and hands them to a thread.
 
     :ivar waiting: how many changes are not durable yet.
+    :ivar gathered: those of them that the next batch will hold, in order.
     """
 
     def __init__(
@@ -122,18 +123,18 @@ class BatchWriter(Generic[Item]):
         self._written = written
         self._interval = self._pause = interval
         self._size = size
-        self._gathered: list[Item] = []
+        self.gathered: list[Item] = []
         self._under_way = 0
         self._timer: IDelayedCall | None = None
         self._closing: tuple[Callable[[], None], Deferred[None]] | None = None
 
     @property
     def waiting(self) -> int:
-        return len(self._gathered) + self._under_way
+        return len(self.gathered) + self._under_way
 
     def add(self, item: Item) -> None:
         """Take *item* into the next batch."""
-        gathered = self._gathered
+        gathered = self.gathered
         gathered.append(item)
         if self._under_way:
             return
@@ -151,10 +152,10 @@ class BatchWriter(Generic[Item]):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._under_way or not self._gathered:
+        if self._under_way or not self.gathered:
             return
-        batch = self._gathered
-        self._gathered = []
+        batch = self.gathered
+        self.gathered = []
         self._under_way = len(batch)
         self._pause = self._interval * (_LONGER if len(batch) >= _BUSY else 1)
 
@@ -169,9 +170,9 @@ class BatchWriter(Generic[Item]):
             self._under_way = 0
             if self._closing is not None:
                 self._close_now()
-            elif len(self._gathered) >= self._size:
+            elif len(self.gathered) >= self._size:
                 self.flush()
-            elif self._gathered:
+            elif self.gathered:
                 # What came meanwhile waits for company like all the rest, or a busy server would write many small
                 # batches, each with its calls into the system and between threads. The busier it is, the more so.
                 self._timer = self._clock.callLater(self._pause, self._due)
@@ -190,7 +191,7 @@ class BatchWriter(Generic[Item]):
         return closed
 
     def _close_now(self) -> None:
-        if self._gathered:
+        if self.gathered:
             self.flush()
             return
         if self._under_way or self._closing is None:
@@ -212,4 +213,4 @@ class BatchWriter(Generic[Item]):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._gathered = []
+        self.gathered = []

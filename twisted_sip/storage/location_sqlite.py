@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -40,17 +40,9 @@ FOLD_AT = 32_768
 #: ... but not more than this, since nothing is acknowledged while it is folded.
 FOLD_AT_MOST = 262_144
 
-_Item: TypeAlias = "tuple[LocationChange, Deferred[None] | None]"
-
-
-class _Unsettled:
-    """What of one address-of-record is not durable yet: the bindings on disk, and the changes on their way to it."""
-
-    __slots__ = ("changes", "durable")
-
-    def __init__(self, durable: Bindings, change: LocationChange) -> None:
-        self.durable = durable
-        self.changes = [change]
+#: A change on its way to the disk: what the bindings of its address-of-record were before it, and whom to tell of its
+#: end, None for an expiry.
+_Item: TypeAlias = "tuple[LocationChange, Bindings, Callable[[Failure | None], None] | None]"
 
 
 @implementer(ILocationStore)
@@ -95,13 +87,12 @@ class SQLiteLocationStore:
             self._thread.stop()
             raise
         self._table = LocationTable(clock, max_bindings=max_bindings, expired=self._expired)
-        self._unsettled: dict[str, _Unsettled] = {}
         self._writer: BatchWriter[_Item] = BatchWriter(
             self._thread,
             clock,
             self._write,
             self._written,
-            prepare=lambda batch: rows_of([change for change, _ in batch]),
+            prepare=lambda batch: rows_of([item[0] for item in batch]),
             interval=interval,
             size=batch_size,
         )
@@ -138,30 +129,38 @@ class SQLiteLocationStore:
         return self._table.observe(observer)
 
     def commit(self, change: LocationChange) -> Deferred[None]:
-        if not self._open:
-            return fail(StoreError(f"{self._path}: closed"))
-        if self._writer.waiting >= MAX_WAITING:
-            return fail(StoreFull(f"{self._path}: {MAX_WAITING} changes wait for the disk"))
-        try:
-            before = self._table.apply(change)
-        except StoreFull as error:
-            return fail(error)
         acknowledged: Deferred[None] = Deferred()
-        self._queue(before, change, acknowledged)
+
+        def done(failure: Failure | None) -> None:
+            if failure is None:
+                acknowledged.callback(None)
+            else:
+                acknowledged.errback(failure)
+
+        self.commit_then(change, done)
         return acknowledged
 
-    def _queue(self, before: Bindings, change: LocationChange, acknowledged: Deferred[None] | None) -> None:
-        unsettled = self._unsettled.get(change.aor)
-        if unsettled is None:
-            self._unsettled[change.aor] = _Unsettled(before, change)
+    def commit_then(self, change: LocationChange, done: Callable[[Failure | None], None]) -> None:
+        """Do what :meth:`commit` does without a Deferred, which costs more than the rest of a change.
+
+        :param done: called once with None when *change* is durable, or with its failure, perhaps before this returns.
+        """
+        if not self._open:
+            done(Failure(StoreError(f"{self._path}: closed")))
+        elif self._writer.waiting >= MAX_WAITING:
+            done(Failure(StoreFull(f"{self._path}: {MAX_WAITING} changes wait for the disk")))
         else:
-            unsettled.changes.append(change)
-        self._writer.add((change, acknowledged))
+            try:
+                before = self._table.apply(change)
+            except StoreFull as error:
+                done(Failure(error))
+            else:
+                self._writer.add((change, before, done))
 
     def _expired(self, change: LocationChange) -> None:
         if self._open:
             # What was there before matters to no one: what has expired does not come back.
-            self._queue(self._table.snapshot(change.aor), change, None)
+            self._writer.add((change, self._table.snapshot(change.aor), None))
 
     # -- in the thread -------------------------------------------------------
 
@@ -195,43 +194,43 @@ class SQLiteLocationStore:
             self._log.failure("the journal of {path} could not be folded", failure, path=str(self._path))
 
     def _settle(self, batch: list[_Item]) -> None:
-        unsettled = self._unsettled
         tell = self._table.tell
-        for change, acknowledged in batch:
-            aor = change.aor
-            entry = unsettled[aor]
-            changes = entry.changes
-            if len(changes) == 1:
-                del unsettled[aor]
-            else:
-                changes.pop(0)
-                entry.durable = changed(entry.durable, change)
-            if acknowledged is not None:
+        for change, _, done in batch:
+            if done is not None:
                 tell(change)
-                acknowledged.callback(None)
+                self._call(done, None)
 
     def _roll_back(self, batch: list[_Item], failure: Failure) -> None:
         """Show what is on disk and what is still on its way there; then fail the batch."""
         reason: BaseException | None = failure.value
         error = explain(self._path, reason) if isinstance(reason, sqlite3.Error) else StoreError(str(reason))
         self._log.error("{count} changes of bindings are lost: {reason}", count=len(batch), reason=str(error))
-        for change, acknowledged in batch:
-            entry = self._unsettled[change.aor]
-            entry.changes.pop(0)
-            if acknowledged is None:
+        # What there was before the first change of this batch is on disk: all that came earlier is.
+        bindings: dict[str, Bindings] = {}
+        for change, before, done in batch:
+            bindings.setdefault(change.aor, before)
+            if done is None:
                 # An expiry holds whether or not its row is gone: rows are asked for their date when they are loaded.
-                entry.durable = changed(entry.durable, change)
-        for aor in {change.aor for change, _ in batch}:
-            entry = self._unsettled[aor]
-            bindings = entry.durable
-            for change in entry.changes:
-                bindings = changed(bindings, change)
-            self._table.restore(aor, bindings)
-            if not entry.changes:
-                del self._unsettled[aor]
-        for _, acknowledged in batch:
-            if acknowledged is not None:
-                acknowledged.errback(Failure(error))
+                bindings[change.aor] = changed(bindings[change.aor], change)
+        # The next batch was gathered on top of this one.
+        gathered = self._writer.gathered
+        for place, (change, _, done) in enumerate(gathered):
+            before = bindings.get(change.aor)
+            if before is not None:
+                gathered[place] = (change, before, done)
+                bindings[change.aor] = changed(before, change)
+        for aor, left in bindings.items():
+            self._table.restore(aor, left)
+        for _, _, done in batch:
+            if done is not None:
+                self._call(done, Failure(error))
+
+    def _call(self, done: Callable[[Failure | None], None], failure: Failure | None) -> None:
+        try:
+            done(failure)
+        except Exception:
+            # One that fails must not keep the others of its batch from hearing.
+            self._log.failure("a change of bindings was made, and telling of it failed")
 
     # -- the end --------------------------------------------------------------
 
@@ -254,7 +253,6 @@ class SQLiteLocationStore:
         """
         self._open = False
         self._writer.abandon()
-        self._unsettled.clear()
         self._table.close()
         self._thread.submit(self._release, lambda failure: None)
         self._thread.stop()

@@ -98,18 +98,26 @@ class LocationTable:
         :return: what the bindings of the address-of-record were before.
         :raises StoreFull: there would be too many bindings; nothing has changed.
         """
-        before = self._aors.get(change.aor, _NONE)
+        aor = change.aor
+        before = self._aors.get(aor, _NONE)
         now = self._clock.seconds()
         for binding in before.values():
             if binding.expires_at <= now:
                 # Its end has come though nobody has looked: what is made now is made anew, not refreshed.
-                self._look(change.aor, now)
-                before = self._aors.get(change.aor, _NONE)
+                self._look(aor, now)
+                before = self._aors.get(aor, _NONE)
                 break
+        put = change.put
+        if len(put) == 1 == len(before) and put[0].key in before and not change.remove:
+            # The usual change, told apart since each step below costs: the only binding there is, refreshed.
+            only = put[0]
+            self._aors[aor] = {only.key: only}
+            self._expiry.at(aor, only.expires_at)
+            return before
         after = changed(before, change)
         if len(after) > len(before) and self._size + len(after) - len(before) > self._max:
             raise StoreFull(f"the limit of {self._max} bindings is reached")
-        self._put(change.aor, before, after)
+        self._put(aor, before, after)
         return before
 
     def restore(self, aor: str, bindings: Bindings) -> None:
