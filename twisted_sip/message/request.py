@@ -77,11 +77,15 @@ class Request(Message):
 
         :raises LocalProtocolError: it holds white space, CR, LF or NUL, or is empty.
         """
-        text = uri if isinstance(uri, str) else str(uri)
-        if not text or _UNFIT(text) is not None:
-            raise LocalProtocolError(f"{text!r} cannot be a Request-URI")
-        self._uri = None if isinstance(uri, str) else uri
-        self.uri_text = text
+        if isinstance(uri, str):
+            if not uri or _UNFIT(uri) is not None:
+                raise LocalProtocolError(f"{uri!r} cannot be a Request-URI")
+            self._uri = None
+            self.uri_text = uri
+        else:
+            # No kind of URI reads any of that.
+            self._uri = uri
+            self.uri_text = str(uri)
 
     @property
     def start_line(self) -> str:
