@@ -1,0 +1,259 @@
+"""The one reader of XML bodies, and their writer: hardened against everything that a peer can put there.
+
+Bodies of SIP requests are XML 1.0 in UTF-8 or UTF-16 (RFC 3023 section 3.1 as the formats cite it). Nothing that they
+need is in a document type declaration, so one is refused as such, and with it every entity but the five of XML itself.
+What is read is bounded: bytes, depth, elements, attributes of an element.
+
+A document goes through expat first, which keeps nothing. It finds doctypes, bad syntax and bad encodings, and the names
+in the document. libxml2 never forgets a name that it has seen in a thread: names are counted here, and when there are
+too many, documents with new ones are read in a thread of their own, whose names go with it.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Set as AbstractSet
+from typing import Any, TypeAlias
+from xml.parsers import expat
+
+from lxml import etree
+
+from twisted_sip.errors import DocumentError
+
+#: An element of a document, as lxml has it.
+Element: TypeAlias = "etree._Element"
+
+#: The most bytes of a body, unless the caller says otherwise.
+SIZE_LIMIT = 65536
+#: The deepest nesting of elements; the root is 1 deep.
+DEPTH_LIMIT = 64
+#: The most elements of a document.
+ELEMENT_LIMIT = 4096
+#: The most attributes of one element, declarations of namespaces left out.
+ATTRIBUTE_LIMIT = 64
+
+_DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'
+_UTF8_NAMES = frozenset(("utf-8", "utf8", "us-ascii", "ascii"))
+_UTF16_NAMES = frozenset(("utf-16", "utf-16le", "utf-16be"))
+_XML_DECLARATION = re.compile(r"<\?xml\s[^>]{0,200}\?>")
+_ENCODING = re.compile(r"""\sencoding\s*=\s*["']([^"']*)["']""")
+# libxml2 keeps white space of this length between tags as if it were a name.
+_INDENT = re.compile(rb">([ \t\r\n]{16,59})<")
+# What stands between a name of expat's (namespace, local name, prefix) and the next.
+_BETWEEN = " "
+
+
+class Vocabulary:
+    """The names that the XML library has seen in this thread and holds for good: bounded.
+
+    :ivar limit: the most bytes that they may take, roughly.
+    """
+
+    __slots__ = ("_known", "_size", "limit")
+
+    def __init__(self, limit: int = 4 << 20) -> None:
+        """Know no name yet."""
+        self.limit = limit
+        self._known: set[str | bytes] = set()
+        self._size = 0
+
+    def admits(self, names: AbstractSet[str | bytes]) -> bool:
+        """Tell whether a document with these names may be read in this thread; they are known from then on."""
+        new = names - self._known
+        if not new:
+            return True
+        size = sum(map(len, new)) + 64 * len(new)
+        if self._size + size > self.limit:
+            return False
+        self._known |= new
+        self._size += size
+        return True
+
+
+_vocabulary = Vocabulary()
+# The parser of the thread that reads documents; one made anew for each body costs half as much again.
+_parser_options: dict[str, Any] = {
+    "resolve_entities": False,
+    "no_network": True,
+    "load_dtd": False,
+    "huge_tree": False,
+    "collect_ids": False,
+    "encoding": "utf-8",
+}
+_parser = etree.XMLParser(**_parser_options)
+
+
+def _short(text: str) -> str:
+    """Return *text* as a reason phrase can have it."""
+    return ascii(text[:80])
+
+
+def _as_utf8(body: bytes) -> bytes:
+    """Return *body* in UTF-8, without a byte order mark; UTF-16 is told by its mark or by its first character.
+
+    :raises DocumentError: it is UTF-16 and wrong, or says that it is something else.
+    """
+    if body.startswith(b"\xef\xbb\xbf"):
+        return body[3:]
+    if body.startswith((b"\xff\xfe", b"\xfe\xff")):
+        codec = "utf-16"
+    elif body.startswith(b"<\0"):
+        codec = "utf-16-le"
+    elif body.startswith(b"\0<"):
+        codec = "utf-16-be"
+    else:
+        return body
+    try:
+        text = body.decode(codec)
+    except UnicodeDecodeError:
+        raise DocumentError("XML is not well-formed: not UTF-16") from None
+    if declaration := _XML_DECLARATION.match(text):
+        encoding = _ENCODING.search(declaration[0])
+        if encoding is not None and encoding[1].lower() not in _UTF16_NAMES:
+            raise DocumentError(f"XML in UTF-16 declares encoding {_short(encoding[1])}")
+        text = text[declaration.end() :]
+    return text.encode()
+
+
+class _Inspection:
+    """One pass of expat over a document: refuses what must not be there, and collects the names."""
+
+    __slots__ = ("attributes", "depth", "depth_limit", "elements", "names")
+
+    def __init__(self, depth: int, elements: int, attributes: int) -> None:
+        self.depth = 0
+        self.depth_limit = depth
+        self.elements = elements
+        self.attributes = 2 * attributes
+        self.names: set[str | bytes] = set()
+
+    def declared(self, version: str, encoding: str | None, standalone: int) -> None:
+        if encoding is not None and encoding.lower() not in _UTF8_NAMES:
+            raise DocumentError(f"XML declares encoding {_short(encoding)}, which it has not or which is not supported")
+
+    def doctype(self, name: str, system: str | None, public: str | None, internal: bool) -> None:
+        raise DocumentError("XML with a document type declaration is refused")
+
+    def start(self, name: str, attributes: list[str]) -> None:
+        self.depth += 1
+        if self.depth > self.depth_limit:
+            raise DocumentError(f"XML is more than {self.depth_limit} elements deep", too_large=True)
+        self.elements -= 1
+        if self.elements < 0:
+            raise DocumentError("XML has too many elements", too_large=True)
+        names = self.names
+        names.add(name)
+        if attributes:
+            if len(attributes) > self.attributes:
+                raise DocumentError("XML element has too many attributes", too_large=True)
+            names.update(attributes[::2])
+
+    def end(self, name: str) -> None:
+        self.depth -= 1
+
+    def namespace(self, prefix: str | None, uri: str | None) -> None:
+        self.names.add(f"{prefix} {uri}")
+
+    def instruction(self, target: str, text: str) -> None:
+        self.names.add(target)
+
+
+def _inspect(body: bytes, inspection: _Inspection) -> None:
+    """Let expat read *body* (UTF-8) and *inspection* look at it.
+
+    :raises DocumentError: it is not well-formed, or something in it is refused.
+    """
+    parser = expat.ParserCreate("utf-8", _BETWEEN)
+    parser.namespace_prefixes = True
+    parser.ordered_attributes = True
+    parser.XmlDeclHandler = inspection.declared
+    parser.StartDoctypeDeclHandler = inspection.doctype
+    parser.StartElementHandler = inspection.start
+    parser.EndElementHandler = inspection.end
+    parser.StartNamespaceDeclHandler = inspection.namespace
+    parser.ProcessingInstructionHandler = inspection.instruction
+    try:
+        parser.Parse(body, True)
+    except expat.ExpatError as error:
+        what = expat.ErrorString(error.code) or "bad syntax"
+        raise DocumentError(f"XML is not well-formed: {what}, line {error.lineno}") from None
+    except UnicodeError:
+        raise DocumentError("XML is not well-formed: not UTF-8") from None
+
+
+def _read(body: bytes, parser: etree.XMLParser) -> Element:
+    try:
+        return etree.fromstring(body, parser)
+    except etree.XMLSyntaxError as error:
+        raise DocumentError(f"XML is not well-formed: {_short(str(error))}") from None
+
+
+def _read_apart(body: bytes) -> Element:
+    """Read *body* in a thread of its own: the names in it are forgotten with the document."""
+    made: list[Element | DocumentError] = []
+
+    def read() -> None:
+        try:
+            made.append(_read(body, etree.XMLParser(**_parser_options)))
+        except DocumentError as error:
+            made.append(error)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    thread.join()
+    if isinstance(made[0], DocumentError):
+        raise made[0]
+    return made[0]
+
+
+def parse_xml(
+    body: bytes,
+    *,
+    root: tuple[str, str] | None = None,
+    limit: int = SIZE_LIMIT,
+    depth: int = DEPTH_LIMIT,
+    elements: int = ELEMENT_LIMIT,
+    attributes: int = ATTRIBUTE_LIMIT,
+) -> Element:
+    """Return the root element of the document in *body*.
+
+    :param root: (namespace, local name) that the root element must have; an empty namespace is none at all.
+    :param limit: the most bytes.
+    :param depth: the deepest nesting; the root is 1 deep.
+    :param elements: the most elements.
+    :param attributes: the most attributes of one element.
+    :raises DocumentError: it is no such document, it has a document type declaration, or it is beyond a limit
+        (``too_large``).
+    """
+    if len(body) > limit:
+        raise DocumentError(f"XML is longer than {limit} bytes", too_large=True)
+    body = _as_utf8(body)
+    inspection = _Inspection(depth, elements, attributes)
+    _inspect(body, inspection)
+    names = inspection.names
+    names.update(_INDENT.findall(body))
+    element = _read(body, _parser) if _vocabulary.admits(names) else _read_apart(body)
+    if root is not None:
+        check_root(element, root)
+    return element
+
+
+def check_root(element: Element, root: tuple[str, str]) -> None:
+    """Refuse a document whose root *element* is not (namespace, local name) *root*.
+
+    :raises DocumentError: it is not; the reason tells the name or the namespace.
+    """
+    namespace, local = root
+    expected = f"{{{namespace}}}{local}" if namespace else local
+    if element.tag == expected:
+        return
+    found = etree.QName(element)
+    if found.localname != local:
+        raise DocumentError(f"XML root element is {_short(found.localname)}, not {local!r}")
+    raise DocumentError(f"XML root element is in namespace {_short(found.namespace or '')}, not {namespace!r}")
+
+
+def serialize(element: Element) -> bytes:
+    """Return the document with the root *element*: UTF-8, with an XML declaration."""
+    return _DECLARATION + etree.tostring(element, encoding="UTF-8", xml_declaration=False, with_tail=False)
