@@ -53,6 +53,9 @@ class IDocumentStore(Interface):
     def names(auid: str, owner: str) -> Sequence[Document] | Deferred[Sequence[Document]]:
         """Return the documents of one user and application usage, by name."""
 
+    def every(auid: str) -> Sequence[Document] | Deferred[Sequence[Document]]:
+        """Return the documents of all users of one application usage, by owner and name: for an index, at a start."""
+
     def put(document: Document, replaces: str = "") -> Deferred[None]:
         """Make *document* durable.
 
