@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.message.builders import build_request
-from twisted_sip.message.message import Message, named
+from twisted_sip.message.message import Message
+from twisted_sip.message.name_addr import NameAddr
+from twisted_sip.message.parameterized import named
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.route_set import apply_route_set, route_set_of_uac, route_set_of_uas
@@ -338,9 +340,12 @@ def _target(message: Message, secure: bool) -> str:
 def _checked_route_set(message: Message, route_set: Sequence[str]) -> tuple[str, ...]:
     """Return *route_set*, taken from the Record-Route of *message*, if requests can be routed along it."""
     for value in route_set:
-        if not isinstance(named("Record-Route", value).uri, SIPURI):
+        if not isinstance(_record_route(value), SIPURI):
             raise RemoteProtocolError("Malformed Record-Route header field: no SIP or SIPS URI", header="Record-Route")
     return tuple(route_set)
+
+
+_record_route = named("Record-Route", lambda text: NameAddr.parse(text).uri)
 
 
 def _without_tag(message: Message, name: str) -> str:
