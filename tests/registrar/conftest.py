@@ -41,6 +41,8 @@ class FakeIncoming:
     flow: Any = attrs.Factory(FakeFlow)
     user: str = ""
     admitted: bool = False
+    sent: list[Response] = attrs.Factory(list)
+    send: Any = None
 
     def start_transaction(self) -> None:
         """Nothing retransmits here."""

@@ -8,10 +8,12 @@ from typing import Any
 import attrs
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from twisted_sip.errors import RemoteProtocolError, StoreError, StoreFull
 from twisted_sip.interfaces.location import Binding, LocationChange
+from twisted_sip.interfaces.processing import TAKEN
 from twisted_sip.interfaces.services import IRegistrar
 from twisted_sip.registrar.service import RegistrarService
 from twisted_sip.storage.location_memory import MemoryLocationStore
@@ -219,3 +221,32 @@ def test_a_subclass_may_allow_third_parties(make_client: Callable[..., Any]) -> 
     assert client.register(PHONE).status == 200
     client.user = "sip:bob@example.com"
     assert client.register(PHONE).status == 403
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "retry_after"),
+    [(None, 200, None), (StoreError("disk"), 500, None), (StoreFull("full"), 503, "30")],
+)
+def test_a_store_may_tell_without_a_deferred(
+    make_client: Callable[..., Any],
+    store: MemoryLocationStore,
+    error: Exception | None,
+    status: int,
+    retry_after: str | None,
+) -> None:
+    class Teller(SlowStore):
+        told: list[Any] = []
+
+        def commit_then(self, change: LocationChange, done: Any) -> None:
+            self.told.append(done)
+
+    teller = Teller(store)
+    client = make_client(location=teller)
+    incoming = client.incoming(PHONE)
+    incoming.send = incoming.sent.append
+    assert client.service.process(incoming) is TAKEN
+    assert not incoming.sent and not teller.commits, "nothing is acknowledged that could be lost"
+    teller.told[0](None if error is None else Failure(error))
+    (response,) = incoming.sent
+    assert (response.status, response.headers.first("retry-after")) == (status, retry_after)
+    assert ("contact" in response.headers) is (status == 200)

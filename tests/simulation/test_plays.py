@@ -6,10 +6,12 @@ import gc
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from twisted_sip.interfaces.location import LocationChange
 from twisted_sip.proxy.response_context import ResponseContext
 from twisted_sip.testing.observation import LoggedFailures
 from twisted_sip.testing.play import Play
@@ -117,14 +119,12 @@ def test_plays_see_everything_that_they_are_meant_to_see(tmp_path: Path) -> None
 @pytest.mark.parametrize("broken", ["timers", "finals", "losers", "acknowledged"])
 def test_a_play_finds_what_is_broken(broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Transactions that stay, a client that hears twice, losers that ring on, a 200 for what is not durable."""
-    from twisted.internet.defer import succeed
-
     from twisted_sip.storage.location_sqlite import SQLiteLocationStore
     from twisted_sip.transaction.client_non_invite import NonInviteClient
-    from twisted_sip.transaction.server_non_invite import NonInviteServer
+    from twisted_sip.transaction.lingering import Lingering
 
     if broken == "timers":
-        monkeypatch.setattr(NonInviteServer, "_timer_j", lambda transaction: None)
+        monkeypatch.setattr(Lingering, "_end", lambda line: None)
     elif broken == "finals":
         receive = NonInviteClient.receive
 
@@ -137,13 +137,13 @@ def test_a_play_finds_what_is_broken(broken: str, tmp_path: Path, monkeypatch: p
     elif broken == "losers":
         monkeypatch.setattr(ResponseContext, "_give_up", lambda context, headers: None)
     else:
-        commit = SQLiteLocationStore.commit
+        commit_then = SQLiteLocationStore.commit_then
 
-        def at_once(store: SQLiteLocationStore, change: object) -> object:
-            commit(store, change).addErrback(lambda failure: None)  # type: ignore[arg-type]
-            return succeed(None)
+        def at_once(store: SQLiteLocationStore, change: LocationChange, done: Callable[[None], None]) -> None:
+            commit_then(store, change, lambda failure: None)
+            done(None)
 
-        monkeypatch.setattr(SQLiteLocationStore, "commit", at_once)
+        monkeypatch.setattr(SQLiteLocationStore, "commit_then", at_once)
     found: list[str] = []
     for seed in range(80):
         directory = tmp_path / str(seed)

@@ -96,6 +96,42 @@ def test_an_observer_that_fails_stops_nobody(tmp_path: Path, clock: Clock) -> No
     store.close()
 
 
+def test_who_is_told_and_fails_does_not_keep_the_others_from_hearing(tmp_path: Path, clock: Clock) -> None:
+    store = SQLiteLocationStore(tmp_path / "location.db", clock)
+    told: list[Any] = []
+
+    def broken(failure: Failure | None) -> None:
+        raise RuntimeError("oh")
+
+    store.commit_then(put(1), broken)
+    store.commit_then(put(2), told.append)
+    clock.advance(1)
+    assert told == [None]
+    store.close()
+    store.commit_then(put(3), told.append)
+    assert told[1].check(StoreError)
+
+
+def test_a_subclass_that_watches_commits_sees_each(tmp_path: Path, clock: Clock) -> None:
+    class Watching(SQLiteLocationStore):
+        def commit(self, change: LocationChange) -> Any:
+            seen.append(change)
+            return super().commit(change)
+
+    class Telling(Watching):
+        def commit_then(self, change: LocationChange, done: Any) -> None:
+            seen.append(change)
+
+    seen: list[LocationChange] = []
+    store = Watching(tmp_path / "location.db", clock)
+    assert store.commit_then is None
+    results = results_of(store.commit(put(1)))
+    clock.advance(1)
+    assert results == [None] and seen == [put(1)]
+    store.close()
+    assert Telling.commit_then is not None
+
+
 def test_folding_keeps_what_there_is(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "location.db"
     store = SQLiteLocationStore(path, clock, fold_at=10, batch_size=1)

@@ -145,3 +145,29 @@ def test_an_invite_cannot_be_abandoned(stage: Any) -> None:
     with pytest.raises(LocalProtocolError):
         transaction.abandon()
     assert "INVITE" in repr(transaction)
+
+
+def test_those_who_linger_end_in_their_order(stage: Any) -> None:
+    ended: list[tuple[float, int]] = []
+    transactions = []
+    for number, start in enumerate((0.0, 1.0, 1.001, 1.5, 1.505, 4.0)):
+        stage.run(start)
+        transaction = stage.server("OPTIONS", branch=f"z9hG4bK{number}")
+        transaction.send(stage.response(transaction.request, 200))
+        transactions.append(transaction)
+    # Whoever leaves before his time lets nobody else wait longer or shorter.
+    transactions[3].terminate()
+    transactions[5].terminate()
+    for moment in (31.9, 32.0, 32.9, 33.0, 33.0011, 33.03, 33.5, 33.53):
+        stage.run(moment)
+        ended.append((moment, sum(one.state == "Terminated" for one in transactions)))
+    assert ended == [(31.9, 2), (32.0, 3), (32.9, 3), (33.0, 4), (33.0011, 4), (33.03, 5), (33.5, 5), (33.53, 6)]
+    stage.assert_empty()
+    assert not stage.clock.getDelayedCalls()
+
+
+def test_nobody_lingers_in_a_stopped_layer(stage: Any) -> None:
+    transaction = stage.server("OPTIONS")
+    transaction.send(stage.response(transaction.request, 200))
+    stage.layer.stop()
+    stage.assert_empty()

@@ -62,4 +62,5 @@ class TransactionLayer(ServerSide, ClientSide):
                 self._drop_held(server)
             else:
                 server.terminate()
+        self.lingering.stop()
         self._recent_request = None

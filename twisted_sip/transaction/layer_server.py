@@ -13,6 +13,7 @@ from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.request import Request
 from twisted_sip.transaction.keys import is_old, merge_key, old_key, server_key
+from twisted_sip.transaction.lingering import Lingering
 from twisted_sip.transaction.seams import NOBODY, LayerUser, ServerUser
 from twisted_sip.transaction.server import HeldRequest, ServerTransaction
 from twisted_sip.transaction.server_invite import InviteServer
@@ -25,6 +26,7 @@ class ServerSide:
     """All server transactions of one element.
 
     :ivar servers: server key -> server transaction, or the place held for one.
+    :ivar lingering: those of them that are answered and wait for Timer J.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class ServerSide:
     ) -> None:
         self.timers = timers
         self.values = values
+        self.lingering = Lingering(timers, values.timeout, self.server_terminated)
         self.max_transactions = max_transactions
         self.servers: dict[str, ServerTransaction | HeldRequest] = {}
         self._user = user

@@ -14,9 +14,14 @@ from twisted_sip.transaction.states import COMPLETED, PROCEEDING, TRYING
 
 
 class NonInviteServer(ServerTransaction):
-    """A server transaction for any method but INVITE and ACK."""
+    """A server transaction for any method but INVITE and ACK.
 
-    __slots__ = ()
+    :ivar ends_at: when Timer J fires, once the transaction is in Completed.
+    """
+
+    __slots__ = ("ends_at",)
+
+    ends_at: float
 
     def await_answer(self) -> None:
         """Start the timer that ends the wait for an answer."""
@@ -70,10 +75,10 @@ class NonInviteServer(ServerTransaction):
         timer = self._timer
         if timer is not None:
             timer.cancel()
+            self._timer = None
         self.state = COMPLETED
         if self._reliable:
             # Nothing comes again. The end is sure, whatever sending leads to.
-            self._timer = None
             try:
                 if response is not None:
                     self._put(response)
@@ -82,11 +87,17 @@ class NonInviteServer(ServerTransaction):
                 if self.state is COMPLETED:
                     self.terminate()
             return
-        layer = self._layer
-        self._timer = layer.timers.start(layer.values.timeout, self._timer_j)
+        self._layer.lingering.add(self)
         if response is not None:
             self._put(response)
             self._transmit()
+
+    def terminate(self) -> None:
+        """Forget the transaction at once and tell nobody."""
+        lingers = self.state is COMPLETED and not self._reliable
+        ServerTransaction.terminate(self)
+        if lingers:
+            self._layer.lingering.left()
 
     def forget(self) -> None:
         """Keep nothing but the bytes of the final response: all that retransmissions need.
@@ -114,9 +125,6 @@ class NonInviteServer(ServerTransaction):
         self._timer = self._layer.timers.start(limit, self._expired)
 
     def _expired(self) -> None:
-        self.terminate()
-
-    def _timer_j(self) -> None:
         self.terminate()
 
 
