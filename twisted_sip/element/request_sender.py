@@ -6,20 +6,21 @@ Next hop, servers, transport by size, Via, client transaction, failover, challen
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from twisted_sip.element.dead_targets import DeadTargets
-from twisted_sip.element.destination_walk import DestinationWalk
+from twisted_sip.element.destination_walk import DestinationWalk, push_via
 from twisted_sip.element.outgoing import Outgoing
 from twisted_sip.element.reply import Reply
 from twisted_sip.element.sending import ClientCredentials, OutgoingUser, SenderSettings, Transports
 from twisted_sip.element.stateless_send import StatelessSend
+from twisted_sip.element.straight import StraightUser, straight_flow
 from twisted_sip.errors import ResolutionError, TransportError
-from twisted_sip.interfaces.destination import IResolver
+from twisted_sip.interfaces.destination import Destination, IResolver
 from twisted_sip.interfaces.flow import Address, Flow
 from twisted_sip.interfaces.transport_kind import UDP
 from twisted_sip.message.request import Request
@@ -54,6 +55,7 @@ class RequestSender:
         "new_branch",
         "resolver",
         "settings",
+        "straight_ways",
         "timers",
         "transactions",
         "transports",
@@ -82,6 +84,8 @@ class RequestSender:
         self.dead_targets = dead_targets if dead_targets is not None else DeadTargets(self.timers)
         self.settings = settings or SenderSettings()
         self.waiting: set[DestinationWalk] = set()
+        # By the text of a URI, what the resolver says of it each time: for straight_flow.
+        self.straight_ways: dict[str, Sequence[Destination]] = {}
         # Addresses that refused since the last look, None if there was none lately.
         self._refused: set[Address] | None = None
 
@@ -126,6 +130,34 @@ class RequestSender:
         outgoing.inside = False
         return outgoing
 
+    def start_straight(
+        self, request: Request, user: StraightUser, flow: Flow | None = None, branch_suffix: str = ""
+    ) -> bool:
+        """Send *request* in a client transaction whose user is *user*, if the way is straight.
+
+        That is the usual case of :meth:`send` for those who have no credentials, with less on the way; the outcomes are
+        the same.
+
+        :param request: as for :meth:`send`, without a Route.
+        :param user: *sender*, *transaction* and *to_server* of it are filled in; ``prepare`` is called as ever.
+        :param flow: as for :meth:`send`.
+        :param branch_suffix: as for :meth:`send`.
+        :return: False if nothing was done: :meth:`send` then finds the way, or tells why there is none.
+        """
+        transactions = self.transactions
+        if request.uri_text[:4] != "sip:" or len(transactions.clients) >= transactions.max_transactions:
+            return False
+        user.to_server = flow is None
+        if flow is None:
+            flow = straight_flow(self, request)
+            if flow is None:
+                return False
+        user.sender = self
+        user.prepare(request, flow)
+        branch = push_via(request, flow, self.new_branch() + branch_suffix, None)
+        user.transaction = transactions.start_client(request, flow, user, branch)
+        return True
+
     def send_ack(
         self,
         request: Request,
@@ -142,6 +174,8 @@ class RequestSender:
         :param request: the request, without our Via; it is the sender's from now on. To send an ACK again for a
             retransmitted 2xx give a copy.
         """
+        if flow is None and uri is None and not secure_required and self._sent_straight(request, branch_suffix):
+            return
         message = StatelessSend(self, request, branch_suffix)
         secure = secure_required or request.uri_text[:5].lower() == "sips:"
         if flow is None:
@@ -150,6 +184,22 @@ class RequestSender:
             log.debug("{method} not sent over an insecure flow", method=request.method)
         else:
             message.start(flow)
+
+    def _sent_straight(self, request: Request, branch_suffix: str) -> bool:
+        """Send *request* the straight way without a transaction, if there is one: the usual case of send_ack."""
+        if request.uri_text[:4] != "sip:" or "route" in request.headers.names:
+            return False
+        flow = straight_flow(self, request)
+        if flow is None:
+            return False
+        push_via(request, flow, self.new_branch() + branch_suffix, None)
+        try:
+            flow.send(request.to_bytes(), request)
+        except TransportError as error:
+            self.dead_targets.suspect(flow.kind, flow.remote)
+            # Nobody waits for an answer; a 2xx that is not acknowledged comes again.
+            log.debug("{method} not sent: {error}", method=request.method, error=error)
+        return True
 
     def request(
         self,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from twisted_sip.element.straight import StraightUser
 from twisted_sip.errors import TransactionLimitReached
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.interfaces.routing import Target
@@ -29,8 +30,8 @@ ONE_LESS = {f"Max-Forwards: {left}": f"Max-Forwards: {left - 1}" for left in ran
 _PASSES = _DIALOG_LESS - {"REGISTER"}
 
 
-class Branch:
-    """One branch; the user of one Outgoing.
+class Branch(StraightUser):
+    """One branch; the user of one Outgoing, or of its client transaction where the way is straight.
 
     :ivar target: where it goes.
     :ivar final: the final response it ended with (one made here for a timeout or a lost transport), None while it
@@ -43,7 +44,6 @@ class Branch:
         "_proceeding",
         "_timer_c",
         "breadth",
-        "cancelled",
         "final",
         "outgoing",
         "target",
@@ -55,6 +55,7 @@ class Branch:
         self.breadth = breadth
         self.final: Response | None = None
         self.outgoing: Any = None
+        self.transaction = None
         self.cancelled = False
         self._timer_c: Any = None
         self._proceeding = False
@@ -68,7 +69,7 @@ class Branch:
         request = forwarded_copy(context.request, target, service.settings.max_forwards)
         # RFC 5393 section 5.3.3: every proxied request has one.
         headers = request.headers
-        if "max-breadth" in headers.names:
+        if context.breadth_given:
             headers.set("max-breadth", str(self.breadth))
         else:
             headers.names.append("max-breadth")
@@ -77,22 +78,28 @@ class Branch:
             policy.branch(request, target, context.incoming)
         if request.method == "INVITE":
             self._timer_c = service.element.timers.start(service.settings.timer_c, self._timer_c_fired)
-        strict = leave_proxy(request) if "route" in headers.names else None
-        self.outgoing = service.element.sender.send(
-            request,
-            self,
-            flow=target.flow,
-            uri=strict,
-            secure_required=target.secure,
-            branch_suffix=context.loop_suffix,
+        sender = service.element.sender
+        suffix = context.loop_suffix
+        strict = None
+        if "route" in headers.names:
+            strict = leave_proxy(request)
+        elif not target.secure and sender.start_straight(request, self, target.flow, suffix):
+            return
+        self.outgoing = sender.send(
+            request, self, flow=target.flow, uri=strict, secure_required=target.secure, branch_suffix=suffix
         )
 
     def cancel(self, headers: tuple[tuple[str, str], ...] = ()) -> None:
         """Give the branch up: CANCEL for an INVITE (section 16.10); other requests run out by themselves."""
         if self.final is None and not self.cancelled and self._context.request.method == "INVITE":
             self.cancelled = True
-            if self.outgoing is not None:
-                self.outgoing.cancel(headers)
+            self._cancel_sent(headers)
+
+    def _cancel_sent(self, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        if self.transaction is not None:
+            self.sender.transactions.cancel(self.transaction, headers)
+        elif self.outgoing is not None:
+            self.outgoing.cancel(headers)
 
     def end(self) -> None:
         """Stop what is pending here."""
@@ -100,7 +107,7 @@ class Branch:
             self._timer_c.cancel()
             self._timer_c = None
 
-    # -- the user of an Outgoing -----------------------------------------------------
+    # -- the user of an Outgoing, or of a client transaction ------------------------------
 
     def prepare(self, request: Request, flow: Flow) -> None:
         """Add what depends on the flow that *request* leaves by: Record-Route or Path."""
@@ -132,6 +139,13 @@ class Branch:
     def response_received(self, outgoing: Any, response: Response) -> None:
         """A response of the server (section 16.7)."""
         status = response.status
+        transaction = self.transaction
+        if transaction is not None:
+            if status == 503 or self.sender.dead_targets.marks:
+                self.note_answer(response)
+            if status >= 200:
+                self.transaction = None
+                transaction.forget()
         if status < 200:
             self._proceeding = True
             if status > 100:
@@ -179,8 +193,7 @@ class Branch:
             self._expired = True
             self.cancel()
         else:
-            if self.outgoing is not None:
-                self.outgoing.cancel()
+            self._cancel_sent()
             self.failed(self.outgoing, 408, "Request Timeout")
 
 
@@ -193,10 +206,13 @@ def forwarded_copy(request: Request, target: Target, max_forwards: int) -> Reque
     """Return the copy of *request* for *target* (section 16.6 steps 1 to 3, and the target's Path by RFC 3327)."""
     copy = request.copy()
     uri = target.uri
-    if isinstance(uri, SIPURI) and (uri.headers or (";" in uri.text and "method" in uri.params)):
-        # Step 2: neither may stand in a Request-URI (section 19.1.1, table 1).
-        uri = uri.replace(headers="", params=uri.params.without("method"))
-    if str(uri) != request.uri_text:
+    if isinstance(uri, SIPURI):
+        if uri.headers or (";" in uri.text and "method" in uri.params):
+            # Step 2: neither may stand in a Request-URI (section 19.1.1, table 1).
+            uri = uri.replace(headers="", params=uri.params.without("method"))
+        if uri.text != request.uri_text:
+            copy.set_uri(uri)
+    elif str(uri) != request.uri_text:
         copy.set_uri(uri)
     headers = copy.headers
     lines = headers.lines

@@ -17,6 +17,9 @@ from twisted_sip.message.route_set import next_hop
 from twisted_sip.message.uri import SIPURI
 from twisted_sip.proxy.response_context import ResponseContext
 
+#: Most requests have neither: asked in one go.
+_NO_IDENTITY = frozenset(("p-asserted-identity", "p-preferred-identity")).isdisjoint
+
 
 def trusts(networks: Sequence[str]) -> Callable[[str], bool]:
     """Return what tells whether a numeric host is in one of *networks* (``192.0.2.0/24``, ``2001:db8::/32``)."""
@@ -47,12 +50,12 @@ class IdentityPolicy:
 
     def branch(self, request: Request, target: Target, incoming: IncomingRequest) -> None:
         """Apply RFC 3325 sections 5 and 6 to a request on its way out."""
-        names = request.headers.names
+        headers = request.headers
+        names = headers.names
+        if not incoming.user and _NO_IDENTITY(names):
+            return
         asserted = "p-asserted-identity" in names
         preferred = "p-preferred-identity" in names
-        if not asserted and not preferred and not incoming.user:
-            return
-        headers = request.headers
         from_trusted = self._trusted(incoming.flow.remote.host)
         if asserted and not from_trusted:
             # Section 5: what an untrusted node asserts is removed or replaced.

@@ -18,6 +18,10 @@ SEPARATOR = "-"
 
 #: Fields beside Request-URI, tags, Call-ID and CSeq that our routing may depend on (RFC 5393 section 4.2.1).
 _ROUTING_FIELDS = ("route", "proxy-require", "proxy-authorization")
+_NO_ROUTING_FIELD = frozenset(_ROUTING_FIELDS).isdisjoint
+
+#: A copy of it is cheaper than a new one.
+_HASH = hashlib.blake2s(digest_size=6)
 
 
 def is_first_hop(request: Request) -> bool:
@@ -31,11 +35,11 @@ def loop_part(request: Request) -> str:
     from_tag, to_tag = request.from_.tag or "", request.to.tag or ""
     text = f"{request.uri_text}\n{request.call_id}\n{request.cseq.number}\n{from_tag}\n{to_tag}"
     headers = request.headers
-    names = headers.names
-    for name in _ROUTING_FIELDS:
-        if name in names:
-            text = "\n".join([text, *headers.all(name)])
-    return hashlib.blake2s(text.encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
+    if not _NO_ROUTING_FIELD(headers.names):
+        text = "\n".join([text, *(value for name in _ROUTING_FIELDS for value in headers.all(name))])
+    made = _HASH.copy()
+    made.update(text.encode("utf-8", "surrogateescape"))
+    return made.hexdigest()
 
 
 def is_loop(request: Request, part: str, is_own: Callable[[Via], bool]) -> bool:

@@ -37,9 +37,13 @@ class ResponseContext:
 
     :ivar service: the proxy.
     :ivar incoming: the request as it came, with its server transaction.
+    :ivar calls: the request is an INVITE.
     :ivar caller_mark: the flow back to the caller for Record-Route, None if its Contact is reachable.
     :ivar pinned: both sides of the dialog stay on the flows over which it is set up, whatever their Contacts say.
+    :ivar in_dialog: the request has a To tag.
     :ivar loop_suffix: the loop part of the branches.
+    :ivar breadth: what may be shared out among the branches (RFC 5393 section 5.3.3).
+    :ivar breadth_given: the request has a Max-Breadth.
     """
 
     __slots__ = (
@@ -51,7 +55,9 @@ class ResponseContext:
         "_pending",
         "_stop",
         "breadth",
+        "breadth_given",
         "caller_mark",
+        "calls",
         "forked",
         "in_dialog",
         "incoming",
@@ -68,21 +74,26 @@ class ResponseContext:
         incoming: IncomingRequest,
         loop_suffix: str,
         breadth: int,
+        breadth_given: bool,
+        in_dialog: bool,
         caller_mark: FlowMark | None,
         pinned: bool,
     ) -> None:
         self.service = service
         self.incoming = incoming
         self.request: Request = incoming.request
-        self.in_dialog = bool(incoming.request.to.tag)
+        self.calls = incoming.request.method == "INVITE"
+        self.in_dialog = in_dialog
         self.loop_suffix = loop_suffix
         self.breadth = breadth
+        self.breadth_given = breadth_given
         self.caller_mark = caller_mark
         self.pinned = pinned
         self.forked = False
         self.transaction: Any = None
-        self._groups: list[list[Target]] = []
-        self._alternatives: dict[tuple[str, str], list[Target]] = {}
+        # Groups and alternatives are made where there is more than one target.
+        self._groups: list[list[Target]] | None = None
+        self._alternatives: dict[tuple[str, str], list[Target]] | None = None
         self._branches: list[Branch] = []
         self._pending = 0
         self._answered = False
@@ -92,7 +103,7 @@ class ResponseContext:
     def start(self, targets: Sequence[Target]) -> None:
         """Begin with the first group of *targets* (section 16.6)."""
         incoming = self.incoming
-        calls = self.request.method == "INVITE"
+        calls = self.calls
         transaction = self.transaction = incoming.start_transaction(self, trying=calls)
         if incoming.over:
             # Cancelled while its way was looked for.
@@ -107,13 +118,14 @@ class ResponseContext:
             self._pending = 1
             self._start(branch)
         else:
-            self._groups = self._grouped(targets)
-            self._next_group()
+            groups = self._groups = self._grouped(targets)
+            self._next_group(groups)
 
     def _grouped(self, targets: Sequence[Target]) -> list[list[Target]]:
         """Return *targets* in groups, best q first; flows of one instance are alternatives (RFC 5626 section 5.3)."""
         ordered: list[Target] = []
         known: set[tuple[str, object, tuple[str, ...]]] = set()
+        alternatives = self._alternatives = {}
         for target in sorted(targets, key=lambda target: -target.q)[: self.service.settings.max_branches]:
             place = (str(target.uri), target.flow, target.path)
             if place in known and not target.flow_lost:
@@ -121,11 +133,11 @@ class ResponseContext:
                 continue
             known.add(place)
             if target.instance:
-                same = self._alternatives.get(_identity(target))
+                same = alternatives.get(_identity(target))
                 if same is not None:
                     same.append(target)
                     continue
-                self._alternatives[_identity(target)] = []
+                alternatives[_identity(target)] = []
             ordered.append(target)
         fork = self.service.settings.fork
         if fork == "none":
@@ -140,20 +152,20 @@ class ResponseContext:
                 groups.append([target])
         return groups
 
-    def _next_group(self) -> None:
-        group = self._groups.pop(0)
+    def _next_group(self, groups: list[list[Target]]) -> None:
+        group = groups.pop(0)
         share = self.breadth
         if len(group) > 1:
             self.forked = True
             if len(group) > self.breadth:
                 # RFC 5393 section 5.3.3: not enough breadth for all of them.
-                self._groups.insert(0, group[self.breadth :])
+                groups.insert(0, group[self.breadth :])
                 group = group[: self.breadth]
             share = max(1, self.breadth // len(group))
         branches = [Branch(self, target, share) for target in group]
         self._branches.extend(branches)
         self._pending += len(branches)
-        if self._branches[0] is not branches[0] and self.request.method == "INVITE":
+        if self._branches[0] is not branches[0] and self.calls:
             # The search goes on: nobody upstream shall think that we are gone.
             self.transaction.send(response_to(self.request, 100))
         for branch in branches:
@@ -187,13 +199,19 @@ class ResponseContext:
 
     def provisional(self, branch: Branch, response: Response) -> None:
         """Forward a 101 to 199 at once (section 16.7 step 5); RFC 4320 section 4.1 has none but for INVITE."""
-        if not self._answered and self.request.method == "INVITE":
+        if self.calls and not self._answered:
             self._forward(response)
 
     def final(self, branch: Branch, response: Response, again: bool) -> None:
         """A branch has ended with *response*; *again* for one more 2xx of the same branch (RFC 6026 section 7.2)."""
         if not again:
             self._pending -= 1
+            if response.status < 300 and not self._answered and not self._pending and not self._groups:
+                # The usual case of _judge(): it is the only one.
+                self._answered = self._stop = True
+                self._forward(response)
+                self._release()
+                return
         self._judge(branch, response, again)
         if self._answered and not self._pending:
             self._release()
@@ -201,8 +219,8 @@ class ResponseContext:
     def _release(self) -> None:
         """Let go of what is done, so that it is not kept for as long as the transactions last, nor by cycles."""
         self._branches = []
-        self._alternatives = {}
-        if self.request.method != "INVITE":
+        self._alternatives = None
+        if not self.calls:
             self.transaction.forget()
 
     def _judge(self, branch: Branch, response: Response, again: bool) -> None:
@@ -210,7 +228,7 @@ class ResponseContext:
         status = response.status
         if status < 300:
             first = not self._answered
-            if first or self.request.method == "INVITE":
+            if first or self.calls:
                 self._answered = True
                 self._forward(response)
             if first:
@@ -229,7 +247,7 @@ class ResponseContext:
         if self._pending:
             return
         if self._groups and not self._stop:
-            self._next_group()
+            self._next_group(self._groups)
             return
         self._finish()
 
@@ -237,7 +255,9 @@ class ResponseContext:
         """Try another flow of the same instance; tell whether there was one."""
         if response.status not in _NEXT_FLOW and (response.status != 503 or response.flow is not None):
             return False
-        others = self._alternatives.get(_identity(branch.target)) if branch.target.instance else None
+        if self._alternatives is None or not branch.target.instance:
+            return False
+        others = self._alternatives.get(_identity(branch.target))
         if not others:
             return False
         following = Branch(self, others.pop(0), branch.breadth)
@@ -249,7 +269,7 @@ class ResponseContext:
 
     def _give_up(self, headers: tuple[tuple[str, str], ...]) -> None:
         self._stop = True
-        self._groups.clear()
+        self._groups = None
         for branch in self._branches:
             if branch.final is None:
                 branch.cancel(headers)
@@ -261,7 +281,7 @@ class ResponseContext:
         if self._cancelled and (chosen.status == 408 or (chosen.flow is None and chosen.status != 487)):
             # Nobody has answered: the one who does, for the caller has given up, is us (section 9.2).
             chosen = self.local_response(487, "")
-        if chosen.status == 408 and self.request.method != "INVITE":
+        if chosen.status == 408 and not self.calls:
             # RFC 4320 section 4.2: nobody gains from a 408 to such a request.
             self.transaction.abandon()
             return

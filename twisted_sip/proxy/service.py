@@ -141,7 +141,7 @@ class ProxyService(Service):
         if mark is not None:
             return self._forward(incoming, [self._marked_target(request, mark)], part)
         uri = request.uri
-        if "route" in request.headers.names or (isinstance(uri, SIPURI) and uri.maddr):
+        if "route" in request.headers.names or (isinstance(uri, SIPURI) and ";" in uri.text and uri.maddr):
             # An admitted request with Routes of its own goes where they say, one with maddr there (section 16.5).
             return self._forward(incoming, [Target(uri=uri)], part)
         return self._follow(incoming, self.route(incoming), part)
@@ -224,7 +224,8 @@ class ProxyService(Service):
     def _forward(self, incoming: IncomingRequest, targets: Sequence[Target], part: str) -> Verdict:
         request = incoming.request
         breadth = self.settings.max_breadth
-        if "max-breadth" in request.headers.names:
+        breadth_given = "max-breadth" in request.headers.names
+        if breadth_given:
             # RFC 5393 section 5.3.3.
             given = request.typed("max-breadth")
             if given < 1:
@@ -243,7 +244,7 @@ class ProxyService(Service):
                 in_dialog and self.record_routing.held(incoming.own_routes)
             )
             mark = FlowMark(incoming.flow.token) if pinned else self._caller_mark(incoming)
-        ResponseContext(self, incoming, suffix, breadth, mark, pinned).start(targets)
+        ResponseContext(self, incoming, suffix, breadth, breadth_given, in_dialog, mark, pinned).start(targets)
         return TAKEN
 
     def _caller_mark(self, incoming: IncomingRequest) -> FlowMark | None:
