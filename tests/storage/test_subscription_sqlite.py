@@ -14,10 +14,10 @@ from twisted.internet.task import Clock
 
 from twisted_sip.errors import StoreError, StoreFull
 from twisted_sip.interfaces.subscription import SubscriptionChange, SubscriptionRecord
-from twisted_sip.storage import subscription_sqlite
+from twisted_sip.storage import record_store
+from twisted_sip.storage.record_store import stored_records
 from twisted_sip.storage.subscription_memory import MemorySubscriptionStore
-from twisted_sip.storage.subscription_rows import SUBSCRIPTION_SCHEMA
-from twisted_sip.storage.subscription_sqlite import SQLiteSubscriptionStore, stored_subscriptions
+from twisted_sip.storage.subscription_sqlite import SUBSCRIPTION_SCHEMA, SUBSCRIPTIONS, SQLiteSubscriptionStore
 from twisted_sip.testing.subscription_contract import START, subscription
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -52,7 +52,7 @@ def test_a_memory_store_is_limited(clock: Clock) -> None:
 def test_the_number_of_changes_that_wait_is_limited(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subscription_sqlite, "MAX_WAITING", 2)
+    monkeypatch.setattr(record_store, "MAX_WAITING", 2)
     store = SQLiteSubscriptionStore(tmp_path / "s.db", clock)
     results = [results_of(store.commit(put(key))) for key in "abc"]
     assert results[2][0].check(StoreFull) and store.waiting == 2
@@ -69,7 +69,7 @@ def test_what_was_taken_before_the_end_is_written(tmp_path: Path, clock: Clock) 
     assert results_of(store.close()) == [None] and early == [None]
     assert results_of(store.close()) == [None]
     assert results_of(store.load())[0].check(StoreError)
-    assert [record.key for record in stored_subscriptions(path, START)] == ["a"]
+    assert [record.key for record in stored_records(SUBSCRIPTIONS, path, START)] == ["a"]
 
 
 def test_one_server_owns_the_database(tmp_path: Path, clock: Clock) -> None:
@@ -87,7 +87,7 @@ def test_what_cannot_be_opened_says_why(tmp_path: Path, clock: Clock) -> None:
     with pytest.raises(StoreError, match="damaged"):
         SQLiteSubscriptionStore(path, clock)
     with pytest.raises(StoreError, match="no such database"):
-        stored_subscriptions(tmp_path / "other.db", START)
+        stored_records(SUBSCRIPTIONS, tmp_path / "other.db", START)
 
 
 def test_a_table_that_cannot_be_read(tmp_path: Path, clock: Clock) -> None:
@@ -98,7 +98,7 @@ def test_a_table_that_cannot_be_read(tmp_path: Path, clock: Clock) -> None:
     assert failed.check(StoreError) and "no such table" in str(failed.value)
     store.close()
     with pytest.raises(StoreError, match="no such table"):
-        stored_subscriptions(path, START)
+        stored_records(SUBSCRIPTIONS, path, START)
     with pytest.raises(StoreError, match="no such table"):
         SQLiteSubscriptionStore(path, clock)
 
@@ -123,7 +123,7 @@ def test_an_unexpected_failure_is_a_store_error(tmp_path: Path, clock: Clock, mo
     def broken(*args: object) -> None:
         raise OSError("gone")
 
-    monkeypatch.setattr(subscription_sqlite, "write_steps", broken)
+    monkeypatch.setattr(record_store, "write_steps", broken)
     failed = results_of(store.commit(put("a")))
     clock.advance(1)
     assert failed[0].check(StoreError) and str(failed[0].value) == "gone"
@@ -196,7 +196,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
             acknowledged[f"k{int(line) % 97}"] = int(line)
     server.wait()
     server.stdout.close()
-    found = {record.key: record.cseq_limit for record in stored_subscriptions(path, 1.0)}
+    found = {record.key: record.cseq_limit for record in stored_records(SUBSCRIPTIONS, path, 1.0)}
     assert len(acknowledged) == 97
     for key, number in acknowledged.items():
         assert found[key] >= number
