@@ -6,9 +6,14 @@ from typing import NamedTuple
 
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.message.grammar import is_token
+from twisted_sip.message.header_map import line_value
 from twisted_sip.message.hosts import printable
+from twisted_sip.message.limits import SHORT
 
 _LIMIT = 2**32
+#: Lines that many clients send have numbers below this one; those of others do not come again.
+_USUAL = 1000
+_MOST_KEPT = 4096
 
 
 class CSeq(NamedTuple):
@@ -47,3 +52,21 @@ class CSeq(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.number} {self.method}"
+
+
+_kept: dict[str, CSeq] = {}
+
+
+def cseq_in(line: str) -> CSeq:
+    """Return the value of a CSeq *line*.
+
+    :raises RemoteProtocolError: as :meth:`CSeq.parse`.
+    """
+    cseq = _kept.get(line)
+    if cseq is None:
+        cseq = CSeq.parse(line_value(line))
+        if cseq.number < _USUAL and len(line) <= SHORT:
+            if len(_kept) >= _MOST_KEPT:
+                _kept.clear()
+            _kept[line] = cseq
+    return cseq

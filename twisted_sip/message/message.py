@@ -5,15 +5,14 @@ RFC 3261 section 7. A header field is parsed when asked for and the result is ke
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from twisted_sip.errors import RemoteProtocolError
-from twisted_sip.message.cseq import CSeq
+from twisted_sip.message.address_lines import address_in, named, party_in
+from twisted_sip.message.cseq import CSeq, cseq_in
 from twisted_sip.message.header_fields import FIELDS
 from twisted_sip.message.header_map import HeaderMap, first_element, line_value
 from twisted_sip.message.header_names import display
-from twisted_sip.message.limits import SHORT
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.via import Via
 
@@ -63,11 +62,12 @@ class Message:
 
     # -- typed access --------------------------------------------------------
 
-    def _required(self, name: str) -> str:
-        value = self.headers.first(name)
-        if value is None:
-            raise RemoteProtocolError(f"Missing {display(name)} header field", header=display(name))
-        return value
+    def _required_line(self, name: str) -> str:
+        headers = self.headers
+        try:
+            return headers.lines[headers.names.index(name)]
+        except ValueError:
+            raise RemoteProtocolError(f"Missing {display(name)} header field", header=display(name)) from None
 
     @property
     def top_via(self) -> Via:
@@ -104,7 +104,7 @@ class Message:
         parsed = self.headers.parsed
         value = parsed.get("from")
         if value is None:
-            value = parsed["from"] = named("From", self._required("from"))
+            value = parsed["from"] = party_in("From", self._required_line("from"))
         return value
 
     @property
@@ -116,7 +116,7 @@ class Message:
         parsed = self.headers.parsed
         value = parsed.get("to")
         if value is None:
-            value = parsed["to"] = named("To", self._required("to"))
+            value = parsed["to"] = party_in("To", self._required_line("to"))
         return value
 
     @property
@@ -128,7 +128,7 @@ class Message:
         parsed = self.headers.parsed
         value = parsed.get("call-id")
         if value is None:
-            value = parsed["call-id"] = self._required("call-id")
+            value = parsed["call-id"] = line_value(self._required_line("call-id"))
         return value
 
     @property
@@ -140,7 +140,7 @@ class Message:
         parsed = self.headers.parsed
         value = parsed.get("cseq")
         if value is None:
-            value = parsed["cseq"] = CSeq.parse(self._required("cseq"))
+            value = parsed["cseq"] = cseq_in(self._required_line("cseq"))
         return value
 
     @property
@@ -229,29 +229,3 @@ class Message:
         if len(texts) > 1:
             raise RemoteProtocolError(f"More than one {display(name)} header field", header=display(name))
         return field.parse(texts[0])
-
-
-def named(label: str, text: str) -> NameAddr:
-    """Return the address in *text*, a value of the header field *label*.
-
-    :raises RemoteProtocolError: it is malformed; the reason names the header field.
-    """
-    try:
-        return NameAddr.parse(text, label)
-    except RemoteProtocolError as error:
-        raise RemoteProtocolError(f"Malformed {label} header field: {error.reason}", header=label) from error
-
-
-def address_in(label: str, line: str) -> NameAddr:
-    """Return the address in *line*, a line of the header field *label*.
-
-    Lines repeat: those of a dialog stand in each of its messages, and values are immutable.
-
-    :raises RemoteProtocolError: as :func:`named`.
-    """
-    return _address_in(label, line) if len(line) <= SHORT else named(label, line_value(line))
-
-
-@lru_cache(maxsize=8192)
-def _address_in(label: str, line: str) -> NameAddr:
-    return named(label, line_value(line))

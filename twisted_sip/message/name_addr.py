@@ -165,6 +165,24 @@ class NameAddr:
         return params
 
     @property
+    def has_params(self) -> bool:
+        """True if it has header field parameters."""
+        return bool(self._params_text)
+
+    def tagged(self, tag: str) -> NameAddr:
+        """Return this value, which has no parameters, with the tag of a peer that has been looked at."""
+        made = NameAddr.__new__(NameAddr)
+        made._header = self._header
+        made._display = self._display
+        made.uri_text = self.uri_text
+        made._uri = self._uri
+        made._params = None
+        made._params_text = tail = f";tag={tag}"
+        made._tag = tag
+        made._text = self._text + tail
+        return made
+
+    @property
     def tag(self) -> str:
         """The tag (section 19.3), an empty string where there is none."""
         tag = self._tag

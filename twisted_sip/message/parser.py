@@ -7,22 +7,21 @@ fields that name the transaction and the dialog (section 8.1.1). All other field
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 
 from twisted_sip.errors import RemoteProtocolError
-from twisted_sip.message.cseq import CSeq
+from twisted_sip.message.address_lines import party_in
+from twisted_sip.message.cseq import cseq_in
 from twisted_sip.message.grammar import is_token
 from twisted_sip.message.header_map import HeaderMap, line_value
 from twisted_sip.message.header_names import CANONICAL, canonical, display
-from twisted_sip.message.limits import DEFAULT_LIMITS, SHORT, MessageLimits
-from twisted_sip.message.message import address_in
+from twisted_sip.message.limits import DEFAULT_LIMITS, MessageLimits
 from twisted_sip.message.methods import METHODS
+from twisted_sip.message.ordinary import ONCE, SIZES, read_ordinary
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
+from twisted_sip.message.start_line import OTHER_VERSION, is_request_uri, read_status_line
 from twisted_sip.message.uri import SIPURI
 
-#: Fields that stand exactly once in every message (RFC 3261 section 8.1.1, 8.2.6.2; table 2 of section 20).
-_ONCE = ("from", "to", "call-id", "cseq")
 #: Where NUL may stand: section 25.1 has it in quoted-pairs alone (RFC 4475 section 3.1.1.2). These two go from message
 #: to message as they came; others are taken apart and written anew, where no NUL can be.
 _NUL_ALLOWED = frozenset(("from", "to"))
@@ -36,6 +35,11 @@ def parse_message(data: bytes, limits: MessageLimits = DEFAULT_LIMITS) -> Reques
     :raises RemoteProtocolError: it is no SIP message, with the status that answers it; ``message`` holds what could be
         read where that is enough for an answer.
     """
+    message = read_ordinary(data, limits)
+    return _parse_with_care(data, limits) if message is None else message
+
+
+def _parse_with_care(data: bytes, limits: MessageLimits) -> Request | Response:
     if len(data) > limits.message:
         raise RemoteProtocolError("Message Too Large", status=513, message=_salvage(data, limits))
     head, blank, body = data.partition(b"\r\n\r\n")
@@ -135,7 +139,7 @@ def _request(start: str, headers: HeaderMap, fault: str, limits: MessageLimits) 
         raise RemoteProtocolError("Malformed method", message=message)
     if len(uri) > limits.uri:
         raise RemoteProtocolError("Request-URI Too Long", status=414, message=message)
-    if not uri or " " in uri or "\t" in uri or "<" in uri or ":" not in uri:
+    if not is_request_uri(uri):
         raise RemoteProtocolError("Malformed Request-URI", message=message)
     if fault:
         raise RemoteProtocolError(fault, message=message)
@@ -143,29 +147,12 @@ def _request(start: str, headers: HeaderMap, fault: str, limits: MessageLimits) 
 
 
 def _response(start: str, headers: HeaderMap, fault: str) -> Response:
-    status, reason, wrong = _status_line(start) if len(start) <= SHORT else _read_status_line(start)
+    status, reason, wrong = read_status_line(start)
     message = Response.from_parts(status, reason, headers, b"")
     if wrong or fault:
         # Dropped, never answered; with the message a stream knows where the next one begins.
-        raise RemoteProtocolError(wrong or fault, status=505 if wrong == _OTHER_VERSION else 400, message=message)
+        raise RemoteProtocolError(wrong or fault, status=505 if wrong == OTHER_VERSION else 400, message=message)
     return message
-
-
-_OTHER_VERSION = "Version Not Supported"
-
-
-def _read_status_line(start: str) -> tuple[int, str, str]:
-    """Return status, reason phrase and what is wrong."""
-    version, _, rest = start.partition(" ")
-    code, _, reason = rest.partition(" ")
-    if version.upper() != "SIP/2.0":
-        return 0, reason, _OTHER_VERSION
-    if len(code) != 3 or not code.isascii() or not code.isdigit() or not 100 <= int(code) <= 699:
-        return 0, reason, "Malformed status code"
-    return int(code), reason, ""
-
-
-_status_line = lru_cache(maxsize=256)(_read_status_line)
 
 
 def content_length(message: Request | Response) -> int:
@@ -175,17 +162,10 @@ def content_length(message: Request | Response) -> int:
     """
     headers = message.headers
     line = headers.lines[headers.names.index("content-length")]
-    size = _size_in(line) if len(line) <= SHORT else -1
+    size = SIZES[line]
     if size < 0 or headers.names.count("content-length") > 1:
         raise RemoteProtocolError("Malformed Content-Length header field", header="Content-Length", message=message)
     return size
-
-
-@lru_cache(maxsize=1024)
-def _size_in(line: str) -> int:
-    """Return the number in a Content-Length *line*, -1 where there is none."""
-    text = line_value(line)
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else -1
 
 
 def _is_bodiless(message: Request | Response) -> bool:
@@ -218,8 +198,7 @@ def check_mandatory(message: Request | Response) -> None:
     try:
         if not (count("from") == count("to") == count("call-id") == count("cseq") == 1):
             _wrong_count(names)
-        line = lines[place("cseq")]
-        cseq = _cseq_in(line) if len(line) <= SHORT else CSeq.parse(line_value(line))
+        cseq = cseq_in(lines[place("cseq")])
         call_id = lines[place("call-id")].partition(":")[2].strip(" \t")
         if not call_id or " " in call_id or "," in call_id or ";" in call_id or "\t" in call_id:
             call_id = line_value(lines[place("call-id")])
@@ -227,8 +206,8 @@ def check_mandatory(message: Request | Response) -> None:
                 raise RemoteProtocolError("Malformed Call-ID header field", header="Call-ID")
         headers.parsed = {
             "via": message.top_via,
-            "from": address_in("From", lines[place("from")]),
-            "to": address_in("To", lines[place("to")]),
+            "from": party_in("From", lines[place("from")]),
+            "to": party_in("To", lines[place("to")]),
             "cseq": cseq,
             "call-id": call_id,
         }
@@ -247,13 +226,8 @@ def check_mandatory(message: Request | Response) -> None:
         raise
 
 
-@lru_cache(maxsize=1024)
-def _cseq_in(line: str) -> CSeq:
-    return CSeq.parse(line_value(line))
-
-
 def _wrong_count(names: list[str]) -> None:
-    for name in _ONCE:
+    for name in ONCE:
         count = names.count(name)
         if count != 1:
             label = display(name)
@@ -293,7 +267,7 @@ def _salvage(data: bytes, limits: MessageLimits) -> Request | None:
     if not is_token(method):
         return None
     wanted = [(canonical(line.partition(":")[0]), line) for line in _join_folded(lines) if ":" in line]
-    kept = [(name, line) for name, line in wanted if name == "via" or name in _ONCE]
+    kept = [(name, line) for name, line in wanted if name == "via" or name in ONCE]
     return Request.from_parts(
         method, rest.rpartition(" ")[0], HeaderMap.from_lines([n for n, _ in kept], [line for _, line in kept]), b""
     )

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
+from typing import Any, NamedTuple
 
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.message.grammar import LWS, NO_PARAMS, Params, is_token, parse_params
+from twisted_sip.message.header_map import line_value
 from twisted_sip.message.hosts import HOST, ipv6_bytes, parse_host_port, printable
-from twisted_sip.message.limits import SHORT
+from twisted_sip.message.kept import Kept
 
 # The ordinary shape: one space, and no quotes or white space among the parameters.
 _PLAIN_HEAD = re.compile(rf"SIP/2\.0/([A-Z]++) ({HOST})(?::([0-9]{{1,5}}+))?+").fullmatch
 _PLAIN_PARAMS = re.compile(r"(?:;[A-Za-z0-9\-.!%*_+`'~]++(?:=[A-Za-z0-9\-.!%*_+`'~:\[\]/?@]*+)?+)*+").fullmatch
+# What follows ``;branch=`` then.
+_PLAIN_BRANCH = re.compile(
+    r"[A-Za-z0-9\-.!%*_+`'~:\[\]/?@]*+(?:;[A-Za-z0-9\-.!%*_+`'~]++(?:=[A-Za-z0-9\-.!%*_+`'~:\[\]/?@]*+)?+)*+"
+).fullmatch
 # sent-protocol with white space wherever SLASH allows it (RFC 4475 section 3.1.1.1).
 _SENT_PROTOCOL = re.compile(r"[ \t]*+([^ \t/]++)[ \t]*+/[ \t]*+([^ \t/]++)[ \t]*+/[ \t]*+([^ \t/;]++)[ \t]++").match
 
@@ -24,16 +29,23 @@ class Via:
     :ivar transport: the transport in upper case: ``UDP``, ``TLS``, ``WSS`` or whatever was written.
     :ivar host: the host of sent-by as written; an IPv6 reference keeps its brackets.
     :ivar port: the port of sent-by, None where it is left out.
+    :ivar sent_by: ``host:port`` or ``host`` in lower case, as transactions are matched by (section 17.2.3).
+    :ivar branch: the branch (section 8.1.1.7), an empty string where there is none.
+    :ivar bare: True where it is known that there are no parameters but the branch.
+    :ivar reply_address: where responses go over UDP (an interfaces.flow.Address), once the transport layer has compared
+        the value with its source; None where that is not known.
     """
 
-    __slots__ = ("_params", "_params_text", "_sent_by", "_text", "host", "port", "transport")
+    __slots__ = ("_params", "_text", "bare", "branch", "host", "port", "reply_address", "sent_by", "transport")
 
     transport: str
     host: str
     port: int | None
+    sent_by: str
+    branch: str
+    bare: bool
+    reply_address: Any
     _text: str
-    _sent_by: str
-    _params_text: str
     _params: Params | None
 
     @classmethod
@@ -42,17 +54,18 @@ class Via:
 
         :raises RemoteProtocolError: it is malformed.
         """
-        via = cls.__new__(cls)
-        via._text = text
         head, semicolon, params = text.partition(";")
         params = semicolon + params
-        known = _sent_by_in(head) if len(head) <= SHORT and _PLAIN_PARAMS(params) is not None else None
+        known = _SENT_BY[head] if _PLAIN_PARAMS(params) is not None else None
+        via = cls.__new__(cls)
+        via._text = text
+        via.bare = False
+        via.reply_address = None
         if known is not None:
-            via.transport, via.host, via.port, via._sent_by = known
-            via._params_text = params
+            via.transport, via.host, via.port, via.sent_by = known
+            via.branch = _branch_in(params)
             via._params = None
         else:
-            via._sent_by = ""
             try:
                 via._parse_slowly(text)
             except RemoteProtocolError as error:
@@ -67,10 +80,12 @@ class Via:
             if not is_token(word):
                 raise RemoteProtocolError(f"Malformed sent-protocol in {printable(text)}")
         self.transport = found.group(3).upper()
-        sent_by, semicolon, params = text[found.end() :].partition(";")
+        sent_by, semicolon, params_text = text[found.end() :].partition(";")
         self.host, self.port = parse_host_port(sent_by)
-        self._params_text = semicolon + params
-        self._params = parse_params(semicolon + params)
+        host = self.host.lower()
+        self.sent_by = host if self.port is None else f"{host}:{self.port}"
+        self._params = params = parse_params(semicolon + params_text)
+        self.branch = params.get("branch") or ""
 
     @classmethod
     def build(
@@ -101,17 +116,10 @@ class Via:
         return params
 
     @property
-    def branch(self) -> str:
-        """The branch (section 8.1.1.7), an empty string where there is none."""
-        if self._params is None:
-            # The ordinary shape is ASCII without quotes, so that this finds what the parameters would say.
-            text = self._params_text
-            start = text.lower().find(";branch=")
-            if start < 0:
-                return ""
-            end = text.find(";", start + 8)
-            return text[start + 8 :] if end < 0 else text[start + 8 : end]
-        return self._params.get("branch") or ""
+    def _params_text(self) -> str:
+        """The parameters as written. No semicolon can stand before them: neither sent-protocol nor sent-by has one."""
+        _, semicolon, text = self._text.partition(";")
+        return semicolon + text
 
     @property
     def received(self) -> str:
@@ -153,23 +161,17 @@ class Via:
                 return number
         raise RemoteProtocolError(f"Malformed Via header field: {name} is {printable(value)}", header="Via")
 
-    @property
-    def sent_by(self) -> str:
-        """``host:port`` or ``host`` in lower case, as transactions are matched by (section 17.2.3)."""
-        sent_by = self._sent_by
-        if not sent_by:
-            host = self.host.lower()
-            sent_by = self._sent_by = host if self.port is None else f"{host}:{self.port}"
-        return sent_by
-
     def with_(self, name: str, value: str | None = None) -> Via:
         """Return this value with the parameter *name* set to *value* (None: without a value).
 
         :raises LocalProtocolError: the name or value would not read back as such.
         """
-        if self._params is None and f";{name.lower()}" not in self._params_text.lower():
-            tail = str(NO_PARAMS.with_(name, value))
-            return self._made(self._text + tail, self._params_text + tail, None)
+        key = name.lower()
+        if self._params is None and f";{key}" not in self._text.lower():
+            made = self.noted(self._text + str(NO_PARAMS.with_(name, value)), None)
+            if key == "branch":
+                made.branch = value or ""
+            return made
         return self._with_params(self.params.with_(name, value))
 
     def without(self, name: str) -> Via:
@@ -178,19 +180,28 @@ class Via:
         return self._with_params(params.without(name)) if name in params else self
 
     def _with_params(self, params: Params) -> Via:
-        tail = str(params)
-        head = self._text[: len(self._text) - len(self._params_text)]
-        return self._made(head.rstrip(LWS) + tail, tail, params)
+        head = self._text.partition(";")[0]
+        made = self.noted(f"{head.rstrip(LWS)}{params}", None)
+        made._params = params
+        made.branch = params.get("branch") or ""
+        return made
 
-    def _made(self, text: str, params_text: str, params: Params | None) -> Via:
+    def noted(self, text: str, reply_address: Any) -> Via:
+        """Return this value of the ordinary shape as the transport layer has changed it: received and rport filled in.
+
+        :param text: the value as it is now.
+        :param reply_address: where responses go.
+        """
         made = Via.__new__(Via)
         made.transport = self.transport
         made.host = self.host
         made.port = self.port
+        made.sent_by = self.sent_by
+        made.branch = self.branch
+        made.bare = False
+        made.reply_address = reply_address
         made._text = text
-        made._sent_by = self._sent_by
-        made._params_text = params_text
-        made._params = params
+        made._params = None
         return made
 
     def __str__(self) -> str:
@@ -200,8 +211,39 @@ class Via:
         return f"<Via {self._text}>"
 
 
-@lru_cache(maxsize=4096)
-def _sent_by_in(head: str) -> tuple[str, str, int | None, str] | None:
+def _branch_in(params: str) -> str:
+    # The ordinary shape is ASCII without quotes, so that this finds what the parameters would say.
+    start = params.lower().find(";branch=")
+    if start < 0:
+        return ""
+    end = params.find(";", start + 8)
+    return params[start + 8 :] if end < 0 else params[start + 8 : end]
+
+
+def via_in(line: str) -> Via | None:
+    """Return the value of a Via *line* that has one of the ordinary shape, None for any other.
+
+    A client's Via values differ in their branch alone: what stands before it is read once.
+    """
+    head, mark, tail = line.partition(";branch=")
+    known = _HOPS[head] if mark else None
+    if known is None or _PLAIN_BRANCH(tail) is None:
+        return None
+    via = Via.__new__(Via)
+    start, bare, via.transport, via.host, via.port, via.sent_by = known
+    via._text = line[start:]
+    via._params = None
+    via.reply_address = None
+    if ";" in tail:
+        via.branch = tail[: tail.index(";")]
+        via.bare = False
+    else:
+        via.branch = tail
+        via.bare = bare
+    return via
+
+
+def _read_sent_by(head: str) -> tuple[str, str, int | None, str] | None:
     """Return transport, host, port and sent-by of *head*, a Via value up to its parameters, if it is ordinary."""
     found = _PLAIN_HEAD(head)
     if found is None:
@@ -211,3 +253,31 @@ def _sent_by_in(head: str) -> tuple[str, str, int | None, str] | None:
     if (port or 0) > 65535 or (host[0] == "[" and ipv6_bytes(host) is None):
         return None
     return transport, host, port, host.lower() if port is None else f"{host.lower()}:{port}"
+
+
+class _Hop(NamedTuple):
+    """A Via line up to its branch: where the value begins, whether it has no parameters, and what it says."""
+
+    start: int
+    bare: bool
+    transport: str
+    host: str
+    port: int | None
+    sent_by: str
+
+
+def _read_hop(line: str) -> _Hop | None:
+    """Return what *line*, a Via line up to its branch, says if it is ordinary."""
+    value = line_value(line)
+    head, semicolon, params = value.partition(";")
+    known = _read_sent_by(head)
+    if known is None or not line.endswith(value) or _PLAIN_PARAMS(semicolon + params) is None:
+        return None
+    if "branch" in params.lower():
+        # In another spelling: it comes first, so it counts.
+        return None
+    return _Hop(len(line) - len(value), not params, *known)
+
+
+_SENT_BY: Kept[str, tuple[str, str, int | None, str] | None] = Kept(_read_sent_by, 4096)
+_HOPS: Kept[str, _Hop | None] = Kept(_read_hop, 4096)
