@@ -7,7 +7,7 @@ import time
 import pytest
 
 from twisted_sip.documents import xml
-from twisted_sip.documents.xml import Vocabulary, parse_xml, serialize
+from twisted_sip.documents.xml import Vocabulary, know, parse_xml, serialize
 from twisted_sip.errors import DocumentError
 
 PIDF = "urn:ietf:params:xml:ns:pidf"
@@ -169,8 +169,31 @@ def test_vocabulary_is_bounded() -> None:
     assert vocabulary.admits({"a", "b"})
     assert not vocabulary.admits({"a", "x" * 100})
     assert vocabulary.admits({"a", "b"})
-    assert vocabulary.admits({"a", "c"})
-    assert not vocabulary.admits({"d"})
+    assert vocabulary.admits({"b a"})
+    assert not vocabulary.admits({"a", "c", "d"})
+    assert not Vocabulary(document_limit=2).admits({"a", "b c"})
+
+
+def test_names_of_known_words_are_forgotten_in_time() -> None:
+    vocabulary = Vocabulary()
+    words = [f"w{n}" for n in range(300)]
+    for first in words:
+        assert vocabulary.admits({f"{first} {second}" for second in words})
+    assert len(vocabulary._names) <= 50_300
+
+
+def flood(first: int, number: int) -> int:
+    """Send documents with ever new names, prefixes, namespaces, white space; return how many were refused."""
+    refused = 0
+    for n in range(first, first + number):
+        spaces = format(n, "040b").replace("0", " ").replace("1", "\t").encode()
+        elements = b"".join(b"<e%dx%d%s/>" % (n, k, b"y" * 400) for k in range(100))
+        try:
+            parse_xml(b"<a xmlns='urn:%d'><?p%d?>%s%s</a>" % (n, n, spaces, elements))
+        except DocumentError as error:
+            assert error.too_large and "never seen before" in error.reason
+            refused += 1
+    return refused
 
 
 def resident_kilobytes() -> int:
@@ -178,24 +201,20 @@ def resident_kilobytes() -> int:
         return int(file.read().split()[1]) * 4
 
 
-def flood(number: int) -> None:
-    for n in range(number):
-        spaces = format(n, "040b").replace("0", " ").replace("1", "\t").encode()
-        elements = b"".join(b"<e%dx%d%s/>" % (n, k, b"y" * 200) for k in range(200))
-        parse_xml(b"<a xmlns='urn:%d'><?p%d?>%s%s</a>" % (n, n, spaces, elements))
-
-
 def test_names_of_peers_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(xml, "_vocabulary", Vocabulary(limit=100))
-    flood(50)
+    monkeypatch.setattr(xml, "_vocabulary", Vocabulary(limit=1 << 20))
+    assert 0 < flood(0, 100) < 100
     before = resident_kilobytes()
-    flood(400)
-    # 16 MB of names went by.
-    assert resident_kilobytes() - before < 6_000
+    # 16 MB of names go by.
+    assert flood(1000, 400) == 400
+    assert resident_kilobytes() - before < 4_000
 
 
-def test_document_in_a_thread_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(xml, "_vocabulary", Vocabulary(limit=0))
-    root = parse_xml(b"<a><b>1</b></a>", root=("", "a"))
-    assert serialize(root).endswith(b"<a><b>1</b></a>")
-    assert "Name too long" in refusal(b"<a %s='1'/>" % (b"x" * 60_000)).reason
+def test_known_words_are_read_when_there_is_no_room_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xml, "_vocabulary", Vocabulary(limit=600))
+    know("presence", PIDF, "p")
+    with pytest.raises(DocumentError, match="never seen before"):
+        parse_xml(b"<a><b/><c/><d/><e/><f/><g/><h/><i/></a>")
+    assert parse_xml(f"<p:presence xmlns:p='{PIDF}'/>".encode(), root=(PIDF, "presence")).get("entity") is None
+    with pytest.raises(DocumentError, match="never seen before"):
+        parse_xml(b"<presence>" + b"".join(b" " * n + b"<p/>" for n in range(16, 40)) + b"</presence>")

@@ -5,16 +5,15 @@ need is in a document type declaration, so one is refused as such, and with it e
 What is read is bounded: bytes, depth, elements, attributes of an element.
 
 A document goes through expat first, which keeps nothing. It finds doctypes, bad syntax and bad encodings, and the names
-in the document. libxml2 never forgets a name that it has seen in a thread: names are counted here, and when there are
-too many, documents with new ones are read in a thread of their own, whose names go with it.
+in the document. libxml2 never forgets a name that it has seen, so names are counted here: a document with names that
+there is no more room for is refused, while all that speak the words known until then are still read.
 """
 
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Set as AbstractSet
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from xml.parsers import expat
 
 from lxml import etree
@@ -45,43 +44,51 @@ _BETWEEN = " "
 
 
 class Vocabulary:
-    """The names that the XML library has seen in this thread and holds for good: bounded.
+    """The words that the XML library has seen and holds for good: names, prefixes, namespaces. Bounded.
 
     :ivar limit: the most bytes that they may take, roughly.
+    :ivar document_limit: the most words that one document may add.
     """
 
-    __slots__ = ("_known", "_size", "limit")
+    __slots__ = ("_names", "_size", "_words", "document_limit", "limit")
 
-    def __init__(self, limit: int = 4 << 20) -> None:
-        """Know no name yet."""
+    def __init__(self, limit: int = 16 << 20, document_limit: int = 512) -> None:
+        """Know no word yet."""
         self.limit = limit
-        self._known: set[str | bytes] = set()
+        self.document_limit = document_limit
+        # Whole names made of known words, as expat gives them: what is in here needs no second look.
+        self._names: set[str] = set()
+        self._words: set[str] = set()
         self._size = 0
 
-    def admits(self, names: AbstractSet[str | bytes]) -> bool:
-        """Tell whether a document with these names may be read in this thread; they are known from then on."""
-        new = names - self._known
+    def admits(self, names: AbstractSet[str]) -> bool:
+        """Tell whether a document with these *names* may be read; if so, they are known from then on."""
+        new = names - self._names
         if not new:
             return True
-        size = sum(map(len, new)) + 64 * len(new)
-        if self._size + size > self.limit:
-            return False
-        self._known |= new
-        self._size += size
+        words = {word for name in new for word in name.split(_BETWEEN)} - self._words
+        if words:
+            size = self._size + sum(map(len, words)) + 64 * len(words)
+            if len(words) > self.document_limit or size > self.limit:
+                return False
+            self._words |= words
+            self._size = size
+        if len(self._names) > 50_000:
+            self._names.clear()
+        self._names |= new
         return True
 
 
 _vocabulary = Vocabulary()
-# The parser of the thread that reads documents; one made anew for each body costs half as much again.
-_parser_options: dict[str, Any] = {
-    "resolve_entities": False,
-    "no_network": True,
-    "load_dtd": False,
-    "huge_tree": False,
-    "collect_ids": False,
-    "encoding": "utf-8",
-}
-_parser = etree.XMLParser(**_parser_options)
+# One parser for all: made anew for each body it would cost half as much again.
+_parser = etree.XMLParser(
+    resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, collect_ids=False, encoding="utf-8"
+)
+
+
+def know(*words: str) -> None:
+    """Make sure that documents with these names and namespaces can always be read, whatever peers send before."""
+    _vocabulary.admits(set(words))
 
 
 def _short(text: str) -> str:
@@ -126,7 +133,7 @@ class _Inspection:
         self.depth_limit = depth
         self.elements = elements
         self.attributes = 2 * attributes
-        self.names: set[str | bytes] = set()
+        self.names: set[str] = set()
 
     def declared(self, version: str, encoding: str | None, standalone: int) -> None:
         if encoding is not None and encoding.lower() not in _UTF8_NAMES:
@@ -182,31 +189,6 @@ def _inspect(body: bytes, inspection: _Inspection) -> None:
         raise DocumentError("XML is not well-formed: not UTF-8") from None
 
 
-def _read(body: bytes, parser: etree.XMLParser) -> Element:
-    try:
-        return etree.fromstring(body, parser)
-    except etree.XMLSyntaxError as error:
-        raise DocumentError(f"XML is not well-formed: {_short(str(error))}") from None
-
-
-def _read_apart(body: bytes) -> Element:
-    """Read *body* in a thread of its own: the names in it are forgotten with the document."""
-    made: list[Element | DocumentError] = []
-
-    def read() -> None:
-        try:
-            made.append(_read(body, etree.XMLParser(**_parser_options)))
-        except DocumentError as error:
-            made.append(error)
-
-    thread = threading.Thread(target=read)
-    thread.start()
-    thread.join()
-    if isinstance(made[0], DocumentError):
-        raise made[0]
-    return made[0]
-
-
 def parse_xml(
     body: bytes,
     *,
@@ -232,8 +214,14 @@ def parse_xml(
     inspection = _Inspection(depth, elements, attributes)
     _inspect(body, inspection)
     names = inspection.names
-    names.update(_INDENT.findall(body))
-    element = _read(body, _parser) if _vocabulary.admits(names) else _read_apart(body)
+    for spaces in _INDENT.findall(body):
+        names.add(spaces.decode().replace(" ", "s"))
+    if not _vocabulary.admits(names):
+        raise DocumentError("XML has too many names that were never seen before", too_large=True)
+    try:
+        element = etree.fromstring(body, _parser)
+    except etree.XMLSyntaxError as error:
+        raise DocumentError(f"XML is not well-formed: {_short(str(error))}") from None
     if root is not None:
         check_root(element, root)
     return element
