@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import pytest
 from twisted.internet.task import Clock
 
 from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.interfaces.location import Binding, make_binding
 from twisted_sip.message.response import Response
 from twisted_sip.storage.location_memory import MemoryLocationStore
 
@@ -251,3 +253,19 @@ def test_a_malformed_contact_is_a_mistake_of_the_peer(client: Any, contact: str)
 def test_record_route_is_ignored(client: Any) -> None:
     response = client.register(f"<{PHONE}>", headers=[("record-route", "<sip:p.example.net;lr>")])
     assert "record-route" not in response.headers
+
+
+def test_a_binding_made_the_short_way_is_one_like_any_other() -> None:
+    fields = (
+        "sip:a@example.com", "k", "sip:a@192.0.2.7", "c", 1, NOW + 60, 500, ";x=y",
+        ("<sip:p@example.com;lr>",), "<urn:i>", 2, "f", "udp:192.0.2.7:5060", "phone", NOW, "n1",
+    )  # fmt: skip
+    made = make_binding(*fields)
+    names = [field.name for field in attrs.fields(Binding)]
+    usual = Binding(**dict(zip(names, fields, strict=True)))
+    assert type(made) is Binding and made == usual and hash(made) == hash(usual) and repr(made) == repr(usual)
+    assert attrs.evolve(made, q=1000) == attrs.evolve(usual, q=1000)
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        made.q = 1  # type: ignore[misc]
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        del made.q

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from twisted_sip.errors import RemoteProtocolError
-from twisted_sip.interfaces.location import Binding, LocationChange
+from twisted_sip.interfaces.location import Binding, LocationChange, make_binding
 from twisted_sip.message.uri import SIPURI, URI, parse_uri
 from twisted_sip.registrar.request import Registration, RegistrationRefused, RequestedContact
 from twisted_sip.registrar.settings import RegistrarSettings
@@ -85,23 +85,23 @@ def _binding(
     received: str,
     node: str,
 ) -> Binding:
-    return Binding(
-        aor=aor,
-        key=key,
-        contact=contact.text,
-        call_id=registration.call_id,
-        cseq=registration.cseq,
-        expires_at=now + contact.expires,
-        q=contact.q,
-        params=contact.params,
-        path=registration.path,
-        instance=contact.instance,
-        reg_id=contact.reg_id,
-        flow=flow,
-        received=received,
-        user_agent=registration.user_agent,
-        registered_at=now,
-        node=node,
+    return make_binding(
+        aor,
+        key,
+        contact.text,
+        registration.call_id,
+        registration.cseq,
+        now + contact.expires,
+        contact.q,
+        contact.params,
+        registration.path,
+        contact.instance,
+        contact.reg_id,
+        flow,
+        received,
+        registration.user_agent,
+        now,
+        node,
     )
 
 

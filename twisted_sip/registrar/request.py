@@ -111,12 +111,13 @@ class Registration:
         """
         headers = request.headers
         names = headers.names
+        lines = headers.lines
         # Asking for what is not there costs more than looking whether it is.
         self.supported = supported_tags(request, settings) if "supported" in names or "require" in names else _NO_TAGS
         self.call_id = request.call_id
         self.cseq = request.cseq.number
-        self.user_agent = _user_agent(headers.lines[names.index("user-agent")]) if "user-agent" in names else ""
-        self.direct = names.count("via") == 1 and _is_single(headers, "via")
+        self.user_agent = _user_agent(lines[names.index("user-agent")]) if "user-agent" in names else ""
+        self.direct = names.count("via") == 1 and ("," not in lines[names.index("via")] or _is_single(headers, "via"))
         self.outbound = False
         self.star = False
         self.contacts: list[RequestedContact] = []
@@ -125,7 +126,19 @@ class Registration:
             self._read_path(headers.elements("path"), settings)
         if "contact" not in names:
             return
-        expires = _header_expires(headers.lines[names.index("expires")]) if "expires" in names else None
+        expires_line = lines[names.index("expires")] if "expires" in names else ""
+        line = lines[names.index("contact")]
+        if len(line) <= SHORT and len(expires_line) <= SHORT and names.count("contact") == 1:
+            plain = _plain_contact(line, expires_line, settings.default_expires)
+            if (
+                plain is not None
+                and settings.min_expires <= plain.expires <= settings.max_expires
+                and not is_local_uri(plain.uri)
+            ):
+                # The usual REGISTER of one phone, of which nothing more has to be asked.
+                self.contacts = [plain]
+                return
+        expires = _header_expires(expires_line) if expires_line else None
         if _may_have_star(headers) and request.contact_star:
             # Section 10.3 step 6: alone, and to the end of everything.
             if request.contacts or headers.elements("contact").count("*") > 1 or expires != 0:
@@ -206,6 +219,26 @@ class Registration:
                 raise RegistrationRefused(400, "sips Contact needs a sips Request-URI")
             if not all(_read_path_value(value).secure for value in self.path):
                 raise RegistrationRefused(400, "sips Contact needs a Path of sips URIs")
+
+
+@lru_cache(maxsize=4096)
+def _plain_contact(line: str, expires_line: str, default_expires: int) -> RequestedContact | None:
+    """Return the contact in *line* if it is the usual one: alone, in good order, a sip URI, without an instance.
+
+    Nobody changes what this returns, since it may be asked for again: most phones say the same each time.
+    """
+    text = line_value(line)
+    if not text or "," in text or "*" in text:
+        return None
+    try:
+        contact = RequestedContact(
+            NameAddr.parse(text), _header_expires(expires_line) if expires_line else default_expires
+        )
+    except RemoteProtocolError:
+        return None
+    if contact.instance or contact.reg_id or not isinstance(contact.uri, SIPURI) or contact.uri.secure:
+        return None
+    return contact
 
 
 def supported_tags(request: Request, settings: RegistrarSettings) -> frozenset[str]:

@@ -165,7 +165,8 @@ class RegistrarService(Service):
         bindings: Sequence[Binding],
     ) -> Verdict | Deferred[Verdict]:
         try:
-            change = self._plan(incoming, aor, registration, settings, bindings)
+            now = self._clock.seconds()
+            change = self._plan(incoming, aor, registration, settings, bindings, now)
             if self._asks and change.put:
                 answers = [self.accept_binding(incoming, binding) for binding in change.put]
                 if any(isawaitable(answer) for answer in answers):
@@ -174,7 +175,7 @@ class RegistrarService(Service):
                 change = _accepted(change, cast("list[Binding | None]", answers))
         except RegistrationRefused as refusal:
             return self._refuse(incoming, refusal)
-        return self._commit(incoming, registration, settings, bindings, change)
+        return self._commit(incoming, registration, settings, bindings, change, now)
 
     def _plan(
         self,
@@ -183,6 +184,7 @@ class RegistrarService(Service):
         registration: Registration,
         settings: RegistrarSettings,
         bindings: Sequence[Binding],
+        now: float,
     ) -> LocationChange:
         if not registration.contacts and not registration.star:
             return LocationChange(aor)
@@ -192,7 +194,7 @@ class RegistrarService(Service):
             registration,
             bindings,
             settings,
-            now=self._clock.seconds(),
+            now=now,
             # A flow that leads to a proxy does not lead to the client: Path does (RFC 5626 section 6).
             flow=flow.token if registration.direct else "",
             received=f"{flow.kind.token}:{flow.remote}",
@@ -206,9 +208,9 @@ class RegistrarService(Service):
         settings: RegistrarSettings,
         bindings: Sequence[Binding],
         change: LocationChange,
+        now: float,
     ) -> Verdict | Deferred[Verdict]:
         """Make *change* durable, then answer."""
-        now = self._clock.seconds()
         changes = change.put or change.remove
         further = self.response_headers(incoming, change.aor)
         if changes:
@@ -223,7 +225,7 @@ class RegistrarService(Service):
             now=now,
             date=self._dates.at(now),
             stream=incoming.flow.kind.stream,
-            to_tag=self._tag_of(incoming),
+            to_tag=incoming.to_tag if self._make_tag is None else self._make_tag(),
             further=further,
         )
         if not changes:
@@ -292,7 +294,7 @@ class RegistrarService(Service):
             if not await _settled(self.user_known(aor) if known is _NOT_ASKED else known):
                 raise RegistrationRefused(404)
             bindings = await _settled(self.location.lookup(aor) if bindings is _NOT_ASKED else bindings)
-            change = self._plan(incoming, aor, registration, settings, bindings)
+            change = self._plan(incoming, aor, registration, settings, bindings, self._clock.seconds())
         except RegistrationRefused as refusal:
             return self._refuse(incoming, refusal)
         answers = [self.accept_binding(incoming, binding) for binding in change.put]
@@ -308,7 +310,7 @@ class RegistrarService(Service):
         answers: list[Any],
     ) -> Verdict | Deferred[Verdict]:
         change = _accepted(change, [await _settled(answer) for answer in answers])
-        return self._commit(incoming, registration, settings, bindings, change)
+        return self._commit(incoming, registration, settings, bindings, change, self._clock.seconds())
 
 
 async def _settled(value: Any) -> Any:

@@ -220,10 +220,10 @@ class SQLiteLocationStore:
         # The next batch was gathered on top of this one.
         gathered = self._writer.gathered
         for place, (change, _, done) in enumerate(gathered):
-            before = bindings.get(change.aor)
-            if before is not None:
-                gathered[place] = (change, before, done)
-                bindings[change.aor] = changed(before, change)
+            known = bindings.get(change.aor)
+            if known is not None:
+                gathered[place] = (change, known, done)
+                bindings[change.aor] = changed(known, change)
         for aor, left in bindings.items():
             self._table.restore(aor, left)
         for _, _, done in batch:
