@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 #: Methods that make no dialog. Of others nobody knows: they are record-routed (RFC 3261 section 16.6 step 4).
 _DIALOG_LESS = frozenset(METHODS) - {"INVITE", "SUBSCRIBE", "REFER", "NOTIFY"}
 
+_EVER = float("inf")
+
+#: Seconds that sums of times may be wrong by.
+_HAIR = 1e-4
+
 #: The usual Max-Forwards lines, none of them 0, and what goes out instead: nothing to take apart or put together.
 ONE_LESS = {f"Max-Forwards: {left}": f"Max-Forwards: {left - 1}" for left in range(1, 256)}
 #: Methods whose requests need nothing that depends on the flow.
@@ -41,6 +46,7 @@ class Branch(StraightUser):
     __slots__ = (
         "_context",
         "_expired",
+        "_heard",
         "_proceeding",
         "_timer_c",
         "breadth",
@@ -58,6 +64,8 @@ class Branch(StraightUser):
         self.transaction = None
         self.cancelled = False
         self._timer_c: Any = None
+        # When Timer C began anew last, infinitely long ago if it has not.
+        self._heard = -_EVER
         self._proceeding = False
         self._expired = False
 
@@ -117,9 +125,13 @@ class Branch(StraightUser):
         service = context.service
         if makes_dialog(request.method):
             if service.settings.record_route and (not context.in_dialog or request.method == "NOTIFY"):
+                headers = request.headers
                 values = service.record_routing.values(request, context.incoming.flow, flow, *self._marks(flow))
                 for value in reversed(values):
-                    request.headers.prepend("record-route", value)
+                    # As prepend(), which checks what it is given: these were made here.
+                    headers.names.insert(0, "record-route")
+                    headers.lines.insert(0, f"Record-Route: {value}")
+                headers.parsed.pop("record-route", None)
         elif request.method == "REGISTER":
             service.add_path(request, context.incoming)
 
@@ -131,7 +143,7 @@ class Branch(StraightUser):
             callee = FlowMark(target.flow.token, target.aor, target.key)
         if context.pinned:
             return caller, callee or FlowMark(goes.token), PINNED
-        if target.aor and (callee or context.service.location_router.flow_of_binding(target.aor, target.key) == goes):
+        if target.aor and (callee or context.service.location_router.is_flow_of_binding(target.aor, target.key, goes)):
             return caller, callee, FREE
         # It does not go to a phone of ours: what that stranger gets is good for this dialog alone.
         return caller or FlowMark(context.incoming.flow.token), callee or FlowMark(goes.token), GUARDED
@@ -149,11 +161,8 @@ class Branch(StraightUser):
         if status < 200:
             self._proceeding = True
             if status > 100:
-                if self._timer_c is not None:
-                    # Section 16.7 step 2.
-                    self._timer_c.cancel()
-                    service = self._context.service
-                    self._timer_c = service.element.timers.start(service.settings.timer_c, self._timer_c_fired)
+                # Section 16.7 step 2; the timer that is running sees to it.
+                self._heard = self._context.service.element.timers.now()
                 self._context.provisional(self, response)
             return
         if self._timer_c is not None:
@@ -187,6 +196,12 @@ class Branch(StraightUser):
 
     def _timer_c_fired(self) -> None:
         """Section 16.8."""
+        service = self._context.service
+        timers = service.element.timers
+        left = self._heard + service.settings.timer_c - timers.now()
+        if left > _HAIR:
+            self._timer_c = timers.start(left, self._timer_c_fired)
+            return
         self._timer_c = None
         if self._proceeding:
             # Its end comes with the response to the CANCEL, or when there is none.

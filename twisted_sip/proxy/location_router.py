@@ -41,7 +41,7 @@ class LocationRouter:
     def __init__(self, element: Element, store: ILocationStore | None) -> None:
         self._element = element
         self._store = store
-        self._plain: dict[tuple[str, str], tuple[Binding, Target]] = {}
+        self._plain: dict[tuple[str, str], tuple[Binding, tuple[Target]]] = {}
 
     def route(self, incoming: IncomingRequest) -> Routed | Deferred[Routed]:
         """Return the contacts of the user that the Request-URI names, or the URI itself if it is not ours.
@@ -66,8 +66,14 @@ class LocationRouter:
         return self._targets(incoming, uri, found)
 
     def _targets(self, incoming: IncomingRequest, uri: SIPURI, bindings: Sequence[Binding]) -> Routed:
-        request = incoming.request
         one_instance = ";" in uri.text and "gr" in uri.params
+        if len(bindings) == 1 and not one_instance:
+            # The usual case: one phone, which is as it was when somebody called it last.
+            binding = bindings[0]
+            known = self._plain.get((binding.aor, binding.key))
+            if known is not None and known[0] is binding:
+                return known[1]
+        request = incoming.request
         if one_instance:
             # RFC 5627 section 6.1: a GRUU means one instance; of contacts without reg-id the one refreshed last.
             instance = gruu_instance(uri)
@@ -104,13 +110,13 @@ class LocationRouter:
         """
         known = self._plain.get((binding.aor, binding.key))
         if known is not None and known[0] is binding:
-            return known[1]
+            return known[1][0]
         target = self._made(binding)
-        if target.flow is None and not target.flow_lost:
+        if target.flow is None and not target.flow_lost and not (isinstance(target.uri, SIPURI) and target.uri.headers):
             # It stays what it is for as long as the binding does: most contacts are reached as they are written.
             if len(self._plain) >= _REMEMBERED:
                 self._plain.clear()
-            self._plain[binding.aor, binding.key] = (binding, target)
+            self._plain[binding.aor, binding.key] = (binding, (target,))
         return target
 
     def _made(self, binding: Binding) -> Target:
@@ -143,6 +149,11 @@ class LocationRouter:
                 return self._element.transports.flow_from_token(binding.flow)
         return None
 
+    def is_flow_of_binding(self, aor: str, key: str, flow: Flow) -> bool:
+        """Tell whether *flow*, which is open, is that of the binding *key* of *aor*."""
+        # An open flow and its token name each other.
+        return any(binding.key == key and binding.flow == flow.token for binding in self._in_memory(aor))
+
     def key_of_flow(self, aor: str, token: str) -> str:
         """Return the key of the binding of *aor* that came over the flow with *token*, or an empty text."""
         for binding in self._in_memory(aor):
@@ -154,7 +165,7 @@ class LocationRouter:
         if self._store is None:
             return ()
         found = self._store.lookup(aor)
-        if isinstance(found, Deferred):
+        if type(found) is not list and isinstance(found, Deferred):
             found.addErrback(lambda failure: None)
             return ()
         return found

@@ -258,7 +258,12 @@ class ProxyService(Service):
         if not flow.kind.stream:
             contacts = request.contacts
             uri = contacts[0].uri if contacts else None
-            if isinstance(uri, SIPURI) and reachable(uri, flow.kind.token, str(flow.remote)):
+            remote = flow.remote
+            if isinstance(uri, SIPURI) and (
+                # The usual case of reachable(): it says where it is.
+                (uri.host == remote.host and (uri.port or 5060) == remote.port)
+                or reachable(uri, flow.kind.token, str(remote))
+            ):
                 if _is_gruu(uri) or not self.element.domains.is_local_uri(uri):
                     return None
             return FlowMark(flow.token)

@@ -13,7 +13,7 @@ from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.builders import ack_for
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
-from twisted_sip.transaction.client import ClientTransaction
+from twisted_sip.transaction.client import ANSWERED, FORGOTTEN, ClientTransaction
 from twisted_sip.transaction.seams import ClientUser
 from twisted_sip.transaction.states import ACCEPTED, CALLING, COMPLETED, PROCEEDING
 
@@ -21,16 +21,22 @@ if TYPE_CHECKING:
     from twisted_sip.transaction.layer_client import ClientSide
 
 
+#: Seconds that sums of times may be wrong by.
+_HAIR = 1e-4
+
+
 class InviteClient(ClientTransaction):
     """A client transaction for INVITE."""
 
-    __slots__ = ("_ack", "_cancel")
+    __slots__ = ("_ack", "_cancel", "_heard")
 
     def __init__(self, layer: ClientSide, key: tuple[str, str], request: Request, flow: Flow, user: ClientUser) -> None:
         ClientTransaction.__init__(self, layer, key, request, flow, user, CALLING)
         self._ack: Request | None = None
         # Sent, or to be sent with the first provisional response.
         self._cancel: Request | None = None
+        # When the last provisional response came.
+        self._heard = 0.0
 
     def start(self) -> None:
         """Send the request and start the timer."""
@@ -53,6 +59,14 @@ class InviteClient(ClientTransaction):
         if self.state is PROCEEDING:
             self._send_cancel()
 
+    def forget(self) -> None:
+        """Keep no messages but the ACK: what is left of it in Accepted passes on further 2xx, in Completed it absorbs
+        retransmissions."""
+        if self.state is ACCEPTED or self.state is COMPLETED:
+            self.request = FORGOTTEN
+            self.response = ANSWERED
+            self._cancel = None
+
     # -- Calling and Proceeding ----------------------------------------------
 
     def _calling_1xx(self, response: Response) -> None:
@@ -61,18 +75,15 @@ class InviteClient(ClientTransaction):
         self._data = b""
         if self._cancel is not None:
             self._send_cancel()
-            self.response = response
-            self.user.response_received(self, response)
         else:
-            self._proceeding_1xx(response)
+            self._heard = self._layer.timers.now()
+            self._limit(self._layer.values.client_limit, self._silent)
+        self.response = response
+        self.user.response_received(self, response)
 
     def _proceeding_1xx(self, response: Response) -> None:
-        if self._cancel is None:
-            # As _limit(), without the call.
-            if self._timer is not None:
-                self._timer.cancel()
-            layer = self._layer
-            self._timer = layer.timers.start(layer.values.client_limit, self._time_out)
+        # The timer that is running sees to it that it starts anew.
+        self._heard = self._layer.timers.now()
         self.response = response
         self.user.response_received(self, response)
 
@@ -80,10 +91,9 @@ class InviteClient(ClientTransaction):
         """RFC 6026 section 7.2: the user makes the ACK; this transaction only waits for more of them."""
         self.state = ACCEPTED
         self._data = b""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._layer.timers.start(self._layer.values.timeout, self._timer_m)
-        self._pass_up(response)
+        self._limit(self._layer.values.timeout, self._timer_m)
+        self.response = response
+        self.user.response_received(self, response)
 
     def _300_699(self, response: Response) -> None:
         self.state = COMPLETED
@@ -113,8 +123,8 @@ class InviteClient(ClientTransaction):
         if error is not None:
             self.transport_error(error)
 
-    def _pass_up(self, response: Response) -> None:
-        self.response = response
+    def _accepted_2xx(self, response: Response) -> None:
+        """One more: of another branch behind a proxy, or the same again."""
         self.user.response_received(self, response)
 
     # -- timers --------------------------------------------------------------
@@ -129,11 +139,20 @@ class InviteClient(ClientTransaction):
     def _timer_m(self) -> None:
         self.terminate()
 
-    def _limit(self, seconds: float) -> None:
-        """End with a timeout after *seconds*. Timer C is the proxy's; this is for users who have none."""
+    def _silent(self) -> None:
+        """Nothing has come for long: a timeout. Timer C is the proxy's; this is for users who have none."""
+        layer = self._layer
+        left = self._heard + layer.values.client_limit - layer.timers.now()
+        if left > _HAIR:
+            self._timer = layer.timers.start(left, self._silent)
+        else:
+            self._time_out()
+
+    def _limit(self, seconds: float, alarm: Callable[[], None]) -> None:
+        """Call *alarm* after *seconds*, in place of what is pending."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._layer.timers.start(seconds, self._time_out)
+        self._timer = self._layer.timers.start(seconds, alarm)
 
     # -- what is sent --------------------------------------------------------
 
@@ -149,7 +168,7 @@ class InviteClient(ClientTransaction):
     def _send_cancel(self) -> None:
         assert self._cancel is not None  # called where there is one
         # A peer that never answers the INVITE finally has 64*T1 from here (section 9.1, last paragraph).
-        self._limit(self._layer.values.timeout)
+        self._limit(self._layer.values.timeout, self._time_out)
         self._layer.start_cancel(self, self._cancel)
 
 
@@ -163,5 +182,5 @@ _RESPONSE: dict[tuple[str, int], Callable[[InviteClient, Response], None]] = {
     (PROCEEDING, 2): InviteClient._2xx,
     (PROCEEDING, 3): InviteClient._300_699,
     (COMPLETED, 3): InviteClient._completed_300_699,
-    (ACCEPTED, 2): InviteClient._pass_up,
+    (ACCEPTED, 2): InviteClient._accepted_2xx,
 }

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted_sip.message.header_map import HeaderMap
-from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
-from twisted_sip.transaction.client import ClientTransaction
+from twisted_sip.transaction.client import ANSWERED, FORGOTTEN, ClientTransaction
 from twisted_sip.transaction.seams import NOBODY
 from twisted_sip.transaction.states import COMPLETED, PROCEEDING, TRYING
 
@@ -57,8 +55,8 @@ class NonInviteClient(ClientTransaction):
     def forget(self) -> None:
         """Keep no messages: what is left of it in Completed absorbs retransmissions by their key alone."""
         if self.state is COMPLETED:
-            self.request = _FORGOTTEN
-            self.response = _ANSWERED
+            self.request = FORGOTTEN
+            self.response = ANSWERED
 
     def _timer_e(self) -> None:
         """Timer E, and Timer F at its end: MIN(2*interval, T2) in Trying, T2 in Proceeding."""
@@ -68,10 +66,6 @@ class NonInviteClient(ClientTransaction):
     def _timer_k(self) -> None:
         self.terminate()
 
-
-#: Stand for messages that are not needed any more.
-_FORGOTTEN = Request.from_parts("", "", HeaderMap(), b"")
-_ANSWERED = Response(200)
 
 #: (state, is the response final?) -> what to do; Completed absorbs everything (section 17.1.2.2).
 _RESPONSE: dict[tuple[str, bool], Callable[[NonInviteClient, Response], None]] = {

@@ -57,20 +57,11 @@ class ClientSide:
             _ = request.cseq
         if len(self.clients) >= self.max_transactions:
             raise TransactionLimitReached(f"{self.max_transactions} client transactions")
-        if method != "INVITE" and not flow.kind.reliable:
-            # The usual case of what follows, without the call.
-            made = self.clients[key] = NonInviteClient(self, key, request, flow, user)
-            made.start()
-            return made
         return self._start(key, request, flow, user)
 
     def _start(self, key: tuple[str, str], request: Request, flow: Flow, user: ClientUser) -> ClientTransaction:
-        made: ClientTransaction
-        if key[1] == "INVITE":
-            made = InviteClient(self, key, request, flow, user)
-        else:
-            made = NonInviteClient(self, key, request, flow, user)
-        self.clients[key] = made
+        kind = InviteClient if key[1] == "INVITE" else NonInviteClient
+        made = self.clients[key] = kind(self, key, request, flow, user)
         if flow.kind.reliable:
             self._streams.setdefault(flow, set()).add(made)
         made.start()
