@@ -185,8 +185,6 @@ def _inspect(body: bytes, inspection: _Inspection) -> None:
     except expat.ExpatError as error:
         what = expat.ErrorString(error.code) or "bad syntax"
         raise DocumentError(f"XML is not well-formed: {what}, line {error.lineno}") from None
-    except UnicodeError:
-        raise DocumentError("XML is not well-formed: not UTF-8") from None
 
 
 def parse_xml(
