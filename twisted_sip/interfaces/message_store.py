@@ -15,7 +15,7 @@ class StoredMessage:
 
     A delivery repeats Call-ID, From with its tag and CSeq, so that a second one can be known for what it is.
 
-    :ivar key: unique among all messages ever kept.
+    :ivar key: tells it from all other messages; the same message that comes again has the same key.
     :ivar recipient: the canonical address-of-record it is for.
     :ivar sender: the canonical URI of who sent it.
     :ivar from_value: the From value as it came, tag included.
@@ -48,19 +48,30 @@ class IMessageStore(Interface):
     """
 
     def add(message: StoredMessage) -> Deferred[None]:
-        """Keep *message*; fires with None once it would survive a crash of the machine.
+        """Keep *message*; fires with None once it would survive a crash of the machine, from when on it waits.
 
-        Fails with StoreError; with QuotaExceeded where its recipient has too many, or too much, waiting.
+        One whose key is kept already is not kept twice. Fails with StoreError: with StoreFull where there is no room,
+        with QuotaExceeded where its recipient has too many, or too much, waiting.
         """
 
     def waiting(recipient: str) -> Sequence[StoredMessage] | Deferred[Sequence[StoredMessage]]:
         """Return what waits for *recipient* and has not expired, in the order in which it came."""
 
+    def expired() -> Sequence[StoredMessage] | Deferred[Sequence[StoredMessage]]:
+        """Return messages that have expired and are still kept, first those that expired first, some at a time.
+
+        They count for no quota of a recipient and are gone when they are removed, by who tells their senders.
+        """
+
     def recipients() -> Iterable[str] | Deferred[Iterable[str]]:
         """Return everybody for whom something waits."""
 
     def remove(keys: Iterable[str]) -> Deferred[None]:
-        """Drop messages: delivered or refused for good; fires with None once that is durable."""
+        """Drop messages: delivered, refused for good or expired; fires with None once that is durable.
+
+        They wait no more from the call on. If the change cannot be written the Deferred fails with StoreError, and they
+        wait again only after a restart. Unknown keys are passed over.
+        """
 
     def observe(observer: Callable[[str], None]) -> Callable[[], None]:
         """Call *observer* with the recipient whenever what waits for him changes; return what ends it."""
