@@ -150,12 +150,13 @@ class Authenticator:
                 issued = True
                 break
         # A hashed user name cannot be looked up and is not asked for (RFC 7616 section 3.4.4).
-        name = "" if credentials.userhash else credentials.username
+        name = "" if "userhash" in credentials.params and credentials.userhash else credentials.username
         if self.bans.banned(source, name):
             return Refused(403)
         if not issued:
             return self._challenge(name, realm, source, proxy, True)
-        if not made_for(credentials.uri, request, realm, is_ours):
+        uri = credentials.uri
+        if uri != request.uri_text and not made_for(uri, request, realm, is_ours):
             # RFC 7616 section 3.4.6, RFC 8760 section 2.6 item 6.
             return Refused(400, "Digest uri and Request-URI differ")
         found = self._lookup(name, realm)
@@ -179,10 +180,11 @@ class Authenticator:
         realm: str,
         proxy: bool,
     ) -> Outcome:
-        algorithm = credentials.algorithm.upper()
+        params = credentials.params
+        algorithm = (params.get("algorithm") or "MD5").upper()
         offered = self._offered(found)
-        qop = credentials.qop
-        nonce = credentials.nonce
+        qop = params.get("qop", "").lower()
+        nonce = params["nonce"]
         if algorithm not in offered or qop not in ("auth", "") or (not qop and self.settings.require_qop):
             # What was not offered is no answer (RFC 7616 section 3.4); no guess could be checked with it either.
             return self._challenge_with(offered, realm, source, proxy, False)
@@ -194,12 +196,12 @@ class Authenticator:
         expected = digest_response(
             ha1 or self._dummies[algorithm],
             request.method,
-            credentials.uri,
+            params["uri"],
             nonce,
             algorithm=algorithm,
             qop=qop,
-            nc=credentials.nc_text,
-            cnonce=credentials.cnonce,
+            nc=params.get("nc", ""),
+            cnonce=params.get("cnonce", ""),
         )
         given = credentials.response
         right = hmac.compare_digest(expected, given if given.isascii() else "")

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import lru_cache
 
 from cryptography.hazmat.primitives import hashes
 
 from twisted_sip.errors import LocalProtocolError
 from twisted_sip.interfaces.credentials import ALGORITHMS
+from twisted_sip.message.limits import SHORT
 
 
 def _md5(data: bytes) -> str:
@@ -71,6 +73,14 @@ def hashed_username(user: str, realm: str, algorithm: str) -> str:
     return HASHES[base_algorithm(algorithm)](_bytes(f"{user}:{realm}"))
 
 
+def _md5_ha2(method: str, uri: str) -> str:
+    return _md5(f"{method}:{uri}".encode("utf-8", "surrogateescape"))
+
+
+#: The phones of one domain register with one method and one URI, and call again whom they have called.
+_kept_ha2 = lru_cache(maxsize=1024)(_md5_ha2)
+
+
 def digest_response(
     ha1: str,
     method: str,
@@ -95,7 +105,7 @@ def digest_response(
     """
     if algorithm == "MD5" and qop == "auth":
         # What nearly every phone sends: the same as below, without its questions.
-        ha2 = _md5(f"{method}:{uri}".encode("utf-8", "surrogateescape"))
+        ha2 = _kept_ha2(method, uri) if len(uri) <= SHORT and len(method) <= SHORT else _md5_ha2(method, uri)
         return _md5(f"{ha1}:{nonce}:{nc}:{cnonce}:auth:{ha2}".encode("utf-8", "surrogateescape"))
     upper = algorithm.upper()
     if upper.endswith("-SESS"):

@@ -75,7 +75,8 @@ class Nonces:
 
     def _mac(self, body: str, source: str) -> str:
         mac = self._keyed.copy()
-        mac.update((body + source).encode("utf-8", "surrogateescape"))
+        text = body + source
+        mac.update(text.encode() if text.isascii() else text.encode("utf-8", "surrogateescape"))
         return mac.hexdigest()
 
     def _milliseconds(self) -> int:

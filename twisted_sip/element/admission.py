@@ -165,7 +165,9 @@ class AdmissionProcessor:
 
     def _outside(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
         request = incoming.request
-        for_us = self._for_us(incoming)
+        is_local_uri = self._domains.is_local_uri
+        routed = "route" in request.headers.names
+        for_us = not routed and is_local_uri(request.uri)
         if request.method == "ACK":
             # No answer could challenge or refuse it. For our own users it does no harm, elsewhere it does not go.
             incoming.admitted = for_us
@@ -176,10 +178,10 @@ class AdmissionProcessor:
             # Section 10.2: the address-of-record must be a SIP or SIPS URI (RFC 4475 section 3.3.4).
             incoming.respond_statelessly(400, "Malformed To header field: no SIP URI")
             return TAKEN
-        if isinstance(identity, SIPURI) and self._is_ours(identity):
+        if isinstance(identity, SIPURI) and (is_local_uri(identity) or self._is_ours(identity)):
             if self._authenticator.settings.required:
                 return self._authenticate(incoming, identity)
-            if "route" in request.headers.names or not self.believes(incoming, identity):
+            if routed or not self.believes(incoming, identity):
                 return self._refuse(incoming, 403)
             incoming.admitted = True
             return None
@@ -218,13 +220,11 @@ class AdmissionProcessor:
         return claimed
 
     def _is_ours(self, identity: SIPURI) -> bool:
-        """Tell whether *identity* is in a domain of ours.
+        """Tell whether *identity*, whose URI as a whole is not ours, is in a domain of ours all the same.
 
         A port makes no other user of it: who is called would see our user's name. Phones on the same host as this
         element, with addresses in place of a domain, are not ours (see Domains).
         """
-        if self._domains.is_local_uri(identity):
-            return True
         host = identity.host
         return host[:1] != "[" and ipv4_bytes(host) is None and self._domains.is_local(host)
 

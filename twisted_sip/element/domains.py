@@ -23,7 +23,7 @@ class _Listener(Protocol):
 
 
 class _Listening(Protocol):
-    """What is asked of the transport layer."""
+    """What is asked of the transport layer, which has one list of listeners as long as it lives."""
 
     @property
     def listeners(self) -> Sequence[_Listener]: ...
@@ -39,11 +39,12 @@ class Domains:
     :ivar names: the domains, in lower case, IPv6 addresses without brackets.
     """
 
-    __slots__ = ("_asked_of", "_known", "_known_uris", "_transports", "names")
+    __slots__ = ("_asked_of", "_known", "_known_uris", "_listeners", "_transports", "names")
 
     def __init__(self, domains: Iterable[str], transports: _Listening) -> None:
         self.names = frozenset(_plain(domain) for domain in domains)
         self._transports = transports
+        self._listeners = transports.listeners
         self._known: dict[tuple[str, int | None, bool], bool] = {}
         self._known_uris: dict[str, bool] = {}
         self._asked_of = 0
@@ -62,7 +63,7 @@ class Domains:
 
     def _check_listeners(self) -> None:
         """Forget the answers given before somebody began or ceased to listen."""
-        listening = len(self._transports.listeners)
+        listening = len(self._listeners)
         if listening != self._asked_of or len(self._known) > _REMEMBERED or len(self._known_uris) > _REMEMBERED:
             self._known.clear()
             self._known_uris.clear()
@@ -72,7 +73,7 @@ class Domains:
         if host in self.names:
             if port is None:
                 return True
-            if any(listener.address.port == port for listener in self._transports.listeners):
+            if any(listener.address.port == port for listener in self._listeners):
                 return True
         if port is None:
             port = 5061 if secure else 5060
@@ -83,7 +84,7 @@ class Domains:
         if type(uri) is not SIPURI:
             return False
         # Asked several times for each request.
-        if len(self._transports.listeners) == self._asked_of:
+        if len(self._listeners) == self._asked_of:
             known = self._known_uris.get(uri.text)
             if known is not None:
                 return known

@@ -16,6 +16,9 @@ from twisted_sip.message.methods import METHODS
 from twisted_sip.message.route_set import enter_proxy
 from twisted_sip.message.uri import SIPURI, AbsoluteURI
 
+# Lines that need no look.
+_USUAL_MAX_FORWARDS = frozenset([f"Max-Forwards: {hops}" for hops in range(256)])
+
 
 @implementer(IRequestProcessor)
 class EntryProcessor:
@@ -34,15 +37,21 @@ class EntryProcessor:
         """
         request = incoming.request
         uri = request.uri
+        headers = request.headers
+        names = headers.names
         # No use to whom the request ends at, but not to be passed over either (section 20.22); ACKs get no answer.
-        if request.method != "ACK" and "max-forwards" in request.headers.names:
+        if (
+            request.method != "ACK"
+            and "max-forwards" in names
+            and headers.lines[names.index("max-forwards")] not in _USUAL_MAX_FORWARDS
+        ):
             _ = request.max_forwards
-        if type(uri) is SIPURI and ";" not in uri.text and "route" not in request.headers.names:
+        if type(uri) is SIPURI and ";" not in uri.text and "route" not in names:
             # Most requests: no parameter, so no maddr.
             return None
         if isinstance(uri, AbsoluteURI):
             return response_to(request, 416, to_tag=incoming.to_tag)
-        if "route" in request.headers.names:
+        if "route" in names:
             incoming.own_routes = enter_proxy(request, self._domains.is_local_uri, self._is_own_record_route)
             uri = request.uri
         if isinstance(uri, SIPURI) and uri.maddr:

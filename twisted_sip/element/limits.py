@@ -152,6 +152,9 @@ class SourceLimits:
 #: Classes of requests, in the order in which they are kept.
 NEVER, PRIORITY, CALL, OTHER = range(4)
 
+#: Below this load as many requests as this pass until it is worked out again; a tick ends that, too.
+_CALM, _CALM_REQUESTS = 0.5, 16
+
 #: Class -> (load at which shedding begins, load at which all are shed).
 _SHED = {PRIORITY: (1.0, 1.5), CALL: (0.85, 1.0), OTHER: (0.7, 0.9)}
 
@@ -194,7 +197,7 @@ class OverloadGauge:
     #: Seconds between two calls of :meth:`tick`.
     INTERVAL = 0.1
 
-    __slots__ = ("_debt", "_expected", "_fill", "_late", "_now", "_spread", "lag", "settings", "shed")
+    __slots__ = ("_debt", "_expected", "_fill", "_late", "_now", "_spread", "calm", "lag", "settings", "shed")
 
     def __init__(
         self, settings: LimitSettings, now: Callable[[], float], fill: Callable[[], float] = lambda: 0.0
@@ -206,6 +209,8 @@ class OverloadGauge:
         self._late = 0.0
         self._debt = [0.0, 0.0, 0.0, 0.0]
         self._spread = 0
+        #: How many more requests need not be asked about, since the load was low a moment ago.
+        self.calm = 0
         #: Seconds by which the reactor was late, lately.
         self.lag = 0.0
         #: How many requests were shed.
@@ -221,6 +226,7 @@ class OverloadGauge:
             self.lag = max(min(late, self._late), self.lag / 2 if self.lag > 0.001 else 0.0)
             self._late = late
         self._expected = now + self.INTERVAL
+        self.calm = 0
 
     @property
     def load(self) -> float:
@@ -229,12 +235,9 @@ class OverloadGauge:
 
     def refuse(self, request: Request) -> int:
         """Return 0 if *request*, which belongs to no transaction, may come in, else the seconds for Retry-After."""
-        # The load, without a call: this runs for each request.
-        load = self.lag / self.settings.max_lag
-        fill = self._fill()
-        if fill > load:
-            load = fill
+        load = self.load
         if load < 0.7:
+            self.calm = _CALM_REQUESTS if load < _CALM else 0
             return 0
         class_ = priority_of(request)
         if class_ == NEVER:
@@ -264,7 +267,12 @@ class OverloadProcessor:
 
     def process(self, incoming: IncomingRequest) -> Verdict:
         """Pass *incoming* on, or answer it 503."""
-        retry_after = self.gauge.refuse(incoming.request)
+        gauge = self.gauge
+        if gauge.calm > 0:
+            # The usual case: this runs for each request, and the load is dear to work out.
+            gauge.calm -= 1
+            return None
+        retry_after = gauge.refuse(incoming.request)
         if not retry_after:
             return None
         incoming.respond_statelessly(503, headers=[("Retry-After", str(retry_after))])
