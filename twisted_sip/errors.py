@@ -59,6 +59,19 @@ class TransactionLimitReached(SIPError):
     """There are as many transactions as there may be; the request is answered 503 statelessly."""
 
 
+class RequestRefused(SIPError):
+    """A request of ours was answered with something else than success, or with nothing at all.
+
+    :ivar status: the status of the response; 408 after a timeout, 503 where it could not be sent.
+    :ivar reason: what was asked for, and how it was answered.
+    """
+
+    def __init__(self, reason: str, *, status: int) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
 class StoreError(SIPError):
     """A store could not read or could not make a change durable."""
 
