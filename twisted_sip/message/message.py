@@ -16,6 +16,10 @@ from twisted_sip.message.header_names import display
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.via import Via
 
+#: The lines for bodies of less than this many bytes need not be put together each time.
+_USUAL = 2048
+_LENGTHS = tuple([f"Content-Length: {size}" for size in range(_USUAL)])
+
 
 class Message:
     """A SIP message.
@@ -42,16 +46,18 @@ class Message:
         Content-Length is set to the body's length where it is missing or differs (RFC 3261 section 20.14).
         """
         headers = self.headers
-        names, lines = headers.names, headers.lines
+        lines = headers.lines
         body = self.body
-        length = f"Content-Length: {len(body)}"
-        if "content-length" not in names:
-            names.append("content-length")
+        size = len(body)
+        length = _LENGTHS[size] if size < _USUAL else f"Content-Length: {size}"
+        try:
+            place = headers.names.index("content-length")
+        except ValueError:
+            headers.names.append("content-length")
             lines.append(length)
         else:
-            place = names.index("content-length")
             line = lines[place]
-            if line != length and line.partition(":")[2].strip(" \t") != str(len(body)):
+            if line != length and line.partition(":")[2].strip(" \t") != str(size):
                 lines[place] = length
                 headers.parsed.pop("content-length", None)
         head = "\r\n".join([self.start_line, *lines, "", ""]).encode("utf-8", "surrogateescape")

@@ -97,7 +97,12 @@ class Request(Message):
         made.method = self.method
         made.uri_text = self.uri_text
         made._uri = self._uri
-        made.headers = self.headers.copy()
+        # HeaderMap.copy() without the call.
+        source = self.headers
+        made.headers = headers = HeaderMap.__new__(HeaderMap)
+        headers.names = source.names.copy()
+        headers.lines = source.lines.copy()
+        headers.parsed = source.parsed.copy()
         made.body = self.body
         made.flow = self.flow
         return made
