@@ -187,9 +187,9 @@ class Via:
         return made
 
     def noted(self, text: str, reply_address: Any) -> Via:
-        """Return this value of the ordinary shape as the transport layer has changed it: received and rport filled in.
+        """Return this value with received and rport filled in by the transport layer; the branch is the same.
 
-        :param text: the value as it is now.
+        :param text: the value as it is then.
         :param reply_address: where responses go.
         """
         made = Via.__new__(Via)

@@ -20,13 +20,11 @@ def server_key(request: Request) -> str:
 
     :raises RemoteProtocolError: the header fields that make the key are missing or malformed.
     """
-    via = request.top_via
-    branch = via.branch
-    if branch:
-        # Parameter values are case-insensitive (section 7.3.1).
-        branch = branch.lower()
-        if branch.startswith(_COOKIE) and len(branch) > _COOKIE_SIZE:
-            return f"{branch}\n{via.sent_by}"
+    via = request.headers.parsed.get("via") or request.top_via
+    # Parameter values are case-insensitive (section 7.3.1).
+    branch = via.branch.lower()
+    if branch[:_COOKIE_SIZE] == _COOKIE and len(branch) > _COOKIE_SIZE:
+        return f"{branch}\n{via.sent_by}"
     # No cookie, or nothing but the cookie, which identifies nothing (RFC 4475 section 3.2.1 allows this way out).
     return old_key(request, request.to.tag)
 
@@ -48,7 +46,7 @@ def old_key(request: Request, to_tag: str | None) -> str:
             "",
             via.transport,
             via.sent_by,
-            (via.branch or "").lower(),
+            via.branch.lower(),
             request.uri_text,
             to_tag or "",
             request.from_.tag or "",

@@ -38,7 +38,7 @@ _TOO_LARGE = errno.EMSGSIZE
 class DatagramFlow:
     """A UDP socket and a peer's address."""
 
-    __slots__ = ("_noted", "_protocol", "_sent_by", "_token", "_where", "local", "remote")
+    __slots__ = ("_protocol", "_sent_by", "_token", "local", "remote")
 
     kind: TransportKind = UDP
     identities: tuple[str, ...] = ()
@@ -50,8 +50,6 @@ class DatagramFlow:
         self._protocol = protocol
         self.local = protocol.listener.address
         self.remote = remote
-        self._noted = f";received={remote.host};rport={remote.port}".lower()
-        self._where = str(remote).lower()
         self._token = ""
         self._sent_by = ""
 
@@ -110,18 +108,8 @@ class DatagramFlow:
         """The flow for responses to *request* (RFC 3261 section 18.2.2, RFC 3581 section 4)."""
         try:
             via = request.top_via
-            text = str(via).lower()
-            if "maddr" not in text:
-                # The usual cases, without parsing: rport was asked for and filled in with this very peer, or the peer
-                # gave its address right.
-                noted = self._noted
-                place = text.find(noted)
-                if place >= 0:
-                    if text[place + len(noted) :][:1] in ("", ";"):
-                        return self
-                elif "received" not in text and via.sent_by == self._where:
-                    return self
-            address = datagram_reply_address(via)
+            # Mostly known from the way in.
+            address = via.reply_address or datagram_reply_address(via)
         except (RemoteProtocolError, ValueError):
             # No Via to go by.
             return self

@@ -19,27 +19,37 @@ def note_source(request: Request, source: Address) -> None:
     """
     via = request.top_via
     host = source.host
+    if via.bare and via.host == host:
+        # The usual client of old: it gives its address right and asks for nothing.
+        via.reply_address = _reply_address(source, host, via.port)
+        return
     headers = request.headers
     place = headers.names.index("via")
     line = headers.lines[place]
     lower = line.lower()
     marked = "received" in lower
     asked = lower.find(";rport")
-    if asked < 0 and not marked and "rport" not in lower:
-        if via.host == host or same_host(via.host, host):
-            return
+    plain = "maddr" not in lower and "%" not in host
+    if asked < 0 and not marked and "rport" not in lower and same_host(via.host, host):
+        if plain:
+            via.reply_address = _reply_address(source, host, via.port)
+        return
     scope = host.find("%")
     if scope >= 0:
         host = host[:scope]
     # The usual line is edited where it stands; anything odd takes the long way.
     if not marked and "," not in line and '"' not in line and "\r" not in line:
+        edited = ""
+        port = via.port
         if "rport" not in lower:
-            headers.lines[place] = f"{line.rstrip()};received={host}"
-            headers.parsed.pop("via", None)
-            return
-        if asked > 0 and line[asked + 6 : asked + 7] in ("", ";") and lower.find("rport", asked + 6) < 0:
-            headers.lines[place] = f"{line[:asked]};received={host};rport={source.port}{line[asked + 6 :]}"
-            headers.parsed.pop("via", None)
+            edited = f"{line.rstrip()};received={host}"
+        elif asked > 0 and line[asked + 6 : asked + 7] in ("", ";") and lower.find("rport", asked + 6) < 0:
+            edited = f"{line[:asked]};received={host};rport={source.port}{line[asked + 6 :]}"
+            port = source.port
+        if edited:
+            headers.lines[place] = edited
+            reply_address = _reply_address(source, host, port) if plain else None
+            headers.parsed["via"] = via.noted(edited.partition(":")[2].strip(" \t"), reply_address)
             return
     params = via.params
     wanted = "rport" in params
@@ -49,6 +59,12 @@ def note_source(request: Request, source: Address) -> None:
     if wanted:
         via = via.with_("rport", str(source.port))
     headers.replace_first_element("via", str(via))
+
+
+def _reply_address(source: Address, host: str, port: int | None) -> Address:
+    """Return *host* and *port* as an address: *source* itself if that is what they say, as they mostly do."""
+    port = port or 5060
+    return source if port == source.port else Address(host, port)
 
 
 def datagram_reply_address(via: Via) -> Address | None:
