@@ -77,7 +77,7 @@ class TraceTests(SynchronousTestCase):
         self.assertEqual([call.call_id for call in self.trace.calls()], ["c", "b"])
         for number in range(20):
             record(self.trace, str(number))
-        self.assertEqual(self.trace.size, sum(call.size for call in self.trace._calls.values()))
+        self.assertEqual(self.trace.size, sum(call[0] for call in self.trace._calls.values()))
 
     def test_a_message_without_call_id_is_kept_too(self) -> None:
         message = parse_message(data("x"))

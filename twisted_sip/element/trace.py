@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from functools import partial
+from itertools import islice
 from typing import Any
 
 import attrs
@@ -24,7 +24,10 @@ from twisted_sip.message.response import Response
 
 _log = Logger()
 
-#: How many items of a list a message takes.
+# What is kept of one Call-ID is a list, secrets included, for this process alone: how many bytes that takes, how many
+# messages were left out, then six items for each message: time, sent, kind, local, remote, data. A tuple for each
+# message would give the garbage collector tens of thousands of objects to go through.
+_HEAD = 2
 _ITEMS = 6
 
 #: What a message costs beside its bytes, roughly: its float and its places in the list.
@@ -58,22 +61,9 @@ class TracedMessage:
         return cls(time, sent, kind.token, str(local), str(remote), masked(data))
 
 
-class _Call(list[Any]):
-    """What is kept of one Call-ID, secrets included: for this process alone.
-
-    Six items for each message: time, sent, kind, local, remote, data. They stand in one list since a tuple for each
-    message would give the garbage collector tens of thousands of objects to go through.
-    """
-
-    __slots__ = ("left_out", "size")
-
-    def __init__(self) -> None:
-        self.size = 0
-        self.left_out = 0
-
-    def messages(self) -> Iterator[tuple[Any, ...]]:
-        """Give the items of each message."""
-        return zip(*[iter(self)] * _ITEMS, strict=True)
+def _messages(call: list[Any]) -> Iterator[tuple[Any, ...]]:
+    """Give the items of each message of *call*."""
+    return zip(*[islice(call, _HEAD, None)] * _ITEMS, strict=True)
 
 
 @attrs.frozen(slots=True)
@@ -116,13 +106,15 @@ class Trace:
     ) -> None:
         self._clock = clock
         self._max_calls = max_calls
-        self._max_items = max_messages * _ITEMS
+        self._max_items = max_messages * _ITEMS + _HEAD
         self._max_bytes = max_bytes
-        self._calls: dict[str, _Call] = {}
+        self._calls: dict[str, list[Any]] = {}
+        # In the order of the first message; the first key of a dict that others have left is slow to find.
+        self._order: deque[str] = deque()
         self._bytes = 0
         self._followers: list[Callable[[str, TracedMessage], None]] = []
-        self.sent: Callable[[Request | Response, bytes, Flow], None] = partial(self._record, True)
-        self.seen: Callable[[Request | Response, bytes, Flow], None] = partial(self._record, False)
+        self.sent: Callable[[Request | Response, bytes, Flow], None] = self._recorder(True)
+        self.seen: Callable[[Request | Response, bytes, Flow], None] = self._recorder(False)
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -132,38 +124,46 @@ class Trace:
         """Bytes of memory that the messages take, roughly."""
         return self._bytes
 
-    def _record(self, sent: bool, message: Request | Response, data: bytes, flow: Flow) -> None:
-        call_id = message.headers.parsed.get("call-id")
-        if call_id is None:
-            try:
-                call_id = message.call_id
-            except SIPError:
-                call_id = ""  # of a message that has none: they share a place, and one may look for them
-        call = self._calls.get(call_id)
-        if call is None:
-            call = self._calls[call_id] = _Call()
-            if len(self._calls) > self._max_calls:
-                self._forget_oldest()
-        entry = (self._clock(), sent, flow.kind, flow.local, flow.remote, data)
-        if len(call) < self._max_items:
-            call += entry
-            size = len(data) + _ENTRY_BYTES
-            call.size += size
-            self._bytes = kept = self._bytes + size
-            if kept > self._max_bytes:
-                self._forget_oldest_ones()
-        else:
-            call.left_out += 1
-        if self._followers:
-            self._tell(call_id, TracedMessage.of(*entry))
+    def _recorder(self, sent: bool) -> Callable[[Request | Response, bytes, Flow], None]:
+        calls = self._calls
+        order = self._order
+        clock = self._clock
+        max_calls, max_items, max_bytes = self._max_calls, self._max_items, self._max_bytes
+
+        def record(message: Request | Response, data: bytes, flow: Flow) -> None:
+            call_id = message.headers.parsed.get("call-id")
+            if call_id is None:
+                try:
+                    call_id = message.call_id
+                except SIPError:
+                    call_id = ""  # of a message that has none: they share a place, and one may look for them
+            call = calls.get(call_id)
+            if call is None:
+                call = calls[call_id] = [0, 0]
+                order.append(call_id)
+                if len(calls) > max_calls:
+                    self._forget_oldest()
+            entry = (clock(), sent, flow.kind, flow.local, flow.remote, data)
+            if len(call) < max_items:
+                call += entry
+                size = len(data) + _ENTRY_BYTES
+                call[0] += size
+                self._bytes = kept = self._bytes + size
+                if kept > max_bytes:
+                    self._forget_oldest_ones()
+            else:
+                call[1] += 1
+            if self._followers:
+                self._tell(call_id, TracedMessage.of(*entry))
+
+        return record
 
     def _forget_oldest_ones(self) -> None:
         while self._bytes > self._max_bytes and len(self._calls) > 1:
             self._forget_oldest()
 
     def _forget_oldest(self) -> None:
-        call_id = next(iter(self._calls))
-        self._bytes -= self._calls.pop(call_id).size
+        self._bytes -= self._calls.pop(self._order.popleft())[0]
 
     def _tell(self, call_id: str, message: TracedMessage) -> None:
         for follower in list(self._followers):
@@ -177,16 +177,16 @@ class Trace:
     def call(self, call_id: str) -> list[TracedMessage]:
         """Return the messages of *call_id* in the order of time, empty if none is known."""
         call = self._calls.get(call_id)
-        return [] if call is None else [TracedMessage.of(*entry) for entry in call.messages()]
+        return [] if call is None else [TracedMessage.of(*entry) for entry in _messages(call)]
 
     def calls(self, last: int = 50) -> list[CallSummary]:
         """Return the *last* calls that began, the newest first."""
-        newest: deque[tuple[str, _Call]] = deque(self._calls.items(), maxlen=last)
-        return [self._summary(call_id, call) for call_id, call in reversed(newest) if call]
+        newest: deque[tuple[str, list[Any]]] = deque(self._calls.items(), maxlen=last)
+        return [self._summary(call_id, call) for call_id, call in reversed(newest) if len(call) > _HEAD]
 
-    def _summary(self, call_id: str, call: _Call) -> CallSummary:
-        start_line = masked(call[_ITEMS - 1].partition(b"\r\n")[0])
-        return CallSummary(call_id, call[0], call[-_ITEMS], len(call) // _ITEMS, call.left_out, start_line)
+    def _summary(self, call_id: str, call: list[Any]) -> CallSummary:
+        start_line = masked(call[_HEAD + _ITEMS - 1].partition(b"\r\n")[0])
+        return CallSummary(call_id, call[_HEAD], call[-_ITEMS], len(call) // _ITEMS, call[1], start_line)
 
     def find(self, text: str) -> Iterator[str]:
         """Yield the Call-IDs that begin with *text*, newest first."""
