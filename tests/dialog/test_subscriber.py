@@ -300,6 +300,7 @@ class TestConditional:
         subscription = self.make(script)
         assert script.tell(subscription, "active", ("sip-etag", "e2")).etag == "e2"
         script.tell(subscription, "active")
+        assert script.tell(subscription, "active", ("sip-etag", "not a token")).etag == ""
         subscription.refresh()
         assert script.sent[0].headers.first("suppress-if-match") == "e2"
 

@@ -14,6 +14,7 @@ from twisted_sip.dialog.dialog import Dialog, DialogID
 from twisted_sip.dialog.rates import Rates
 from twisted_sip.dialog.subscription_terms import (
     SubscriptionTerms,
+    etag_of,
     expires_granted,
     min_expires_of,
     refresh_delay,
@@ -158,7 +159,7 @@ class SubscriberSubscription:
         if told.terminated or not self._ending:
             # What was on its way when we unsubscribed is not what Timer N waits for.
             self._stop(self._timer_n)
-        etag = notify.headers.first("sip-etag") or ""
+        etag = etag_of(notify)
         if etag:
             self.etag = etag
         self.rates = Rates.of(told.params)
@@ -378,6 +379,6 @@ def notified_by(dialog: DialogID, notify: Request, told: SubscriptionState) -> N
         reason=told.reason if told.terminated else "",
         content_type=notify.headers.first("content-type") or "",
         body=notify.body,
-        etag=notify.headers.first("sip-etag") or "",
+        etag=etag_of(notify),
         request=notify,
     )

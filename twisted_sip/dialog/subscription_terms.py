@@ -10,6 +10,7 @@ import attrs
 from twisted_sip.dialog.rates import Rates
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.message.event_fields import Event
+from twisted_sip.message.message import Message
 from twisted_sip.message.response import Response
 
 #: The longest time that a Min-Expires may make us subscribe for, in seconds: a week.
@@ -88,6 +89,15 @@ def expires_granted(response: Response, asked: int) -> int:
     except RemoteProtocolError:
         granted = None
     return asked if granted is None else min(asked, granted)
+
+
+def etag_of(message: Message) -> str:
+    """Return the entity-tag of a NOTIFY (RFC 5839 section 5.3) or of a response to PUBLISH (RFC 3903 section 11.3.1),
+    empty if there is none that could be sent back."""
+    try:
+        return message.typed("sip-etag") or ""
+    except RemoteProtocolError:
+        return ""
 
 
 def retry_after_of(response: Response) -> int | None:

@@ -1,0 +1,1 @@
+"""Event packages and their hosts: notifier and subscriber sides of RFC 6665, above the element."""
