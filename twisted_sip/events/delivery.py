@@ -1,0 +1,367 @@
+"""From what a watcher is owed to the NOTIFY that tells it (RFC 6665 section 4.2.2).
+
+At most one NOTIFY of a subscription is under way: what changes meanwhile is told when it has been answered, so order is
+kept and states coalesce. News wait for their turn in one paced queue, and for the rate of their watcher (RFC 6446); the
+NOTIFY after a SUBSCRIBE waits for neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twisted_sip.dialog.dialogs import Dialogs
+from twisted_sip.dialog.notifier import AT_ONCE, NEWS, NOTHING, TERMINATED, Outcome
+from twisted_sip.dialog.rates import Rates
+from twisted_sip.errors import LocalProtocolError, RemoteProtocolError, SIPError
+from twisted_sip.events.answers import deferred_answer
+from twisted_sip.events.conditional import entity_tag_of, holds
+from twisted_sip.events.cseq_blocks import CSeqBlocks
+from twisted_sip.events.deadlines import Deadlines
+from twisted_sip.events.hosted import UNDECIDED, HostedSubscription
+from twisted_sip.events.notifier_settings import NotifierSettings
+from twisted_sip.events.pacing import PacedQueue
+from twisted_sip.events.rates import RateControl
+from twisted_sip.events.records import SubscriptionRecords
+from twisted_sip.interfaces.event_package import Notification
+from twisted_sip.interfaces.flow import Flow
+from twisted_sip.message.header_map import make_line
+from twisted_sip.message.header_names import canonical
+from twisted_sip.message.response import Response
+
+_log = Logger()
+
+#: Two moments this close (in seconds) are one.
+_GRAIN = 0.001
+
+#: What is told where the package could not say, and where the watcher has the body already (RFC 5839 section 6.2).
+_EMPTY = Notification()
+
+
+@lru_cache(maxsize=256)
+def _content_type_line(content_type: str) -> str:
+    return make_line("content-type", content_type)
+
+
+def no_flow(subscription: HostedSubscription) -> Flow | None:
+    """Know no other way to a watcher than its remote target."""
+    return None
+
+
+class Delivery:
+    """Tells watchers what they are owed.
+
+    :ivar settings: the current settings.
+    :ivar queue: subscriptions that wait for their turn.
+    :ivar deadlines: when subscriptions have to be looked at.
+    :ivar ended: called with each subscription that is over, perhaps more than once.
+    :ivar decide: called with each subscription whose package has to be asked first; it calls :meth:`owe` then.
+    """
+
+    def __init__(
+        self,
+        element: Any,
+        settings: NotifierSettings,
+        dialogs: Dialogs,
+        records: SubscriptionRecords,
+        flow_for: Callable[[HostedSubscription], Flow | None],
+        *,
+        ended: Callable[[HostedSubscription], None],
+        decide: Callable[[HostedSubscription], None],
+    ) -> None:
+        self.settings = settings
+        self.queue: PacedQueue[HostedSubscription] = PacedQueue(
+            element.timers, self._turn, rate=settings.notify_rate, burst=settings.notify_burst
+        )
+        self.seconds: Callable[[], float] = element.reactor.seconds
+        self.deadlines: Deadlines[HostedSubscription] = Deadlines(element.timers, self.seconds, self._date_came)
+        self.ended = ended
+        self.decide = decide
+        self._element = element
+        self._dialogs = dialogs
+        self._numbers = CSeqBlocks(records, dialogs, settings.cseq_block, self._number_came)
+        self._flow_for = flow_for
+        # Contact lines by what they depend on: there are as many as there are sockets.
+        self._contacts: dict[tuple[str, str, bool], str] = {}
+
+    def contact_line(self, flow: Flow, secure: bool) -> str:
+        """Return the Contact for requests and responses that leave by *flow*: it leads back here (RFC 3261 section
+        8.1.1.8)."""
+        sent_by = flow.sent_by
+        parameter = flow.kind.parameter
+        key = (sent_by, parameter, secure)
+        line = self._contacts.get(key)
+        if line is None:
+            if len(self._contacts) > 1000:
+                self._contacts.clear()
+            user = self.settings.contact_user
+            uri = f"sips:{user}@{sent_by}" if secure else f"sip:{user}@{sent_by};transport={parameter}"
+            line = self._contacts[key] = f"Contact: <{uri}>"
+        return line
+
+    # -- what is owed -------------------------------------------------------------------
+
+    def owe(self, subscription: HostedSubscription, what: int = NEWS) -> None:
+        """Tell the watcher in its turn."""
+        subscription.owe(what)
+        if not subscription.busy and not subscription.queued and subscription.owed:
+            subscription.queued = True
+            self.queue.add(subscription)
+
+    def news(self, subscriptions: Iterable[HostedSubscription]) -> None:
+        """Owe all *subscriptions* news: :meth:`owe` for many."""
+        add = self.queue.add
+        for subscription in subscriptions:
+            if not subscription.owed and not subscription.closed:
+                subscription.owed = NEWS
+            if not subscription.busy and not subscription.queued:
+                subscription.queued = True
+                add(subscription)
+
+    def _turn(self, subscription: HostedSubscription) -> None:
+        subscription.queued = False
+        self.serve(subscription)
+
+    def serve(self, subscription: HostedSubscription) -> None:
+        """Send what is owed, if it may be sent now; otherwise it will be as soon as it may."""
+        owed = subscription.owed
+        if subscription.busy or not owed:
+            return
+        soon = self.seconds() + _GRAIN
+        if subscription.retry_at > soon or (owed == NEWS and subscription.gap_end() > soon):
+            self.schedule(subscription)
+            return
+        if subscription.authorization is UNDECIDED:
+            self.decide(subscription)
+            return
+        if subscription.stored and not self._numbers.has_next(subscription):
+            return
+        self._ask(subscription, owed)
+
+    def _number_came(self, subscription: HostedSubscription, pause: float) -> None:
+        """There are CSeq numbers for *subscription*, or there may be some after *pause* seconds."""
+        if pause:
+            subscription.retry_at = max(subscription.retry_at, self.seconds() + pause)
+            self.schedule(subscription)
+        elif not subscription.queued:
+            self.serve(subscription)
+
+    # -- dates ---------------------------------------------------------------------------
+
+    def schedule(self, subscription: HostedSubscription) -> None:
+        """Set the date on which *subscription* has to be looked at next."""
+        if subscription.state is TERMINATED:
+            return
+        date = subscription.expires_at
+        if not subscription.busy:
+            if subscription.owed:
+                may = subscription.retry_at
+                if subscription.owed == NEWS:
+                    may = max(may, subscription.gap_end())
+                date = min(date, may)
+            elif subscription.rates is not None:
+                latest = subscription.rates.latest(subscription.sent_at)
+                if latest is not None:
+                    date = min(date, latest)
+        self.deadlines.at(subscription, date)
+
+    def _date_came(self, subscription: HostedSubscription, now: float) -> None:
+        if now >= subscription.expires_at:
+            # RFC 6665 section 4.2.1.4.
+            if subscription.end("timeout"):
+                self.ended(subscription)
+                self.owe(subscription, AT_ONCE)
+            return
+        if not subscription.busy:
+            rates = subscription.rates
+            if not subscription.owed and rates is not None:
+                latest = rates.latest(subscription.sent_at)
+                if latest is not None and latest <= now:
+                    # RFC 6446 sections 6.2 and 7.2: the current state, though there is no news.
+                    subscription.owe(AT_ONCE if not subscription.condition else NEWS)
+            if subscription.owed and subscription.retry_at <= now:
+                self.owe(subscription)
+        if not subscription.queued:
+            self.schedule(subscription)
+        else:
+            self.deadlines.at(subscription, subscription.expires_at)
+
+    # -- what to tell -----------------------------------------------------------------------
+
+    def _ask(self, subscription: HostedSubscription, owed: int) -> None:
+        subscription.busy = True
+        subscription.owed = NOTHING
+        try:
+            answer = subscription.hosted.package.notification(subscription)
+            if type(answer) is Notification:
+                # The usual case: told before the package goes on.
+                self._tell(subscription, answer, owed)
+            else:
+                self._wait(subscription, answer, owed)
+        except Exception:
+            self._nothing_to_tell(Failure(), subscription, owed)
+
+    def _wait(self, subscription: HostedSubscription, answer: Any, owed: int) -> None:
+        waiting = deferred_answer(answer)
+        waiting.addTimeout(self.settings.answer_timeout, self._element.reactor)
+        waiting.addCallback(self._answer_came, subscription, owed, subscription.state)
+        waiting.addErrback(self._nothing_to_tell, subscription, owed)
+
+    def _answer_came(self, answer: Any, subscription: HostedSubscription, owed: int, state: str) -> None:
+        if subscription.closed:
+            subscription.busy = False
+            return
+        if not isinstance(answer, Notification):
+            raise LocalProtocolError(f"the package {subscription.event} gave {answer!r}")
+        if subscription.state is not state:
+            # It was asked about a subscription in another state, which may be told more, or less.
+            subscription.busy = False
+            subscription.hosted.full_state_due(subscription)
+            self.owe(subscription, AT_ONCE)
+            return
+        self._tell(subscription, answer, owed)
+
+    def _nothing_to_tell(self, failure: Failure, subscription: HostedSubscription, owed: int) -> None:
+        """The package failed: where a NOTIFY is due in any case it goes without a body."""
+        _log.failure(
+            "the package {event} could not say what to tell", failure, event=subscription.event, id=subscription.id
+        )
+        if subscription.closed:
+            subscription.busy = False
+            return
+        subscription.hosted.full_state_due(subscription)
+        if owed == AT_ONCE or subscription.owed == AT_ONCE:
+            self._tell(subscription, _EMPTY, AT_ONCE)
+        else:
+            subscription.busy = False
+            self.owe(subscription, NOTHING)
+
+    def _tell(self, subscription: HostedSubscription, notification: Notification, owed: int) -> None:
+        now = self.seconds()
+        etag = entity_tag_of(notification, subscription.event)
+        if subscription.condition:
+            if not holds(subscription.condition, etag):
+                # From now on it has what it did not ask for.
+                subscription.condition = ""
+            else:
+                subscription.hosted.full_state_due(subscription)
+                if owed != AT_ONCE:
+                    # RFC 5839 section 6.3: nothing that the watcher does not know.
+                    subscription.busy = False
+                    subscription.sent_at = now
+                    self.owe(subscription, NOTHING)
+                    self.schedule(subscription)
+                    return
+                notification = _EMPTY
+        names = ["sip-etag"]
+        lines = [f"SIP-ETag: {etag}"]
+        if notification.content_type:
+            names.append("content-type")
+            lines.append(_content_type_line(notification.content_type))
+        for name, value in notification.headers:
+            name = canonical(name)
+            names.append(name)
+            lines.append(make_line(name, value))
+        rates = subscription.rates
+        params = ""
+        if rates is not None:
+            params = rates.params
+            rates.note(now)
+        subscription.sent_at = now
+        way = subscription.way
+        if way is None or not way.open:
+            way = self._flow_for(subscription) if subscription.flow else None
+        request = subscription.notify(now, params, names, lines, notification.body)
+        try:
+            self._element.sender.send(request, subscription, flow=way)
+        except SIPError as error:
+            # What is sent has been read or checked before, so this is a fault of ours.
+            _log.failure("a NOTIFY could not be sent", Failure(error), id=subscription.id)
+            self._end_of_notify(subscription, 500, None)
+
+    # -- how it ended ----------------------------------------------------------------------
+
+    def answered(self, subscription: HostedSubscription, response: Response) -> None:
+        """The NOTIFY of *subscription* has had its final response."""
+        status = response.status
+        if status >= 300:
+            self._end_of_notify(subscription, status, _retry_after(response))
+            return
+        if subscription.answered(status, 0.0) is Outcome.OVER:
+            self.lost(subscription)
+            return
+        headers = response.headers.names
+        if "contact" in headers:
+            try:
+                subscription.dialog.refresh_target(response)
+            except RemoteProtocolError as error:
+                _log.debug("a NOTIFY was answered with {error}", error=error.reason)
+        if subscription.rates is not None:
+            if "event" in headers:
+                self._change_rates(subscription, response)
+            self.schedule(subscription)
+        if subscription.owed:
+            self.owe(subscription)
+
+    def failed(self, subscription: HostedSubscription, status: int, reason: str) -> None:
+        """The NOTIFY of *subscription* was not answered, or could not be sent."""
+        if status == 503 and subscription.way is not None and not subscription.closed:
+            # The connection is gone. There may be another one, or a way to the remote target: try at once, but once.
+            subscription.way = None
+            subscription.busy = False
+            subscription.hosted.full_state_due(subscription)
+            self.owe(subscription, AT_ONCE)
+            return
+        self._end_of_notify(subscription, status, None)
+
+    def _end_of_notify(self, subscription: HostedSubscription, status: int, retry_after: int | None) -> None:
+        _log.debug("a NOTIFY failed: {status}", status=status, id=subscription.id)
+        outcome = subscription.answered(status, self.seconds(), retry_after)
+        if outcome is Outcome.DIALOG_OVER:
+            self._dialogs.destroy(subscription.dialog.id, status)
+        if outcome in (Outcome.DIALOG_OVER, Outcome.OVER):
+            self.lost(subscription)
+            return
+        subscription.hosted.full_state_due(subscription)
+        self.owe(subscription, NOTHING)
+        self.schedule(subscription)
+
+    def lost(self, subscription: HostedSubscription) -> None:
+        """The subscription is gone: its last NOTIFY has ended, or there can be none. Harmless when repeated."""
+        subscription.drop()
+        self.deadlines.forget(subscription)
+        if self._dialogs.usage(subscription.dialog.id, subscription.usage_key) is subscription:
+            self._dialogs.end_usage(subscription.dialog.id, subscription.usage_key)
+        self.ended(subscription)
+
+    def _change_rates(self, subscription: HostedSubscription, response: Response) -> None:
+        """RFC 6446 sections 5.1 and 9.3: rates in the 2xx to a NOTIFY."""
+        try:
+            event = response.typed("event")
+        except RemoteProtocolError:
+            return
+        if event is None or event.token != subscription.event:
+            return
+        now = self.seconds()
+        remaining = subscription.expires_at - now
+        rates = Rates.of(event.params)
+        subscription.rates = RateControl(rates, now, remaining=remaining, most=self.settings.max_min_rate)
+
+    def stop(self) -> None:
+        """Tell nobody anything any more."""
+        self.queue.stop()
+        self.deadlines.stop()
+
+
+def _retry_after(response: Response) -> int | None:
+    if "retry-after" not in response.headers.names:
+        return None
+    try:
+        seconds: int = response.typed("retry-after").seconds
+    except RemoteProtocolError:
+        return None
+    return seconds

@@ -1,0 +1,291 @@
+"""What a notifier hosts: subscriptions with all that is known of them, and packages with their subscriptions.
+
+A subscription is one object: the machine of RFC 6665 section 4.2, what its package sees of it
+(interfaces.event_package.PackageSubscription), the usage of its dialog, and the user of the NOTIFY that is under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from twisted.logger import Logger
+
+from twisted_sip.dialog.dialog import Dialog
+from twisted_sip.dialog.dialogs import UsageKey
+from twisted_sip.dialog.notifier import TERMINATED, NotifierSubscription
+from twisted_sip.events.deadlines import NEVER
+from twisted_sip.events.rates import RateControl
+from twisted_sip.interfaces.event_package import Authorization, IEventPackage
+from twisted_sip.interfaces.flow import Flow
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+
+if TYPE_CHECKING:
+    from twisted_sip.element.outgoing import Outgoing
+    from twisted_sip.events.delivery import Delivery
+
+_log = Logger()
+
+#: Stands for the decision of a package that has not been asked yet.
+UNDECIDED = Authorization(state="pending")
+
+_NO_BODY = ("", b"")
+_NO_PARAMS: tuple[tuple[str, str], ...] = ()
+
+
+class HostedSubscription(NotifierSubscription):
+    """One subscription at the notifier; see interfaces.event_package.PackageSubscription for what packages use.
+
+    :ivar hosted: its package.
+    :ivar flow: the token of the flow by which the SUBSCRIBE came, empty where it came through a proxy.
+    :ivar way: that flow itself, None where it is not known or has failed.
+    :ivar authenticated: the watcher had to prove who it is.
+    :ivar stored: a record of it is in the store, or on its way there.
+    :ivar shared: there have been other subscriptions in its dialog.
+    :ivar version: the next number for a document.
+    :ivar cseq_limit: no CSeq and no version from this one on before a new limit is in the store.
+    :ivar kept_limit: the greatest limit that the store was given.
+    :ivar reserving: a new limit is on its way there.
+    :ivar rates: what it asked for of RFC 6446, None for nothing.
+    :ivar condition: its Suppress-If-Match as long as that is true (RFC 5839), or empty.
+    :ivar sent_at: when its last NOTIFY was sent, 0 before.
+    :ivar queued: it waits in the paced queue.
+    :ivar asked: counts the questions to its package whether it is allowed: the last one counts.
+    :ivar wake_at: for Deadlines.
+    """
+
+    __slots__ = (
+        "_memory",
+        "accept",
+        "asked",
+        "authenticated",
+        "authorization",
+        "body",
+        "condition",
+        "created_at",
+        "cseq_limit",
+        "delivery",
+        "event_params",
+        "flow",
+        "hosted",
+        "id",
+        "kept_limit",
+        "queued",
+        "rates",
+        "reserving",
+        "resource",
+        "sent_at",
+        "shared",
+        "stored",
+        "supported",
+        "version",
+        "wake_at",
+        "watcher",
+        "way",
+    )
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        hosted: HostedPackage,
+        dialog: Dialog,
+        *,
+        id: str,
+        event_id: str,
+        resource: str,
+        watcher: str,
+        created_at: float,
+        expires_at: float,
+    ) -> None:
+        NotifierSubscription.__init__(self, dialog, hosted.event, event_id, expires_at)
+        self.delivery = delivery
+        self.hosted = hosted
+        self.id = id
+        self.resource = resource
+        self.watcher = watcher
+        self.created_at = created_at
+        self.event_params = _NO_PARAMS
+        self.accept = hosted.default_accept
+        self.supported: tuple[str, ...] = ()
+        self.body = _NO_BODY
+        self.authorization = UNDECIDED
+        self.flow = ""
+        self.way: Flow | None = None
+        self.authenticated = False
+        self.stored = False
+        self.shared = False
+        self.version = 0
+        self.cseq_limit = 0
+        self.kept_limit = 0
+        self.reserving = False
+        self.rates: RateControl | None = None
+        self.condition = ""
+        self.sent_at = 0.0
+        self.queued = False
+        self.asked = 0
+        self.wake_at = NEVER
+        self._memory: dict[str, Any] | None = None
+
+    # -- for packages -----------------------------------------------------------------
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """The package's own notes."""
+        memory = self._memory
+        if memory is None:
+            memory = self._memory = {}
+        return memory
+
+    @memory.setter
+    def memory(self, notes: dict[str, Any]) -> None:
+        self._memory = notes
+
+    def next_version(self) -> int:
+        """Return the next number for documents with a version attribute."""
+        version = self.version
+        self.version = version + 1
+        return version
+
+    # -- for the host -----------------------------------------------------------------
+
+    @property
+    def usage_key(self) -> UsageKey:
+        """Which usage of its dialog it is."""
+        return self.hosted.usage_key if not self.event_id else UsageKey("notifier", self.event, self.event_id)
+
+    def gap_end(self) -> float:
+        """Return from when on news may be told (RFC 6446 section 5.2, RFC 6665 section 5.4.10)."""
+        gap = self.hosted.min_interval
+        rates = self.rates
+        if rates is not None and rates.gap > gap:
+            gap = rates.gap
+        return self.sent_at + gap
+
+    # -- the user of its NOTIFY -----------------------------------------------------------
+
+    def prepare(self, request: Request, flow: Flow) -> None:
+        """Put the Contact for *flow* into a NOTIFY."""
+        headers = request.headers
+        headers.names.append("contact")
+        headers.lines.append(self.delivery.contact_line(flow, self.dialog.secure))
+
+    def response_received(self, outgoing: Outgoing, response: Response) -> None:
+        """The NOTIFY was answered."""
+        if response.status >= 200:
+            self.delivery.answered(self, response)
+
+    def failed(self, outgoing: Outgoing, status: int, reason: str) -> None:
+        """The NOTIFY was not answered."""
+        self.delivery.failed(self, status, reason)
+
+    def dialog_destroyed(self, status: int) -> None:
+        """The dialog is gone, and the subscription with it (RFC 5057 section 5.1)."""
+        self.delivery.lost(self)
+
+    def __repr__(self) -> str:
+        return f"<HostedSubscription {self.id} of {self.watcher} to {self.event} of {self.resource}, {self.state}>"
+
+
+class HostedPackage:
+    """One package and the subscriptions to it.
+
+    :ivar package: the package.
+    :ivar event: its event type.
+    :ivar content_types: what it can make, the default one first.
+    :ivar default_accept: what a watcher without Accept takes.
+    :ivar body_types: the bodies of SUBSCRIBE that it understands, None where it judges itself: the attribute
+        ``body_types`` of the package, if it has one.
+    :ivar option_tags: the option tags that may be required of it: its attribute ``option_tags``, if it has one.
+    :ivar response_headers: gives further header fields for the 200 to a SUBSCRIBE: its method of that name, if it has
+        one.
+    :ivar by_resource: subscriptions that are not over, by resource, in the order of their making.
+    :ivar count: how many these are.
+    """
+
+    __slots__ = (
+        "body_types",
+        "by_resource",
+        "content_types",
+        "count",
+        "default_accept",
+        "default_expires",
+        "event",
+        "max_expires",
+        "min_expires",
+        "min_interval",
+        "option_tags",
+        "package",
+        "response_headers",
+        "usage_key",
+    )
+
+    def __init__(self, package: Any, *, min_expires: int, max_expires: int, option_tags: frozenset[str]) -> None:
+        IEventPackage(package)
+        self.package = package
+        self.event: str = package.event
+        self.default_expires: int = package.default_expires
+        self.min_expires = min_expires
+        self.max_expires = max_expires
+        self.min_interval = float(package.min_interval)
+        self.content_types: tuple[str, ...] = tuple(name.lower() for name in package.content_types)
+        self.default_accept = self.content_types[:1]
+        body_types: Iterable[str] | None = getattr(package, "body_types", None)
+        self.body_types = None if body_types is None else tuple(name.lower() for name in body_types)
+        self.option_tags = option_tags | {tag.lower() for tag in getattr(package, "option_tags", ())}
+        self.response_headers: Callable[[HostedSubscription], Iterable[tuple[str, str]]] | None = getattr(
+            package, "response_headers", None
+        )
+        self.usage_key = UsageKey("notifier", self.event)
+        self.by_resource: dict[str, dict[HostedSubscription, None]] = {}
+        self.count = 0
+
+    def add(self, subscription: HostedSubscription) -> None:
+        """Take *subscription* in."""
+        known = self.by_resource.get(subscription.resource)
+        if known is None:
+            known = self.by_resource[subscription.resource] = {}
+        elif known:
+            # One text for all who watch the same.
+            subscription.resource = next(iter(known)).resource
+        known[subscription] = None
+        self.count += 1
+
+    def remove(self, subscription: HostedSubscription) -> bool:
+        """Take *subscription* out; return False if it was not there."""
+        known = self.by_resource.get(subscription.resource)
+        if known is None or subscription not in known:
+            return False
+        del known[subscription]
+        if not known:
+            del self.by_resource[subscription.resource]
+        self.count -= 1
+        return True
+
+    def of(self, resource: str | None) -> list[HostedSubscription]:
+        """Return the subscriptions to *resource*, to everything if it is None, that are not over."""
+        if resource is not None:
+            return list(self.by_resource.get(resource, ()))
+        return [subscription for known in self.by_resource.values() for subscription in known]
+
+    def tell(self, subscriptions: Iterable[HostedSubscription]) -> None:
+        """Tell the package that *subscriptions* were made, changed state or ended."""
+        try:
+            self.package.subscriptions_changed(subscriptions)
+        except Exception:
+            _log.failure("the package {event} failed to hear of its subscriptions", event=self.event)
+
+    def full_state_due(self, subscription: HostedSubscription) -> None:
+        """Tell the package that the watcher lacks what was sent last."""
+        try:
+            self.package.full_state_due(subscription)
+        except Exception:
+            _log.failure("the package {event} failed to note that full state is due", event=self.event)
+
+    def states(self) -> dict[str, int]:
+        """Return how many subscriptions there are in each state."""
+        counted: dict[str, int] = {}
+        for subscription in self.of(None):
+            if subscription.state is not TERMINATED:
+                counted[subscription.state] = counted.get(subscription.state, 0) + 1
+        return counted

@@ -1,0 +1,385 @@
+"""The notifier: the link of the chain that takes SUBSCRIBE, and the host of event packages (RFC 6665 section 4.2).
+
+Memory is authoritative; the store makes subscriptions outlive the process. Nothing is acknowledged before it is stored.
+After a restart each watcher gets a full NOTIFY in its old dialog, at a pace, with a CSeq beyond all that it has had;
+subscriptions whose time ran out meanwhile are gone at both ends. A graceful stop ends none: they go on after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_sip.dialog.dialogs import Dialogs
+from twisted_sip.dialog.notifier import AT_ONCE, NEWS, NOTHING, TERMINATED
+from twisted_sip.errors import LocalProtocolError, StoreError
+from twisted_sip.events.answers import deferred_answer, settled
+from twisted_sip.events.delivery import Delivery, no_flow
+from twisted_sip.events.hosted import UNDECIDED, HostedPackage, HostedSubscription
+from twisted_sip.events.notifier_settings import NotifierSettings
+from twisted_sip.events.records import SubscriptionRecords, dialog_of, restore
+from twisted_sip.events.subscribe_request import SubscribeRefused
+from twisted_sip.events.subscribing import Subscribing
+from twisted_sip.interfaces.event_package import Authorization, PackageSubscription
+from twisted_sip.interfaces.flow import Flow
+from twisted_sip.interfaces.processing import IncomingRequest, IRequestProcessor, Verdict
+from twisted_sip.interfaces.subscription import ISubscriptionStore, SubscriptionRecord
+from twisted_sip.message.request import Request
+from twisted_sip.message.uri import SIPURI
+
+_log = Logger()
+
+
+@implementer(IRequestProcessor)
+class Notifier:
+    """Serves subscriptions to the packages that were added; a NotifierHost for them.
+
+    :ivar element: the element it belongs to.
+    :ivar settings: how it behaves.
+    :ivar dialogs: the dialogs of the element.
+    :ivar delivery: what is owed to watchers.
+    :ivar claims_all: a SUBSCRIBE for one of our URIs and an event that is not served here is answered 489; otherwise it
+        is passed on, since the user's own device may serve it.
+    """
+
+    def __init__(
+        self,
+        element: Any,
+        store: ISubscriptionStore,
+        *,
+        settings: NotifierSettings | None = None,
+        dialogs: Dialogs | None = None,
+        flow_for: Callable[[HostedSubscription], Flow | None] = no_flow,
+        claims_all: bool = False,
+        option_tags: Iterable[str] = (),
+    ) -> None:
+        """Make a notifier without packages; call :meth:`start` once they are there.
+
+        :param dialogs: the dialogs of the element, where others use some; its own unless given.
+        :param flow_for: gives the flow to a watcher whose SUBSCRIBE came directly, once the flow by which it came is
+            not known or not open any more; its ``flow`` is the token of that one.
+        :param option_tags: the option tags that a SUBSCRIBE may require.
+        """
+        self.element = element
+        self.settings = settings or NotifierSettings()
+        self.dialogs = dialogs if dialogs is not None else Dialogs(self.settings.max_subscriptions)
+        self.claims_all = claims_all
+        self._option_tags = frozenset(tag.lower() for tag in option_tags)
+        self.records = SubscriptionRecords(store)
+        self.delivery = Delivery(
+            element,
+            self.settings,
+            self.dialogs,
+            self.records,
+            flow_for,
+            ended=self.ended,
+            decide=self._decide_restored,
+        )
+        self._subscribing = Subscribing(self)
+        self._hosted: dict[str, HostedPackage] = {}
+        self._watchers: dict[str, int] = {}
+        self._count = 0
+        #: Subscriptions are loaded, so that requests in their dialogs can be told from others.
+        self.started = False
+
+    # -- packages -------------------------------------------------------------------------
+
+    def add(self, package: Any) -> None:
+        """Serve *package*, an IEventPackage.
+
+        Three attributes are used where the package has them: ``body_types``, the media types of SUBSCRIBE bodies that
+        it understands (others are answered 415; without it the package judges by itself); ``option_tags``, the
+        extensions that a SUBSCRIBE may require; ``response_headers(subscription)``, further header fields, (name,
+        value), of the 200.
+
+        :raises LocalProtocolError: there is one for this event, or subscriptions are loaded already.
+        :raises TypeError: it is no IEventPackage.
+        """
+        if self.started or package.event in self._hosted:
+            raise LocalProtocolError(f"{package.event}: too late, or there is one already")
+        settings = self.settings
+        self._hosted[package.event] = HostedPackage(
+            package,
+            min_expires=settings.min_expires,
+            max_expires=settings.max_expires,
+            option_tags=self._option_tags,
+        )
+        package.attached(self)
+
+    def package(self, event: str) -> Any:
+        """Return the package for *event*, None if there is none."""
+        hosted = self._hosted.get(event)
+        return None if hosted is None else hosted.package
+
+    def hosted(self, event: str) -> HostedPackage | None:
+        """Return the package for *event* with its subscriptions, None if there is none."""
+        return self._hosted.get(event)
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The event types served here."""
+        return tuple(self._hosted)
+
+    @property
+    def allow_events(self) -> str:
+        """The value of Allow-Events: the packages, without templates (RFC 6665 section 4.4.4)."""
+        return ", ".join(dict.fromkeys(event for event in self._hosted if "." not in event))
+
+    # -- the chain --------------------------------------------------------------------------
+
+    def process(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
+        """Answer a SUBSCRIBE that is ours, pass everything else on.
+
+        :raises RemoteProtocolError: a header field is malformed.
+        """
+        if incoming.request.method != "SUBSCRIBE":
+            return None
+        return self._subscribing.process(incoming)
+
+    def claims(self, request: Request) -> bool:
+        """Tell whether *request* is a SUBSCRIBE that this notifier answers itself: authentication asks with 401 then,
+        not with 407 (RFC 6665 section 4.2.1.3)."""
+        return request.method == "SUBSCRIBE" and self._subscribing.claims(request)
+
+    def watcher_of(self, incoming: IncomingRequest) -> str:
+        """Return the canonical URI of who subscribes: who has proved to be somebody, else the From."""
+        if incoming.user:
+            return incoming.user
+        uri = incoming.request.from_.uri
+        return uri.address_of_record if isinstance(uri, SIPURI) else str(uri)
+
+    # -- for packages (interfaces.event_package.NotifierHost) ---------------------------------
+
+    def changed(self, event: str, resource: str) -> None:
+        """The state of *resource* has changed: its watchers are told, in order, paced, as often as each wants.
+
+        Those who may be told at once are asked for before this returns.
+        """
+        hosted = self._hosted.get(event)
+        if hosted is not None:
+            known = hosted.by_resource.get(resource)
+            if known:
+                self.delivery.news(list(known))
+
+    def notify(self, subscription: PackageSubscription) -> None:
+        """Tell one watcher."""
+        self.delivery.owe(cast(HostedSubscription, subscription), NEWS)
+
+    def subscriptions(self, event: str, resource: str | None = None) -> Sequence[HostedSubscription]:
+        """Return the subscriptions to *resource*, or to everything, that are not over."""
+        hosted = self._hosted.get(event)
+        return () if hosted is None else hosted.of(resource)
+
+    def reauthorize(self, event: str, resource: str) -> None:
+        """Ask the package about each watcher of *resource* anew: its rules have changed."""
+        for subscription in self.subscriptions(event, resource):
+            self._decide(subscription)
+
+    def terminate(self, subscription: PackageSubscription, reason: str, retry_after: int | None = None) -> None:
+        """End a subscription with a last NOTIFY (RFC 6665 section 4.2.2)."""
+        self.end(cast(HostedSubscription, subscription), reason, retry_after)
+
+    # -- decisions -------------------------------------------------------------------------------
+
+    def _decide_restored(self, subscription: HostedSubscription) -> None:
+        """Ask the package about a subscription that was loaded, before its watcher is told anything."""
+        if not subscription.asked:
+            self._decide(subscription)
+
+    def _decide(self, subscription: HostedSubscription) -> None:
+        subscription.asked += 1
+        try:
+            answer = subscription.hosted.package.authorize(subscription)
+            if type(answer) is Authorization:
+                self._decided(answer, subscription, subscription.asked)
+                return
+            waiting = deferred_answer(answer)
+        except Exception:
+            self._undecided(Failure(), subscription)
+            return
+        waiting.addTimeout(self.settings.answer_timeout, self.element.reactor)
+        waiting.addCallback(self._decided, subscription, subscription.asked)
+        waiting.addErrback(self._undecided, subscription)
+
+    def _undecided(self, failure: Failure, subscription: HostedSubscription) -> None:
+        """The package failed: what it has decided before holds, and what is known of one that was loaded."""
+        _log.failure("the package {event} could not decide", failure, event=subscription.event, id=subscription.id)
+        if subscription.authorization is UNDECIDED:
+            subscription.authorization = Authorization(state=subscription.state)
+        self.delivery.owe(subscription, NOTHING)
+
+    def _decided(self, answer: Authorization, subscription: HostedSubscription, asked: int) -> None:
+        if asked != subscription.asked:
+            # It has been asked again since: that answer counts.
+            return
+        if not isinstance(answer, Authorization):
+            raise LocalProtocolError(f"the package {subscription.event} gave {answer!r}")
+        before = subscription.authorization
+        if self.apply(subscription, answer) and subscription.state is not TERMINATED:
+            self.records.keep((subscription,), subscription.cseq_limit).addErrback(_not_stored)
+        elif before != answer and before is not UNDECIDED:
+            # The same state, but not the same rights: others see to it that it has no more than these.
+            subscription.hosted.full_state_due(subscription)
+            subscription.owe(AT_ONCE)
+        self.delivery.owe(subscription, NOTHING)
+
+    def apply(self, subscription: HostedSubscription, answer: Authorization) -> bool:
+        """Do what its package has decided; what is owed then is not sent yet.
+
+        :return: True if the state of the subscription is another one now.
+        """
+        if subscription.state is TERMINATED:
+            return False
+        subscription.authorization = answer
+        state = TERMINATED if answer.status else answer.state
+        if not subscription.decide(state, answer.reason):
+            return False
+        subscription.hosted.full_state_due(subscription)
+        if subscription.state is TERMINATED:
+            self.ended(subscription)
+        else:
+            subscription.hosted.tell((subscription,))
+        return True
+
+    # -- the table ----------------------------------------------------------------------------------
+
+    def check_room(self, subscription: HostedSubscription) -> None:
+        """Refuse *subscription* where a limit does not allow it.
+
+        :raises SubscribeRefused: 503.
+        """
+        settings = self.settings
+        known = subscription.hosted.by_resource.get(subscription.resource)
+        if (
+            self._count >= settings.max_subscriptions
+            or self._watchers.get(subscription.watcher, 0) >= settings.max_per_watcher
+            or (known is not None and len(known) >= settings.max_per_resource)
+        ):
+            raise self.full()
+
+    def full(self, status: int = 503) -> SubscribeRefused:
+        """Return the refusal where there is no room."""
+        return SubscribeRefused(status, headers=(("retry-after", str(self.settings.retry_after)),))
+
+    def take(self, subscription: HostedSubscription) -> None:
+        """Take *subscription* into the tables.
+
+        :raises SubscribeRefused: 503.
+        """
+        if not self.dialogs.add(subscription.dialog, subscription.usage_key, subscription):
+            raise self.full()
+        subscription.hosted.add(subscription)
+        self._count += 1
+        self._watchers[subscription.watcher] = self._watchers.get(subscription.watcher, 0) + 1
+        self.delivery.deadlines.at(subscription, subscription.expires_at)
+
+    def end(self, subscription: HostedSubscription, reason: str, retry_after: int | None = None) -> None:
+        """End *subscription* and owe its watcher the last NOTIFY."""
+        if subscription.end(reason, retry_after):
+            self.ended(subscription)
+            self.delivery.owe(subscription, AT_ONCE)
+
+    def ended(self, subscription: HostedSubscription, *, told: bool = True) -> None:
+        """*subscription* is over: take it out of the tables and the store. Harmless when repeated.
+
+        :param told: its package has heard of it.
+
+        Its usage of the dialog lasts until its last NOTIFY has ended (RFC 6665 section 4.4.1).
+        """
+        self.delivery.deadlines.forget(subscription)
+        if not subscription.hosted.remove(subscription):
+            return
+        self._count -= 1
+        left = self._watchers.get(subscription.watcher, 0) - 1
+        if left > 0:
+            self._watchers[subscription.watcher] = left
+        else:
+            self._watchers.pop(subscription.watcher, None)
+        if subscription.stored:
+            subscription.stored = False
+            self.records.forget((subscription.id,)).addErrback(_not_stored)
+        if told:
+            subscription.hosted.tell((subscription,))
+
+    def counts(self) -> Mapping[str, Any]:
+        """Return what there is, for a status page: subscriptions in all and in each state by event, NOTIFYs that wait
+        for their turn."""
+        return {
+            "subscriptions": self._count,
+            "watchers": len(self._watchers),
+            "resources": sum(len(hosted.by_resource) for hosted in self._hosted.values()),
+            "waiting": len(self.delivery.queue),
+            "events": {event: dict(sorted(hosted.states().items())) for event, hosted in self._hosted.items()},
+        }
+
+    # -- start and stop -------------------------------------------------------------------------------
+
+    def start(self) -> Deferred[int]:
+        """Load the subscriptions of the store and tell their watchers, at a pace.
+
+        SUBSCRIBEs are answered 503 until that is done.
+
+        :return: fires with the number of subscriptions, or fails with StoreError.
+        """
+        return Deferred.fromCoroutine(self._start())
+
+    async def _start(self) -> int:
+        records: Sequence[SubscriptionRecord] = await settled(self.records.load())
+        loaded = self._load(records)
+        self.started = True
+        for hosted in self._hosted.values():
+            restored = [subscription for subscription in loaded if subscription.hosted is hosted]
+            if restored:
+                hosted.tell(restored)
+        for subscription in loaded:
+            subscription.hosted.full_state_due(subscription)
+            self.delivery.owe(subscription, AT_ONCE)
+        return len(loaded)
+
+    def _load(self, records: Sequence[SubscriptionRecord]) -> list[HostedSubscription]:
+        now = self.delivery.seconds()
+        loaded: list[HostedSubscription] = []
+        lost: list[str] = []
+        for record in records:
+            hosted = self._hosted.get(record.event)
+            try:
+                if hosted is None:
+                    raise LocalProtocolError(f"{record.event} is not served any more")
+                dialog = dialog_of(record)
+                known = self.dialogs.get(dialog.id)
+                if known is not None:
+                    # Subscriptions that share a dialog share its numbers; the last SUBSCRIBE knows the rest best.
+                    known.local_cseq = max(known.local_cseq or 0, dialog.local_cseq or 0)
+                    known.remote_cseq = max(known.remote_cseq or 0, dialog.remote_cseq or 0)
+                    dialog = known
+                subscription = restore(record, dialog, hosted, self.delivery, now)
+                subscription.shared = known is not None
+                self.take(subscription)
+            except (LocalProtocolError, SubscribeRefused) as error:
+                _log.error("subscription {id} is dropped: {reason}", id=record.key, reason=str(error))
+                lost.append(record.key)
+                continue
+            if known is not None:
+                for usage in self.dialogs.usages(dialog.id).values():
+                    if isinstance(usage, HostedSubscription):
+                        usage.shared = True
+            loaded.append(subscription)
+        if lost:
+            self.records.forget(lost).addErrback(_not_stored)
+        return loaded
+
+    def stop(self) -> None:
+        """Serve nobody any more. Subscriptions stay in the store and alive: a notifier that starts on it goes on."""
+        self.started = False
+        self.delivery.stop()
+
+
+def _not_stored(failure: Failure) -> None:
+    failure.trap(StoreError)
+    # What is in the store is then older than what is in memory: after a restart the watcher is asked about anew.
+    _log.error("a subscription was not stored: {reason}", reason=str(failure.value))
