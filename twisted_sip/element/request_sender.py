@@ -145,7 +145,7 @@ class RequestSender:
         :return: False if nothing was done: :meth:`send` then finds the way, or tells why there is none.
         """
         transactions = self.transactions
-        if request.uri_text[:4] != "sip:" or len(transactions.clients) >= transactions.max_transactions:
+        if request.uri_text[:4] != "sip:" or transactions.clients_full:
             return False
         user.to_server = flow is None
         if flow is None:

@@ -100,9 +100,11 @@ class StraightUser:
 
     def response_received(self, outgoing: ClientTransaction, response: Response) -> None:
         """Every provisional response, then one final one; for INVITE every 2xx (RFC 6026 section 7.2)."""
+        raise NotImplementedError
 
     def failed(self, outgoing: None, status: int, reason: str) -> None:
         """The server did not answer; as OutgoingUser.failed."""
+        raise NotImplementedError
 
     def note_answer(self, response: Response) -> None:
         """Remember what a *response* says of the server: to be called for a 503, and while a server is held dead."""

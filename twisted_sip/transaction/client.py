@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from twisted_sip.errors import TransportError
 from twisted_sip.interfaces.flow import Flow
-from twisted_sip.message.header_map import HeaderMap
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.transaction.seams import NOBODY, ClientUser
@@ -16,11 +15,6 @@ from twisted_sip.transaction.timers import Timer
 
 if TYPE_CHECKING:
     from twisted_sip.transaction.layer_client import ClientSide
-
-
-#: Stand for messages that are not needed any more.
-FORGOTTEN = Request.from_parts("", "", HeaderMap(), b"")
-ANSWERED = Response(200)
 
 
 class ClientTransaction:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from twisted_sip.errors import TransportError
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.builders import ack_for
+from twisted_sip.message.header_map import HeaderMap
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
-from twisted_sip.transaction.client import ANSWERED, FORGOTTEN, ClientTransaction
+from twisted_sip.transaction.client import ClientTransaction
 from twisted_sip.transaction.seams import ClientUser
 from twisted_sip.transaction.states import ACCEPTED, CALLING, COMPLETED, PROCEEDING
 
@@ -63,8 +64,8 @@ class InviteClient(ClientTransaction):
         """Keep no messages but the ACK: what is left of it in Accepted passes on further 2xx, in Completed it absorbs
         retransmissions."""
         if self.state is ACCEPTED or self.state is COMPLETED:
-            self.request = FORGOTTEN
-            self.response = ANSWERED
+            self.request = _FORGOTTEN
+            self.response = _ANSWERED
             self._cancel = None
 
     # -- Calling and Proceeding ----------------------------------------------
@@ -171,6 +172,10 @@ class InviteClient(ClientTransaction):
         self._limit(self._layer.values.timeout, self._time_out)
         self._layer.start_cancel(self, self._cancel)
 
+
+#: Stand for messages that are not needed any more.
+_FORGOTTEN = Request.from_parts("", "", HeaderMap(), b"")
+_ANSWERED = Response(200)
 
 #: (state, first digit of the status, 3 for all above) -> what to do. Provisional responses in Completed and Accepted,
 #: and 300 to 699 in Accepted, have no effect.

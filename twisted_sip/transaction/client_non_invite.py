@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted_sip.message.response import Response
-from twisted_sip.transaction.client import ANSWERED, FORGOTTEN, ClientTransaction
+from twisted_sip.transaction.client import ClientTransaction
 from twisted_sip.transaction.seams import NOBODY
-from twisted_sip.transaction.states import COMPLETED, PROCEEDING, TRYING
+from twisted_sip.transaction.states import COMPLETED, PROCEEDING, TERMINATED, TRYING
 
 
 class NonInviteClient(ClientTransaction):
@@ -40,23 +40,29 @@ class NonInviteClient(ClientTransaction):
             self._timer = None
         self.response = response
         user = self.user
-        layer = self._layer
-        wait = 0.0 if self._reliable else layer.values.T4
-        if wait:
-            self.state = COMPLETED
-            self._data = b""
-            self._timer = layer.timers.start(wait, self._timer_k)
-            # Nobody hears of this transaction any more; what the user holds need not live as long as it.
-            self.user = NOBODY
-        else:
+        if self._reliable or not self._layer.values.T4:
             self.terminate()
-        user.response_received(self, response)
+            user.response_received(self, response)
+            return
+        self.state = COMPLETED
+        self._data = b""
+        # Nobody hears of this transaction any more; what the user holds need not live as long as it.
+        self.user = NOBODY
+        try:
+            user.response_received(self, response)
+        finally:
+            if self.state is COMPLETED:
+                # It was not forgotten.
+                self._timer = self._layer.timers.start(self._layer.values.T4, self._timer_k)
 
     def forget(self) -> None:
-        """Keep no messages: what is left of it in Completed absorbs retransmissions by their key alone."""
+        """Leave nothing but the key, which absorbs retransmissions in Completed."""
         if self.state is COMPLETED:
-            self.request = FORGOTTEN
-            self.response = ANSWERED
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            self.state = TERMINATED
+            self._layer.client_finished(self)
 
     def _timer_e(self) -> None:
         """Timer E, and Timer F at its end: MIN(2*interval, T2) in Trying, T2 in Proceeding."""

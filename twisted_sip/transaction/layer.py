@@ -45,7 +45,7 @@ class TransactionLayer(ServerSide, ClientSide):
     def counts(self) -> dict[str, int]:
         """Return the sizes of all tables by name; all are zero once every deadline has passed."""
         return {
-            "clients": len(self.clients),
+            "clients": len(self.clients) + len(self.finished.keys),
             "servers": len(self.servers),
             "merging": len(self._merging),
             "awaiting_ack": len(self._awaiting_ack),
@@ -63,4 +63,5 @@ class TransactionLayer(ServerSide, ClientSide):
             else:
                 server.terminate()
         self.lingering.stop()
+        self.finished.stop()
         self._recent_request = None

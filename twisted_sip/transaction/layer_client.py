@@ -15,6 +15,7 @@ from twisted_sip.message.response import Response
 from twisted_sip.transaction.client import ClientTransaction
 from twisted_sip.transaction.client_invite import InviteClient
 from twisted_sip.transaction.client_non_invite import NonInviteClient
+from twisted_sip.transaction.finished import Finished
 from twisted_sip.transaction.seams import NOBODY, ClientUser, LayerUser
 from twisted_sip.transaction.states import CALLING, TRYING
 from twisted_sip.transaction.timers import TimerQueue, TimerValues
@@ -24,6 +25,7 @@ class ClientSide:
     """All client transactions of one element.
 
     :ivar clients: (branch in lower case, method) -> client transaction.
+    :ivar finished: the keys of those of which nothing else is left.
     """
 
     def __init__(self, timers: TimerQueue, user: LayerUser, values: TimerValues, max_transactions: int) -> None:
@@ -31,6 +33,7 @@ class ClientSide:
         self.values = values
         self.max_transactions = max_transactions
         self.clients: dict[tuple[str, str], ClientTransaction] = {}
+        self.finished = Finished(timers, values.T4)
         self._user = user
         # Client transactions by connection.
         self._streams: dict[Flow, set[ClientTransaction]] = {}
@@ -50,12 +53,12 @@ class ClientSide:
         if not branch or method == "ACK":
             raise LocalProtocolError("an ACK has no client transaction" if branch else "the Via has no branch")
         key = (branch.lower(), method)
-        if key in self.clients:
+        if key in self.clients or key in self.finished.keys:
             raise LocalProtocolError(f"branch {branch} is in use")
         if method == "INVITE":
             # ACK and CANCEL will need it: a damaged one has to be found now.
             _ = request.cseq
-        if len(self.clients) >= self.max_transactions:
+        if self.clients_full:
             raise TransactionLimitReached(f"{self.max_transactions} client transactions")
         return self._start(key, request, flow, user)
 
@@ -93,6 +96,8 @@ class ClientSide:
             self._user.stray_response(response, flow)
             return
         found = self.clients.get(key)
+        if found is None and key in self.finished.keys:
+            return
         if found is None or (response.status >= 300 and "to" not in response.headers.names):
             # Without a To no ACK can be made for it (section 17.1.1.3).
             self._user.stray_response(response, flow)
@@ -107,6 +112,16 @@ class ClientSide:
         for transaction in list(self._streams.get(flow, ())):
             if transaction.state in (CALLING, TRYING):
                 transaction.transport_error(TransportError("the connection was closed"))
+
+    @property
+    def clients_full(self) -> bool:
+        """True if there is no room for another client transaction."""
+        return len(self.clients) + len(self.finished.keys) >= self.max_transactions
+
+    def client_finished(self, transaction: ClientTransaction) -> None:
+        """For client transactions: all that is left of *transaction* is its key."""
+        if self.clients.pop(transaction.key, None) is not None:
+            self.finished.add(transaction.key)
 
     def client_terminated(self, transaction: ClientTransaction) -> None:
         """For client transactions: *transaction* is over."""

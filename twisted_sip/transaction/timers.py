@@ -50,12 +50,12 @@ class Timer:
         self._callback = None
         self._args = ()
         queue = self._queue
-        queue.live = live = queue.live - 1
         queue.dead = dead = queue.dead + 1
-        if not live:
+        held = len(queue.waiting)
+        if dead == held:
             queue.waiting.clear()
             queue.dead = 0
-        elif dead >= _BULK and dead > live:
+        elif dead >= _BULK and dead + dead > held:
             queue.sweep()
 
 
@@ -63,16 +63,14 @@ class _Queue:
     """The timers of one length.
 
     :ivar waiting: the timers in order of falling due; some may be cancelled.
-    :ivar live: how many are not cancelled.
-    :ivar dead: how many are.
+    :ivar dead: how many are cancelled.
     :ivar listed: True while the heap holds an entry for this queue.
     """
 
-    __slots__ = ("dead", "listed", "live", "waiting")
+    __slots__ = ("dead", "listed", "waiting")
 
     def __init__(self) -> None:
         self.waiting: deque[Timer] = deque()
-        self.live = 0
         self.dead = 0
         self.listed = False
 
@@ -135,7 +133,6 @@ class TimerQueue:
         timer._args = args
         timer._queue = queue
         queue.waiting.append(timer)
-        queue.live += 1
         if not queue.listed:
             self._list(queue, due, delay)
             if due + self._grain < self._wake_at:
@@ -145,7 +142,7 @@ class TimerQueue:
     @property
     def pending(self) -> int:
         """How many timers are going to fire."""
-        return sum(queue.live for queue in self._queues.values())
+        return sum(len(queue.waiting) - queue.dead for queue in self._queues.values())
 
     @property
     def held(self) -> int:
@@ -201,7 +198,6 @@ class TimerQueue:
         """Fire what is due in *queue*, timers of no length that the callbacks start included."""
         while (timer := queue.head()) is not None and timer.due <= now:
             queue.waiting.popleft()
-            queue.live -= 1
             callback = timer._callback
             args = timer._args
             timer._callback = None
