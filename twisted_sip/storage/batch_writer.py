@@ -124,6 +124,9 @@ class BatchWriter(Generic[Item]):
         self._interval = self._pause = interval
         self._size = size
         self.gathered: list[Item] = []
+        # The one batch under way, and what the thread has to write of it.
+        self._batch: list[Item] = []
+        self._prepared: Any = None
         self._under_way = 0
         self._timer: IDelayedCall | None = None
         self._closing: tuple[Callable[[], None], Deferred[None]] | None = None
@@ -159,25 +162,29 @@ class BatchWriter(Generic[Item]):
         self._under_way = len(batch)
         self._pause = self._interval * (_LONGER if len(batch) >= _BUSY else 1)
 
-        prepared = batch if self._prepare is None else self._prepare(batch)
+        self._batch = batch
+        self._prepared = batch if self._prepare is None else self._prepare(batch)
+        self._thread.submit(self._work, self._done)
 
-        def write() -> None:
-            self._write(prepared)
+    def _work(self) -> None:
+        # Nothing of a batch may be left in the thread, or it is there that all its objects die, when they have long
+        # left the cache, while the reactor waits for the interpreter.
+        prepared, self._prepared = self._prepared, None
+        self._write(prepared)
 
-        def done(failure: Failure | None) -> None:
-            # Still under way while it is told of: what that leads to comes after it, in a batch of its own.
-            self._written(batch, failure)
-            self._under_way = 0
-            if self._closing is not None:
-                self._close_now()
-            elif len(self.gathered) >= self._size:
-                self.flush()
-            elif self.gathered:
-                # What came meanwhile waits for company like all the rest, or a busy server would write many small
-                # batches, each with its calls into the system and between threads. The busier it is, the more so.
-                self._timer = self._clock.callLater(self._pause, self._due)
-
-        self._thread.submit(write, done)
+    def _done(self, failure: Failure | None) -> None:
+        batch, self._batch = self._batch, []
+        # Still under way while it is told of: what that leads to comes after it, in a batch of its own.
+        self._written(batch, failure)
+        self._under_way = 0
+        if self._closing is not None:
+            self._close_now()
+        elif len(self.gathered) >= self._size:
+            self.flush()
+        elif self.gathered:
+            # What came meanwhile waits for company like all the rest, or a busy server would write many small
+            # batches, each with its calls into the system and between threads. The busier it is, the more so.
+            self._timer = self._clock.callLater(self._pause, self._due)
 
     def close(self, release: Callable[[], None]) -> Deferred[None]:
         """Write what is gathered, then call *release* in the thread and end the thread.
