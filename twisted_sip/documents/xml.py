@@ -91,6 +91,17 @@ def know(*words: str) -> None:
     _vocabulary.admits(set(words))
 
 
+def admit_names(*names: str) -> None:
+    """Make sure that there is room for *names* that a peer told, before elements or attributes get them.
+
+    What :func:`parse_xml` has read needs no second look.
+
+    :raises DocumentError: there have been too many names already (``too_large``).
+    """
+    if not _vocabulary.admits(set(names)):
+        raise DocumentError("XML has too many names that were never seen before", too_large=True)
+
+
 def _short(text: str) -> str:
     """Return *text* as a reason phrase can have it."""
     return ascii(text[:80])
@@ -214,8 +225,7 @@ def parse_xml(
     names = inspection.names
     for spaces in _INDENT.findall(body):
         names.add(spaces.decode().replace(" ", "s"))
-    if not _vocabulary.admits(names):
-        raise DocumentError("XML has too many names that were never seen before", too_large=True)
+    admit_names(*names)
     try:
         element = etree.fromstring(body, _parser)
     except etree.XMLSyntaxError as error:
