@@ -13,6 +13,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import hmac
+from collections import OrderedDict
 from collections.abc import Callable
 
 from twisted_sip.auth.random_text import RandomText
@@ -64,7 +65,8 @@ class Nonces:
         self._random_text = RandomText(random_bytes)
         self._now = now
         self.configure(lifetime, max_used)
-        self._used: dict[str, _Seen] = {}
+        # Ordered in its own right: to find the first entry of a dict whose first ones are gone means to pass them all.
+        self._used: OrderedDict[str, _Seen] = OrderedDict()
         # Nonces issued up to here are stale unless they are in the table.
         self._floor = -1
 
@@ -140,7 +142,8 @@ class Nonces:
     def expire(self) -> None:
         """Drop what is past its deadline; for a caller that looks now and then, since an idle table is not visited."""
         now = self._milliseconds()
-        self._used = {nonce: seen for nonce, seen in self._used.items() if 0 <= now - seen[0] < self._lifetime}
+        for nonce in [nonce for nonce, seen in self._used.items() if not 0 <= now - seen[0] < self._lifetime]:
+            del self._used[nonce]
 
     def __len__(self) -> int:
         """Return how many used nonces are remembered."""
