@@ -147,6 +147,14 @@ class TestRenewal:
         desk.notify("active;expires=900")
         assert subscription.terms.expires == 900
 
+    def test_what_a_423_has_taught_in_the_dialog(self, desk: ScriptedNotifier) -> None:
+        subscription = desk.active()
+        subscription.refresh()
+        desk.last.answer(423, ("min-expires", "900"))
+        desk.notify("terminated;reason=deactivated")
+        desk.element.advance(1)
+        assert desk.last.request.headers.first("expires") == "900"
+
     def test_body_and_conditions_of_the_first(self, desk: ScriptedNotifier) -> None:
         desk.active(body=b"filter", body_headers=[("content-type", "text/plain")], etag="e1")
         first = desk.last.request
@@ -268,11 +276,38 @@ class TestNotifies:
             assert desk.notify("active").status == 200
         assert len(failures.texts) == 1
 
+    def test_two_readers(self, desk: ScriptedNotifier) -> None:
+        """What one has is not given to the other; both end."""
+        subscription = desk.active(on_notify=None)
+        read: list[str] = []
+
+        async def reading() -> None:
+            async for notified in subscription:
+                read.append(notified.state)
+
+        both = [Deferred.fromCoroutine(reading()) for _ in range(2)]
+        desk.notify("pending")
+        desk.notify("terminated;reason=noresource")
+        assert read == ["active", "pending", "terminated"]
+        assert all(done.called for done in both)
+
     def test_callback_that_unsubscribes(self, desk: ScriptedNotifier) -> None:
         subscription = desk.subscribe(on_notify=lambda notified: subscription.unsubscribe())
         assert desk.notify("active").status == 200
         desk.notify("terminated")
         desk.check_empty()
+
+    def test_extensions(self, desk: ScriptedNotifier) -> None:
+        """RFC 3261 section 8.2.2.3: RFC 4662 requires eventlist in the NOTIFYs of lists."""
+        desk.subscribe(headers=[("Supported", "eventlist, 100rel")])
+        assert desk.notify("active", ("require", "EventList")).status == 200
+        refused = desk.notify("active", ("require", "eventlist, frobnication"))
+        assert refused.status == 420 and refused.answers[0][1]["unsupported"] == "frobnication"
+
+    def test_other_rates_before_the_first(self, desk: ScriptedNotifier) -> None:
+        subscription = desk.subscribe(rates=Rates(max_rate=0.1))
+        subscription.set_rates(Rates(max_rate=1))
+        assert desk.notify("active").answers[0][1]["event"] == "presence;max-rate=1"
 
     def test_rates(self, desk: ScriptedNotifier) -> None:
         """RFC 6446 sections 4.1 and 9.3."""

@@ -11,6 +11,7 @@ from twisted_sip.dialog.rates import Rates
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.message.event_fields import Event
 from twisted_sip.message.message import Message
+from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 
 #: The longest time that a Min-Expires may make us subscribe for, in seconds: a week.
@@ -40,6 +41,17 @@ class SubscriptionTerms:
     headers: tuple[tuple[str, str], ...] = ()
     rates: Rates = attrs.field(factory=Rates)
     conditional: bool = False
+
+    def unsupported(self, notify: Request) -> list[str]:
+        """Return the option tags that *notify* requires and we have not said to support (RFC 3261 section 8.2.2.3).
+
+        :raises RemoteProtocolError: Require is malformed.
+        """
+        if "require" not in notify.headers:
+            return []
+        told = ",".join(value for name, value in self.headers if name.lower() in ("supported", "k"))
+        supported = {tag.strip(" \t").lower() for tag in told.split(",")}
+        return [tag for tag in notify.typed("require") if tag.lower() not in supported]
 
     def event_field(self) -> str:
         """Return the value of Event, rates included."""

@@ -237,6 +237,7 @@ class Subscription:
             # It was over before it was one of ours.
             return
         self._subscriber.dialogs.end_usage(id, self._usage())
+        self.terms = attrs.evolve(self.terms, expires=subscription.terms.expires)
         self._last = Outcome(
             reason=subscription.reason, status=subscription.status, retry_after=subscription.retry_after
         )
@@ -291,22 +292,22 @@ class Subscription:
         """
         notify = incoming.request
         check_event(notify, self.terms.event)
+        if unsupported := self.terms.unsupported(notify):
+            incoming.respond(420, headers=[("unsupported", ", ".join(unsupported))])
+            return
         if len(self._waiting) >= self._backlog:
             # Not acknowledged, and asked for again: nothing is lost.
             incoming.respond(503, headers=[("retry-after", str(_BACKLOG_PATIENCE))])
             return
         self._telling = True
         try:
-            dialog = self._dialogs.get(DialogID(notify.call_id, notify.to.tag, notify.from_.tag))
-            fields: list[tuple[str, str]] = []
-            if dialog is not None:
-                notified = dialog.notify_received(notify)
-                fields = dialog.answer_fields()
-            else:
-                notified = self._first_notify(notify)
+            id = DialogID(notify.call_id, notify.to.tag, notify.from_.tag)
+            dialog = self._dialogs.get(id)
+            notified = self._first_notify(notify) if dialog is None else dialog.notify_received(notify)
             self.established = True
             self._tell(notified)
-            incoming.respond(200, headers=fields)
+            dialog = self._dialogs.get(id)
+            incoming.respond(200, headers=dialog.answer_fields() if dialog is not None else ())
         finally:
             self._telling = False
             self._settle()
@@ -320,6 +321,7 @@ class Subscription:
             if not self._subscriber.dialogs.add(subscription.dialog, self._usage(), subscription):
                 subscription.end(503)
                 raise RemoteProtocolError("Too Many Dialogs", status=503)
+            subscription.terms = attrs.evolve(subscription.terms, rates=self.terms.rates)
             self._dialogs[subscription.dialog.id] = subscription
             if self.terms.expires == 0:
                 # Section 4.4.3: it should have ended with this NOTIFY.
