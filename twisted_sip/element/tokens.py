@@ -15,6 +15,9 @@ import hmac
 _MAC_BYTES = 12
 _MAC_CHARS = 16
 
+#: The length of a token that no flow token follows.
+TOKEN_WITHOUT_FLOW = _MAC_CHARS
+
 
 class DialogTokens:
     """Makes and checks the tokens in our Record-Route URIs.

@@ -152,7 +152,10 @@ class LocationRouter:
     def is_flow_of_binding(self, aor: str, key: str, flow: Flow) -> bool:
         """Tell whether *flow*, which is open, is that of the binding *key* of *aor*."""
         # An open flow and its token name each other.
-        return any(binding.key == key and binding.flow == flow.token for binding in self._in_memory(aor))
+        for binding in self._in_memory(aor):
+            if binding.key == key:
+                return binding.flow == flow.token
+        return False
 
     def key_of_flow(self, aor: str, token: str) -> str:
         """Return the key of the binding of *aor* that came over the flow with *token*, or an empty text."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from twisted_sip.element.tokens import DialogTokens
+from twisted_sip.element.tokens import TOKEN_WITHOUT_FLOW, DialogTokens
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.request import Request
@@ -125,6 +125,12 @@ class RecordRouting:
         :param flow_of: gives the open flow that a mark names.
         :raises RemoteProtocolError: its tokens are for the other direction of a dialog with a stranger (403).
         """
+        for uri in own_routes:
+            if len(uri.user or "") > TOKEN_WITHOUT_FLOW:
+                break
+        else:
+            # The usual case: both Contacts are reachable as written.
+            return None
         call_id, from_tag, to_tag = request.call_id, request.from_.tag or "", request.to.tag or ""
         valid = self._tokens.dialog_valid
         held = False
@@ -133,7 +139,7 @@ class RecordRouting:
         # up left several: the last one faces the peer.
         for uri in reversed(own_routes):
             token = uri.user or ""
-            if len(token) <= 16:
+            if len(token) <= TOKEN_WITHOUT_FLOW:
                 continue
             text = self._tokens.flow_of(token)
             if not text:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
+from functools import lru_cache
 from inspect import isawaitable
 from typing import Any
 
@@ -21,10 +22,11 @@ from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, IRequestPr
 from twisted_sip.interfaces.routing import IForwardingPolicy, IRouter, Target
 from twisted_sip.interfaces.services import IProxy
 from twisted_sip.message.builders import response_to
+from twisted_sip.message.limits import SHORT
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.route_set import leave_proxy
-from twisted_sip.message.uri import SIPURI, URI
+from twisted_sip.message.uri import SIPURI, URI, parse_uri
 from twisted_sip.message.via import Via
 from twisted_sip.proxy.branch import ONE_LESS, forwarded_copy, makes_dialog
 from twisted_sip.proxy.expansion import expand
@@ -155,15 +157,9 @@ class ProxyService(Service):
         return routed.addCallback(lambda found: self._routed(incoming, found, part))  # type: ignore[no-any-return]
 
     def _validate(self, request: Request) -> Response | None:
-        headers = request.headers
-        names = headers.names
-        if (
-            "max-forwards" in names
-            and headers.lines[names.index("max-forwards")] not in ONE_LESS
-            and request.max_forwards == 0
-        ):
+        if _hops_used(request):
             return response_to(request, 483, to_tag=self.element.stateless_tag(request))
-        if "proxy-require" in names:
+        if "proxy-require" in request.headers.names:
             # Section 16.3 step 5: no proxy extension is supported here.
             unknown = request.headers.elements("proxy-require")
             if unknown:
@@ -198,7 +194,7 @@ class ProxyService(Service):
             if mark is not None:
                 return self._forward(incoming, [self._marked_target(request, mark)], "")
             if not local or "route" in request.headers.names:
-                return self._forward(incoming, [Target(uri=uri)], "")
+                return self._forward(incoming, _as_written(request), "")
         # A GRUU, or a Contact that names us: the location service knows more (RFC 5627 section 6.1). What it knows may
         # lead back here, To tag or not (RFC 5393).
         part = loop_part(request)
@@ -274,7 +270,7 @@ class ProxyService(Service):
     def _ack(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
         """Forward an ACK for a 2xx: a request without a response (sections 13.2.2.4 and 16.11)."""
         request = incoming.request
-        if request.max_forwards == 0:
+        if _hops_used(request):
             return TAKEN
         uri = request.uri
         local = "route" not in request.headers.names and self.element.domains.is_local_uri(uri)
@@ -283,7 +279,7 @@ class ProxyService(Service):
             if mark is not None:
                 return self._forward_ack(incoming, [self._marked_target(request, mark)])
             if not local:
-                return self._forward_ack(incoming, [Target(uri=uri)])
+                return self._forward_ack(incoming, _as_written(request))
         if not any(route.user for route in incoming.own_routes):
             # Without a token it is for a response that we sent statelessly (section 26.3.2.4), and forwarded it would
             # come back until its Max-Forwards are used up.
@@ -297,8 +293,10 @@ class ProxyService(Service):
         request = incoming.request
         if isinstance(found, Response):
             return TAKEN
-        target = next((target for target in fit_scheme(request, found) if not target.flow_lost), None)
-        if target is None:
+        for target in fit_scheme(request, found):
+            if not target.flow_lost:
+                break
+        else:
             return TAKEN
         copy = forwarded_copy(request, target, self.settings.max_forwards)
         for policy in self.policies:
@@ -325,6 +323,27 @@ class ProxyService(Service):
         """
         words = '381 {} "SIPS Required"' if required else '380 {} "SIPS Not Allowed"'
         return "warning", words.format(incoming.flow.sent_by)
+
+
+def _hops_used(request: Request) -> bool:
+    """Tell whether Max-Forwards is 0 (section 16.3 step 3)."""
+    headers = request.headers
+    names = headers.names
+    return (
+        "max-forwards" in names
+        and headers.lines[names.index("max-forwards")] not in ONE_LESS
+        and request.max_forwards == 0
+    )
+
+
+def _as_written(request: Request) -> tuple[Target]:
+    """Return the Request-URI as the target: for a *request* that goes where it says."""
+    return _written(request.uri_text) if len(request.uri_text) <= SHORT else (Target(uri=request.uri),)
+
+
+@lru_cache(maxsize=4096)
+def _written(text: str) -> tuple[Target]:
+    return (Target(uri=parse_uri(text)),)
 
 
 def _is_gruu(uri: URI) -> bool:

@@ -94,18 +94,17 @@ class ClientTransaction:
 
     def _send_first(self, alarm: Callable[[], None]) -> None:
         """Send the request and start the timer that calls *alarm*."""
-        timers = self._layer.timers
-        timeout = self._layer.values.timeout
+        layer = self._layer
         try:
             self.flow.send(self._data, self.request)
         except TransportError as error:
             # The caller does not hold the transaction yet: tell it once it does.
-            self._timer = timers.start(0.0, self.transport_error, error)
+            self._timer = layer.timers.start(0.0, self.transport_error, error)
             return
         if self._reliable:
-            self._interval = timeout
+            self._interval = layer.values.timeout
             self._data = b""
-        self._timer = timers.start(self._interval, alarm)
+        self._timer = layer.timers.start(self._interval, alarm)
 
     def _tick(self, following: float, alarm: Callable[[], None]) -> None:
         """A retransmission timer fired: retransmit and start it for the *following* interval, or time out."""
