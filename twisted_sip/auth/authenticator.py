@@ -145,17 +145,21 @@ class Authenticator:
         issued = False
         # Several for one realm are legal (section 22.3): the one that answers us counts.
         for candidate in candidates:
-            if self.nonces.issued_to(candidate.nonce, source):
+            if self.nonces.issued_to(candidate.params["nonce"], source):
                 credentials = candidate
                 issued = True
                 break
         # A hashed user name cannot be looked up and is not asked for (RFC 7616 section 3.4.4).
-        name = "" if "userhash" in credentials.params and credentials.userhash else credentials.username
+        params = credentials.params
+        if "username" in params and "userhash" not in params:
+            name = params["username"]
+        else:
+            name = "" if credentials.userhash else credentials.username
         if self.bans.banned(source, name):
             return Refused(403)
         if not issued:
             return self._challenge(name, realm, source, proxy, True)
-        uri = credentials.uri
+        uri = params["uri"]
         if uri != request.uri_text and not made_for(uri, request, realm, is_ours):
             # RFC 7616 section 3.4.6, RFC 8760 section 2.6 item 6.
             return Refused(400, "Digest uri and Request-URI differ")
@@ -203,13 +207,14 @@ class Authenticator:
             nc=params.get("nc", ""),
             cnonce=params.get("cnonce", ""),
         )
-        given = credentials.response
+        given = params["response"].lower()
         right = hmac.compare_digest(expected, given if given.isascii() else "")
         if not right or ha1 is None:
             if self.bans.failed(source, name, given) is not None:
                 return Refused(403)
             return self._challenge_with(offered, realm, source, proxy, False)
-        if self.nonces.use(nonce, credentials.nc if qop else 0) is Use.STALE:
+        # With a qop it has a count in good order, or it would not have been read.
+        if self.nonces.use(nonce, int(params["nc"], 16) if qop else 0) is Use.STALE:
             return self._challenge_with(offered, realm, source, proxy, True)
         self.bans.succeeded(source, name)
         return Accepted(name)

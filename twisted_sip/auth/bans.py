@@ -9,6 +9,7 @@ a deadline; rows of one table live equally long, so the first row is always the 
 from __future__ import annotations
 
 import ipaddress
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TypeVar
@@ -91,10 +92,11 @@ class Bans:
     def __init__(self, settings: AuthSettings, now: Callable[[], float]) -> None:
         self.settings = settings
         self._now = now
-        self._bans: dict[tuple[str, str], Ban] = {}
-        self._failures: dict[tuple[str, str], _Row] = {}
-        self._users: dict[str, tuple[float, set[int]]] = {}
-        self._known: dict[tuple[str, str], float] = {}
+        # Ordered in their own right: to find the first row of a dict whose first ones are gone means to pass them all.
+        self._bans: OrderedDict[tuple[str, str], Ban] = OrderedDict()
+        self._failures: OrderedDict[tuple[str, str], _Row] = OrderedDict()
+        self._users: OrderedDict[str, tuple[float, set[int]]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._observers: list[Callable[[Ban], None]] = []
 
     def observe(self, observer: Callable[[Ban], None]) -> Callable[[], None]:
@@ -123,7 +125,7 @@ class Bans:
 
     def succeeded(self, host: str, user: str) -> None:
         """Note that *user* has authenticated from *host*. Failures before it still count: others may have made them."""
-        key = (source_of(host), user[:_NAME_CHARS])
+        key = (source_of(host) if ":" in host else host, user[:_NAME_CHARS])
         known = self._known
         until = self._now() + KNOWN_FOR
         # Moved to the end once in an hour at most: this runs for every authenticated request.
@@ -178,7 +180,7 @@ class Bans:
             observer(ban)
         return ban
 
-    def _trim(self, table: dict[K, V], until: Callable[[V], float]) -> None:
+    def _trim(self, table: OrderedDict[K, V], until: Callable[[V], float]) -> None:
         """Take at most two rows off *table*, which has just got one: past their deadline, or over the bound."""
         now = self._now()
         for _ in range(2):
@@ -211,10 +213,10 @@ class Bans:
     def expire(self) -> None:
         """Drop what is past its deadline, for a caller that looks now and then."""
         now = self._now()
-        self._bans = {key: ban for key, ban in self._bans.items() if ban.until > now}
-        self._failures = {key: row for key, row in self._failures.items() if row.until > now}
-        self._users = {key: entry for key, entry in self._users.items() if entry[0] > now}
-        self._known = {key: until for key, until in self._known.items() if until > now}
+        self._bans = OrderedDict((key, ban) for key, ban in self._bans.items() if ban.until > now)
+        self._failures = OrderedDict((key, row) for key, row in self._failures.items() if row.until > now)
+        self._users = OrderedDict((key, entry) for key, entry in self._users.items() if entry[0] > now)
+        self._known = OrderedDict((key, until) for key, until in self._known.items() if until > now)
 
     def __len__(self) -> int:
         """Return how many rows are kept in all."""

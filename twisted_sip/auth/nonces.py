@@ -86,7 +86,7 @@ class Nonces:
 
     def issue(self, source: str) -> str:
         """Return a new nonce for the numeric host *source*: 60 hexadecimal characters."""
-        body = f"{self._milliseconds():012x}{self._random_text()}"
+        body = f"{int(self._now() * 1000) & 0xFFFFFFFFFFFF:012x}{self._random_text()}"
         return body + self._mac(body, source)
 
     def issued_to(self, nonce: str, source: str) -> bool:
