@@ -42,7 +42,7 @@ def response_to(
     lines = list(copied.lines(source.lines))
     # 100 copies the To as it is (section 8.2.6.2).
     if to_tag and status > 100 and copied.to and not _has_tag(request):
-        if not is_token(to_tag):
+        if not ((to_tag.isalnum() and to_tag.isascii()) or is_token(to_tag)):
             raise LocalProtocolError(f"{to_tag!r} is no tag")
         for place in copied.to:
             lines[place] = f"{lines[place].rstrip(' ')};tag={to_tag}"

@@ -86,7 +86,9 @@ def read_ordinary(data: bytes, limits: MessageLimits) -> Request | Response | No
         return None
     lines = text.split("\r\n")
     ends = len(lines) - 1
-    if text.count("\n") != ends or text.count("\r") != ends or "\0" in text or ends > limits.header_count:
+    if text.count("\n") != ends or text.count("\r") != ends or "\0" in text:
+        return None
+    if ends > limits.header_count:
         return None
     start = START_LINES[lines.pop(0)]
     if start is None:
@@ -124,13 +126,13 @@ def read_ordinary(data: bytes, limits: MessageLimits) -> Request | Response | No
         line = lines[to_at]
         untagged, mark, tag = line.partition(";tag=")
         address = PARTIES[untagged]
-        if address is None or is_plain_tag(tag) is None:
+        if address is None or not (tag.isalnum() or is_plain_tag(tag)):
             parsed["to"] = named("To", line_value(line))
         elif not mark:
             parsed["to"] = address
         line = lines[from_at]
         untagged, mark, tag = line.partition(";tag=")
-        if PARTIES[untagged] is None or is_plain_tag(tag) is None:
+        if PARTIES[untagged] is None or not (tag.isalnum() or is_plain_tag(tag)):
             parsed["from"] = named("From", line_value(line))
         parsed["cseq"] = cseq = cseq_in(lines[cseq_at])
     except RemoteProtocolError:

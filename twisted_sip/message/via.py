@@ -22,6 +22,10 @@ _PLAIN_BRANCH = re.compile(
 # sent-protocol with white space wherever SLASH allows it (RFC 4475 section 3.1.1.1).
 _SENT_PROTOCOL = re.compile(r"[ \t]*+([^ \t/]++)[ \t]*+/[ \t]*+([^ \t/]++)[ \t]*+/[ \t]*+([^ \t/;]++)[ \t]++").match
 
+#: What is known of the parameters of a Via value besides its branch: a client asks for its port (RFC 3581), or more.
+RPORT = ";rport"
+SOME = ";"
+
 
 class Via:
     """A Via value. Treat as immutable.
@@ -31,19 +35,19 @@ class Via:
     :ivar port: the port of sent-by, None where it is left out.
     :ivar sent_by: ``host:port`` or ``host`` in lower case, as transactions are matched by (section 17.2.3).
     :ivar branch: the branch (section 8.1.1.7), an empty string where there is none.
-    :ivar bare: True where it is known that there are no parameters but the branch.
+    :ivar besides: the parameters besides the branch, as far as known: none, ``;rport`` alone, or :data:`SOME`.
     :ivar reply_address: where responses go over UDP (an interfaces.flow.Address), once the transport layer has compared
         the value with its source; None where that is not known.
     """
 
-    __slots__ = ("_params", "_text", "bare", "branch", "host", "port", "reply_address", "sent_by", "transport")
+    __slots__ = ("_params", "_text", "besides", "branch", "host", "port", "reply_address", "sent_by", "transport")
 
     transport: str
     host: str
     port: int | None
     sent_by: str
     branch: str
-    bare: bool
+    besides: str
     reply_address: Any
     _text: str
     _params: Params | None
@@ -59,7 +63,7 @@ class Via:
         known = _SENT_BY[head] if _PLAIN_PARAMS(params) is not None else None
         via = cls.__new__(cls)
         via._text = text
-        via.bare = False
+        via.besides = SOME
         via.reply_address = None
         if known is not None:
             via.transport, via.host, via.port, via.sent_by = known
@@ -198,7 +202,7 @@ class Via:
         made.port = self.port
         made.sent_by = self.sent_by
         made.branch = self.branch
-        made.bare = False
+        made.besides = SOME
         made.reply_address = reply_address
         made._text = text
         made._params = None
@@ -230,16 +234,17 @@ def via_in(line: str) -> Via | None:
     if known is None or _PLAIN_BRANCH(tail) is None:
         return None
     via = Via.__new__(Via)
-    start, bare, via.transport, via.host, via.port, via.sent_by = known
+    start, besides, via.transport, via.host, via.port, via.sent_by = known
     via._text = line[start:]
     via._params = None
     via.reply_address = None
     if ";" in tail:
-        via.branch = tail[: tail.index(";")]
-        via.bare = False
+        branch, _, more = tail.partition(";")
+        via.branch = branch
+        via.besides = RPORT if more == "rport" and not besides else SOME
     else:
         via.branch = tail
-        via.bare = bare
+        via.besides = besides
     return via
 
 
@@ -256,10 +261,10 @@ def _read_sent_by(head: str) -> tuple[str, str, int | None, str] | None:
 
 
 class _Hop(NamedTuple):
-    """A Via line up to its branch: where the value begins, whether it has no parameters, and what it says."""
+    """A Via line up to its branch: where the value begins, which parameters it has, and what it says."""
 
     start: int
-    bare: bool
+    besides: str
     transport: str
     host: str
     port: int | None
@@ -276,7 +281,8 @@ def _read_hop(line: str) -> _Hop | None:
     if "branch" in params.lower():
         # In another spelling: it comes first, so it counts.
         return None
-    return _Hop(len(line) - len(value), not params, *known)
+    besides = semicolon + params
+    return _Hop(len(line) - len(value), besides if besides in ("", RPORT) else SOME, *known)
 
 
 _SENT_BY: Kept[str, tuple[str, str, int | None, str] | None] = Kept(_read_sent_by, 4096)

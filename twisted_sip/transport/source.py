@@ -6,7 +6,7 @@ import ipaddress
 
 from twisted_sip.interfaces.flow import Address
 from twisted_sip.message.request import Request
-from twisted_sip.message.via import Via
+from twisted_sip.message.via import RPORT, Via
 from twisted_sip.transport.listener import bare, is_numeric, same_host
 
 
@@ -19,11 +19,19 @@ def note_source(request: Request, source: Address) -> None:
     """
     via = request.top_via
     host = source.host
-    if via.bare and via.host == host:
-        # The usual client of old: it gives its address right and asks for nothing.
-        via.reply_address = _reply_address(source, host, via.port)
-        return
     headers = request.headers
+    if not via.besides:
+        if via.host == host:
+            # The usual client of old: it gives its address right and asks for nothing.
+            via.reply_address = _reply_address(source, host, via.port)
+            return
+    elif via.besides == RPORT and "%" not in host:
+        # The usual phone.
+        noted = f";received={host};rport={source.port}"
+        place = headers.names.index("via")
+        headers.lines[place] = headers.lines[place].replace(RPORT, noted, 1)
+        headers.parsed["via"] = via.noted(str(via).replace(RPORT, noted, 1), source)
+        return
     place = headers.names.index("via")
     line = headers.lines[place]
     lower = line.lower()
