@@ -60,6 +60,31 @@ def test_a_proxy_takes_its_own_routes_off() -> None:
     assert enter_proxy(message, ours, lambda uri: False) == []
 
 
+@pytest.mark.parametrize("where", ["p1.example.com", "p1.example.com:5070", "192.0.2.1:5060", "[2001:db8::1]:5061"])
+def test_a_route_with_a_token_is_read_in_two_parts(where: str) -> None:
+    uri = f"sip:tok-_9@{where};lr"
+    message = request("sip:bob@h", f"<{uri}>")
+    assert message.routes
+    (taken,) = enter_proxy(message, lambda uri: True, lambda uri: False)
+    whole = SIPURI.parse(uri)
+    for name in ("scheme", "user", "password", "host", "port", "headers", "text", "address_of_record", "lr"):
+        assert getattr(taken, name) == getattr(whole, name)
+    assert taken.params.items() == whole.params.items()
+    assert "route" not in message.headers and message.routes == []
+
+
+def test_a_route_with_a_token_that_is_not_ours_or_no_uri_stays() -> None:
+    message = request("sip:bob@h", "<sip:tok@p2;lr>")
+    assert enter_proxy(message, ours, ours) == []
+    assert message.headers.elements("route") == ["<sip:tok@p2;lr>"]
+    with pytest.raises(RemoteProtocolError):
+        enter_proxy(request("sip:bob@h", "<sip:tok@p1.example.com:99999;lr>"), ours, ours)
+    # A strict router before us has put our own Record-Route into the Request-URI.
+    message = request("sip:p1.example.com;lr", "<sip:bob@p1.example.com;lr>")
+    assert [uri.text for uri in enter_proxy(message, ours, ours)] == ["sip:p1.example.com;lr"]
+    assert message.uri_text == "sip:bob@p1.example.com;lr"
+
+
 def test_what_a_strict_router_made_is_undone() -> None:
     message = request("sip:p1.example.com;lr", "<sip:p2;lr>, <sip:bob@h>")
     assert [str(uri) for uri in enter_proxy(message, ours, ours)] == ["sip:p1.example.com;lr"]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
-from twisted_sip.message.uri import SIPURI, URI
+from twisted_sip.message.uri import SIPURI, URI, parse_uri
+
+#: A Route with one value of the shape of our Record-Routes.
+_TOKEN_LINE = re.compile(r"Route: <sip:([A-Za-z0-9_\-]{1,250}+)@([A-Za-z0-9.\-:\[\]]{1,100}+);lr>").fullmatch
 
 
 def next_hop(request: Request) -> URI:
@@ -76,10 +80,19 @@ def enter_proxy(
     :raises RemoteProtocolError: a Route is malformed.
     """
     taken: list[SIPURI] = []
-    if "route" not in request.headers.names:
+    headers = request.headers
+    if "route" not in headers.names:
         return taken
-    routes = request.routes
     uri = request.uri
+    if headers.names.count("route") == 1:
+        # The usual case in a dialog: one value, with a token that no other dialog has.
+        place = headers.names.index("route")
+        sole = _own_token(headers.lines[place], is_own)
+        if sole is not None and not (isinstance(uri, SIPURI) and is_own_route(uri)):
+            del headers.names[place], headers.lines[place]
+            headers.parsed.pop("route", None)
+            return [sole]
+    routes = request.routes
     if routes and isinstance(uri, SIPURI) and is_own_route(uri):
         # A strict router before us put our Record-Route URI into the Request-URI; the last Route is the target.
         taken.append(uri)
@@ -96,6 +109,22 @@ def enter_proxy(
     if kept:
         _put(request, routes[kept:])
     return taken
+
+
+def _own_token(line: str, is_own: Callable[[SIPURI], bool]) -> SIPURI | None:
+    """Return the URI in a Route *line* as we write them, with a token for its user; None if it is not such a one.
+
+    Read in two parts: what follows the token is the same each time, and has been read before.
+    """
+    found = _TOKEN_LINE(line)
+    if found is None:
+        return None
+    token, where = found.groups()
+    try:
+        uri = parse_uri(f"sip:{where};lr")
+    except RemoteProtocolError:
+        return None
+    return uri.with_user(token) if isinstance(uri, SIPURI) and is_own(uri) else None
 
 
 def leave_proxy(request: Request) -> URI | None:

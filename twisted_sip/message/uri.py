@@ -147,6 +147,21 @@ class SIPURI:
             params = self._params = _parse_params(text) if text else NO_PARAMS
         return params
 
+    def with_user(self, user: str) -> SIPURI:
+        """Return this URI, which has no user part, with *user*, unreserved characters alone: nothing is checked."""
+        made = SIPURI.__new__(SIPURI)
+        made.scheme = scheme = self.scheme
+        made.user = user
+        made.password = None
+        made.host = self.host
+        made.port = self.port
+        made.headers = self.headers
+        made._params_text = self._params_text
+        made._params = self._params
+        made._aor = ""
+        made.text = f"{scheme}:{user}@{self.text[len(scheme) + 1 :]}"
+        return made
+
     @property
     def secure(self) -> bool:
         """True for sips."""
