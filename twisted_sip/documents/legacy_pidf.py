@@ -14,7 +14,7 @@ from lxml import etree
 
 from twisted_sip.documents.pidf import Presence, Service
 from twisted_sip.documents.values import LANG
-from twisted_sip.documents.xml import serialize
+from twisted_sip.documents.xml import make_element, serialize
 
 XPIDF_MEDIA_TYPE: Final = "application/xpidf+xml"
 CPIM_MEDIA_TYPE: Final = "application/cpim-pidf+xml"
@@ -73,7 +73,7 @@ def to_cpim_pidf(presence: Presence) -> bytes:
     def name(local: str) -> str:
         return f"{{{CPIM_NAMESPACE}}}{local}"
 
-    root = etree.Element(name("presence"), {"entity": presence.entity}, nsmap={None: CPIM_NAMESPACE})
+    root = make_element(name("presence"), {"entity": presence.entity}, namespaces={None: CPIM_NAMESPACE})
     for service in _best_first(presence):
         element = etree.SubElement(root, name("tuple"), {"id": service.id})
         etree.SubElement(etree.SubElement(element, name("status")), name("basic")).text = service.basic or "closed"

@@ -15,7 +15,7 @@ from lxml import etree
 from twisted_sip.documents import cipid, data_model, rpid
 from twisted_sip.documents.data_model import DEVICE, PERSON, Component, Device, Person
 from twisted_sip.documents.values import Note, add_note, format_time, read_notes, text_of
-from twisted_sip.documents.xml import SIZE_LIMIT, Element, know, parse_xml, serialize
+from twisted_sip.documents.xml import SIZE_LIMIT, Element, attributes_of, know, make_element, parse_xml, serialize
 from twisted_sip.errors import LocalProtocolError
 
 NAMESPACE: Final = "urn:ietf:params:xml:ns:pidf"
@@ -33,7 +33,7 @@ know(NAMESPACE, "presence", "tuple", "status", "basic", "contact", "note", "time
 know("mustUnderstand", "impp", "None", "http://www.w3.org/XML/1998/namespace", "xml", "lang")
 
 # Prefixes as the RFCs have them.
-_PREFIXES = {"dm": data_model.NAMESPACE, "rpid": rpid.NAMESPACE}
+_PREFIXES: dict[str | None, str] = {"dm": data_model.NAMESPACE, "rpid": rpid.NAMESPACE}
 # What begins with these goes on as it is; the declaration is a must (RFC 3863 section 4.1), and UTF-8 what we send.
 _DECLARATIONS = (b'<?xml version="1.0" encoding="UTF-8"?>', b"<?xml version='1.0' encoding='UTF-8'?>")
 # In which order the children of <presence> stand (RFC 3863 section 4.1.1).
@@ -89,7 +89,7 @@ def arranged(root: Element, children: Iterable[Element]) -> Element:
     for element in (root, *listed):
         for prefix, uri in element.nsmap.items():
             namespaces.setdefault(prefix, uri)
-    made = etree.Element(ROOT, root.attrib, nsmap=namespaces)
+    made = make_element(ROOT, attributes_of(root), namespaces=namespaces)
     for child in listed:
         copied = deepcopy(child)
         copied.tail = None
@@ -117,7 +117,7 @@ class Presence:
 
     def __init__(self, entity: str) -> None:
         """Make a document that says nothing about *entity*, a URI."""
-        self.root: Element = etree.Element(ROOT, {"entity": entity}, nsmap={None: NAMESPACE})
+        self.root: Element = make_element(ROOT, {"entity": entity}, namespaces={None: NAMESPACE})
         self._xml: bytes | None = None
         self._variants: dict[object, object] | None = None
 
@@ -249,7 +249,7 @@ class Presence:
         if priority is not None and not 0 <= priority <= 1:
             raise LocalProtocolError(f"a priority is from 0 to 1, not {priority}")
         notes = [Note(note, lang)] if note else []
-        element = etree.Element(TUPLE, {"id": id}, nsmap={None: NAMESPACE})
+        element = make_element(TUPLE, {"id": id}, namespaces={None: NAMESPACE})
         etree.SubElement(etree.SubElement(element, STATUS), BASIC).text = basic
         where = etree.SubElement(element, CONTACT)
         where.text = contact or self.entity
@@ -275,7 +275,7 @@ class Presence:
 
         :param timestamp: when it changed, seconds since the epoch.
         """
-        element = etree.Element(PERSON, {"id": id}, nsmap=_PREFIXES)
+        element = make_element(PERSON, {"id": id}, namespaces=_PREFIXES)
         for local, names in (("activities", activities), ("mood", moods), ("place-type", place_types)):
             if listed := list(names):
                 rpid.add_enumeration(element, local, listed)
@@ -300,7 +300,7 @@ class Presence:
         :param user_input: ``active`` or ``idle``.
         :param timestamp: when it changed, seconds since the epoch.
         """
-        element = etree.Element(DEVICE, {"id": id}, nsmap=_PREFIXES)
+        element = make_element(DEVICE, {"id": id}, namespaces=_PREFIXES)
         if user_input:
             etree.SubElement(element, f"{{{rpid.NAMESPACE}}}user-input").text = user_input
         etree.SubElement(element, data_model.DEVICE_ID).text = device_id
@@ -309,7 +309,7 @@ class Presence:
 
     def with_note(self, text: str, lang: str = "") -> Presence:
         """Return this with a further note about the presentity itself."""
-        holder = etree.Element(ROOT, nsmap={None: NAMESPACE})
+        holder = make_element(ROOT, namespaces={None: NAMESPACE})
         add_note(holder, NOTE, Note(text, lang))
         return Presence.of(arranged(self.root, [*self.root, *holder]))
 

@@ -12,8 +12,9 @@ there is no more room for is refused, while all that speak the words known until
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from typing import TypeAlias
+from typing import TypeAlias, cast
 from xml.parsers import expat
 
 from lxml import etree
@@ -248,6 +249,23 @@ def check_root(element: Element, root: tuple[str, str]) -> None:
     if found.localname != local:
         raise DocumentError(f"XML root element is {_short(found.localname)}, not {local!r}")
     raise DocumentError(f"XML root element is in namespace {_short(found.namespace or '')}, not {namespace!r}")
+
+
+def make_element(
+    tag: str, attributes: Mapping[str, str] | None = None, namespaces: Mapping[str | None, str] | None = None
+) -> Element:
+    """Return a new element.
+
+    :param tag: its name, as lxml has it: ``{namespace}local``.
+    :param namespaces: the prefixes that it declares; None is the default namespace.
+    """
+    # What lxml takes is more than its type stubs know.
+    return etree.Element(tag, cast("dict[str, str]", attributes), nsmap=cast("dict[str, str]", namespaces))
+
+
+def attributes_of(element: Element) -> dict[str, str]:
+    """Return the attributes of *element*: names as lxml has them, and values."""
+    return {str(name): str(value) for name, value in element.attrib.items()}
 
 
 def serialize(element: Element) -> bytes:

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from lxml import etree
 
-from twisted_sip.documents.xml import ELEMENT_LIMIT, Element, admit_names, know, serialize
+from twisted_sip.documents.xml import ELEMENT_LIMIT, Element, admit_names, know, make_element, serialize
 from twisted_sip.documents.xml_selector import (
     AttributeNode,
     NamespaceNode,
@@ -55,7 +55,7 @@ def apply_patch(root: Element, operations: Iterable[Element], operation_limit: i
 
 def patch_error_document(error: PatchError) -> bytes:
     """Return the error document for *error* (section 5.1, application/patch-ops-error+xml)."""
-    root = etree.Element(f"{{{ERROR_NAMESPACE}}}patch-ops-error", nsmap={None: ERROR_NAMESPACE})
+    root = make_element(f"{{{ERROR_NAMESPACE}}}patch-ops-error", namespaces={None: ERROR_NAMESPACE})
     etree.SubElement(root, f"{{{ERROR_NAMESPACE}}}{error.condition}", {"phrase": error.reason})
     return serialize(root)
 
@@ -253,7 +253,7 @@ def _redeclared(
     def renamed(name: str) -> str:
         return f"{{{new}}}{name[len(old) + 2 :]}" if old and name.startswith(f"{{{old}}}") else name
 
-    made = etree.Element(renamed(element.tag), nsmap=namespaces)
+    made = make_element(renamed(element.tag), namespaces=namespaces)
     for name, value in element.attrib.items():
         made.set(renamed(str(name)), value)
     made.text = element.text

@@ -89,7 +89,7 @@ def qualified(name: str, namespaces: Mapping[str | None, str], *, attribute: boo
 
 
 def _string_value(element: Element) -> str:
-    return "".join(element.itertext())
+    return "".join([str(text) for text in element.itertext()])
 
 
 class _Walk:

@@ -189,6 +189,10 @@ def offline(resource: str, note: str = "Offline", lang: str = "en") -> Presence:
 POLICIES: Final[Mapping[str, Policy]] = {"union": union, "latest": latest, "most-available": most_available}
 
 
+def _policy(policy: str | Policy) -> Policy:
+    return POLICIES[policy] if isinstance(policy, str) else policy
+
+
 @attrs.frozen(slots=True)
 class Compositor:
     """Composes by a policy, as an operator has configured it.
@@ -197,9 +201,7 @@ class Compositor:
     :ivar registration_fallback: show who has published nothing as open while registered.
     """
 
-    policy: Policy = attrs.field(
-        default=union, converter=lambda policy: POLICIES[policy] if isinstance(policy, str) else policy
-    )
+    policy: Policy = attrs.field(default=union, converter=_policy)
     registration_fallback: bool = True
 
     def compose(

@@ -140,6 +140,6 @@ def _strip_user_input(element: Element, granted: UserInput) -> None:
     """Section 3.3.2.12."""
     if granted < UserInput.FULL:
         for name in _INPUT_TIMES:
-            element.attrib.pop(name, None)
+            element.attrib.pop(name, "")
     if granted < UserInput.THRESHOLDS:
-        element.attrib.pop("idle-threshold", None)
+        element.attrib.pop("idle-threshold", "")
