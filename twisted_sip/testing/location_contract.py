@@ -147,6 +147,18 @@ class LocationStoreContract:
         self.wait(acknowledged)
         assert self._keys() == ["one"]
 
+    def test_the_way_without_a_deferred_is_the_same(self) -> None:
+        commit_then = getattr(self.store, "commit_then", None)
+        if commit_then is None:
+            # Nobody has to offer it.
+            return
+        waited: Deferred[Any] = Deferred()
+        self.store.commit(put(binding("a")))
+        commit_then(put(binding("b")), waited.callback)
+        assert self._keys() == ["a", "b"]
+        assert self.wait(waited) is None
+        assert self._keys() == ["a", "b"]
+
     def test_commit_fires_with_none(self) -> None:
         assert self.wait(self.store.commit(put(binding()))) is None
         assert self.wait(self.store.commit(LocationChange(ALICE))) is None
