@@ -86,7 +86,9 @@ class RecordRouting:
         :param sides: FREE, or PINNED or GUARDED, with both flows.
         """
         call_id, tag = request.call_id, request.from_.tag or ""
-        secure = request.uri_text[:5].lower() == "sips:" or _routed_securely(request)
+        secure = (goes.kind.secure or came.kind.secure) and (
+            request.uri_text[:5].lower() == "sips:" or _routed_securely(request)
+        )
         make = self._tokens.make
         if came.kind is goes.kind and came.sent_by == goes.sent_by and (caller is None or callee is None):
             flow = caller.text(sides[0]) if caller else callee.text(sides[1]) if callee else ""
