@@ -40,7 +40,18 @@ class Via:
         the value with its source; None where that is not known.
     """
 
-    __slots__ = ("_params", "_text", "besides", "branch", "host", "port", "reply_address", "sent_by", "transport")
+    __slots__ = (
+        "_line",
+        "_params",
+        "_start",
+        "besides",
+        "branch",
+        "host",
+        "port",
+        "reply_address",
+        "sent_by",
+        "transport",
+    )
 
     transport: str
     host: str
@@ -49,7 +60,8 @@ class Via:
     branch: str
     besides: str
     reply_address: Any
-    _text: str
+    _line: str
+    _start: int
     _params: Params | None
 
     @classmethod
@@ -62,7 +74,8 @@ class Via:
         params = semicolon + params
         known = _SENT_BY[head] if _PLAIN_PARAMS(params) is not None else None
         via = cls.__new__(cls)
-        via._text = text
+        via._line = text
+        via._start = 0
         via.besides = SOME
         via.reply_address = None
         if known is not None:
@@ -122,7 +135,7 @@ class Via:
     @property
     def _params_text(self) -> str:
         """The parameters as written. No semicolon can stand before them: neither sent-protocol nor sent-by has one."""
-        _, semicolon, text = self._text.partition(";")
+        _, semicolon, text = str(self).partition(";")
         return semicolon + text
 
     @property
@@ -171,8 +184,8 @@ class Via:
         :raises LocalProtocolError: the name or value would not read back as such.
         """
         key = name.lower()
-        if self._params is None and f";{key}" not in self._text.lower():
-            made = self.noted(self._text + str(NO_PARAMS.with_(name, value)), None)
+        if self._params is None and f";{key}" not in self._line.lower():
+            made = self.noted(str(self) + str(NO_PARAMS.with_(name, value)), None)
             if key == "branch":
                 made.branch = value or ""
             return made
@@ -184,7 +197,7 @@ class Via:
         return self._with_params(params.without(name)) if name in params else self
 
     def _with_params(self, params: Params) -> Via:
-        head = self._text.partition(";")[0]
+        head = str(self).partition(";")[0]
         made = self.noted(f"{head.rstrip(LWS)}{params}", None)
         made._params = params
         made.branch = params.get("branch") or ""
@@ -204,15 +217,17 @@ class Via:
         made.branch = self.branch
         made.besides = SOME
         made.reply_address = reply_address
-        made._text = text
+        made._line = text
+        made._start = 0
         made._params = None
         return made
 
     def __str__(self) -> str:
-        return self._text
+        # Most values are never asked for their text: no copy of it is made before.
+        return self._line[self._start :]
 
     def __repr__(self) -> str:
-        return f"<Via {self._text}>"
+        return f"<Via {self}>"
 
 
 def _branch_in(params: str) -> str:
@@ -234,8 +249,8 @@ def via_in(line: str) -> Via | None:
     if known is None or _PLAIN_BRANCH(tail) is None:
         return None
     via = Via.__new__(Via)
-    start, besides, via.transport, via.host, via.port, via.sent_by = known
-    via._text = line[start:]
+    via._line = line
+    via._start, besides, via.transport, via.host, via.port, via.sent_by = known
     via._params = None
     via.reply_address = None
     if ";" in tail:
