@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -65,7 +65,8 @@ class WatcherRules:
         found = [self._documents.names(auid, resource) for auid in RULES_AUIDS]
         if any(isinstance(documents, Deferred) for documents in found):
             return Deferred.fromCoroutine(self._wait(found, resource, watcher, authenticated, sphere))
-        return self._evaluate([each for documents in found for each in documents], watcher, authenticated, sphere)
+        known = [each for documents in cast("list[Sequence[Document]]", found) for each in documents]
+        return self._evaluate(known, watcher, authenticated, sphere)
 
     async def _wait(
         self, found: Sequence[Any], resource: str, watcher: str, authenticated: bool, sphere: str | None

@@ -127,7 +127,9 @@ class Publications:
             tags.pop(replaces.etag, None)
         tags[made.etag] = made
         committed = self._store.commit(PublicationChange(put=(made,)))
-        committed.addCallbacks(self._published, self._not_published, (made, refreshed), None, (made, replaces))
+        committed.addCallbacks(
+            self._published, self._not_published, callbackArgs=(made, refreshed), errbackArgs=(made, replaces)
+        )
         return made, committed
 
     def remove(self, publication: Publication) -> Deferred[None]:
@@ -135,7 +137,9 @@ class Publications:
         place = (publication.resource, publication.package)
         self._untag(place, publication.etag)
         committed = self._store.commit(PublicationChange(remove=((*place, publication.key),)))
-        committed.addCallbacks(self._removed, self._not_removed, (publication,), None, (publication,))
+        committed.addCallbacks(
+            self._removed, self._not_removed, callbackArgs=(publication,), errbackArgs=(publication,)
+        )
         return committed
 
     def _published(self, _: object, made: Publication, refreshed: bool) -> None:

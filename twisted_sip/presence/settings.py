@@ -14,7 +14,7 @@ def _positive(instance: Any, attribute: attrs.Attribute[int], value: int) -> Non
         raise LocalProtocolError(f"{attribute.name}: {value} must be 1 or more")
 
 
-def _not_negative(instance: Any, attribute: attrs.Attribute[float], value: float) -> None:
+def _not_negative(instance: Any, attribute: attrs.Attribute[Any], value: float) -> None:
     if value < 0:
         raise LocalProtocolError(f"{attribute.name}: {value} must be 0 or more")
 

@@ -1,0 +1,107 @@
+"""The event package ``presence`` (RFC 3856): what each watcher is told, and in which format."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from twisted_sip.documents.permissions import Permissions, SubHandling
+from twisted_sip.interfaces.event_package import (
+    Authorization,
+    IEventPackage,
+    Notification,
+    NotifierHost,
+    PackageSubscription,
+)
+from twisted_sip.presence.composition import offline
+from twisted_sip.presence.filtering import filter_presence
+from twisted_sip.presence.formats import CONTENT_TYPES, formatted, full_state_due
+
+if TYPE_CHECKING:
+    from twisted_sip.presence.service import PresenceService
+
+#: RFC 3856 section 6.8: nothing about somebody who has not said yes yet.
+_NEUTRAL = Notification()
+#: Active, and told what is told of everybody who is not there (RFC 5025 section 3.2.1).
+_POLITELY_BLOCKED = Authorization(detail=None)
+
+
+@implementer(IEventPackage)
+class PresencePackage:
+    """Tells watchers what the service knows, as far as the rules let them see it.
+
+    ``authorization.detail`` is the watcher's Permissions, or None where the watcher is politely blocked.
+    """
+
+    event = "presence"
+    # Section 6.4.
+    default_expires = 3600
+    content_types = CONTENT_TYPES
+    body_types: tuple[str, ...] = ()
+
+    def __init__(self, service: PresenceService) -> None:
+        """Make the package of *service*."""
+        self._service = service
+
+    @property
+    def min_interval(self) -> float:
+        """The least seconds between two NOTIFYs (section 6.10), as configured."""
+        return self._service.settings.min_interval
+
+    def attached(self, host: NotifierHost) -> None:
+        self._service.notifier = host
+
+    def has_resource(self, resource: str) -> bool | Deferred[bool] | Awaitable[bool]:
+        return self._service.has_presentity(resource)
+
+    def authorize(
+        self, subscription: PackageSubscription
+    ) -> Authorization | Deferred[Authorization] | Awaitable[Authorization]:
+        permissions = self._service.authorize_watcher(subscription.resource, subscription.watcher, subscription)
+        if isinstance(permissions, Permissions):
+            return _authorization(permissions)
+        assert isawaitable(permissions)
+        return _later(permissions)
+
+    def notification(self, subscription: PackageSubscription) -> Notification:
+        if subscription.state != "active" and subscription.reason not in ("timeout", ""):
+            # Rejected, or ended for a reason that takes the right to know with it.
+            return _NEUTRAL
+        authorization = subscription.authorization
+        if subscription.state == "pending" or authorization.state != "active":
+            return _NEUTRAL
+        resource = subscription.resource
+        permissions: Any = authorization.detail
+        if permissions is None:
+            presence = offline(resource)
+        else:
+            presence = filter_presence(self._service.presence_of(resource), permissions)
+        return formatted(presence, subscription)
+
+    def full_state_due(self, subscription: PackageSubscription) -> None:
+        full_state_due(subscription)
+
+    def subscriptions_changed(self, subscriptions: Iterable[PackageSubscription]) -> None:
+        """Watcher information tells of them (RFC 3857)."""
+        watcher_info = self._service.watcher_info
+        if watcher_info is not None:
+            watcher_info.watchers_changed(subscriptions)
+
+
+def _authorization(permissions: Permissions) -> Authorization:
+    handling = permissions.sub_handling
+    if handling is SubHandling.ALLOW:
+        return Authorization(detail=permissions)
+    if handling is SubHandling.POLITE_BLOCK:
+        return _POLITELY_BLOCKED
+    if handling is SubHandling.CONFIRM:
+        return Authorization(state="pending", detail=permissions)
+    return Authorization(state="terminated", reason="rejected", status=403)
+
+
+async def _later(permissions: Awaitable[Permissions]) -> Authorization:
+    return _authorization(await permissions)

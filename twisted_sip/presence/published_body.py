@@ -1,0 +1,43 @@
+"""What a PUBLISH leaves behind: full state, whether it came whole or as a difference (RFC 3903 section 4, 5262)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted_sip.documents import pidf, pidf_diff
+from twisted_sip.documents.xml_selector import PatchError
+from twisted_sip.errors import DocumentError
+from twisted_sip.interfaces.publication import Publication
+from twisted_sip.presence.composition import published
+from twisted_sip.presence.publish_request import PublishRefused, PublishRequest
+
+#: The media types that a PUBLISH may have.
+PUBLISHED_TYPES: Final = (pidf.MEDIA_TYPE, pidf_diff.MEDIA_TYPE)
+
+
+def full_state(asked: PublishRequest, known: Publication | None, limit: int) -> tuple[str, bytes]:
+    """Return the media type and the document that is published from now on.
+
+    :param known: the publication that is refreshed, modified or removed.
+    :param limit: the most bytes of it.
+    :raises PublishRefused: the body is no presence document, does not fit what it changes, or is too long.
+    """
+    if not asked.body:
+        # A refresh or a removal; a first publication has a body.
+        return ("", b"") if known is None else (known.content_type, known.body)
+    try:
+        if asked.content_type == pidf.MEDIA_TYPE:
+            published(asked.body, limit)
+            return asked.content_type, asked.body
+        base = None if known is None else published(known.body, len(known.body))
+        presence, _ = pidf_diff.patched(asked.body, base, limit=limit)
+        return pidf.MEDIA_TYPE, presence.to_xml()
+    except PatchError as error:
+        raise PublishRefused(400, f"Partial presence does not fit: {_phrase(str(error))}") from error
+    except DocumentError as error:
+        raise PublishRefused(413 if error.too_large else 400, _phrase(error.reason)) from error
+
+
+def _phrase(text: str) -> str:
+    """Return *text* as a reason phrase can have it."""
+    return "".join(char if " " <= char <= "~" else " " for char in text)[:120]
