@@ -152,6 +152,15 @@ class NotifierSubscription:
         if what > self.owed and not self.closed:
             self.owed = what
 
+    def begin(self) -> int:
+        """Begin a NOTIFY: the subscription is busy, and what happens from now on is owed another one.
+
+        :return: what was owed.
+        """
+        owed, self.owed = self.owed, NOTHING
+        self.busy = True
+        return owed
+
     # -- its NOTIFYs ------------------------------------------------------------------
 
     def subscription_state(self, now: float) -> str:
@@ -167,7 +176,7 @@ class NotifierSubscription:
     def notify(
         self, now: float, params: str, names: list[str], lines: list[str], body: bytes, max_forwards: int = 70
     ) -> Request:
-        """Return the next NOTIFY, without Via and Contact; the subscription is busy from now on.
+        """Return the NOTIFY that was begun, without Via and Contact.
 
         What Dialog.request does, without its checks: everything here has been read or checked before.
 
@@ -202,8 +211,6 @@ class NotifierSubscription:
         )
         if dialog.route_set:
             apply_route_set(request, dialog.route_set, dialog.remote_target)
-        self.busy = True
-        self.owed = NOTHING
         if self.state is TERMINATED:
             self.closed = True
         return request

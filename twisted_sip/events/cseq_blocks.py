@@ -24,7 +24,7 @@ _STORE_PAUSE = 5.0
 class CSeqBlocks:
     """Keeps the numbers of subscriptions below the limits in their records."""
 
-    __slots__ = ("_block", "_came", "_dialogs", "_records")
+    __slots__ = ("_asking", "_block", "_came", "_dialogs", "_records")
 
     def __init__(
         self,
@@ -42,6 +42,8 @@ class CSeqBlocks:
         self._dialogs = dialogs
         self._block = block
         self._came = came
+        # Who is waiting in has_next for a store that may answer at once.
+        self._asking: HostedSubscription | None = None
 
     def has_next(self, subscription: HostedSubscription) -> bool:
         """Tell whether the next NOTIFY may have its number; a new block is reserved in good time.
@@ -52,7 +54,9 @@ class CSeqBlocks:
         if highest + self._block // 4 < subscription.cseq_limit:
             return True
         if not subscription.reserving:
+            self._asking = subscription
             self._reserve(subscription, highest)
+            self._asking = None
         return highest + 1 < subscription.cseq_limit
 
     def _reserve(self, subscription: HostedSubscription, highest: int) -> None:
@@ -75,7 +79,8 @@ class CSeqBlocks:
             one.reserving = False
             one.cseq_limit = max(one.cseq_limit, limit)
         for one in group:
-            self._came(one, 0.0)
+            if one is not self._asking:
+                self._came(one, 0.0)
 
     def _not_reserved(self, failure: Failure, group: list[HostedSubscription]) -> None:
         _log.error("no CSeq numbers could be reserved: {reason}", reason=str(failure.value))

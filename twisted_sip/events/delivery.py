@@ -140,7 +140,7 @@ class Delivery:
             return
         if subscription.stored and not self._numbers.has_next(subscription):
             return
-        self._ask(subscription, owed)
+        self._ask(subscription)
 
     def _number_came(self, subscription: HostedSubscription, pause: float) -> None:
         """There are CSeq numbers for *subscription*, or there may be some after *pause* seconds."""
@@ -192,9 +192,8 @@ class Delivery:
 
     # -- what to tell -----------------------------------------------------------------------
 
-    def _ask(self, subscription: HostedSubscription, owed: int) -> None:
-        subscription.busy = True
-        subscription.owed = NOTHING
+    def _ask(self, subscription: HostedSubscription) -> None:
+        owed = subscription.begin()
         try:
             answer = subscription.hosted.package.notification(subscription)
             if type(answer) is Notification:
@@ -274,6 +273,7 @@ class Delivery:
         subscription.sent_at = now
         way = subscription.way
         if way is None or not way.open:
+            subscription.way = None
             way = self._flow_for(subscription) if subscription.flow else None
         request = subscription.notify(now, params, names, lines, notification.body)
         try:

@@ -211,7 +211,9 @@ class Notifier:
         _log.failure("the package {event} could not decide", failure, event=subscription.event, id=subscription.id)
         if subscription.authorization is UNDECIDED:
             subscription.authorization = Authorization(state=subscription.state)
-        self.delivery.owe(subscription, NOTHING)
+            self.delivery.serve(subscription)
+        else:
+            self.delivery.owe(subscription, NOTHING)
 
     def _decided(self, answer: Authorization, subscription: HostedSubscription, asked: int) -> None:
         if asked != subscription.asked:
@@ -226,7 +228,11 @@ class Notifier:
             # The same state, but not the same rights: others see to it that it has no more than these.
             subscription.hosted.full_state_due(subscription)
             subscription.owe(AT_ONCE)
-        self.delivery.owe(subscription, NOTHING)
+        if before is UNDECIDED:
+            # Its turn had come already.
+            self.delivery.serve(subscription)
+        else:
+            self.delivery.owe(subscription, NOTHING)
 
     def apply(self, subscription: HostedSubscription, answer: Authorization) -> bool:
         """Do what its package has decided; what is owed then is not sent yet.

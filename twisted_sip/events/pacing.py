@@ -45,9 +45,7 @@ class PacedQueue(Generic[Item]):
     def add(self, item: Item) -> None:
         """Do the work for *item* now, or when its turn has come."""
         if not self._waiting:
-            credit = self._credit
-            if credit < 1.0:
-                credit = self._earn()
+            credit = self._earn()
             if credit >= 1.0:
                 self._credit = credit - 1.0
                 self._work(item)

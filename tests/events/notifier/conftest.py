@@ -20,7 +20,7 @@ from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.storage.subscription_memory import MemorySubscriptionStore
 from twisted_sip.testing.fake_dns import FakeDNS
-from twisted_sip.testing.network import Network
+from twisted_sip.testing.network import Conditions, Network
 from twisted_sip.testing.observation import LoggedFailures
 from twisted_sip.testing.peer import Peer, StreamPeer, connect
 from twisted_sip.testing.phone import leftovers
@@ -192,7 +192,8 @@ class Desk:
     """A notifier at 192.0.2.1."""
 
     def __init__(self, **settings: Any) -> None:
-        self.network = Network(5)
+        # In order: what is expected next is not the retransmission of what was passed over.
+        self.network = Network(5, Conditions(delay=(0.01, 0.01)))
         self.network.clock.advance(1_800_000_000.0)
         self.settings = NotifierSettings(**settings)
         self.claims_all = False

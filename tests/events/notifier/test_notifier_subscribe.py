@@ -38,7 +38,6 @@ def test_a_subscription_is_made_and_told_at_once(desk: Any) -> None:
 
 def test_the_response_comes_before_the_notify(desk: Any) -> None:
     watcher = desk.watcher()
-    desk.network.conditions.delay = (0.01, 0.01)
     watcher.send(watcher.text())
     desk.network.advance(0.2)
     kinds = [isinstance(message, Request) for message in watcher.peer.messages]
