@@ -61,7 +61,7 @@ def straight_flow(sender: RequestSender, request: Request) -> Flow | None:
         # It fails the long way too, and there it is reported.
         return None
     # A flow tells by its kind that it is no Deferred: to ask for an abstract base class is slow.
-    return flow if hasattr(flow, "kind") else None
+    return flow if hasattr(flow, "kind") else None  # type: ignore[return-value]
 
 
 def _is_numeric(uri: SIPURI) -> bool:
