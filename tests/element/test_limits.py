@@ -239,3 +239,34 @@ def test_the_link_of_the_chain(clock: Clock) -> None:
     assert answers == []
     assert link.process(Incoming(request())) is TAKEN  # type: ignore[arg-type]
     assert answers == [(503, [("Retry-After", "6")])]
+
+
+def test_while_the_load_is_low_it_is_looked_at_now_and_then(clock: Clock) -> None:
+    load = 0.1
+    asked: list[float] = []
+
+    def fill() -> float:
+        asked.append(load)
+        return load
+
+    class Incoming:
+        request = request("OPTIONS")
+
+        def respond_statelessly(self, status: int, reason: str = "", headers: Any = ()) -> None:
+            assert status == 503
+
+    gauge = OverloadGauge(LimitSettings(), clock.seconds, fill)
+    link = OverloadProcessor(gauge)
+    incoming: Any = Incoming()
+    for _ in range(34):
+        assert link.process(incoming) is None
+    assert len(asked) == 2
+    assert link.process(incoming) is None
+    # A tick has it looked at; from half of the full load on each request does.
+    load = 2.0
+    gauge.tick()
+    assert link.process(incoming) is TAKEN
+    load = 0.6
+    for _ in range(3):
+        assert link.process(incoming) is None
+    assert len(asked) == 7
