@@ -16,7 +16,8 @@ from twisted_sip.errors import DocumentError, LocalProtocolError
 
 MEDIA_TYPE = "application/xcap-diff+xml"
 NAMESPACE = "urn:ietf:params:xml:ns:xcap-diff"
-_NSMAP: Any = {None: NAMESPACE}
+# The elements of other documents in it have default namespaces of their own.
+_NSMAP: Any = {"d": NAMESPACE}
 
 #: The most bytes and elements of a document.
 SIZE_LIMIT = 1_048_576
@@ -47,12 +48,14 @@ class ElementDiff:
 
     :ivar sel: its selector, percent-encoded.
     :ivar exists: whether there is one.
-    :ivar content: the element as XML, empty where it was left out.
+    :ivar content: the element as it stands in its document, empty where it was left out.
+    :ivar namespaces: (prefix, namespace) of what is in scope there, the default namespace under an empty prefix.
     """
 
     sel: str
     exists: bool = True
     content: bytes = b""
+    namespaces: tuple[tuple[str, str], ...] = ()
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -148,4 +151,12 @@ def _add(root: Element, diff: DocumentDiff | ElementDiff | AttributeDiff) -> Non
     elif isinstance(diff, AttributeDiff):
         element.text = diff.value
     elif diff.content:
-        element.append(parse_xml(diff.content))
+        for child in _around(diff):
+            element.append(child)
+
+
+def _around(diff: ElementDiff) -> Element:
+    """Return an element that has what is in scope of *diff* and its content."""
+    around = etree.Element("around", nsmap={prefix or None: namespace for prefix, namespace in diff.namespaces})  # type: ignore[misc]
+    opened = etree.tostring(around, encoding="UTF-8").removesuffix(b"/>") + b">"
+    return parse_xml(opened + diff.content + b"</around>", limit=SIZE_LIMIT, elements=ELEMENT_LIMIT, depth=65)
