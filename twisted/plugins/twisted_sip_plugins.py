@@ -14,3 +14,9 @@ sip_registrar = ServiceMaker(
     "A SIP registrar alone: it keeps where users are and forwards nothing.",
     "sip-registrar",
 )
+sip_presence = ServiceMaker(
+    "SIP presence",
+    "twisted_sip.tap.sip_presence",
+    "A presence and messaging server: clients register, publish, watch each other and chat.",
+    "sip-presence",
+)

@@ -76,6 +76,10 @@ class Publications:
         found = self._durable.get((resource, package))
         return list(found.values()) if found else ()
 
+    def resources(self, package: str) -> Sequence[str]:
+        """Return the resources about which something is published."""
+        return [resource for resource, published_package in self._durable if published_package == package]
+
     def tagged(self, resource: str, package: str, etag: str) -> Publication | None:
         """Return the publication that has this entity-tag now, None if there is none: 412 (section 6, step 3)."""
         publication = self._tags.get((resource, package), _NONE).get(etag)

@@ -97,6 +97,7 @@ class PresenceService(Service):
             max_per_resource=self.settings.max_publications_per_user,
         )
         self._composed: dict[str, Presence] = {}
+        self._observers: list[Callable[[str], None]] = []
         self._stops: list[Callable[[], None]] = []
 
     # -- hooks -----------------------------------------------------------------
@@ -192,6 +193,26 @@ class PresenceService(Service):
         self._composed.pop(resource, None)
         if self.notifier is not None:
             self.notifier.changed(PRESENCE, resource)
+        for observer in list(self._observers):
+            try:
+                observer(resource)
+            except Exception:
+                # One who looks on must not stop what he looks at.
+                _log.failure("an observer of presence failed for {resource}", resource=resource)
+
+    def observe(self, observer: Callable[[str], None]) -> Callable[[], None]:
+        """Call *observer* with the resource whenever its state has changed; return what ends it."""
+        self._observers.append(observer)
+
+        def end() -> None:
+            if observer in self._observers:
+                self._observers.remove(observer)
+
+        return end
+
+    def presentities(self) -> Sequence[str]:
+        """Return everybody about whom something is published."""
+        return self.publications.resources(PRESENCE)
 
     # -- life ------------------------------------------------------------------------
 

@@ -34,6 +34,8 @@ class PresenceSettings:
     :ivar max_body: bytes of a published document; more is refused with 413.
     :ivar max_publications: publications kept of all presentities.
     :ivar max_publications_per_user: publications kept of one presentity.
+    :ivar outbound_proxy: the URI of the proxy behind which this server sits: users register there, and messages to them
+        go that way; empty where they register here.
     :ivar min_interval: the least seconds between two NOTIFYs about one presentity to one watcher; RFC 3856 section 6.10
         suggests 5, which makes presence late for people.
     """
@@ -48,6 +50,7 @@ class PresenceSettings:
     max_body: int = attrs.field(default=65536, validator=_positive)
     max_publications: int = attrs.field(default=200_000, validator=_positive)
     max_publications_per_user: int = attrs.field(default=20, validator=_positive)
+    outbound_proxy: str = ""
     min_interval: float = attrs.field(default=0.0, validator=_not_negative)
 
     def __attrs_post_init__(self) -> None:

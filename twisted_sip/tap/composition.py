@@ -22,7 +22,6 @@ from twisted_sip import __version__
 from twisted_sip.auth.authenticator import Authenticator
 from twisted_sip.auth.bans import Bans
 from twisted_sip.auth.nonces import Nonces
-from twisted_sip.element.admission import AdmissionProcessor
 from twisted_sip.element.element import Element
 from twisted_sip.element.entry import EntryProcessor, OptionsProcessor
 from twisted_sip.element.limits import OverloadGauge, OverloadProcessor, SourceLimits
@@ -38,6 +37,7 @@ from twisted_sip.storage.credentials_http import HTTPCredentialStore
 from twisted_sip.storage.credentials_sqlite import CREDENTIALS_FILE, SQLiteCredentialStore
 from twisted_sip.storage.location_sqlite import LOCATION_FILE, SQLiteLocationStore
 from twisted_sip.tap import state
+from twisted_sip.tap.admitting import KnownUsers, ServerAdmission, path_admits
 from twisted_sip.tap.collector import Collector
 from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.control import Command, ControlSocket
@@ -64,6 +64,7 @@ class Server(MultiService):
 
     A subclass may name services of its own in ``proxy_class`` and ``registrar_class``.
 
+    :ivar reactor: the reactor that it runs in.
     :ivar configuration: the settings.
     :ivar domains: the domains it is responsible for.
     :ivar element: the SIP element, None before the first start.
@@ -97,10 +98,12 @@ class Server(MultiService):
         self.configuration = configuration
         self.domains = configuration.server.domains or host_names()
         self.forwards = forwards
+        self.registers = not configuration.presence.outbound_proxy or forwards
+        self.user_known: KnownUsers | None = None
         self.parts = list(parts)
         self.demo_passwords: dict[str, str] = {}
         self._demo = demo
-        self._reactor = reactor
+        self.reactor = reactor
         self.element: Element | None = None
         self.location: SQLiteLocationStore | None = None
         self.credentials: SQLiteCredentialStore | None = None
@@ -130,9 +133,11 @@ class Server(MultiService):
         directory = configuration.server.state_dir
         state.prepare(directory)
         try:
-            settings = transport_settings(configuration, self.domains)
+            settings = transport_settings(
+                configuration, self.domains, [text for part in self.parts for text in part.listens(configuration)]
+            )
             element = Element(
-                self._reactor,
+                self.reactor,
                 domains=self.domains,
                 transport_settings=settings,
                 timer_values=TimerValues(timer_c=configuration.proxy.timer_c),
@@ -160,7 +165,7 @@ class Server(MultiService):
         except (StartFailure, StoreError) as error:
             self._abandon()
             raise StartFailure(str(error)) from error
-        self._started = self._reactor.seconds()
+        self._started = self.reactor.seconds()
         self._loop(self._tick, OverloadGauge.INTERVAL)
         assert self.authenticator is not None
         self._loop(self.authenticator.expire, _SWEEP)
@@ -175,12 +180,12 @@ class Server(MultiService):
         section = self.configuration.storage
         directory = section.directory or self.configuration.server.state_dir
         self.credentials = SQLiteCredentialStore(
-            directory / CREDENTIALS_FILE, self._reactor, timeout=section.lock_timeout
+            directory / CREDENTIALS_FILE, self.reactor, timeout=section.lock_timeout
         )
         self.location = SQLiteLocationStore(
             directory / LOCATION_FILE,
-            self._reactor,
-            WriterThread(self._reactor, "location"),
+            self.reactor,
+            WriterThread(self.reactor, "location"),
             max_bindings=section.max_bindings,
             interval=section.flush_interval,
             batch_size=section.batch_size,
@@ -201,17 +206,19 @@ class Server(MultiService):
         assert self.location is not None and self.credentials is not None
         configuration = self.configuration
         auth = configuration.auth
-        nonces = Nonces(os.urandom, self._reactor.seconds, auth.nonce_lifetime, auth.max_nonces)
+        nonces = Nonces(os.urandom, self.reactor.seconds, auth.nonce_lifetime, auth.max_nonces)
         credentials: Any = self.credentials
         if auth.credentials_url:
-            credentials = HTTPCredentialStore(auth.credentials_url, self._reactor)
+            credentials = HTTPCredentialStore(auth.credentials_url, self.reactor)
         authenticator = self.authenticator = Authenticator(credentials, nonces, self.bans, auth)
+        self.user_known = KnownUsers(credentials, auth.realm) if auth.required else None
         registrar = self.registrar_class(
-            self.location, self._reactor, element.domains.is_local_uri, configuration.registrar
+            self.location, self.reactor, element.domains.is_local_uri, configuration.registrar
         )
         registrar.element = element
         self.registrar = registrar
-        services: list[Any] = [registrar]
+        # Users behind a proxy register there.
+        services: list[Any] = [registrar] if self.registers else []
         for part in self.parts:
             services += part.links(self, element)
         proxy: ProxyService | None = None
@@ -235,15 +242,17 @@ class Server(MultiService):
             )
             self.proxy = proxy
             services.append(proxy)
-        admission = AdmissionProcessor(
+        admission = ServerAdmission(
             element.domains,
             element.dialog_tokens,
             authenticator,
-            *([] if proxy is None else [_path_admits(proxy)]),
+            path_admits(proxy),
         )
+        admission.claims = tuple(part.claims for part in self.parts)
         element.chain[:] = [
             OverloadProcessor(self.gauge),
             EntryProcessor(element.domains),
+            *[link for part in self.parts for link in part.front_links()],
             admission,
             self._options(element, registrar),
             *services,
@@ -270,15 +279,15 @@ class Server(MultiService):
     def _control(self, location: SQLiteLocationStore) -> ControlSocket:
         commands: dict[str, Command] = {"status": self.status}
         commands |= trace_commands(self.trace)
-        commands |= contact_commands(location, self._reactor.seconds)
-        commands |= ban_commands(self.bans, self._reactor.seconds)
+        commands |= contact_commands(location, self.reactor.seconds)
+        commands |= ban_commands(self.bans, self.reactor.seconds)
         for part in self.parts:
             commands |= part.commands()
-        return ControlSocket(self._reactor, self.configuration.server.state_dir, commands)
+        return ControlSocket(self.reactor, self.configuration.server.state_dir, commands)
 
     def _loop(self, work: Any, interval: float) -> None:
         loop = LoopingCall(work)
-        loop.clock = self._reactor
+        loop.clock = self.reactor
         loop.start(interval, now=False).addErrback(self._loop_failed)
         self._loops.append(loop)
 
@@ -288,7 +297,7 @@ class Server(MultiService):
 
     def when_running(self, function: Any, *args: Any) -> None:
         """Call *function* when the reactor runs; at once if it does."""
-        self._reactor.callWhenRunning(function, *args)
+        self.reactor.callWhenRunning(function, *args)
 
     def rest_collector(self) -> None:
         """Have the garbage collector keep out of the way; for a process that is this server and nothing else."""
@@ -328,7 +337,7 @@ class Server(MultiService):
             "version": __version__,
             "pid": os.getpid(),
             "time": time.time(),
-            "uptime": self._reactor.seconds() - self._started,
+            "uptime": self.reactor.seconds() - self._started,
             "domains": list(self.domains),
             "realm": self.configuration.auth.realm,
             "listening": listening(self.element),
@@ -383,11 +392,6 @@ async def _gone(service: IService) -> None:
     result = service.disownServiceParent()
     if isinstance(result, Deferred):
         await result
-
-
-def _path_admits(proxy: ProxyService) -> Any:
-    """Requests whose Route is our own Path value are for the user behind it (RFC 5626 section 5.3)."""
-    return lambda incoming: proxy.record_routing.path_mark(incoming.own_routes) is not None
 
 
 def with_absolute_paths(configuration: Configuration) -> Configuration:

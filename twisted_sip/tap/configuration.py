@@ -18,6 +18,9 @@ import attrs
 from twisted_sip.auth.settings import AuthSettings
 from twisted_sip.element.limits import LimitSettings
 from twisted_sip.errors import ConfigurationError
+from twisted_sip.events.notifier_settings import NotifierSettings
+from twisted_sip.messaging.settings import MessagingSettings
+from twisted_sip.presence.settings import PresenceSettings
 from twisted_sip.proxy.settings import ProxySettings
 from twisted_sip.proxy.static_routes import StaticRoute
 from twisted_sip.registrar.settings import RegistrarSettings
@@ -28,6 +31,7 @@ from twisted_sip.tap.sections import (
     StorageSection,
     TLSSection,
     TraceSection,
+    XCAPSection,
 )
 from twisted_sip.tap.structuring import structure
 from twisted_sip.transport.settings import TransportSettings
@@ -52,6 +56,10 @@ class Configuration:
     route: tuple[StaticRoute, ...] = attrs.field(
         default=(), metadata={"help": "Static routes, asked before the registrations; the first that matches decides."}
     )
+    presence: PresenceSettings = _section(PresenceSettings, "Who sees whom, and what is published.")
+    messaging: MessagingSettings = _section(MessagingSettings, "Instant messages, also for those who are away.")
+    events: NotifierSettings = _section(NotifierSettings, "Subscriptions, and how they are told of news.")
+    xcap: XCAPSection = _section(XCAPSection, "Where users keep buddy lists and presence rules.")
     limits: LimitSettings = _section(LimitSettings, "What one peer may ask of us.")
     storage: StorageSection = _section(StorageSection, "Where users and registrations are kept.")
     log: LogSection = _section(LogSection, "What is logged and how.")

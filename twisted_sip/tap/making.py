@@ -18,6 +18,9 @@ from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.demo import account_settings, demo_passwords
 from twisted_sip.tap.hosts import host_names, is_address
 from twisted_sip.tap.options import ServerOptions
+from twisted_sip.tap.part import Part
+from twisted_sip.tap.presence_part import PresencePart
+from twisted_sip.tap.site_part import SitePart
 from twisted_sip.tap.startup import StartFailure, report_start_failures, stop_with
 from twisted_sip.transport.descriptors import parse_descriptor
 
@@ -121,8 +124,17 @@ def _print(text: str) -> None:
         stream.flush()
 
 
-def make_server(options: ServerOptions, *, forwards: bool) -> TwistdService:
+def parts_of(configuration: Configuration) -> list[Part]:
+    """Return what a server with presence has beside registrar and proxy."""
+    presence = PresencePart()
+    return [presence, SitePart(presence)] if configuration.xcap.enabled else [presence]
+
+
+def make_server(options: ServerOptions, *, forwards: bool, presence: bool = False) -> TwistdService:
     """Return the service of a twistd command.
+
+    :param forwards: it is a proxy.
+    :param presence: it serves presence and instant messages.
 
     A configuration that cannot be used ends the process: every fault on a line of its own, status 1.
     """
@@ -131,7 +143,8 @@ def make_server(options: ServerOptions, *, forwards: bool) -> TwistdService:
     report_start_failures()
     try:
         configuration: Configuration = with_absolute_paths(options.configuration())
-        server = Server(reactor, configuration, forwards=forwards, demo=bool(options["demo"]))
+        parts = parts_of(configuration) if presence else ()
+        server = Server(reactor, configuration, forwards=forwards, demo=bool(options["demo"]), parts=parts)
         if not configuration.auth.required:
             print(
                 "WARNING: authentication is off; anybody who can reach this server may register as anybody "

@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted_sip.element.element import Element
+from twisted_sip.message.request import Request
 from twisted_sip.tap.control import Command
 
 if TYPE_CHECKING:
     from twisted_sip.interfaces.routing import IForwardingPolicy
     from twisted_sip.tap.composition import Server
+    from twisted_sip.tap.configuration import Configuration
 
 
 class Part(Protocol):
     """One part of a server, from its start to its end. The methods are called in this order, each once a start."""
+
+    def listens(self, configuration: Configuration) -> Sequence[str]:
+        """Return where it will listen beside the SIP ports, as descriptors."""
 
     def open_stores(self, server: Server, directory: Path) -> None:
         """Open the databases in *directory*.
@@ -28,6 +33,12 @@ class Part(Protocol):
 
         Twisted services among them become services of the server.
         """
+
+    def front_links(self) -> Sequence[Any]:
+        """Return links that stand before admission: for requests that nobody has to be asked for (NOTIFY to us)."""
+
+    def claims(self, request: Request) -> bool:
+        """Tell whether the server answers *request* itself: authentication asks with 401 then."""
 
     def policies(self) -> Sequence[IForwardingPolicy]:
         """Return what has a word on requests and responses that the proxy forwards."""

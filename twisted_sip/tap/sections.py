@@ -118,6 +118,32 @@ class TLSSection:
             raise WrongSetting(f"is missing beside {there}", "write the path of both or of none", missing)
 
 
+#: Where XCAP is served where nothing is written: over TLS for everybody, without it for this machine alone.
+DEFAULT_XCAP_LISTEN = (ListenDescriptor("tls:8443"), ListenDescriptor("tcp:8080:interface=127.0.0.1"))
+
+
+@checked("")
+def path_below_root(value: Any) -> None:
+    """Refuse what is not one plain segment of a path."""
+    if not value.strip("/") or "/" in value.strip("/") or not value.isascii() or not value.isprintable():
+        raise WrongSetting(f'"{value}" is not a path', "write one segment, like /xcap-root")
+
+
+@attrs.frozen(kw_only=True)
+class XCAPSection:
+    """``[xcap]``: where users keep buddy lists and presence rules (RFC 4825)."""
+
+    enabled: bool = setting(True, "Serve XCAP, where presence is served.")
+    listen: tuple[ListenDescriptor, ...] = setting(
+        (),
+        "Where to listen for HTTP (`tcp:8080`) and HTTPS (`tls:8443`), written as in `[server] listen`.",
+        shown_default="`tls:8443` and `tcp:8080:interface=127.0.0.1`, each if it is free",
+    )
+    path: str = setting("/xcap-root", "The path of the XCAP root.", path_below_root)
+    max_documents: int = setting(100, "The most documents of one user.", attrs.validators.ge(1))
+    max_bytes: int = setting(1 << 20, "The most bytes of all documents of one user.", attrs.validators.ge(1024))
+
+
 _flush = attrs.validators.and_(attrs.validators.ge(0.0), attrs.validators.le(1.0))
 
 

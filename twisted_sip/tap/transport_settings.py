@@ -12,10 +12,13 @@ from twisted_sip.transport.self_signed import self_signed_certificate
 from twisted_sip.transport.settings import CertificateFiles, TLSSettings, TransportSettings
 
 
-def transport_settings(configuration: Configuration, names: Iterable[str]) -> TransportSettings:
+def transport_settings(
+    configuration: Configuration, names: Iterable[str], also: Iterable[str] = ()
+) -> TransportSettings:
     """Return the settings of the transports; a certificate is made where TLS is wanted and none is given.
 
     :param names: what a certificate made now is for.
+    :param also: where else the server listens, as descriptors.
     :raises ConfigurationError: it cannot be made.
     """
     limits = configuration.limits
@@ -24,16 +27,16 @@ def transport_settings(configuration: Configuration, names: Iterable[str]) -> Tr
         advertise=configuration.server.advertise,
         connections=limits.max_connections,
         connections_per_source=limits.max_connections_per_source,
-        tls=_tls(configuration, names),
+        tls=_tls(configuration, names, also),
     )
 
 
-def _tls(configuration: Configuration, names: Iterable[str]) -> TLSSettings:
+def _tls(configuration: Configuration, names: Iterable[str], also: Iterable[str]) -> TLSSettings:
     section = configuration.tls
     certificates: tuple[CertificateFiles, ...] = ()
     if section.certificate is not None and section.private_key is not None:
         certificates = (CertificateFiles(private_key=str(section.private_key), certificate=str(section.certificate)),)
-    elif _needs_certificate(configuration):
+    elif _needs_certificate([*configuration.server.listen, *also]):
         server = configuration.server
         wanted = [*names, server.advertise] if server.advertise else [*names]
         certificates = (self_signed_certificate(server.state_dir, wanted),)
@@ -45,7 +48,7 @@ def _tls(configuration: Configuration, names: Iterable[str]) -> TLSSettings:
     )
 
 
-def _needs_certificate(configuration: Configuration) -> bool:
+def _needs_certificate(listen: Iterable[str]) -> bool:
     """Tell whether something listens for TLS without a certificate of its own."""
-    descriptors = [parse_descriptor(text) for text in configuration.server.listen]
+    descriptors = [parse_descriptor(text) for text in listen]
     return any(descriptor.kind.secure and descriptor.certificate is None for descriptor in descriptors)

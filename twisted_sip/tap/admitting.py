@@ -1,0 +1,57 @@
+"""Admission as a composed server does it: with the parts that answer requests themselves, and with the users known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from twisted_sip.element.admission import AdmissionProcessor
+from twisted_sip.interfaces.credentials import ICredentialStore
+from twisted_sip.interfaces.processing import IncomingRequest
+from twisted_sip.message.request import Request
+from twisted_sip.message.uri import SIPURI, parse_uri
+from twisted_sip.proxy.service import ProxyService
+
+
+class ServerAdmission(AdmissionProcessor):
+    """Asks with 401 where a part of the server is the UAS, with 407 where the proxy forwards.
+
+    :ivar claims: tell whether a request is for them.
+    """
+
+    claims: tuple[Callable[[Request], bool], ...] = ()
+
+    def answers_itself(self, request: Request) -> bool:
+        """Tell whether this server answers *request* itself (RFC 3261 section 22.1)."""
+        return super().answers_itself(request) or any(claims(request) for claims in self.claims)
+
+
+class KnownUsers:
+    """Tells whether there is a user with an address-of-record.
+
+    :param credentials: where users are kept.
+    :param realm: the realm of all of them, empty where it is the domain of each.
+    """
+
+    def __init__(self, credentials: ICredentialStore, realm: str) -> None:
+        self._credentials = credentials
+        self._realm = realm
+
+    def __call__(self, aor: str) -> bool | Deferred[bool]:
+        uri = parse_uri(aor)
+        if not isinstance(uri, SIPURI) or not uri.user:
+            return False
+        found: Any = self._credentials.lookup(uri.user, self._realm or uri.host.strip("[]"))
+        if isinstance(found, Deferred):
+            return found.addCallback(lambda credential: credential is not None)
+        return found is not None
+
+
+def path_admits(proxy: ProxyService | None) -> Callable[[IncomingRequest], bool]:
+    """Return what admits requests whose Route is our own Path value: they are for the user behind it (RFC 5626 section
+    5.3)."""
+    if proxy is None:
+        return lambda incoming: False
+    return lambda incoming: proxy.record_routing.path_mark(incoming.own_routes) is not None

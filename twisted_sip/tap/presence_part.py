@@ -1,0 +1,265 @@
+"""Presence and instant messaging as a part of a server: stores, notifier, services, and flows that lead to watchers.
+
+The stores are loaded in the background when the server starts; until that is done requests for these services wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_sip.element.element import Element
+from twisted_sip.events.hosted import HostedSubscription
+from twisted_sip.events.notifier import Notifier
+from twisted_sip.events.subscriber import Subscriber
+from twisted_sip.interfaces.flow import Flow
+from twisted_sip.interfaces.location import ILocationStore
+from twisted_sip.interfaces.processing import IncomingRequest, IRequestProcessor, Verdict
+from twisted_sip.message.request import Request
+from twisted_sip.messaging.service import MessagingService
+from twisted_sip.messaging.settings import MessagingSettings
+from twisted_sip.presence.package import PresencePackage
+from twisted_sip.presence.service import PresenceService
+from twisted_sip.presence.watcher_info import WatcherInfoPackage
+from twisted_sip.proxy.identity import IdentityPolicy, trusts
+from twisted_sip.proxy.location_router import LocationRouter
+from twisted_sip.storage.batch_writer import WriterThread
+from twisted_sip.storage.document_quota import DocumentQuota
+from twisted_sip.storage.documents_sqlite import SQLiteDocumentStore
+from twisted_sip.storage.message_sqlite import SQLiteMessageStore
+from twisted_sip.storage.message_table import MessageLimits
+from twisted_sip.storage.publication_sqlite import PUBLICATION_FILE, SQLitePublicationStore
+from twisted_sip.storage.subscription_sqlite import SUBSCRIPTION_FILE, SQLiteSubscriptionStore
+from twisted_sip.tap.configuration import Configuration
+from twisted_sip.tap.control import Command
+from twisted_sip.tap.presence_commands import message_commands, presence_commands
+
+if TYPE_CHECKING:
+    from twisted_sip.interfaces.routing import IForwardingPolicy
+    from twisted_sip.tap.composition import Server
+
+_log = Logger()
+
+#: The names of the databases in a state directory.
+DOCUMENT_FILE = "documents.db"
+MESSAGE_FILE = "messages.db"
+
+#: What is kept for: a request of these methods waits until the stores are loaded.
+_METHODS = frozenset(("SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE"))
+
+
+@implementer(IRequestProcessor)
+class Gate:
+    """A link of the chain that holds requests for services which are not ready yet."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Deferred[Verdict]] | None = []
+
+    def process(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
+        """Pass on, at once or later."""
+        if self._waiting is None or incoming.request.method not in _METHODS:
+            return None
+        waiter: Deferred[Verdict] = Deferred()
+        self._waiting.append(waiter)
+        return waiter
+
+    def open(self) -> None:
+        """Let through whoever waits, and everybody from now on."""
+        waiting, self._waiting = self._waiting or [], None
+        for waiter in waiting:
+            waiter.callback(None)
+
+
+class PresencePart:
+    """The part: ``twistd sip-presence`` has it, and ``twistd sip-proxy --presence``.
+
+    :ivar presence: the presence service, None before the start.
+    :ivar messaging: the messaging service, likewise.
+    :ivar notifier: the notifier, likewise.
+    :ivar subscriber: our own subscriptions, likewise.
+    :ivar documents: what users keep by XCAP, likewise.
+    """
+
+    #: The services that are made; subclasses of these.
+    presence_class: type[PresenceService] = PresenceService
+    messaging_class: type[MessagingService] = MessagingService
+
+    def __init__(self) -> None:
+        self.presence: PresenceService | None = None
+        self.messaging: MessagingService | None = None
+        self.notifier: Notifier | None = None
+        self.subscriber: Subscriber | None = None
+        self.documents: SQLiteDocumentStore | None = None
+        self._publications: SQLitePublicationStore | None = None
+        self._subscriptions: SQLiteSubscriptionStore | None = None
+        self._messages: SQLiteMessageStore | None = None
+        self._server: Server | None = None
+
+    # -- tap.part.Part -----------------------------------------------------------------
+
+    def listens(self, configuration: Configuration) -> Sequence[str]:
+        return ()
+
+    def open_stores(self, server: Server, directory: Path) -> None:
+        self._server = server
+        reactor = server.reactor
+        section = server.configuration.storage
+        how: dict[str, Any] = {
+            "interval": section.flush_interval,
+            "batch_size": section.batch_size,
+            "timeout": section.lock_timeout,
+        }
+        self._publications = SQLitePublicationStore(
+            directory / PUBLICATION_FILE, reactor, WriterThread(reactor, "publications"), **how
+        )
+        self._subscriptions = SQLiteSubscriptionStore(
+            directory / SUBSCRIPTION_FILE, reactor, WriterThread(reactor, "subscriptions"), **how
+        )
+        self._messages = SQLiteMessageStore(
+            directory / MESSAGE_FILE,
+            reactor,
+            WriterThread(reactor, "messages"),
+            _limits(server.configuration.messaging),
+            **how,
+        )
+        self.documents = SQLiteDocumentStore(
+            directory / DOCUMENT_FILE,
+            reactor,
+            WriterThread(reactor, "documents"),
+            quota=DocumentQuota(server.configuration.xcap.max_documents, server.configuration.xcap.max_bytes),
+            **how,
+        )
+
+    def links(self, server: Server, element: Element) -> Sequence[Any]:
+        configuration, location = server.configuration, server.location
+        assert location is not None
+        assert self._publications is not None and self._subscriptions is not None and self._messages is not None
+        router = LocationRouter(element, location)
+        self.notifier = Notifier(
+            element,
+            self._subscriptions,
+            settings=configuration.events,
+            flow_for=_flows_of_watchers(element, location),
+            claims_all=not server.forwards,
+        )
+        self.subscriber = Subscriber(element)
+        self.presence = self.presence_class(
+            element,
+            self._publications,
+            settings=configuration.presence,
+            documents=self.documents,
+            location=location,
+            authenticated=configuration.auth.required,
+        )
+        self.messaging = self.messaging_class(
+            element,
+            location,
+            self._messages,
+            router.target_of,
+            settings=configuration.messaging,
+            user_known=server.user_known,
+            policies=[IdentityPolicy(trusts(configuration.proxy.trusted))],
+        )
+        watcher_info = WatcherInfoPackage(self.presence, element)
+        self.presence.watcher_info = watcher_info
+        for package in (PresencePackage(self.presence), watcher_info):
+            self.notifier.add(package)
+        gate = Gate()
+        Deferred.fromCoroutine(self._load()).addCallbacks(lambda _: gate.open(), self._not_loaded)
+        return [gate, self.notifier, self.presence, self.messaging]
+
+    def front_links(self) -> Sequence[Any]:
+        # Notifiers whom we have asked cannot answer a challenge.
+        return () if self.subscriber is None else (self.subscriber,)
+
+    def claims(self, request: Request) -> bool:
+        if request.method == "SUBSCRIBE":
+            return self.notifier is not None and self.notifier.claims(request)
+        return request.method in ("PUBLISH", "MESSAGE")
+
+    async def _load(self) -> None:
+        assert self.presence is not None and self.notifier is not None
+        await self.presence.load()
+        await self.notifier.start()
+
+    def _not_loaded(self, failure: Failure) -> None:
+        _log.critical(
+            "presence cannot start: {reason}; its requests are not answered", reason=failure.getErrorMessage()
+        )
+
+    def policies(self) -> Sequence[IForwardingPolicy]:
+        return ()
+
+    def methods(self) -> Sequence[str]:
+        return ("SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE")
+
+    def events(self) -> Sequence[str]:
+        return self.notifier.events if self.notifier is not None else ()
+
+    def extensions(self) -> Sequence[str]:
+        return ()
+
+    def commands(self) -> Mapping[str, Command]:
+        assert self.presence is not None and self.notifier is not None and self._messages is not None
+        return {**presence_commands(self.presence, self.notifier), **message_commands(self._messages)}
+
+    def counts(self) -> Mapping[str, Any]:
+        if self.presence is None or self.notifier is None:
+            return {}
+        counts = self.notifier.counts()
+        return {
+            "publications": len(self.presence.publications),
+            "subscriptions": counts["subscriptions"],
+            "notifications waiting": counts["waiting"],
+        }
+
+    async def close(self) -> None:
+        notifier, self.notifier = self.notifier, None
+        if notifier is not None:
+            notifier.stop()
+        if self.subscriber is not None:
+            await self.subscriber.stop()
+        presence, self.presence = self.presence, None
+        publications, self._publications = self._publications, None
+        if presence is not None:
+            await presence.close()
+        elif publications is not None:
+            await publications.close()
+        for store in (self._subscriptions, self._messages, self.documents):
+            if store is not None:
+                await store.close()
+        self._subscriptions = self._messages = self.documents = None
+
+
+def _limits(settings: MessagingSettings) -> MessageLimits:
+    return MessageLimits(
+        per_user=settings.max_per_user,
+        bytes_per_user=settings.max_bytes_per_user,
+        messages=settings.max_messages,
+        bytes=settings.max_bytes,
+    )
+
+
+def _flows_of_watchers(element: Element, location: ILocationStore) -> Callable[[HostedSubscription], Flow | None]:
+    """Return what finds the flow to a watcher whose own is gone: that of a binding with the same contact."""
+
+    def find(subscription: HostedSubscription) -> Flow | None:
+        flow = element.transports.flow_from_token(subscription.flow) if subscription.flow else None
+        if flow is not None:
+            return flow
+        found = location.lookup(subscription.watcher)
+        if isinstance(found, Deferred):
+            return None
+        target = str(subscription.dialog.remote_target)
+        for binding in found:
+            if binding.flow and binding.contact == target:
+                return element.transports.flow_from_token(binding.flow)
+        return None
+
+    return find
