@@ -134,3 +134,15 @@ def test_callers_flow_is_found_again_by_the_binding(house: Any) -> None:
 )
 def test_reachable_as_written(contact: str, transport: str, source: tuple[str, int], as_written: bool) -> None:
     assert reachable(SIPURI.parse(contact), transport, str(Address(*source))) is as_written
+
+
+def test_whose_flow_it_is(house: Any) -> None:
+    phone, other = house.peer("192.0.2.10"), house.peer("192.0.2.11")
+    house.register("bob", phone, key="k")
+    router, flow, aor = house.proxy.location_router, house.last_flow(phone), "sip:bob@example.com"
+    assert router.flow_of_binding(aor, "k") == flow
+    assert router.is_flow_of_binding(aor, "k", flow)
+    assert not router.is_flow_of_binding(aor, "k", house.last_flow(other))
+    for who, key in ((aor, "z"), ("sip:eve@example.com", "k")):
+        assert router.flow_of_binding(who, key) is None
+        assert not router.is_flow_of_binding(who, key, flow)
