@@ -185,10 +185,11 @@ class Delivery:
                     subscription.owe(AT_ONCE if not subscription.condition else NEWS)
             if subscription.owed and subscription.retry_at <= now:
                 self.owe(subscription)
-        if not subscription.queued:
-            self.schedule(subscription)
-        else:
+        if subscription.queued:
+            # Its turn sets the next date but for its end.
             self.deadlines.at(subscription, subscription.expires_at)
+        else:
+            self.schedule(subscription)
 
     # -- what to tell -----------------------------------------------------------------------
 
@@ -212,6 +213,7 @@ class Delivery:
 
     def _answer_came(self, answer: Any, subscription: HostedSubscription, owed: int, state: str) -> None:
         if subscription.closed:
+            # The dialog has gone meanwhile.
             subscription.busy = False
             return
         if not isinstance(answer, Notification):
@@ -307,9 +309,12 @@ class Delivery:
         if subscription.owed:
             self.owe(subscription)
 
-    def failed(self, subscription: HostedSubscription, status: int, reason: str) -> None:
-        """The NOTIFY of *subscription* was not answered, or could not be sent."""
-        if status == 503 and subscription.way is not None and not subscription.closed:
+    def failed(self, subscription: HostedSubscription, status: int, *, way_failed: bool) -> None:
+        """The NOTIFY of *subscription* was not answered, or could not be sent.
+
+        :param way_failed: nothing can be sent over the flow that it took.
+        """
+        if way_failed and subscription.way is not None and not subscription.closed:
             # The connection is gone. There may be another one, or a way to the remote target: try at once, but once.
             subscription.way = None
             subscription.busy = False

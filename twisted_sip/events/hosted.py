@@ -13,7 +13,8 @@ from twisted.logger import Logger
 
 from twisted_sip.dialog.dialog import Dialog
 from twisted_sip.dialog.dialogs import UsageKey
-from twisted_sip.dialog.notifier import TERMINATED, NotifierSubscription
+from twisted_sip.dialog.notifier import NotifierSubscription
+from twisted_sip.errors import TransportError
 from twisted_sip.events.deadlines import NEVER
 from twisted_sip.events.rates import RateControl
 from twisted_sip.interfaces.event_package import Authorization, IEventPackage
@@ -51,6 +52,7 @@ class HostedSubscription(NotifierSubscription):
     :ivar condition: its Suppress-If-Match as long as that is true (RFC 5839), or empty.
     :ivar sent_at: when its last NOTIFY was sent, 0 before.
     :ivar queued: it waits in the paced queue.
+    :ivar deciding: its package has been asked, outside of a SUBSCRIBE, and has not answered yet.
     :ivar asked: counts the questions to its package whether it is allowed: the last one counts.
     :ivar wake_at: for Deadlines.
     """
@@ -65,6 +67,7 @@ class HostedSubscription(NotifierSubscription):
         "condition",
         "created_at",
         "cseq_limit",
+        "deciding",
         "delivery",
         "event_params",
         "flow",
@@ -124,6 +127,7 @@ class HostedSubscription(NotifierSubscription):
         self.sent_at = 0.0
         self.queued = False
         self.asked = 0
+        self.deciding = False
         self.wake_at = NEVER
         self._memory: dict[str, Any] | None = None
 
@@ -177,7 +181,8 @@ class HostedSubscription(NotifierSubscription):
 
     def failed(self, outgoing: Outgoing, status: int, reason: str) -> None:
         """The NOTIFY was not answered."""
-        self.delivery.failed(self, status, reason)
+        # That there is no room for another transaction is no fault of the way.
+        self.delivery.failed(self, status, way_failed=isinstance(outgoing.error, TransportError))
 
     def dialog_destroyed(self, status: int) -> None:
         """The dialog is gone, and the subscription with it (RFC 5057 section 5.1)."""
@@ -245,7 +250,7 @@ class HostedPackage:
         known = self.by_resource.get(subscription.resource)
         if known is None:
             known = self.by_resource[subscription.resource] = {}
-        elif known:
+        else:
             # One text for all who watch the same.
             subscription.resource = next(iter(known)).resource
         known[subscription] = None
@@ -286,6 +291,5 @@ class HostedPackage:
         """Return how many subscriptions there are in each state."""
         counted: dict[str, int] = {}
         for subscription in self.of(None):
-            if subscription.state is not TERMINATED:
-                counted[subscription.state] = counted.get(subscription.state, 0) + 1
+            counted[subscription.state] = counted.get(subscription.state, 0) + 1
         return counted

@@ -188,11 +188,12 @@ class Notifier:
 
     def _decide_restored(self, subscription: HostedSubscription) -> None:
         """Ask the package about a subscription that was loaded, before its watcher is told anything."""
-        if not subscription.asked:
+        if not subscription.deciding:
             self._decide(subscription)
 
     def _decide(self, subscription: HostedSubscription) -> None:
         subscription.asked += 1
+        subscription.deciding = True
         try:
             answer = subscription.hosted.package.authorize(subscription)
             if type(answer) is Authorization:
@@ -209,6 +210,7 @@ class Notifier:
     def _undecided(self, failure: Failure, subscription: HostedSubscription) -> None:
         """The package failed: what it has decided before holds, and what is known of one that was loaded."""
         _log.failure("the package {event} could not decide", failure, event=subscription.event, id=subscription.id)
+        subscription.deciding = False
         if subscription.authorization is UNDECIDED:
             subscription.authorization = Authorization(state=subscription.state)
             self.delivery.serve(subscription)
@@ -219,6 +221,7 @@ class Notifier:
         if asked != subscription.asked:
             # It has been asked again since: that answer counts.
             return
+        subscription.deciding = False
         if not isinstance(answer, Authorization):
             raise LocalProtocolError(f"the package {subscription.event} gave {answer!r}")
         before = subscription.authorization
@@ -240,6 +243,9 @@ class Notifier:
         :return: True if the state of the subscription is another one now.
         """
         if subscription.state is TERMINATED:
+            if subscription.authorization is UNDECIDED:
+                # Its last NOTIFY waits for what it may tell.
+                subscription.authorization = answer
             return False
         subscription.authorization = answer
         state = TERMINATED if answer.status else answer.state

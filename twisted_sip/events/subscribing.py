@@ -223,11 +223,14 @@ class Subscribing:
         notifier = self._notifier
         package = subscription.hosted.package
         now = notifier.delivery.seconds()
-        subscription.asked += 1
         authorization: Authorization = await settled(package.authorize(subscription))
         if subscription.state is TERMINATED:
             raise SubscribeRefused(481)
+        # What it was asked before counts no more.
+        subscription.asked += 1
+        subscription.deciding = False
         if authorization.status or authorization.state == TERMINATED:
+            subscription.authorization = authorization
             notifier.end(subscription, authorization.reason or "rejected")
             raise SubscribeRefused(authorization.status or 403)
         if not incoming.claim_as_uas():
@@ -240,6 +243,8 @@ class Subscribing:
             return TAKEN
         subscription.hosted.full_state_due(subscription)
         known = bool(asked.condition) and await self._is_known(subscription, asked.condition)
+        if self._is_over(subscription):
+            raise SubscribeRefused(481)
         before = terms_of(subscription)
         rates = subscription.rates
         subscription.dialog.refresh_target(incoming.request)
@@ -276,12 +281,14 @@ class Subscribing:
         known = bool(asked.condition) and await self._is_known(subscription, asked.condition)
         if not incoming.claim_as_uas():
             return TAKEN
+        subscription.stored = False
         try:
             await notifier.records.forget((subscription.id,))
         except StoreError as error:
+            subscription.stored = True
             raise self._not_stored(incoming, error) from error
         subscription.dialog.refresh_target(incoming.request)
-        if known and subscription.state is not TERMINATED:
+        if known and not self._is_over(subscription):
             # RFC 5839 section 5.7: that was its end.
             self._accept(incoming, subscription, 204, expires=0)
             subscription.drop("timeout")
@@ -304,6 +311,11 @@ class Subscribing:
         if subscription.busy or not isinstance(answer, Notification):
             return False
         return holds(condition, entity_tag_of(answer, subscription.event))
+
+    @staticmethod
+    def _is_over(subscription: HostedSubscription) -> bool:
+        """Tell whether it has ended while something was waited for."""
+        return subscription.state is TERMINATED
 
     # -- what all have in common ---------------------------------------------------------------------
 

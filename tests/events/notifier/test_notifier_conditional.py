@@ -188,3 +188,20 @@ def test_a_package_that_answers_nonsense(desk: Any, failures: Any) -> None:
     assert bare(watcher.notify())
     desk.package.telling = None
     failures.texts.clear()
+
+
+@pytest.mark.parametrize("expires", [600, 0])
+def test_what_ends_while_a_condition_is_looked_at(desk: Any, expires: int) -> None:
+    watcher = desk.subscribed()
+    answers: list[Deferred[Any]] = []
+    plain = desk.package.plain(desk.only())
+    desk.package.telling = lambda subscription: answers.append(Deferred()) or answers[-1]
+    watcher.send(watcher.text(expires, more="Suppress-If-Match: *"))
+    desk.network.advance(0.1)
+    desk.package.telling = None
+    desk.notifier.terminate(desk.only(), "noresource")
+    notify = watcher.notify()
+    assert notify.typed("subscription-state").reason == "noresource"
+    answers[0].callback(plain)
+    watcher.peer.expect(200 if expires == 0 else 481)
+    assert not desk.stored()

@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 import pytest
+from twisted.internet.defer import Deferred
 
 from twisted_sip.errors import LocalProtocolError, StoreError
 from twisted_sip.interfaces.event_package import Authorization
@@ -112,7 +113,6 @@ def test_a_package_that_cannot_say_yet(desk: Any, failures: Any) -> None:
 
 
 def test_news_while_a_restored_watcher_is_decided_about(desk: Any) -> None:
-    from twisted.internet.defer import Deferred
 
     watcher = desk.subscribed()
     answers: list[Deferred[Any]] = []
@@ -198,7 +198,6 @@ def test_too_many_to_go_on_with(desk: Any, failures: Any) -> None:
 
 
 def test_nothing_is_answered_before_it_is_loaded(desk: Any, failures: Any) -> None:
-    from twisted.internet.defer import Deferred
 
     watcher = desk.subscribed()
     loading: Deferred[Any] = Deferred()
@@ -247,3 +246,37 @@ def test_packages_are_added_once_and_before_the_start(desk: Any) -> None:
     with pytest.raises(TypeError):
         desk.notifier.add(type("None", (), {"event": "x"})())
     desk.notifier.started = True
+
+
+@pytest.mark.parametrize("how", ["expires", "is refused", "unsubscribes", "fails", "is asked twice"])
+def test_what_happens_to_a_restored_watcher_before_its_package_has_answered(desk: Any, failures: Any, how: str) -> None:
+    watcher = desk.subscribed(expires=60)
+    answers: list[Any] = []
+    package = type(desk.package)()
+    package.decision = lambda subscription: answers.append(Deferred()) or answers[-1]
+    desk.restart(package)
+    assert len(answers) == 1 and desk.only().state == "active"
+    if how == "expires":
+        desk.only().expires_at = desk.notifier.delivery.seconds() + 1
+        desk.notifier.delivery.schedule(desk.only())
+        desk.network.advance(2)
+        answers[0].callback(Authorization())
+    elif how == "is refused":
+        package.decision = Authorization(status=403, state="terminated")
+        assert watcher.subscribe(60).status == 403
+        answers[0].callback(Authorization())
+    elif how == "unsubscribes":
+        assert watcher.subscribe(0).status == 200
+        answers[0].callback(Authorization())
+    elif how == "fails":
+        package.decision = lambda subscription: 1 / 0
+        assert watcher.subscribe(60).status == 500
+        answers[0].callback(Authorization(state="terminated", reason="rejected"))
+        failures.texts.clear()
+    else:
+        desk.notifier.reauthorize("presence", ALICE)
+        answers[0].callback(Authorization())
+        answers[1].callback(Authorization(state="terminated", reason="rejected"))
+    assert state_of(watcher.notify()).startswith("terminated")
+    desk.network.advance(0.1)
+    assert not len(desk.notifier.dialogs) and not desk.stored()
