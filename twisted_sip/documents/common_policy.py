@@ -305,7 +305,7 @@ def same_entity(one: str, other: str) -> bool:
         return first.address_of_record == second.address_of_record
     if isinstance(first, SIPURI) or isinstance(second, SIPURI):
         return False
-    return first is not None and first == second
+    return first is not None and second is not None and first.equivalent(second)
 
 
 def _uri(text: str) -> SIPURI | URI | None:

@@ -210,9 +210,6 @@ def _tags(headers: Any, name: bytes) -> EntityTags | None:
 def _target(request: server.Request) -> Target:
     """Return what is asked for: the path as it came, without what leads to this resource."""
     path, _, query = request.uri.decode("latin-1").partition("?")
-    if not path.startswith("/"):
-        # The absolute form (RFC 9112 section 3.2.2).
-        path = "/" + path.partition("://")[2].partition("/")[2]
     segments = path.split("/")[1:][len(request.prepath or ()) :]
     return parse_target(segments, query)
 
