@@ -89,7 +89,11 @@ class Subscribing:
 
     def _bad_event(self, reason: str = "") -> SubscribeRefused:
         """RFC 6665 section 8.3.2."""
-        return SubscribeRefused(489, reason, (("allow-events", self._notifier.allow_events),))
+        return SubscribeRefused(489, reason, self._allow_events())
+
+    def _allow_events(self) -> list[tuple[str, str]]:
+        allowed = self._notifier.allow_events
+        return [("allow-events", allowed)] if allowed else []
 
     # -- a new subscription -----------------------------------------------------------------------
 
@@ -350,7 +354,7 @@ class Subscribing:
         headers: list[tuple[str, str]] = [("expires", str(expires))]
         if new:
             headers += record_route_of(incoming.request)
-            headers.append(("allow-events", notifier.allow_events))
+            headers += self._allow_events()
         headers += self._further(subscription)
         response = response_to(incoming.request, status, "", headers, b"", subscription.dialog.local_tag)
         response.headers.names.append("contact")

@@ -330,3 +330,16 @@ def test_claims_tell_what_is_answered_here(desk: Any) -> None:
     assert claimed() and not claimed(start="OPTIONS sip:alice@example.com SIP/2.0", cseq="CSeq: 9 OPTIONS")
     assert claimed(start="SUBSCRIBE sip:somewhere@192.0.2.99 SIP/2.0"), "in a dialog of ours, wherever it says"
     assert not claimed(start="SUBSCRIBE sip:x@192.0.2.99 SIP/2.0", to="To: <sip:alice@example.com>")
+
+
+def test_templates_are_not_in_allow_events(desk: Any, package_type: Any) -> None:
+    # RFC 6665 section 4.4.4.
+    desk.restart(package_type("presence.winfo"))
+    desk.claims_all = True
+    watcher = desk.watcher()
+    response = watcher.subscribe(event="Event: presence.winfo")
+    assert response.status == 200 and "allow-events" not in response.headers.names
+    watcher.notify()
+    watcher.again()
+    response = watcher.subscribe()
+    assert response.status == 489 and "allow-events" not in response.headers.names
