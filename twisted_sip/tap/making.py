@@ -19,8 +19,6 @@ from twisted_sip.tap.demo import account_settings, demo_passwords
 from twisted_sip.tap.hosts import host_names, is_address
 from twisted_sip.tap.options import ServerOptions
 from twisted_sip.tap.part import Part
-from twisted_sip.tap.presence_part import PresencePart
-from twisted_sip.tap.site_part import SitePart
 from twisted_sip.tap.startup import StartFailure, report_start_failures, stop_with
 from twisted_sip.transport.descriptors import parse_descriptor
 
@@ -126,6 +124,10 @@ def _print(text: str) -> None:
 
 def parts_of(configuration: Configuration) -> list[Part]:
     """Return what a server with presence has beside registrar and proxy."""
+    # A server without presence needs neither XML nor HTTP.
+    from twisted_sip.tap.presence_part import PresencePart
+    from twisted_sip.tap.site_part import SitePart
+
     presence = PresencePart()
     return [presence, SitePart(presence)] if configuration.xcap.enabled else [presence]
 
