@@ -16,7 +16,7 @@ from lxml import etree
 
 from twisted_sip.documents import cipid, data_model, pidf, rpid
 from twisted_sip.documents.pidf import Presence, arranged
-from twisted_sip.documents.xml import SIZE_LIMIT, Element, know, make_element, parse_xml, serialize
+from twisted_sip.documents.xml import SIZE_LIMIT, Element, attributes_of, know, make_element, parse_xml, serialize
 from twisted_sip.documents.xml_patch import apply_patch
 from twisted_sip.documents.xml_selector import PatchError
 from twisted_sip.errors import DocumentError
@@ -201,7 +201,7 @@ class _Difference:
             names == [child.tag for child in new_children]
             and sorted(old.attrib) == sorted(new.attrib)
             and all(isinstance(name, str) and etree.QName(name).namespace in self.prefixes for name in names)
-            and not any(str(name).startswith("{") for name in old.attrib)
+            and all(not name.startswith("{") or new.get(name) == value for name, value in attributes_of(old).items())
             and (bool(names) or bool(old.text and new.text))
             and not (names and (_mixed(old) or _mixed(new)))
         )
@@ -210,9 +210,9 @@ class _Difference:
             copied.tail = None
             self.operation("replace", selector).append(copied)
             return
-        for name, value in new.attrib.items():
+        for name, value in attributes_of(new).items():
             if old.get(name) != value:
-                self.operation("replace", f"{selector}/@{name}").text = str(value)
+                self.operation("replace", f"{selector}/@{name}").text = value
         if not names:
             if old.text != new.text:
                 self.operation("replace", f"{selector}/text()").text = new.text

@@ -12,9 +12,10 @@ from typing import Final, TypeAlias
 
 from lxml import etree
 
-from twisted_sip.documents.xml import ELEMENT_LIMIT, Element, admit_names, know, make_element, serialize
+from twisted_sip.documents.xml import ELEMENT_LIMIT, Element, admit_names, attributes_of, know, make_element, serialize
 from twisted_sip.documents.xml_selector import (
     AttributeNode,
+    Effort,
     NamespaceNode,
     Node,
     PatchError,
@@ -41,13 +42,18 @@ def apply_patch(root: Element, operations: Iterable[Element], operation_limit: i
     :param operation_limit: the most operations.
     :raises PatchError: one of them cannot be carried out; the document is spoilt then.
     """
+    effort = Effort()
     for number, operation in enumerate(operations):
         if number >= operation_limit:
             raise PatchError("invalid-diff-format", f"more than {operation_limit} operations")
         perform = _OPERATIONS.get(etree.QName(operation).localname)
         if perform is None:
             raise PatchError("invalid-patch-directive", f"no operation is called {operation.tag[-40:]!a}")
-        root = perform(root, operation)
+        try:
+            root = perform(root, operation, effort)
+        except PatchError as error:
+            error.operation = operation
+            raise
     if sum(1 for _ in root.iter()) > ELEMENT_LIMIT:
         raise PatchError("invalid-patch-directive", "the document has become too big")
     return root
@@ -56,7 +62,9 @@ def apply_patch(root: Element, operations: Iterable[Element], operation_limit: i
 def patch_error_document(error: PatchError) -> bytes:
     """Return the error document for *error* (section 5.1, application/patch-ops-error+xml)."""
     root = make_element(f"{{{ERROR_NAMESPACE}}}patch-ops-error", namespaces={None: ERROR_NAMESPACE})
-    etree.SubElement(root, f"{{{ERROR_NAMESPACE}}}{error.condition}", {"phrase": error.reason})
+    element = etree.SubElement(root, f"{{{ERROR_NAMESPACE}}}{error.condition}", {"phrase": error.reason})
+    if error.operation is not None:
+        element.append(deepcopy(error.operation))
     return serialize(root)
 
 
@@ -112,8 +120,8 @@ def _text_only(operation: Element) -> str:
     return operation.text or ""
 
 
-def _selected(root: Element, operation: Element) -> Node:
-    return locate(root, operation.get("sel", ""), operation.nsmap)
+def _selected(root: Element, operation: Element, effort: Effort) -> Node:
+    return locate(root, operation.get("sel", ""), operation.nsmap, effort)
 
 
 def _parent(node: Element) -> Element:
@@ -123,9 +131,9 @@ def _parent(node: Element) -> Element:
     return parent
 
 
-def _add(root: Element, operation: Element) -> Element:
+def _add(root: Element, operation: Element, effort: Effort) -> Element:
     """Section 4.3."""
-    node = _selected(root, operation)
+    node = _selected(root, operation, effort)
     kind, position = operation.get("type"), operation.get("pos")
     if kind is not None:
         if not isinstance(node, etree._Element):
@@ -168,9 +176,9 @@ def _add_named(root: Element, element: Element, kind: str, operation: Element) -
     raise PatchError("invalid-attribute-value", f"type is {kind[:80]!a}")
 
 
-def _replace(root: Element, operation: Element) -> Element:
+def _replace(root: Element, operation: Element, effort: Effort) -> Element:
     """Section 4.4."""
-    node = _selected(root, operation)
+    node = _selected(root, operation, effort)
     if isinstance(node, AttributeNode):
         node.element.set(node.name, _text_only(operation))
     elif isinstance(node, NamespaceNode):
@@ -195,9 +203,9 @@ def _kind(node: Element) -> object:
     return "element" if isinstance(node.tag, str) else node.tag
 
 
-def _remove(root: Element, operation: Element) -> Element:
+def _remove(root: Element, operation: Element, effort: Effort) -> Element:
     """Section 4.5."""
-    node = _selected(root, operation)
+    node = _selected(root, operation, effort)
     space = operation.get("ws")
     if space not in (None, "before", "after", "both"):
         raise PatchError("invalid-attribute-value", f"ws is {space!a}")
@@ -254,17 +262,17 @@ def _redeclared(
         return f"{{{new}}}{name[len(old) + 2 :]}" if old and name.startswith(f"{{{old}}}") else name
 
     made = make_element(renamed(element.tag), namespaces=namespaces)
-    for name, value in element.attrib.items():
-        made.set(renamed(str(name)), value)
+    for name, value in attributes_of(element).items():
+        made.set(renamed(name), value)
+    if old:
+        for each in element.iterdescendants("*"):
+            each.tag = renamed(each.tag)
+            for name, value in attributes_of(each).items():
+                if renamed(name) != name:
+                    del each.attrib[name]
+                    each.set(renamed(name), value)
     made.text = element.text
     made.extend(list(element))
-    if old:
-        for each in made.iterdescendants("*"):
-            each.tag = renamed(each.tag)
-            for name, value in list(each.attrib.items()):
-                if renamed(str(name)) != name:
-                    del each.attrib[name]
-                    each.set(renamed(str(name)), value)
     parent = element.getparent()
     if parent is None:
         return made
@@ -273,7 +281,7 @@ def _redeclared(
     return root
 
 
-_OPERATIONS: Final[dict[str, Callable[[Element, Element], Element]]] = {
+_OPERATIONS: Final[dict[str, Callable[[Element, Element, Effort], Element]]] = {
     "add": _add,
     "replace": _replace,
     "remove": _remove,

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import attrs
 from lxml import etree
 
-from twisted_sip.documents.xml import Element
+from twisted_sip.documents.xml import ELEMENT_LIMIT, Element
 from twisted_sip.errors import DocumentError
 
 #: The longest selector.
@@ -33,11 +33,32 @@ class PatchError(DocumentError):
     """A patch operation cannot be carried out (RFC 5261 section 5.1).
 
     :ivar condition: the name of the error element: ``unlocated-node``.
+    :ivar operation: the operation, None where it is about something else.
     """
 
     def __init__(self, condition: str, reason: str) -> None:
         super().__init__(f"{condition}: {reason}")
         self.condition = condition
+        self.operation: Element | None = None
+
+
+class Effort:
+    """How many nodes may be looked at, for all selectors of a document together."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, nodes: int = 100_000) -> None:
+        """Allow a look at so many *nodes*."""
+        self.left = nodes
+
+    def spend(self, nodes: int) -> None:
+        """Look at *nodes*.
+
+        :raises PatchError: it is too much.
+        """
+        self.left -= nodes
+        if self.left < 0:
+            raise PatchError("invalid-attribute-value", "selectors take too much effort")
 
 
 @attrs.frozen(slots=True)
@@ -89,13 +110,16 @@ def qualified(name: str, namespaces: Mapping[str | None, str], *, attribute: boo
 
 
 def _string_value(element: Element) -> str:
+    if not len(element):
+        return element.text or ""
     return "".join([str(text) for text in element.itertext()])
 
 
 class _Walk:
     """Follows one selector from the root of a document."""
 
-    def __init__(self, root: Element, text: str, namespaces: Mapping[str | None, str]) -> None:
+    def __init__(self, root: Element, text: str, namespaces: Mapping[str | None, str], effort: Effort) -> None:
+        self.effort = effort
         self.root = root
         self.text = text
         self.position = 0
@@ -128,6 +152,7 @@ class _Walk:
             self.position = by_id.end()
             wanted = by_id[1][1:-1]
             # The attributes of type ID in the schemas of presence are called "id" (RFC 5262 section 3).
+            self.effort.spend(ELEMENT_LIMIT)
             names = ("id", "{http://www.w3.org/XML/1998/namespace}id")
             return [each for each in self.root.iter("*") if any(each.get(name) == wanted for name in names)]
         return self.step([self.root], [])
@@ -137,16 +162,20 @@ class _Walk:
         if found is None:
             raise self.malformed()
         self.position = found.end()
+        self.effort.spend(len(candidates))
         if found[1] != "*":
             name = qualified(found[1], self.namespaces)
             candidates = [each for each in candidates if each.tag == name]
         while condition := _CONDITION.match(self.text, self.position):
             self.position = condition.end()
-            candidates = self.filtered(candidates, condition)
+            self.effort.spend(len(candidates))
+            candidates = self.filtered(candidates, condition, len(parents) <= 1)
         return candidates
 
-    def filtered(self, candidates: list[Element], condition: re.Match[str]) -> list[Element]:
+    def filtered(self, candidates: list[Element], condition: re.Match[str], siblings: bool) -> list[Element]:
         number, name, quoted = condition.groups()
+        if number is not None and siblings:
+            return candidates[int(number) - 1 : int(number)] if int(number) else []
         if number is not None:
             # The position counts among the children of each parent.
             counts: dict[Element | None, int] = {}
@@ -208,12 +237,13 @@ class _Walk:
         return [each for each in instructions if target is None or getattr(each, "target", None) == target]
 
 
-def locate(root: Element, selector: str, namespaces: Mapping[str | None, str]) -> Node:
+def locate(root: Element, selector: str, namespaces: Mapping[str | None, str], effort: Effort | None = None) -> Node:
     """Return the one node of the document of *root* that *selector* names.
 
     :param namespaces: what is declared where the selector stands, by prefix; None is the default namespace.
+    :param effort: what may be spent on it.
     :raises PatchError: the selector is not understood, or names no node, or several.
     """
     if len(selector) > LENGTH_LIMIT:
         raise PatchError("invalid-attribute-value", "selector is too long")
-    return _Walk(root, selector.strip(), namespaces).locate()
+    return _Walk(root, selector.strip(), namespaces, effort or Effort()).locate()
