@@ -174,3 +174,22 @@ def test_every_older_schema_can_be_opened(tmp_path: Path, clock: Clock) -> None:
         found = results_of(store.get("pres-rules", ALICE, "index"))
         assert found == [document(content=b"<ruleset/>")]
         store.close()
+
+
+def test_a_batch_that_breaks_off_leaves_nothing(tmp_path: Path, clock: Clock) -> None:
+    store = SQLiteDocumentStore(tmp_path / "documents.db", clock)
+    store._connection.execute(
+        "CREATE TRIGGER broken BEFORE INSERT ON document WHEN NEW.name = 'bad' BEGIN SELECT RAISE(ROLLBACK, 'oh'); END"
+    )
+    one, two = results_of(store.put(document())), results_of(store.put(document("bad")))
+    clock.advance(1)
+    assert one[0].check(StoreError) and two[0].check(StoreError)
+    store._connection.execute("DROP TRIGGER broken")
+    store._connection.execute(
+        "CREATE TRIGGER broken BEFORE INSERT ON document WHEN NEW.name = 'bad' BEGIN SELECT RAISE(ABORT, 'oh'); END"
+    )
+    one, two = results_of(store.put(document())), results_of(store.put(document("bad")))
+    clock.advance(1)
+    assert one[0].check(StoreError) and two[0].check(StoreError)
+    assert results_of(store.names("pres-rules", ALICE)) == [[]]
+    store.close()

@@ -66,6 +66,9 @@ class MemoryDocumentStore:
         self._open = True
 
     def get(self, auid: str, owner: str, name: str) -> Document | None:
+        return self._find(auid, owner, name)
+
+    def _find(self, auid: str, owner: str, name: str) -> Document | None:
         return self._homes.get((auid, owner), {}).get(name)
 
     def names(self, auid: str, owner: str) -> Sequence[Document]:
@@ -76,7 +79,7 @@ class MemoryDocumentStore:
         return sorted(found, key=attrgetter("owner", "name"))
 
     def put(self, document: Document, replaces: str = "") -> Deferred[None]:
-        before = self.get(document.auid, document.owner, document.name)
+        before = self._find(document.auid, document.owner, document.name)
         try:
             self._check_open()
             check_version(document, before, replaces)
@@ -90,7 +93,7 @@ class MemoryDocumentStore:
 
     def delete(self, document: Document) -> Deferred[None]:
         key = (document.auid, document.owner)
-        before = self.get(*key, document.name)
+        before = self._find(*key, document.name)
         try:
             self._check_open()
             check_version(document, before, document.etag)
