@@ -213,6 +213,15 @@ def test_one_difference_for_many_watchers() -> None:
     assert bodies[0].replace(b'version="2"', b'version="30"') == bodies[1]
 
 
+def test_namespaces_of_the_document_are_declared_once() -> None:
+    body = b'<presence xmlns="urn:ietf:params:xml:ns:pidf" xmlns:v="urn:v" entity="sip:a@b">%b</presence>'
+    note = b"<note>" + b"x" * 500 + b"</note>"
+    before = Presence.parse(body % (b'<tuple id="t"><v:a><v:b>1</v:b></v:a></tuple>' + note))
+    after = Presence.parse(body % (b'<tuple id="t"><v:a><v:b>2</v:b></v:a></tuple>' + note))
+    assert pidf_full(before, 1).count(b'xmlns:v="urn:v"') == 1
+    assert operations(told(before, after)) == [("replace", "*/tuple[@id='t']/v:a/v:b/text()")]
+
+
 @pytest.mark.parametrize("id", ["it's", 'a"b', """it's "both\""""])
 def test_quotes_in_identifiers(id: str) -> None:
     before = BASE.with_status("open", id=id, note="a")

@@ -125,6 +125,13 @@ def test_default_namespace_of_the_diff() -> None:
             locate(root, "a/b", namespaces)
 
 
+def test_texts_inside_count() -> None:
+    root = etree.fromstring(b"<a><b>x<i>y</i><!--c-->z</b><b>y</b></a>")
+    assert locate(root, "a/b[.='xyz']", {}) is root[0]
+    assert locate(root, "a[b='xyz']", {}) is root
+    assert locate(root, "a/b[i='y']", {}) is root[0]
+
+
 def test_namespaces_of_the_root() -> None:
     root = etree.fromstring(b"<a xmlns:x='urn:x'/>")
     assert locate(root, "a/namespace::x", {}) == NamespaceNode(root, "x")

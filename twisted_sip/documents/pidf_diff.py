@@ -177,8 +177,6 @@ class _Difference:
     def name(self, tag: str) -> str:
         """Return *tag* as a selector has it."""
         namespace, _, local = tag[1:].rpartition("}")
-        if namespace not in self.prefixes:
-            raise _TooDifferent
         prefix = self.prefixes[namespace]
         return f"{prefix}:{local}" if prefix else local
 
@@ -236,7 +234,10 @@ def patched(body: bytes, base: Presence | None = None, *, limit: int = SIZE_LIMI
     :raises DocumentError: *body* is no such document, or something is beyond a limit.
     """
     root = parse_xml(body, limit=limit)
-    version = _version_of(root)
+    return _patched(root, base, limit), _version_of(root)
+
+
+def _patched(root: Element, base: Presence | None, limit: int) -> Presence:
     if root.tag == FULL:
         made = make_element(
             pidf.ROOT,
@@ -245,7 +246,7 @@ def patched(body: bytes, base: Presence | None = None, *, limit: int = SIZE_LIMI
         )
         made.text = root.text
         made.extend(list(root))
-        return Presence.of(made), version
+        return Presence.of(made)
     if root.tag != DIFF:
         raise DocumentError(f"XML root element is {str(etree.QName(root).localname)[:80]!a}, neither full nor diff")
     if base is None:
@@ -264,7 +265,7 @@ def patched(body: bytes, base: Presence | None = None, *, limit: int = SIZE_LIMI
         raise PatchError("invalid-root-element-operation", "the document would be another one")
     if len(result.to_xml()) > limit:
         raise DocumentError(f"XML is longer than {limit} bytes", too_large=True)
-    return result, version
+    return result
 
 
 def _without_diff(namespaces: Mapping[str | None, str]) -> dict[str | None, str]:
@@ -302,19 +303,17 @@ class ReceivedPresence:
             # The version is kept for the day when partial documents come again.
             self.presence = Presence.parse(body)
             return True
-        try:
-            made, version = patched(body, self.presence)
-        except PatchError:
-            return False
+        root = parse_xml(body)
+        version = _version_of(root)
         if self.version is not None and version is not None:
             if version <= self.version:
                 # Old: discarded.
                 return True
-            if version > self.version + 1 and _is_diff(body):
+            if version > self.version + 1 and root.tag == DIFF:
                 return False
-        self.presence, self.version = made, version
+        try:
+            self.presence = _patched(root, self.presence, SIZE_LIMIT)
+        except PatchError:
+            return False
+        self.version = version
         return True
-
-
-def _is_diff(body: bytes) -> bool:
-    return parse_xml(body).tag == DIFF

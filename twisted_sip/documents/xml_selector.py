@@ -112,7 +112,7 @@ def qualified(name: str, namespaces: Mapping[str | None, str], *, attribute: boo
 def _string_value(element: Element) -> str:
     if not len(element):
         return element.text or ""
-    return "".join([str(text) for text in element.itertext()])
+    return str(etree.tostring(element, method="text", encoding="unicode", with_tail=False))
 
 
 class _Walk:

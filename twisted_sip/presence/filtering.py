@@ -1,8 +1,9 @@
 """What a watcher sees of a presence document: the transformations of presence rules (RFC 5025 section 3.3).
 
-Filtering a filtered document changes nothing (RFC 5025 section 4). Everything is withheld that is not granted: what has
-no permission of its own is an unknown attribute, and what stands beside persons, services and devices goes only to
-those who see the whole document.
+Filtering a filtered document changes nothing (RFC 5025 section 4), unless a component is granted by its class and the
+class itself is withheld: that is not told for the sake of this. Everything is withheld that is not granted: what has no
+permission of its own is an unknown attribute, and what stands beside persons, services and devices goes only to those
+who see the whole document.
 """
 
 from __future__ import annotations
@@ -53,8 +54,10 @@ def filter_presence(presence: Presence, permissions: Permissions) -> Presence:
     if isinstance(known, Presence):
         return known
     made = Presence.of(_filtered(presence.root, permissions))
-    if len(presence.variants) < _KEPT:
-        presence.variants[permissions] = made
+    variants = presence.variants
+    while len(variants) >= _KEPT:
+        del variants[next(iter(variants))]
+    variants[permissions] = made
     return made
 
 
