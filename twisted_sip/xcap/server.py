@@ -215,7 +215,8 @@ class XCAPServer:
     async def _change(self, ask: Ask, usage: ApplicationUsage, node: NodeSelector | None) -> Reply:
         if ask.method == "PUT":
             self._check_body(ask, usage, node)
-        for tries in range(_TRIES):
+        tries = 0
+        while True:
             before = await self._document(ask, usage)
             if node is not None and before is None:
                 if ask.method == "DELETE":
@@ -232,9 +233,9 @@ class XCAPServer:
             try:
                 return await self._try(ask, usage, node, before)
             except DocumentConflict:
-                if tries == _TRIES - 1:
+                tries += 1
+                if tries == _TRIES:
                     raise
-        raise AssertionError("unreachable")
 
     async def _check_directory(self, ask: Ask) -> None:
         """Refuse a new document in a directory that is not there, or with the name of one (sections 6.2 and 8.2.1).
