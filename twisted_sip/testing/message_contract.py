@@ -13,7 +13,6 @@ import random
 import unittest
 from typing import Any
 
-import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -399,8 +398,3 @@ class MessageStoreContract:
             assert set(self._expired()) == {one.key for one in model.values() if one.expires_at <= now}
         self._remove(*model)
         assert (self._recipients(), self._expired()) == (set(), [])
-
-    def test_messages_are_values(self) -> None:
-        first = message()
-        self._add(first)
-        assert self._waiting()[0] == first != attrs.evolve(first, cseq=2)

@@ -1,0 +1,361 @@
+"""Delivery of what was kept: in order, one message at a time, when a device of the recipient registers (RFC 3428).
+
+Each recipient for whom something waits has a queue here. It is worked off when a device registers, when a message comes
+on top while one is there, and after a while where a device did not take what it was given. A 2xx takes a message out of
+the store; what comes before it stays at its head, so that nothing is overtaken. Each try has the Call-ID, From, To and
+CSeq that the message came with. A 2xx that is not durable when the machine dies is the one thing that makes a message
+come twice.
+
+A device that refuses a message will not be asked again for it, and when all that are registered have refused it, or the
+user has (6xx), it is dropped; so it is when it expires. Its sender is told, where that was asked for (RFC 5438).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twisted_sip.errors import StoreError
+from twisted_sip.interfaces.location import LocationChange
+from twisted_sip.interfaces.message_store import IMessageStore, StoredMessage
+from twisted_sip.messaging.attempt import Attempt
+from twisted_sip.messaging.backoff import BackOff
+from twisted_sip.messaging.copies import is_secure, request_for
+from twisted_sip.messaging.devices import Device
+from twisted_sip.messaging.notifications import failed_notification, stored_notification
+from twisted_sip.messaging.outcome import Outcome, outcome_of, retry_after_of
+from twisted_sip.storage.expiry import ExpirySchedule
+
+if TYPE_CHECKING:
+    from twisted_sip.messaging.service import MessagingService
+
+
+class _Result(enum.Enum):
+    """What a round of tries has led to."""
+
+    #: The message is gone, one way or the other.
+    DONE = "done"
+    #: No device is there, or none takes it now.
+    LATER = "later"
+    #: It is too large for the way to any device that is there; others need not wait for it.
+    UNFIT = "unfit"
+
+
+class _Queue:
+    """One recipient for whom something waits.
+
+    :ivar again: something has changed while it was worked off.
+    :ivar unfit: keys of messages that nobody who is there can be given.
+    """
+
+    __slots__ = ("again", "backoff", "ready", "recipient", "running", "unfit")
+
+    def __init__(self, recipient: str) -> None:
+        self.recipient = recipient
+        self.backoff = BackOff()
+        self.ready = False
+        self.running = False
+        self.again = False
+        self.unfit: set[str] = set()
+
+
+class OfflineDelivery:
+    """Delivers what the store of a service holds.
+
+    :ivar running: how many recipients are being delivered to.
+    """
+
+    _log = Logger()
+
+    def __init__(self, service: MessagingService) -> None:
+        self._service = service
+        self._store: IMessageStore = service.messages
+        self._queues: dict[str, _Queue] = {}
+        self._ready: deque[_Queue] = deque()
+        self._held: set[str] = set()
+        self._in_flight: set[str] = set()
+        self._schedule = ExpirySchedule(service.element.reactor, self._due)
+        self._sweep_timer: Any = None
+        self._sweeping = False
+        self._active = False
+        self._ends: list[Callable[[], None]] = []
+        self.running = 0
+
+    def __len__(self) -> int:
+        """The number of recipients for whom something waits."""
+        return len(self._queues)
+
+    # -- life ----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin: what waits for those who are registered now is delivered."""
+        self._active = True
+        store: Any = self._store
+        self._ends = [store.observe(self._changed), self._service.devices.location.observe(self._registered)]
+        Deferred.fromCoroutine(self._begin()).addErrback(self._broken)
+
+    async def _begin(self) -> None:
+        recipients = await _settled(self._store.recipients())
+        for recipient in recipients:
+            self._wake(self._queue(recipient), self._service.settings.settle_time)
+        await self._sweep()
+
+    def stop(self) -> None:
+        """End: what is under way ends by itself, nothing new begins."""
+        self._active = False
+        for end in self._ends:
+            end()
+        self._ends = []
+        self._schedule.stop()
+        if self._sweep_timer is not None:
+            self._sweep_timer.cancel()
+            self._sweep_timer = None
+        self._queues.clear()
+        self._ready.clear()
+        self._held.clear()
+
+    # -- what the relays tell ------------------------------------------------------------
+
+    async def comes_first(self, recipient: str) -> bool:
+        """Tell whether something waits for *recipient* that a new message must not overtake."""
+        queue = self._queues.get(recipient)
+        if queue is None:
+            return False
+        waiting = await _settled(self._store.waiting(recipient))
+        return any(message.key not in queue.unfit for message in waiting)
+
+    def hold(self, key: str) -> None:
+        """Do not deliver the message with *key* for now: devices that were asked may still take it."""
+        self._held.add(key)
+
+    def release(self, key: str, recipient: str) -> None:
+        """Those devices have all answered, or will not."""
+        if key in self._held:
+            self._held.discard(key)
+            queue = self._queues.get(recipient)
+            if queue is not None:
+                self._wake(queue, 0.0)
+
+    def taken(self, key: str) -> None:
+        """A device took the message with *key* late."""
+        self._remove(key)
+
+    def failed(self, recipient: str, device: Device, retry_after: float) -> None:
+        """*device* did not take a message that was kept for *recipient* then."""
+        queue = self._queues.get(recipient)
+        if queue is not None:
+            self._back_off(queue, device, retry_after)
+
+    def stored(self, message: StoredMessage) -> None:
+        """*message* was kept: tell its sender, where that is asked for."""
+        self._notify(stored_notification, message)
+
+    # -- what happens ------------------------------------------------------------------------
+
+    def _registered(self, change: LocationChange) -> None:
+        queue = self._queues.get(change.aor) if change.put else None
+        if queue is not None:
+            # Its 200 comes first.
+            self._wake(queue, self._service.settings.settle_time)
+
+    def _changed(self, recipient: str) -> None:
+        queue = self._queue(recipient)
+        if queue.running:
+            queue.again = True
+            return
+        settings = self._service.settings
+        queue.backoff.hurry(settings.retry_first)
+        self._wake(queue, 0.0)
+
+    def _queue(self, recipient: str) -> _Queue:
+        queue = self._queues.get(recipient)
+        if queue is None:
+            queue = self._queues[recipient] = _Queue(recipient)
+            self._sweep_later()
+        return queue
+
+    def _wake(self, queue: _Queue, delay: float) -> None:
+        if queue.running:
+            queue.again = True
+        elif self._active:
+            self._schedule.at(queue.recipient, self._now() + delay)
+
+    def _due(self, recipient: str, now: float) -> None:
+        queue = self._queues.get(recipient)
+        if queue is not None and not queue.ready and not queue.running:
+            queue.ready = True
+            self._ready.append(queue)
+            self._pump()
+
+    def _pump(self) -> None:
+        while self._ready and self.running < self._service.settings.max_deliveries:
+            queue = self._ready.popleft()
+            queue.ready = False
+            queue.running = True
+            self.running += 1
+            work = Deferred.fromCoroutine(self._work_off(queue))
+            work.addErrback(self._broken)
+            work.addBoth(self._worked_off, queue)
+
+    def _worked_off(self, result: object, queue: _Queue) -> None:
+        queue.running = False
+        self.running -= 1
+        if self._active:
+            if queue.again:
+                queue.again = False
+                self._wake(queue, 0.0)
+            self._pump()
+
+    def _broken(self, failure: Failure) -> None:
+        if failure.check(StoreError):
+            self._log.error("kept messages are not delivered: {reason}", reason=str(failure.value))
+        else:
+            self._log.failure("while delivering kept messages", failure)
+
+    # -- one recipient ---------------------------------------------------------------------------
+
+    async def _work_off(self, queue: _Queue) -> None:
+        passed: set[str] = set()
+        queue.unfit.clear()
+        while self._active:
+            queue.again = False
+            waiting = await _settled(self._store.waiting(queue.recipient))
+            message = next((found for found in waiting if found.key not in passed), None)
+            if message is None:
+                if not waiting and not queue.again:
+                    self._queues.pop(queue.recipient, None)
+                return
+            if message.key in self._held:
+                # Its release goes on here.
+                return
+            result = await self._deliver(queue, message)
+            if result is _Result.LATER:
+                return
+            # Whatever it led to, it is not tried again in this round.
+            passed.add(message.key)
+            if result is _Result.UNFIT:
+                queue.unfit.add(message.key)
+
+    async def _deliver(self, queue: _Queue, message: StoredMessage) -> _Result:
+        settings = self._service.settings
+        backoff = queue.backoff
+        devices = await self._service.devices.of(queue.recipient, secure=is_secure(message), most=settings.max_devices)
+        backoff.look(devices)
+        if not devices:
+            return _Result.LATER
+        if self._service.size_of(message) > settings.size_limit:
+            # RFC 3428 section 8 holds for every hop.
+            devices = [device for device in devices if device.congestion_safe]
+            if not devices:
+                return _Result.UNFIT
+        for device in devices:
+            if backoff.has_refused(message.key, device) or not backoff.may_try(device, self._now()):
+                continue
+            attempt = await self._try(message, device)
+            outcome = outcome_of(attempt.status)
+            if outcome is Outcome.TAKEN:
+                backoff.taken(device)
+                backoff.forget(message.key)
+                self._remove(message.key)
+                return _Result.DONE
+            if outcome is Outcome.DECLINED:
+                return self._drop(queue, message, attempt.status)
+            if outcome is Outcome.REFUSED:
+                backoff.refused(message.key, device)
+            else:
+                self._back_off(queue, device, retry_after_of(attempt.response))
+            if not self._active:
+                return _Result.LATER
+        left = [device for device in devices if not backoff.has_refused(message.key, device)]
+        if not left:
+            return self._drop(queue, message, 0)
+        self._schedule.at(queue.recipient, backoff.next_try(left))
+        return _Result.LATER
+
+    async def _try(self, message: StoredMessage, device: Device) -> Attempt:
+        ended: Deferred[Attempt] = Deferred()
+        self._in_flight.add(message.key)
+        sender = self._service.element.sender
+        Attempt(sender, device, lambda target: request_for(message, target), ended.callback).start()
+        try:
+            return await ended
+        finally:
+            self._in_flight.discard(message.key)
+
+    def _back_off(self, queue: _Queue, device: Device, retry_after: float) -> None:
+        settings = self._service.settings
+        queue.backoff.failed(device, self._now(), settings.retry_first, settings.retry_most, retry_after)
+
+    def _drop(self, queue: _Queue, message: StoredMessage, status: int) -> _Result:
+        self._log.info(
+            "a message from {sender} was refused by {recipient}",
+            sender=message.sender,
+            recipient=message.recipient,
+            call_id=message.call_id,
+            status=status,
+        )
+        queue.backoff.forget(message.key)
+        self._notify(failed_notification, message)
+        self._remove(message.key)
+        return _Result.DONE
+
+    def _remove(self, *keys: str) -> Deferred[None]:
+        removed: Deferred[None] = self._store.remove(keys)
+        # It waits no more, as long as the process lives; what there is to say has been said.
+        return removed.addErrback(self._broken)
+
+    # -- senders who want to know -------------------------------------------------------------------
+
+    def _notify(self, make: Callable[..., StoredMessage | None], message: StoredMessage) -> None:
+        service = self._service
+        settings = service.settings
+        if not settings.notifications:
+            return
+        notification = make(message, service.element.domains.is_local_uri, self._now(), settings.lifetime)
+        if notification is not None:
+            self._store.add(notification).addErrback(self._broken)
+
+    # -- expiry -----------------------------------------------------------------------------------
+
+    def _sweep_later(self) -> None:
+        if self._sweep_timer is None and self._active:
+            self._sweep_timer = self._service.element.timers.start(
+                self._service.settings.expiry_interval, self._sweep_due
+            )
+
+    def _sweep_due(self) -> None:
+        self._sweep_timer = None
+        Deferred.fromCoroutine(self._sweep()).addErrback(self._broken)
+
+    async def _sweep(self) -> None:
+        """Drop what has expired, and tell those who want to know."""
+        if self._sweeping:
+            return
+        self._sweeping = True
+        try:
+            while self._active:
+                expired = await _settled(self._store.expired())
+                due = [message for message in expired if message.key not in self._in_flight]
+                if not due:
+                    break
+                for message in due:
+                    self._notify(failed_notification, message)
+                await self._remove(*[message.key for message in due])
+        finally:
+            self._sweeping = False
+        if self._queues or self._in_flight:
+            self._sweep_later()
+
+    def _now(self) -> float:
+        return float(self._service.element.reactor.seconds())
+
+
+async def _settled(value: Any) -> Any:
+    return await value if isawaitable(value) else value
