@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from twisted_sip.cli.main import cli
-from twisted_sip.tap import sip_proxy, sip_registrar
+from twisted_sip.tap import sip_presence, sip_proxy, sip_registrar
 
 _OPENING = """\
 # Commands
@@ -31,7 +31,7 @@ def reference() -> str:
 
 
 def _servers() -> Iterator[str]:
-    for module in (sip_proxy, sip_registrar):
+    for module in (sip_proxy, sip_presence, sip_registrar):
         options = module.Options()
         yield f"### `twistd {options.command}`\n"
         yield f"{options.longdesc}\n"
@@ -46,8 +46,10 @@ def _server_options(options: Any) -> Iterator[str]:
         yield _row(f"--{name} {name.upper().replace('-', '_')}", f"-{short}" if short else "", meaning)
     for name, short, meaning in options.optFlags:
         yield _row(f"--{name}", f"-{short}" if short else "", meaning)
-    for name in ("domain", "listen", "version"):
-        value = "" if name == "version" else f" {name.upper()}"
+    for name in ("behind", "domain", "listen", "version", "xcap"):
+        if not hasattr(options, f"opt_{name}"):
+            continue
+        value = {"version": "", "behind": " URI"}.get(name, f" {name.upper()}")
         yield _row(f"--{name}{value}", "", " ".join((getattr(options, f"opt_{name}").__doc__ or "").split()))
 
 

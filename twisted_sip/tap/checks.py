@@ -6,15 +6,23 @@ import ipaddress
 
 from twisted_sip.auth.settings import AuthSettings
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
+from twisted_sip.events.notifier_settings import NotifierSettings
+from twisted_sip.interfaces.transport_kind import TCP, TLS
+from twisted_sip.message.grammar import is_token
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.uri import SIPURI, parse_uri
+from twisted_sip.messaging.settings import MessagingSettings
+from twisted_sip.presence.settings import PresenceSettings
 from twisted_sip.proxy.settings import ProxySettings
 from twisted_sip.proxy.static_routes import StaticRoute
 from twisted_sip.registrar.settings import RegistrarSettings
 from twisted_sip.storage.credentials_http import check_credentials_url
 from twisted_sip.tap.constraints import quoted
 from twisted_sip.tap.faults import WrongSetting
+from twisted_sip.tap.sections import XCAPSection
 from twisted_sip.tap.structuring import Checks
+from twisted_sip.transaction.timers import TimerValues
+from twisted_sip.transport.descriptors import parse_descriptor
 
 
 def check_route(route: StaticRoute) -> None:
@@ -82,10 +90,95 @@ def check_registrar(settings: RegistrarSettings) -> None:
             )
 
 
+def check_presence(settings: PresenceSettings) -> None:
+    """Refuse a proxy that is no SIP URI.
+
+    :raises WrongSetting: naming the key.
+    """
+    if settings.outbound_proxy:
+        try:
+            uri = parse_uri(settings.outbound_proxy)
+        except RemoteProtocolError:
+            uri = None
+        if not isinstance(uri, SIPURI):
+            raise WrongSetting(
+                f"{quoted(settings.outbound_proxy)} is not a SIP URI",
+                "write the proxy like sip:proxy.example.com",
+                "outbound_proxy",
+            )
+
+
+def check_messaging(settings: MessagingSettings) -> None:
+    """Refuse more patience than senders have (Timer F of RFC 3261 section 17.1.2.2), and tries that end before they
+    begin.
+
+    :raises WrongSetting: naming the key.
+    """
+    most = TimerValues().timeout
+    if settings.answer_within >= most:
+        raise WrongSetting(
+            f"{quoted(settings.answer_within)} s is longer than senders wait",
+            f"write less than {quoted(most)}",
+            "answer_within",
+        )
+    if settings.retry_first > settings.retry_most:
+        raise WrongSetting(
+            f"{quoted(settings.retry_first)} is more than retry_most",
+            f"write {quoted(settings.retry_most)} or less",
+            "retry_first",
+        )
+
+
+#: What must be more than 0 of subscriptions.
+_COUNTED = (
+    "max_expires",
+    "max_subscriptions",
+    "max_per_watcher",
+    "max_per_resource",
+    "notify_rate",
+    "notify_burst",
+    "answer_timeout",
+    "cseq_block",
+)
+
+
+def check_events(settings: NotifierSettings) -> None:
+    """Refuse limits that would let nobody in, and a user part that cannot stand in a URI.
+
+    :raises WrongSetting: naming the key.
+    """
+    for name in _COUNTED:
+        value = getattr(settings, name)
+        if not value > 0:
+            raise WrongSetting(f"{quoted(value)} is out of range", "write more than 0", name)
+    if settings.min_expires > settings.max_expires:
+        raise WrongSetting(
+            f"{settings.min_expires} is more than max_expires", f"write {settings.max_expires} or less", "min_expires"
+        )
+    if not is_token(settings.contact_user):
+        raise WrongSetting(f"{quoted(settings.contact_user)} is not a user part", "write one word", "contact_user")
+
+
+def check_xcap(section: XCAPSection) -> None:
+    """Refuse to serve HTTP over what carries none.
+
+    :raises WrongSetting: naming the key.
+    """
+    for place, text in enumerate(section.listen):
+        if parse_descriptor(text).kind not in (TCP, TLS):
+            raise WrongSetting(
+                f"{text}: carries no HTTP", "write tcp:PORT for http or tls:PORT for https", f"listen[{place}]"
+            )
+
+
 #: Settings class -> what looks at a whole object of it.
 CHECKS: Checks = {
     StaticRoute: check_route,
     ProxySettings: check_proxy,
     AuthSettings: check_auth,
     RegistrarSettings: check_registrar,
+    PresenceSettings: check_presence,
+    MessagingSettings: check_messaging,
+    NotifierSettings: check_events,
+    XCAPSection: check_xcap,
 }

@@ -125,26 +125,44 @@ def overridden(
     advertise: str = "",
     state_dir: str = "",
     no_auth: bool = False,
+    xcap: Iterable[str] = (),
+    behind: str = "",
 ) -> Configuration:
     """Return *configuration* with what the command line says in its place.
 
+    :param xcap: listen descriptors, or ``off`` alone.
+    :param behind: the outbound proxy of presence.
     :raises ConfigurationError: naming the options at fault.
     """
     faults: list[str] = []
-    server: dict[str, Any] = {}
-    table = {"domains": list(domains), "listen": list(listen), "advertise": advertise, "state_dir": state_dir}
-    for key, value in table.items():
-        if not value:
-            continue
-        section, wrong = structure(ServerSection, {key: value}, Path.cwd(), CHECKS)
-        option = "--" + {"domains": "domain", "state_dir": "state-dir"}.get(key, key)
-        if section is None:
-            faults += [f"command line: {option}: {text}" for _, text in wrong]
-        else:
-            server[key] = getattr(section, key)
+    shown = {"domains": "--domain", "state_dir": "--state-dir", "outbound_proxy": "--behind"}
+
+    def changed(cls: type[Any], options: dict[str, str], **values: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in values.items():
+            if not value:
+                continue
+            section, wrong = structure(cls, {key: value}, Path.cwd(), CHECKS)
+            if section is None:
+                faults.extend(f"command line: {options.get(key, f'--{key}')}: {text}" for _, text in wrong)
+            else:
+                found[key] = getattr(section, key)
+        return found
+
+    where = list(xcap)
+    off = where == ["off"]
+    server = changed(
+        ServerSection, shown, domains=list(domains), listen=list(listen), advertise=advertise, state_dir=state_dir
+    )
+    web: dict[str, Any] = {"enabled": False} if off else changed(XCAPSection, {"listen": "--xcap"}, listen=where)
+    presence = changed(PresenceSettings, shown, outbound_proxy=behind)
     if faults:
         raise ConfigurationError(faults)
-    changed = attrs.evolve(configuration, server=attrs.evolve(configuration.server, **server))
-    if no_auth:
-        changed = attrs.evolve(changed, auth=attrs.evolve(changed.auth, required=False))
-    return changed
+    auth = {"required": False} if no_auth else {}
+    return attrs.evolve(
+        configuration,
+        server=attrs.evolve(configuration.server, **server),
+        xcap=attrs.evolve(configuration.xcap, **({**web, "enabled": not off} if where else {})),
+        presence=attrs.evolve(configuration.presence, **presence),
+        auth=attrs.evolve(configuration.auth, **auth),
+    )

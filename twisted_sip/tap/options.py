@@ -1,4 +1,4 @@
-"""The options that ``twistd sip-proxy`` and ``twistd sip-registrar`` share."""
+"""The options that the twistd commands share, and those of servers with presence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from twisted_sip.tap.startup import stop_with
 
 
 class ServerOptions(usage.Options):
-    """What both commands take; the command line wins over the file."""
+    """What every command takes; the command line wins over the file."""
 
     command = "sip-proxy"
 
@@ -35,6 +35,8 @@ class ServerOptions(usage.Options):
         super().__init__()  # type: ignore[no-untyped-call]
         self.domains: list[str] = []
         self.listen: list[str] = []
+        self.xcap: list[str] = []
+        self.behind = ""
 
     def opt_domain(self, domain: str) -> None:
         """Domain for whose users this server is responsible; may be given again
@@ -77,4 +79,15 @@ class ServerOptions(usage.Options):
             advertise=self["advertise"] or "",
             state_dir=self["state-dir"] or "",
             no_auth=bool(self["no-auth"]),
+            xcap=self.xcap,
+            behind=self.behind,
         )
+
+
+class PresenceOptions(ServerOptions):
+    """What servers that can serve presence take too."""
+
+    def opt_xcap(self, descriptor: str) -> None:
+        """Where to serve XCAP, as tls:8443 or tcp:8080:interface=127.0.0.1, or off; may be given again
+        [default: tls:8443 and tcp:8080:interface=127.0.0.1, each if it is free]."""
+        self.xcap.append(descriptor)

@@ -18,11 +18,12 @@ from twisted_sip.tap.keys import help_of, key_fields, one_or_many
 _OPENING = """\
 # Configuration file
 
-The file that `twistd sip-proxy --config FILE` and `twistd sip-registrar --config FILE` read is
+The file that `twistd sip-proxy`, `twistd sip-presence` and `twistd sip-registrar` read with `--config FILE` is
 [TOML](https://toml.io). Every key may be left out. What stands on the command line wins over the file, and relative
 paths in the file count from its directory. `twisted-sip check FILE` reports every fault of a file in one go, each as
 `file: key: what is wrong, what would be right`; elements of arrays are counted from 0, so `route[2].to` is in the
-third `[[route]]`.
+third `[[route]]`. The sections `[presence]`, `[messaging]`, `[events]` and `[xcap]` matter where presence is served: by
+`twistd sip-presence`, and by `twistd sip-proxy --presence`.
 """
 
 

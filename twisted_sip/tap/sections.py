@@ -152,7 +152,10 @@ class StorageSection:
     """``[storage]``: where users and registrations are kept."""
 
     directory: Path | None = setting(
-        None, "Directory of the databases `users.db` and `location.db`.", shown_default="the state directory"
+        None,
+        "Directory of the databases: `users.db`, `location.db` and, with presence, `publications.db`, "
+        "`subscriptions.db`, `messages.db` and `documents.db`.",
+        shown_default="the state directory",
     )
     max_bindings: int = setting(MAX_BINDINGS, "The most registrations kept at a time.", attrs.validators.ge(1))
     flush_interval: float = setting(
