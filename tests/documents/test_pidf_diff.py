@@ -88,10 +88,14 @@ DIFF = b"""<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def canonical(presence: Presence) -> bytes:
-    """Return all that *presence* says, without the white space between elements."""
-    root = etree.fromstring(presence.to_xml(), etree.XMLParser(remove_blank_text=True))
-    return etree.tostring(root, method="c14n", exclusive=True)
+def canonical(presence: Presence) -> object:
+    """Return all that *presence* says, whatever the prefixes, without the white space between elements."""
+
+    def said(element: etree._Element) -> object:
+        children = [(said(child), (child.tail or "").strip()) for child in element if isinstance(child.tag, str)]
+        return element.tag, sorted(element.attrib.items()), (element.text or "").strip(), children
+
+    return said(etree.fromstring(presence.to_xml()))
 
 
 def test_the_example_of_the_rfc() -> None:
@@ -247,6 +251,9 @@ PAIRS = [
     ("<note>1</note><note>1</note>", "<note>1</note>"),
     # Elements without a namespace.
     ('<tuple id="a"><x xmlns="">1</x></tuple>', '<tuple id="a"><x xmlns="">2</x></tuple>'),
+    ("<note>1</note>", '<tuple id="a"><x xmlns="">2</x></tuple>'),
+    # A namespace that is none.
+    ('<tuple id="a"><x xmlns="y">1</x></tuple>', '<tuple id="a"><x xmlns="y">2</x></tuple>'),
     ('<tuple id="a"/><tuple id="b"/>', '<tuple id="b"/><tuple id="a"/>'),
 ]
 
@@ -264,6 +271,24 @@ TUPLES = st.lists(
     st.tuples(st.sampled_from("abcde"), st.sampled_from(["open", "closed"]), st.sampled_from(["", "x", "y & <z>"])),
     max_size=4,
 )
+
+
+def test_elements_without_namespace_stay_so() -> None:
+    """Under a default namespace they would be elements of PIDF."""
+    body = (
+        '<i:presence xmlns:i="urn:ietf:params:xml:ns:pidf" entity="sip:a@b"><i:tuple id="t">{}</i:tuple></i:presence>'
+    )
+    bare = Presence.parse(body.format("<note>1</note>").encode())
+    plain = Presence.parse(body.format("<i:note>1</i:note>").encode())
+    for before, after in ((bare, plain), (plain, bare)):
+        told(before.with_note("x" * 900), after.with_note("x" * 900))
+    assert plain.services[0].notes and not bare.services[0].notes
+    assert not bare.with_note("y").services[0].notes
+    assert not Presence.parse(bare.with_note("y").to_xml()).services[0].notes
+    diff = b"""<p:pidf-diff xmlns:p="urn:ietf:params:xml:ns:pidf-diff" xmlns:i="urn:ietf:params:xml:ns:pidf">
+        <p:add sel="*/i:tuple"><note>1</note></p:add></p:pidf-diff>"""
+    result, _ = patched(diff, Presence("sip:a@b").with_status("open"))
+    assert not result.services[0].notes and not Presence.parse(result.to_xml()).services[0].notes
 
 
 @st.composite

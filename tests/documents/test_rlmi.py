@@ -114,6 +114,14 @@ def test_instances_have_what_their_state_requires(instance: Instance) -> None:
         ListState(uri="l", version=0, full=True, resources=(Resource(uri="r", instances=(instance,)),)).to_xml()
 
 
+def test_names_of_peers_are_made_fit() -> None:
+    instance = Instance(id="x", state="terminated", reason="no\x01")
+    resource = Resource(uri="sip:a\udc80@b", names=(Note("\x0b!"),), instances=(instance,))
+    read = ListState.parse(ListState(uri="sip:l@x", version=0, full=True, resources=(resource,)).to_xml())
+    assert read.resources[0].uri == "sip:a\ufffd@b" and read.resources[0].names == (Note("\ufffd!"),)
+    assert read.resources[0].instances[0].reason == "no\ufffd"
+
+
 def test_notification() -> None:
     bob = BodyPart(
         content_type=MediaType("application/pidf+xml"), content_id="12345.aaa@vancouver.example.com", body=b"<p/>"

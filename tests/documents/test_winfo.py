@@ -74,6 +74,13 @@ def test_everything_is_in_the_schema(check_schema: Callable[[str, bytes], None],
     assert WinfoDocument.parse(document.to_xml()) == document
 
 
+def test_names_of_peers_are_made_fit() -> None:
+    watcher = Watcher(id="x", uri="sip:a@b", status="active", event="approved", display_name="a\0b\udcffc\u20ac")
+    lists = (WatcherList(resource="sip:r@b", package="presence", watchers=(watcher,)),)
+    read = WinfoDocument.parse(WinfoDocument(version=0, full=True, lists=lists).to_xml())
+    assert read.lists[0].watchers[0].display_name == "a\ufffdb\ufffdc\u20ac"
+
+
 def test_what_cannot_be_written() -> None:
     for status, event in (("gone", "giveup"), ("active", "sleep")):
         watcher = Watcher(id="x", uri="sip:a@b", status=status, event=event)

@@ -79,16 +79,26 @@ class Service(Component):
         return tuple([text_of(child) for child in self.element.iterchildren(data_model.DEVICE_ID)])
 
 
+def has_unqualified(element: Element) -> bool:
+    """Tell whether an element without any namespace is in *element*.
+
+    Under a default namespace it would be read as another one: there the namespace of PIDF has to have a prefix.
+    """
+    return next(element.iter("{}*"), None) is not None
+
+
 def arranged(root: Element, children: Iterable[Element]) -> Element:
     """Return a <presence> element with the attributes of *root* and copies of *children*, in the order of the schema.
 
     Namespaces that the children know are declared once, where their prefixes allow it.
     """
     listed = sorted(children, key=lambda child: _ORDER.get(child.tag, 2))
-    namespaces: dict[str | None, str] = {None: NAMESPACE}
+    own = "pidf" if any(has_unqualified(child) for child in listed) else None
+    namespaces: dict[str | None, str] = {own: NAMESPACE}
     for element in (root, *listed):
         for prefix, uri in element.nsmap.items():
-            namespaces.setdefault(prefix, uri)
+            if prefix is not None:
+                namespaces.setdefault(prefix, uri)
     made = make_element(ROOT, attributes_of(root), namespaces=namespaces)
     for child in listed:
         copied = deepcopy(child)

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from lxml import etree
 
 from twisted_sip.documents import cipid, data_model, pidf, rpid
-from twisted_sip.documents.pidf import Presence, arranged
+from twisted_sip.documents.pidf import Presence, arranged, has_unqualified
 from twisted_sip.documents.xml import SIZE_LIMIT, Element, attributes_of, know, make_element, parse_xml, serialize
 from twisted_sip.documents.xml_patch import apply_patch
 from twisted_sip.documents.xml_selector import PatchError
@@ -30,7 +30,6 @@ DIFF: Final = f"{{{NAMESPACE}}}pidf-diff"
 know(NAMESPACE, "pidf-full", "pidf-diff", "version", "p")
 
 _PREFIXES: Final[dict[str | None, str]] = {
-    None: pidf.NAMESPACE,
     "p": NAMESPACE,
     "dm": data_model.NAMESPACE,
     "rpid": rpid.NAMESPACE,
@@ -49,9 +48,9 @@ class _TooDifferent(Exception):
 
 def _declared(root: Element) -> dict[str | None, str]:
     """Return the prefixes of a full document that is made of *root*."""
-    made = dict(_PREFIXES)
+    made = {"pidf" if has_unqualified(root) else None: pidf.NAMESPACE, **_PREFIXES}
     for prefix, uri in root.nsmap.items():
-        if uri not in made.values():
+        if prefix is not None and uri not in made.values():
             made.setdefault(prefix, uri)
     return made
 
@@ -114,7 +113,7 @@ class HeldPresence:
     def _diff(self, before: Presence, after: Presence) -> tuple[bytes, bytes] | None:
         root = make_element(DIFF, {"entity": after.entity, "version": _VERSION}, namespaces=self.namespaces)
         try:
-            if before.entity != after.entity:
+            if before.entity != after.entity or (None in self.namespaces and has_unqualified(after.root)):
                 raise _TooDifferent
             _Difference(root, self.namespaces).write(before, after)
         except _TooDifferent:
@@ -123,7 +122,11 @@ class HeldPresence:
 
 
 def _canonical(element: Element) -> bytes:
-    return etree.tostring(element, method="c14n", exclusive=True, with_tail=False)
+    try:
+        return etree.tostring(element, method="c14n", exclusive=True, with_tail=False)
+    except etree.C14NError:
+        # It has a namespace that is no absolute URI.
+        return etree.tostring(element, with_tail=False)
 
 
 def _mixed(element: Element) -> bool:
@@ -239,14 +242,7 @@ def patched(body: bytes, base: Presence | None = None, *, limit: int = SIZE_LIMI
 
 def _patched(root: Element, base: Presence | None, limit: int) -> Presence:
     if root.tag == FULL:
-        made = make_element(
-            pidf.ROOT,
-            {"entity": root.get("entity", "")},
-            namespaces={None: pidf.NAMESPACE, **_without_diff(root.nsmap)},
-        )
-        made.text = root.text
-        made.extend(list(root))
-        return Presence.of(made)
+        return Presence.of(_renamed(root, {"entity": root.get("entity", "")}))
     if root.tag != DIFF:
         raise DocumentError(f"XML root element is {str(etree.QName(root).localname)[:80]!a}, neither full nor diff")
     if base is None:
@@ -260,7 +256,10 @@ def _patched(root: Element, base: Presence | None, limit: int) -> Presence:
             raise PatchError("invalid-patch-directive", "an operation is in another namespace")
         # Here the root is called <presence>, elsewhere it keeps the name that it came with.
         operation.set("sel", _ROOT_STEP.sub("*", operation.get("sel", "")))
-    result = Presence.of(apply_patch(deepcopy(base.root), operations))
+    changed = apply_patch(deepcopy(base.root), operations)
+    if None in changed.nsmap and has_unqualified(changed):
+        changed = _renamed(changed, attributes_of(changed))
+    result = Presence.of(changed)
     if result.root.tag != pidf.ROOT or result.entity != base.entity:
         raise PatchError("invalid-root-element-operation", "the document would be another one")
     if len(result.to_xml()) > limit:
@@ -268,8 +267,16 @@ def _patched(root: Element, base: Presence | None, limit: int) -> Presence:
     return result
 
 
-def _without_diff(namespaces: Mapping[str | None, str]) -> dict[str | None, str]:
-    return {prefix: uri for prefix, uri in namespaces.items() if prefix is not None and uri != NAMESPACE}
+def _renamed(root: Element, attributes: Mapping[str, str]) -> Element:
+    """Return a <presence> element with all that is in *root*."""
+    namespaces: dict[str | None, str] = {"pidf" if has_unqualified(root) else None: pidf.NAMESPACE}
+    for prefix, uri in root.nsmap.items():
+        if prefix is not None and uri != NAMESPACE:
+            namespaces.setdefault(prefix, uri)
+    made = make_element(pidf.ROOT, attributes, namespaces=namespaces)
+    made.text = root.text
+    made.extend(list(root))
+    return made
 
 
 def _version_of(root: Element) -> int | None:

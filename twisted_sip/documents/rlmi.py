@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 from lxml import etree
 
-from twisted_sip.documents.values import Note, add_note, read_notes
+from twisted_sip.documents.values import Note, add_note, fit, read_notes
 from twisted_sip.documents.xml import Element, know, make_element, parse_xml, serialize
 from twisted_sip.errors import DocumentError, LocalProtocolError
 from twisted_sip.message.media_types import MediaType
@@ -116,7 +116,7 @@ class ListState:
         for name in self.names:
             add_note(root, _NAME, name)
         for resource in self.resources:
-            element = etree.SubElement(root, _RESOURCE, {"uri": resource.uri})
+            element = etree.SubElement(root, _RESOURCE, {"uri": fit(resource.uri)})
             for name in resource.names:
                 add_note(element, _NAME, name)
             for instance in resource.instances:
@@ -133,7 +133,7 @@ def _add_instance(parent: Element, instance: Instance) -> None:
         raise LocalProtocolError("an active instance has a cid")
     element = etree.SubElement(parent, _INSTANCE, {"id": instance.id, "state": instance.state})
     if instance.reason:
-        element.set("reason", instance.reason)
+        element.set("reason", fit(instance.reason))
     if instance.cid:
         element.set("cid", instance.cid)
 

@@ -5,6 +5,7 @@ Dates are those of RFC 3339 as RFC 3863 section 4.1.7 has them, and dateTime of 
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import attrs
@@ -13,6 +14,9 @@ from lxml import etree
 from twisted_sip.documents.xml import Element
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.message.uri import parse_uri
+
+# Most control characters, surrogates (bytes that were no UTF-8), and two more.
+_UNFIT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 #: The name of the attribute ``xml:lang``.
 LANG = "{http://www.w3.org/XML/1998/namespace}lang"
@@ -30,6 +34,11 @@ class Note:
     lang: str = ""
 
 
+def fit(text: str) -> str:
+    """Return *text* with what XML cannot hold (XML 1.0 section 2.2) replaced by U+FFFD."""
+    return _UNFIT.sub("\ufffd", text)
+
+
 def text_of(element: Element | None) -> str:
     """Return the text of *element*, stripped; empty where it is missing."""
     return "" if element is None or element.text is None else element.text.strip()
@@ -43,7 +52,7 @@ def read_notes(parent: Element, name: str) -> tuple[Note, ...]:
 def add_note(parent: Element, name: str, note: Note) -> None:
     """Append *note* as a child called *name*."""
     child = etree.SubElement(parent, name)
-    child.text = note.text
+    child.text = fit(note.text)
     if note.lang:
         child.set(LANG, note.lang)
 

@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 from lxml import etree
 
-from twisted_sip.documents.values import LANG, text_of
+from twisted_sip.documents.values import LANG, fit, text_of
 from twisted_sip.documents.xml import Element, know, make_element, parse_xml, serialize
 from twisted_sip.errors import DocumentError, LocalProtocolError
 
@@ -137,7 +137,7 @@ def _add_watchers(element: Element, watchers: Iterable[Watcher]) -> None:
         if watcher.status not in STATUSES or watcher.event not in EVENTS:
             raise LocalProtocolError(f"no watcher is {watcher.status!r} by {watcher.event!r}")
         made = etree.SubElement(element, _WATCHER, {"id": watcher.id, "status": watcher.status, "event": watcher.event})
-        made.text = watcher.uri
+        made.text = fit(watcher.uri)
         for name, value in (
             ("display-name", watcher.display_name),
             (LANG, watcher.lang),
@@ -145,7 +145,7 @@ def _add_watchers(element: Element, watchers: Iterable[Watcher]) -> None:
             ("duration-subscribed", watcher.duration_subscribed),
         ):
             if value not in ("", None):
-                made.set(name, str(value))
+                made.set(name, fit(str(value)))
 
 
 def _read_watcher(element: Element) -> Watcher:
