@@ -1,0 +1,1 @@
+"""Calls that pass: a bounded tracker of INVITE dialogs."""
