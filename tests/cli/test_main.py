@@ -36,7 +36,10 @@ def test_every_command_is_there_and_explains_itself() -> None:
     assert isinstance(group, click.Group)
     context = click.Context(group)
     names = group.list_commands(context)
-    assert names == ["user", "contacts", "bans", "trace", "status", "check", "options", "register", "message"]
+    assert names == [
+        "user", "contacts", "bans", "presence", "watchers", "messages", "trace", "status", "check",
+        "options", "register", "message", "publish",
+    ]  # fmt: skip
     for name in names:
         assert group.get_command(context, name) is not None
         result = run(name, "--help")

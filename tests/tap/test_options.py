@@ -9,7 +9,7 @@ from twisted.application.service import IServiceMaker
 from twisted.plugin import IPlugin
 
 from twisted_sip.errors import ConfigurationError
-from twisted_sip.tap import sip_proxy, sip_registrar
+from twisted_sip.tap import sip_presence, sip_proxy, sip_registrar
 
 
 def parsed(*arguments: str) -> sip_proxy.Options:
@@ -79,8 +79,8 @@ def test_the_plugins_name_modules_that_exist() -> None:
     from twisted.plugins import twisted_sip_plugins
 
     makers = [value for value in vars(twisted_sip_plugins).values() if IServiceMaker.providedBy(value)]
-    assert sorted(maker.tapname for maker in makers) == ["sip-proxy", "sip-registrar"]
+    assert sorted(maker.tapname for maker in makers) == ["sip-presence", "sip-proxy", "sip-registrar"]
     for maker in makers:
         assert IPlugin.providedBy(maker)
-        assert maker.options in (sip_proxy.Options, sip_registrar.Options)
+        assert maker.options in (sip_presence.Options, sip_proxy.Options, sip_registrar.Options)
         assert callable(maker.makeService)

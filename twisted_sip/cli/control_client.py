@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from twisted_sip.cli.output import Failed
 from twisted_sip.tap.control import SOCKET_NAME, open_way
@@ -46,7 +47,7 @@ class ControlClient:
         finally:
             if directory >= 0:
                 os.close(directory)
-        self._lines: BinaryIO = self._socket.makefile("rb")
+        self._read = bytearray()
 
     def ask(self, command: str, **arguments: Any) -> Any:
         """Return the result of *command*.
@@ -56,18 +57,34 @@ class ControlClient:
         answer = self._send(command, arguments)
         return answer.get("result")
 
-    def follow(self, command: str, **arguments: Any) -> Iterator[dict[str, Any]]:
-        """Yield what *command* reports until the server stops: objects with ``event`` or ``skipped``."""
+    def follow(self, command: str, *, tick: float | None = None, **arguments: Any) -> Iterator[dict[str, Any]]:
+        """Give *command*, and return what it reports until the server stops: objects with ``event`` or ``skipped``.
+
+        :param tick: an empty object stands for so many seconds in which nothing was reported.
+        :raises Failed: the server says why it cannot do it, or does not answer.
+        """
         self._send(command, arguments)
         self._socket.settimeout(None)
-        for line in self._lines:
+        return self._reports(tick)
+
+    def _reports(self, tick: float | None) -> Iterator[dict[str, Any]]:
+        while True:
+            if b"\n" not in self._read and tick is not None and not select.select([self._socket], [], [], tick)[0]:
+                yield {}
+                continue
+            try:
+                line = self._line()
+            except OSError:
+                return
+            if not line:
+                return
             yield json.loads(line)
 
     def _send(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
         request = json.dumps({"command": command, **arguments}).encode("utf-8") + b"\n"
         try:
             self._socket.sendall(request)
-            line = self._lines.readline()
+            line = self._line()
         except TimeoutError as error:
             raise Failed(f"the server did not answer within {_PATIENCE:.0f} s") from error
         except OSError as error:
@@ -79,9 +96,21 @@ class ControlClient:
             raise Failed(str(answer.get("error", "the server gave no reason")))
         return answer
 
+    def _line(self) -> bytes:
+        """Return the next line, empty at the end."""
+        searched = 0
+        while (end := self._read.find(b"\n", searched)) < 0:
+            searched = len(self._read)
+            more = self._socket.recv(65536)
+            if not more:
+                return b""
+            self._read += more
+        line = bytes(self._read[: end + 1])
+        del self._read[: end + 1]
+        return line
+
     def close(self) -> None:
         """End the connection."""
-        self._lines.close()
         self._socket.close()
 
     def __enter__(self) -> ControlClient:

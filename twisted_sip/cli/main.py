@@ -13,12 +13,16 @@ _COMMANDS = {
     "user": ("user", "Add, change, remove, list and import users."),
     "contacts": ("contacts", "List where users can be reached now."),
     "bans": ("bans", "List and lift bans for wrong passwords."),
+    "presence": ("presence", "Show who is where, once or live."),
+    "watchers": ("watchers", "List who watches a user."),
+    "messages": ("messages", "List the messages that wait for a user."),
     "trace": ("trace", "Show the messages of a call as a ladder diagram."),
     "status": ("status", "Show how a running server is doing."),
     "check": ("check", "Look for what is wrong with a configuration and its surroundings."),
     "options": ("options", "Ask a SIP server or phone what it can do (OPTIONS)."),
     "register": ("register", "Register and show the bindings (REGISTER)."),
     "message": ("message", "Send an instant message (MESSAGE)."),
+    "publish": ("publish", "Publish presence (PUBLISH)."),
 }
 
 

@@ -45,19 +45,29 @@ def print_json(value: Any) -> None:
     click.echo("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], nothing: str) -> None:
-    """Print a table, or the line *nothing* if it has no rows; control characters in the cells are made visible."""
+def table_of(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Return a table; control characters in cells are made visible, but in those that are Text already."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
-    empty = True
     for row in rows:
-        table.add_row(*(Text(plain(str(cell))) for cell in row))
-        empty = False
-    if empty:
-        click.echo(nothing)
-    else:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(plain(str(cell))) for cell in row))
+    return table
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], nothing: str) -> None:
+    """Print a table as :func:`table_of` makes it, or the line *nothing* if it has no rows."""
+    table = table_of(columns, rows)
+    if table.row_count:
         console().print(table)
+    else:
+        click.echo(nothing)
+
+
+def json_line(value: Any) -> str:
+    """Return *value* as JSON on one line; what could steer a terminal is escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
 
 
 def duration(seconds: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.text import Text
@@ -11,7 +10,7 @@ from rich.text import Text
 from twisted_sip.cli import state_dir as state
 from twisted_sip.cli.control_client import ControlClient
 from twisted_sip.cli.ladder import ASCII, LINES, Ladder
-from twisted_sip.cli.output import Failed, console, duration, json_option, print_json, print_table
+from twisted_sip.cli.output import Failed, console, duration, json_line, json_option, print_json, print_table
 from twisted_sip.cli.traced_message import Traced, plain
 
 
@@ -100,7 +99,7 @@ def _follow(server: ControlClient, call_id: str, full: bool, as_json: bool) -> N
     try:
         for report in server.follow("trace-follow", call_id=call_id):
             if as_json:
-                click.echo(_compact(report))
+                click.echo(json_line(report))
                 continue
             if "skipped" in report:
                 out.print(Text(f"... {report['skipped']} messages left out, this terminal is too slow", "red"))
@@ -114,12 +113,6 @@ def _follow(server: ControlClient, call_id: str, full: bool, as_json: bool) -> N
     except KeyboardInterrupt:
         return
     raise Failed("the server went away")
-
-
-def _compact(report: dict[str, Any]) -> str:
-    import json
-
-    return json.dumps(report, ensure_ascii=False)
 
 
 def _list(server: ControlClient, method: str, count: int, as_json: bool) -> None:

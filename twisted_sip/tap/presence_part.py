@@ -207,7 +207,8 @@ class PresencePart:
 
     def commands(self) -> Mapping[str, Command]:
         assert self.presence is not None and self.notifier is not None and self._messages is not None
-        return {**presence_commands(self.presence, self.notifier), **message_commands(self._messages)}
+        location = None if self._server is None else self._server.location
+        return {**presence_commands(self.presence, self.notifier, location), **message_commands(self._messages)}
 
     def counts(self) -> Mapping[str, Any]:
         if self.presence is None or self.notifier is None:
