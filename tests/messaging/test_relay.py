@@ -249,3 +249,97 @@ def test_a_policy_that_fails(make_house: Callable[..., Any], logged: list[str]) 
     alice.expect(500)
     assert len(logged) == 2
     logged.clear()
+
+
+def test_a_flow_that_ends_while_it_is_used(house: Any) -> None:
+    alice, one, two = house.peer("192.0.2.2"), house.stream("192.0.2.3"), house.stream("192.0.2.4")
+    instance = "<urn:uuid:1>"
+    for number, stream in ((2, one), (1, two)):
+        house.register(
+            "bob", stream, contact="sip:bob@10.0.0.1", instance=instance, reg_id=number, key=f"{instance}|{number}",
+            registered_at=house.node.seconds() + number,
+        )  # fmt: skip
+    house.say(alice)
+    one.expect("MESSAGE")
+    one.close()
+    two.expect("MESSAGE")
+    two.close()
+    # Nobody is left (RFC 5626 section 5.3.1).
+    alice.expect(202)
+    assert house.waiting() == ["hello"]
+
+
+def test_contacts_that_cannot_be_used(house: Any) -> None:
+    alice, bob = house.peer("192.0.2.2"), house.peer("192.0.2.3")
+    house.bind("bob", f"sip:bob@{bob.address}", path=("nonsense",))
+    house.bind("bob", f"sip:bob@{bob.address};method=MESSAGE?subject=x")
+    house.say(alice)
+    message = bob.expect("MESSAGE")
+    assert message.uri_text == "sip:bob@192.0.2.3:5060"
+    bob.answer(message, 200)
+    alice.expect(200)
+    house.settle()
+
+
+def test_a_strict_router_on_the_way(house: Any) -> None:
+    alice, edge = house.peer("192.0.2.2"), house.peer("192.0.2.3")
+    house.bind("bob", "sip:bob@10.0.0.1", path=(f"<sip:{edge.address}>",))
+    house.say(alice)
+    message = edge.expect("MESSAGE")
+    assert (message.uri_text, str(message.routes[0].uri)) == ("sip:192.0.2.3:5060", "sip:bob@10.0.0.1")
+    edge.answer(message, 200)
+    alice.expect(200)
+
+
+def test_a_sips_message_goes_to_sips_contacts_and_is_kept_as_one(house: Any) -> None:
+    alice, bob = house.peer("192.0.2.2"), house.peer("192.0.2.3")
+    house.bind("bob", f"sip:bob@{bob.address}")
+    house.say(alice, to="sips:bob@example.com")
+    alice.expect(202)
+    # With another scheme in To nobody would know later.
+    house.send(alice, _to_sip("MESSAGE sips:bob@example.com"))
+    alice.expect(480)
+    bob.expect_nothing(within=5)
+    assert house.waiting() == ["hello"]
+
+
+def _to_sip(first: str) -> str:
+    lines = [f"{first} SIP/2.0", "Via: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bKsips", "Max-Forwards: 70"]
+    return "\n".join([*lines, f"From: <{ALICE}>;tag=a", f"To: <{BOB}>", "Call-ID: c", "CSeq: 1 MESSAGE", "", "x"])
+
+
+def test_a_cancel_changes_nothing(house: Any) -> None:
+    alice, bob = house.peer("192.0.2.2"), house.peer("192.0.2.3")
+    house.bind("bob", f"sip:bob@{bob.address}")
+    text = _to_sip(f"MESSAGE {BOB}")
+    house.send(alice, text)
+    message = bob.expect("MESSAGE")
+    house.send(alice, text.replace("MESSAGE", "CANCEL"))
+    assert alice.expect(200).cseq.method == "CANCEL"
+    bob.answer(message, 200)
+    assert alice.expect(200).cseq.method == "MESSAGE"
+    house.settle()
+
+
+def test_a_response_without_the_vias_of_the_way(house: Any) -> None:
+    alice, bob = house.peer("192.0.2.2"), house.peer("192.0.2.3")
+    house.bind("bob", f"sip:bob@{bob.address}")
+    house.say(alice)
+    message = bob.expect("MESSAGE")
+    first = message.headers.elements("via")[0]
+    message.headers.set("via", first)
+    bob.answer(message, 200)
+    alice.expect(502)
+
+
+def test_a_sender_whose_connection_is_gone(house: Any) -> None:
+    alice, bob = house.stream("192.0.2.2"), house.peer("192.0.2.3")
+    house.bind("bob", f"sip:bob@{bob.address}")
+    house.say(alice)
+    message = bob.expect("MESSAGE")
+    alice.close()
+    bob.answer(message, 100)
+    house.network.advance(1)
+    bob.answer(message, 200)
+    house.settle()
+    assert house.waiting() == []

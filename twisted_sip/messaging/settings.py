@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from twisted_sip.errors import LocalProtocolError
+from twisted_sip.storage.message_table import MessageLimits
 
 
 def _positive(instance: Any, attribute: attrs.Attribute[Any], value: float) -> None:
@@ -70,3 +71,13 @@ class MessagingSettings:
     retry_most: float = _number(1800.0, "the most seconds between two tries")
     max_deliveries: int = _number(50, "recipients to whom kept messages are delivered at the same time")
     expiry_interval: float = _number(30.0, "seconds between two looks for messages that have expired")
+
+    @property
+    def limits(self) -> MessageLimits:
+        """What a store may hold by these settings."""
+        return MessageLimits(
+            per_user=self.max_per_user,
+            bytes_per_user=self.max_bytes_per_user,
+            messages=self.max_messages,
+            bytes=self.max_bytes,
+        )
