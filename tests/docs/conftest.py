@@ -134,11 +134,15 @@ class Usual:
     def listening(self, command: str) -> str:
         """Let a server that would listen on the usual ports of every address listen on those of loopback."""
         command = self.changed(command)
-        if re.search(r"\bsip-(proxy|registrar)\b", command) and not re.search(r"--(listen|config|help)", command):
+        if not re.search(r"\bsip-(proxy|presence|registrar)\b", command) or re.search(r"--(config|help)\b", command):
+            return command
+        if "--listen" not in command:
             command += "".join(
                 f" --listen {kind}:{self._ports[port]}:interface=127.0.0.1"
                 for kind, port in (("udp", "5060"), ("tcp", "5060"), ("tls", "5061"))
             )
+        if re.search(r"\bsip-presence\b|--presence\b", command) and "--xcap" not in command:
+            command += f" --xcap tcp:{self._ports['8080']}:interface=127.0.0.1"
         return command
 
 
