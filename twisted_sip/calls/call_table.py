@@ -107,9 +107,13 @@ class CallTable:
         invitation.made += 1
         self._count += 1
         by_aor = self._by_aor
-        for aor in {call.caller_aor, call.callee_aor}:
+        for aor in (call.caller_aor, call.callee_aor):
             if aor:
-                by_aor.setdefault(aor, {})[call] = None
+                known = by_aor.get(aor)
+                if known is None:
+                    by_aor[aor] = {call: None}
+                else:
+                    known[call] = None
         if self._sweep_call is None:
             self._sweep_call = self._clock.callLater(self.settings.sweep_interval, self._sweep)
         if self._observers:
@@ -131,10 +135,10 @@ class CallTable:
         if not invitation.calls:
             self.invitations.pop(invitation.key, None)
         self._count -= 1
-        for aor in {call.caller_aor, call.callee_aor}:
-            if aor:
-                known = self._by_aor[aor]
-                del known[call]
+        for aor in (call.caller_aor, call.callee_aor):
+            known = self._by_aor.get(aor)
+            if known is not None:
+                known.pop(call, None)
                 if not known:
                     del self._by_aor[aor]
         call.event = event

@@ -47,7 +47,7 @@ class Invitation:
         Where several were asked, the flow by which it came tells, then the Contact, else it was the last one.
         """
         aor, _ = self.targets[-1]
-        if all(other == aor for other, _ in self.targets):
+        if len(self.targets) == 1 or all(other == aor for other, _ in self.targets):
             return aor
         flow = response.flow
         if flow is not None:

@@ -196,8 +196,9 @@ class CallTracker(CallTable):
         found.code = status
         found.expires_at = self._session_end(response)
         self.move(found, CONFIRMED)
-        for call in [call for call in invitation.calls if call.state is not CONFIRMED]:
-            self.end(invitation, call, "cancelled")
+        if len(invitation.calls) > 1:
+            for call in [call for call in invitation.calls if call.state is not CONFIRMED]:
+                self.end(invitation, call, "cancelled")
 
     def _dialog(self, invitation: Invitation, tag: str, response: Response) -> Call | None:
         """Return the call with this *tag* of the callee; it may be a new one."""
