@@ -37,7 +37,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _QUESTION = re.compile(r"(?i)(password|confirmation): ?$")
 #: Seconds for one command.
 _PATIENCE = 90.0
-_PORTS = re.compile(r"(?<![\d.])(5060|5061|8080)(?![\d])")
+_PORTS = re.compile(r"(?<![\d.])(5060|5061|5070|8080)(?![\d])")
 
 
 class Block(NamedTuple):
@@ -126,7 +126,7 @@ class Usual:
     """Changes the usual ports in a text to free ones, the same ones throughout a test."""
 
     def __init__(self) -> None:
-        self._ports = dict(zip(("5060", "5061", "8080"), _free_ports(3), strict=True))
+        self._ports = dict(zip(("5060", "5061", "5070", "8080"), _free_ports(4), strict=True))
 
     def changed(self, text: str) -> str:
         return _PORTS.sub(lambda match: str(self._ports[match[1]]), text)
