@@ -10,7 +10,9 @@ from twisted.internet.task import Clock
 
 from twisted_sip.documents.message_summary import TEXT, VOICE, Counts, Summary
 from twisted_sip.errors import LocalProtocolError, StoreFull
-from twisted_sip.events.message_summary_package import MessageSummaryPackage
+from twisted_sip.events.message_summary_package import MessageSummaryPackage, stored_messages
+from twisted_sip.interfaces.message_store import StoredMessage
+from twisted_sip.storage.message_memory import MemoryMessageStore
 from twisted_sip.testing.package_contract import EventPackageContract, FakeSubscription
 
 ALICE, BOB = "sip:alice@example.com", "sip:bob@example.com"
@@ -108,6 +110,45 @@ class MessageSummaryTests(EventPackageContract, unittest.TestCase):
         subscription = self.subscribed()
         subscription.state, subscription.reason = "terminated", "rejected"
         assert not self.told(subscription).body
+
+
+class StoredMessagesTests(MessageSummaryTests):
+    """The messages of a store are counted too."""
+
+    def make_package(self, clock: Clock) -> MessageSummaryPackage:
+        self.store = MemoryMessageStore(clock)
+        self.count_stored: Any = stored_messages(self.store)
+        return super().make_package(clock)
+
+    def count(self, aor: str) -> Any:
+        return self.waiting or self.count_stored(aor)
+
+    def test_messages_that_wait_and_are_delivered(self) -> None:
+        end = self.store.observe(self.package.changed)
+        subscription = self.subscribed()
+        assert not self.read(subscription).messages_waiting
+        now = self.clock.seconds()
+        message = StoredMessage(
+            key="k", recipient=ALICE, sender=BOB, from_value="", to_value="", call_id="", cseq=1,
+            received_at=now, expires_at=now + 60,
+        )  # fmt: skip
+        self.store.add(message)
+        assert self.host.calls == [("changed", "message-summary", ALICE)]
+        assert self.read(subscription).counts[TEXT] == Counts(1)
+        self.store.remove(["k"])
+        assert len(self.host.calls) == 2 and not self.read(subscription).messages_waiting
+        end()
+
+
+class SlowStoredMessagesTests(StoredMessagesTests):
+    """A store that answers later."""
+
+    def make_package(self, clock: Clock) -> MessageSummaryPackage:
+        package = super().make_package(clock)
+        waiting: Any = self.store.waiting
+        slow: Any = lambda recipient: succeed(waiting(recipient))
+        self.store.waiting = slow  # type: ignore[method-assign]
+        return package
 
 
 class SlowMessageSummaryTests(MessageSummaryTests):

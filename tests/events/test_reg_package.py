@@ -231,5 +231,5 @@ class SlowRegTests(RegTests):
             answer: Deferred[Any] = succeed(None)
             return answer.addCallback(lambda _: lookup(aor))
 
-        self.store.lookup = slow  # type: ignore[method-assign,assignment]
+        self.store.lookup = slow  # type: ignore[method-assign]
         return package

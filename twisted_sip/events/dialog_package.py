@@ -88,7 +88,8 @@ class DialogPackage:
         """Watch *calls*.
 
         :param clock: its seconds are seconds since the epoch.
-        :param authorize: gives True or False, a DialogView, or what can be awaited for one, for (resource, watcher).
+        :param authorize: gives True or False, a DialogView, or what can be awaited for one, for (resource, watcher). A
+            watcher of another domain has proved nothing: do not go by its name.
         :param has_resource: tells whether an address-of-record is one of ours.
         :param granted: what a watcher may see of whom *authorize* says True.
         :param min_interval: the least seconds between two NOTIFYs of one subscription; section 3.10 has 1.

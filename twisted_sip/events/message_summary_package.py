@@ -6,13 +6,13 @@ itself keeps messages. A user alone is told, and whom the program allows.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from inspect import isawaitable
 from typing import Any, Final
 
 from zope.interface import implementer
 
-from twisted_sip.documents.message_summary import MEDIA_TYPE, Counts, Summary
+from twisted_sip.documents.message_summary import MEDIA_TYPE, TEXT, Counts, Summary
 from twisted_sip.errors import LocalProtocolError, StoreFull
 from twisted_sip.events.watchers import FORBIDDEN, HasResource, every_resource, may_know, owns
 from twisted_sip.interfaces.event_package import (
@@ -22,6 +22,7 @@ from twisted_sip.interfaces.event_package import (
     NotifierHost,
     PackageSubscription,
 )
+from twisted_sip.interfaces.message_store import IMessageStore, StoredMessage
 
 #: Where the package notes which messages a watcher has been told of.
 _TOLD: Final = "message-summary.told"
@@ -33,6 +34,25 @@ CountWaiting = Callable[[str], "Mapping[str, Counts] | Awaitable[Mapping[str, Co
 def nothing_waits(account: str) -> Mapping[str, Counts]:
     """Count nothing."""
     return {}
+
+
+def stored_messages(store: IMessageStore) -> CountWaiting:
+    """Return what counts the messages that wait in *store* (text messages, all of them new).
+
+    Call ``store.observe(package.changed)`` as well, so that users hear when that changes.
+    """
+
+    def counted(found: Sequence[StoredMessage]) -> Mapping[str, Counts]:
+        return {TEXT: Counts(len(found))} if found else {}
+
+    async def later(found: Awaitable[Sequence[StoredMessage]]) -> Mapping[str, Counts]:
+        return counted(await found)
+
+    def count(account: str) -> Mapping[str, Counts] | Awaitable[Mapping[str, Counts]]:
+        found: Any = store.waiting(account)
+        return later(found) if isawaitable(found) else counted(found)
+
+    return count
 
 
 @implementer(IEventPackage)
@@ -59,7 +79,8 @@ class MessageSummaryPackage:
         """Know of no message.
 
         :param counts: counts messages that wait somewhere else, by message-context-class, for an address-of-record.
-        :param watchers: canonical URIs of those who may watch every account; a user may watch its own.
+        :param watchers: canonical URIs of those who may watch every account; a user may watch its own. Name users of
+            our own: others have proved nothing.
         :param has_resource: tells whether an address-of-record is one of ours.
         :param account_of: the URI that Message-Account tells for an address-of-record; the same unless given.
         :param max_accounts: for how many accounts a summary may be set.

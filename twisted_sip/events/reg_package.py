@@ -64,7 +64,8 @@ class RegPackage:
         """Watch *location*.
 
         :param clock: its seconds are seconds since the epoch.
-        :param watchers: canonical URIs of those who may watch every user (applications); a user may watch itself.
+        :param watchers: canonical URIs of those who may watch every user (applications); a user may watch itself. Name
+            users of our own: others have proved nothing.
         :param has_resource: tells whether an address-of-record is one of ours; the registrar's look, for instance.
         :param min_interval: the least seconds between two NOTIFYs of one subscription; section 4.10 has 5.
         """
