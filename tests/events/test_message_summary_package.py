@@ -146,7 +146,10 @@ class SlowStoredMessagesTests(StoredMessagesTests):
     def make_package(self, clock: Clock) -> MessageSummaryPackage:
         package = super().make_package(clock)
         waiting: Any = self.store.waiting
-        slow: Any = lambda recipient: succeed(waiting(recipient))
+
+        def slow(recipient: str) -> Any:
+            return succeed(waiting(recipient))
+
         self.store.waiting = slow  # type: ignore[method-assign]
         return package
 

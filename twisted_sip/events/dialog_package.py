@@ -127,7 +127,8 @@ class DialogPackage:
         """Tell whether there is news for a watcher. When a NOTIFY comes tells something, too."""
         view = subscription.authorization.detail
         if view in (DialogView.BUSY, DialogView.STATES):
-            return self._virtual_state(subscription) != subscription.memory.get(_VIRTUAL_TOLD, "")
+            told: str = subscription.memory.get(_VIRTUAL_TOLD, "")
+            return self._virtual_state(subscription) != told
         wanted = _Wanted.of(subscription)
         return not wanted.certain or any(wanted.takes(side) for side in sides_of(call, subscription.resource))
 
