@@ -7,7 +7,7 @@ NOTIFY after a SUBSCRIBE waits for neither.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from typing import Any
 
@@ -27,7 +27,7 @@ from twisted_sip.events.notifier_settings import NotifierSettings
 from twisted_sip.events.pacing import PacedQueue
 from twisted_sip.events.rates import RateControl
 from twisted_sip.events.records import SubscriptionRecords
-from twisted_sip.interfaces.event_package import Notification
+from twisted_sip.interfaces.event_package import UNCHANGED, Notification
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.header_map import make_line
 from twisted_sip.message.header_names import canonical
@@ -112,9 +112,12 @@ class Delivery:
             subscription.queued = True
             self.queue.add(subscription)
 
-    def news(self, subscriptions: Iterable[HostedSubscription]) -> None:
-        """Owe all *subscriptions* news: :meth:`owe` for many."""
-        add = self.queue.add
+    def news(self, subscriptions: Collection[HostedSubscription]) -> None:
+        """Owe all *subscriptions* news: :meth:`owe` for many. Where they are few, what may be sent is sent now."""
+        add: Callable[[HostedSubscription], None] = self.queue.add
+        if len(subscriptions) <= self.settings.notify_few:
+            self.queue.spend(len(subscriptions))
+            add = self._turn
         for subscription in subscriptions:
             if not subscription.owed and not subscription.closed:
                 subscription.owed = NEWS
@@ -243,6 +246,15 @@ class Delivery:
 
     def _tell(self, subscription: HostedSubscription, notification: Notification, owed: int) -> None:
         now = self.seconds()
+        if notification is UNCHANGED:
+            if owed != AT_ONCE and subscription.owed != AT_ONCE:
+                self._leave_out(subscription)
+                return
+            # It is due though nothing is new.
+            subscription.hosted.full_state_due(subscription)
+            notification = subscription.hosted.package.notification(subscription)
+            if type(notification) is not Notification or notification is UNCHANGED:
+                raise LocalProtocolError(f"the package {subscription.event} had no full state at once")
         etag = entity_tag_of(notification, subscription.event)
         if subscription.condition:
             if not holds(subscription.condition, etag):
@@ -252,10 +264,8 @@ class Delivery:
                 subscription.hosted.full_state_due(subscription)
                 if owed != AT_ONCE:
                     # RFC 5839 section 6.3: nothing that the watcher does not know.
-                    subscription.busy = False
                     subscription.sent_at = now
-                    self.owe(subscription, NOTHING)
-                    self.schedule(subscription)
+                    self._leave_out(subscription)
                     return
                 notification = _EMPTY
         names = ["sip-etag"]
@@ -284,6 +294,12 @@ class Delivery:
             # What is sent has been read or checked before, so this is a fault of ours.
             _log.failure("a NOTIFY could not be sent", Failure(error), id=subscription.id)
             self._end_of_notify(subscription, 500, None)
+
+    def _leave_out(self, subscription: HostedSubscription) -> None:
+        """The NOTIFY that was begun is not sent: it would tell what the watcher has."""
+        subscription.busy = False
+        self.owe(subscription, NOTHING)
+        self.schedule(subscription)
 
     # -- how it ended ----------------------------------------------------------------------
 

@@ -54,6 +54,11 @@ class PacedQueue(Generic[Item]):
         if self._timer is None:
             self._timer = self._timers.start(TICK, self._round)
 
+    def spend(self, items: int) -> None:
+        """So many are done beside the queue, out of the same credit; who waits for credit loses none by that."""
+        if not self._waiting:
+            self._credit = max(0.0, self._earn() - items)
+
     def stop(self) -> None:
         """Forget what waits."""
         self._waiting.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -25,6 +25,11 @@ class Notification:
     body: bytes = b""
     etag: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+
+
+#: What a package gives in place of a notification where the watcher has been told exactly that last: no NOTIFY leaves
+#: for mere news. Never the first answer, nor the one after ``full_state_due``.
+UNCHANGED: Final = Notification(etag="unchanged")
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -128,7 +133,11 @@ class IEventPackage(Interface):
         subscription: PackageSubscription,
     ) -> Notification | Deferred[Notification] | Awaitable[Notification]:
         """Return what to tell this watcher now: full state, or partial state where the package knows what the watcher
-        has. Also asked while the subscription is pending (neutral state) and for the last NOTIFY."""
+        has. Also asked while the subscription is pending (neutral state) and for the last NOTIFY.
+
+        UNCHANGED where the watcher has had just that since ``full_state_due`` was called last: who is not to see what
+        has changed does not learn either that something has. A package that answers so says it with an attribute
+        ``tells_differences = True``: then other rights that make no difference are not told of either."""
 
     def full_state_due(subscription: PackageSubscription) -> None:
         """The watcher lacks what was sent last (refresh, restart, NOTIFY failed): the next notification must be full

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any, cast
 
 import attrs
 from twisted.internet.defer import Deferred
 
-from twisted_sip.documents.common_policy import Ruleset
+from twisted_sip.documents.common_policy import Ruleset, Sphere, Validity
 from twisted_sip.documents.permissions import ALL_PERMISSIONS, Permissions, SubHandling
 from twisted_sip.documents.pres_rules import evaluate, parse
 from twisted_sip.errors import DocumentError
 from twisted_sip.interfaces.documents import Document, IDocumentStore
+from twisted_sip.presence.reauthorization import ANY_SPHERE
 
 #: The application usages whose documents are presence rules: the IETF's and the Open Mobile Alliance's.
 RULES_AUIDS = ("pres-rules", "org.openmobilealliance.pres-rules")
@@ -31,6 +33,22 @@ _DEFAULTS = {
 _MOST_PARSED = 10_000
 
 
+@attrs.frozen(slots=True)
+class _Parsed:
+    """One document.
+
+    :ivar etag: its version.
+    :ivar ruleset: what stands in it, None if it cannot be read.
+    :ivar spheres: a rule asks for the sphere.
+    :ivar moments: when a validity begins or ends, seconds since the epoch.
+    """
+
+    etag: str
+    ruleset: Ruleset | None
+    spheres: bool = False
+    moments: tuple[float, ...] = ()
+
+
 class WatcherRules:
     """The presence rules of all presentities, read where XCAP puts them, parsed once for each version.
 
@@ -38,25 +56,34 @@ class WatcherRules:
     :param clock: seconds since the epoch, for rules with a validity.
     :param default: gives the name of the handling for who is not mentioned in any rule, because there are none: called
         with the watcher.
+    :param sphere_of: gives the sphere of a presentity (RFC 4745 section 7.3), None while it has none; asked where a
+        rule does.
+    :param depends: called with (resource, sphere, until) where a decision depends on the sphere or on the time
+        (reauthorization.Reauthorization.note).
     """
 
     def __init__(
-        self, documents: IDocumentStore | None, clock: Callable[[], float], default: Callable[[str], str]
+        self,
+        documents: IDocumentStore | None,
+        clock: Callable[[], float],
+        default: Callable[[str], str],
+        sphere_of: Callable[[str], str | None] = lambda resource: None,
+        depends: Callable[[str, str | None, float], None] = lambda resource, sphere, until: None,
     ) -> None:
         self._documents = documents
         self._clock = clock
         self._default = default
-        self._parsed: dict[tuple[str, str, str], tuple[str, Ruleset | None]] = {}
+        self._sphere_of = sphere_of
+        self._depends = depends
+        self._parsed: dict[tuple[str, str, str], _Parsed] = {}
 
-    def decide(
-        self, resource: str, watcher: str, *, authenticated: bool, sphere: str | None
-    ) -> Permissions | Deferred[Permissions]:
+    def decide(self, resource: str, watcher: str, *, authenticated: bool) -> Permissions | Deferred[Permissions]:
         """Return what *watcher* may see of *resource*; ``sub_handling`` says what becomes of the subscription.
 
         A presentity without rules has the configured default. Where there are rules, they alone decide, and who is in
         none of them is blocked (RFC 5025 section 3.2.1).
 
-        :param sphere: the sphere of the presentity (RFC 4745 section 7.2), None while it has none.
+        :param authenticated: whether the watcher has proved to be that.
         """
         if watcher == resource:
             return ALL_PERMISSIONS
@@ -64,38 +91,53 @@ class WatcherRules:
             return _DEFAULTS[self._default(watcher)]
         found = [self._documents.names(auid, resource) for auid in RULES_AUIDS]
         if any(isinstance(documents, Deferred) for documents in found):
-            return Deferred.fromCoroutine(self._wait(found, resource, watcher, authenticated, sphere))
+            return Deferred.fromCoroutine(self._wait(found, resource, watcher, authenticated))
         known = [each for documents in cast("list[Sequence[Document]]", found) for each in documents]
-        return self._evaluate(known, watcher, authenticated, sphere)
+        return self._evaluate(known, resource, watcher, authenticated)
 
-    async def _wait(
-        self, found: Sequence[Any], resource: str, watcher: str, authenticated: bool, sphere: str | None
-    ) -> Permissions:
+    async def _wait(self, found: Sequence[Any], resource: str, watcher: str, authenticated: bool) -> Permissions:
         documents: list[Document] = []
         for each in found:
             documents += await each if isinstance(each, Deferred) else each
-        return self._evaluate(documents, watcher, authenticated, sphere)
+        return self._evaluate(documents, resource, watcher, authenticated)
 
-    def _evaluate(
-        self, documents: Sequence[Document], watcher: str, authenticated: bool, sphere: str | None
-    ) -> Permissions:
+    def _evaluate(self, documents: Sequence[Document], resource: str, watcher: str, authenticated: bool) -> Permissions:
         if not documents:
             return _DEFAULTS[self._default(watcher)]
-        rulesets = [ruleset for document in documents if (ruleset := self._ruleset(document)) is not None]
-        _, permissions = evaluate(rulesets, watcher, sphere=sphere, now=self._clock(), authenticated=authenticated)
+        parsed = [self._read(document) for document in documents]
+        rulesets = [each.ruleset for each in parsed if each.ruleset is not None]
+        now = self._clock()
+        spheres = any(each.spheres for each in parsed)
+        sphere = self._sphere_of(resource) if spheres else None
+        until = min((moment for each in parsed for moment in each.moments if moment > now), default=inf)
+        if spheres or until != inf:
+            self._depends(resource, sphere if spheres else ANY_SPHERE, until)
+        _, permissions = evaluate(rulesets, watcher, sphere=sphere, now=now, authenticated=authenticated)
         return permissions
 
-    def _ruleset(self, document: Document) -> Ruleset | None:
-        """Return the rules in *document*, None if they cannot be read: nothing is granted by them then."""
+    def _read(self, document: Document) -> _Parsed:
+        """Return the rules in *document*; where they cannot be read nothing is granted by them."""
         place = (document.auid, document.owner, document.name)
-        known = self._parsed.get(place)
-        if known is not None and known[0] == document.etag:
-            return known[1]
-        try:
-            ruleset: Ruleset | None = parse(document.content)
-        except DocumentError:
-            ruleset = None
-        if len(self._parsed) >= _MOST_PARSED:
-            self._parsed.clear()
-        self._parsed[place] = (document.etag, ruleset)
-        return ruleset
+        known = self._parsed.pop(place, None)
+        if known is None or known.etag != document.etag:
+            known = _parsed(document)
+            while len(self._parsed) >= _MOST_PARSED:
+                del self._parsed[next(iter(self._parsed))]
+        # At the end again: what was used last goes last.
+        self._parsed[place] = known
+        return known
+
+
+def _parsed(document: Document) -> _Parsed:
+    try:
+        ruleset = parse(document.content)
+    except DocumentError:
+        return _Parsed(document.etag, None)
+    conditions = [condition for rule in ruleset.rules for condition in rule.conditions]
+    periods = [period for each in conditions if isinstance(each, Validity) for period in each.periods]
+    return _Parsed(
+        document.etag,
+        ruleset,
+        any(isinstance(each, Sphere) for each in conditions),
+        tuple(sorted({moment for period in periods for moment in period})),
+    )

@@ -53,21 +53,19 @@ def formatted(presence: Presence, subscription: PackageSubscription) -> Notifica
     """
     media_type = chosen_format(subscription.accept) or pidf.MEDIA_TYPE
     if media_type == pidf_diff.MEDIA_TYPE:
-        return Notification(
-            content_type=media_type, body=_partial(presence, subscription), etag=_etag_of_full_state(presence)
-        )
+        return Notification(content_type=media_type, body=_partial(presence, subscription), etag=etag_of(presence))
     # RFC 5263 section 4.4: partial presence begins with a full document after any other format.
     subscription.memory.pop(_HELD, None)
     if media_type == pidf.MEDIA_TYPE:
-        return Notification(content_type=media_type, body=presence.to_xml())
+        return Notification(content_type=media_type, body=presence.to_xml(), etag=etag_of(presence))
     body = presence.variants.get(media_type)
     if not isinstance(body, bytes):
         body = presence.variants[media_type] = _LEGACY[media_type](presence)
     return Notification(content_type=media_type, body=body)
 
 
-def _etag_of_full_state(presence: Presence) -> str:
-    """Return an entity-tag that does not depend on which part of the state is told (RFC 5839)."""
+def etag_of(presence: Presence) -> str:
+    """Return an entity-tag that does not depend on which part of the state is told (RFC 5839); made once."""
     etag = presence.variants.get(_ETAG)
     if not isinstance(etag, str):
         etag = presence.variants[_ETAG] = hashlib.blake2b(presence.to_xml(), digest_size=12).hexdigest()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable
+from functools import lru_cache
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from twisted_sip.documents.permissions import Permissions, SubHandling
+from twisted_sip.documents.pidf import Presence
+from twisted_sip.errors import LocalProtocolError
 from twisted_sip.interfaces.event_package import (
+    UNCHANGED,
     Authorization,
     IEventPackage,
     Notification,
@@ -19,15 +23,24 @@ from twisted_sip.interfaces.event_package import (
 )
 from twisted_sip.presence.composition import offline
 from twisted_sip.presence.filtering import filter_presence
-from twisted_sip.presence.formats import CONTENT_TYPES, formatted, full_state_due
+from twisted_sip.presence.formats import CONTENT_TYPES, etag_of, formatted, full_state_due
 
 if TYPE_CHECKING:
     from twisted_sip.presence.service import PresenceService
 
-#: RFC 3856 section 6.8: nothing about somebody who has not said yes yet.
+#: Nothing at all about somebody who has said no, or is no more.
 _NEUTRAL = Notification()
 #: Active, and told what is told of everybody who is not there (RFC 5025 section 3.2.1).
 _POLITELY_BLOCKED = Authorization(detail=None)
+# Where the entity-tag of what a watcher was told last is noted.
+_TOLD: Final = "presence.told"
+
+
+@lru_cache(maxsize=1024)
+def undecided(resource: str) -> Presence:
+    """Return what is told of *resource* while it has not decided about the watcher: nothing but that (section
+    6.6.2)."""
+    return Presence(resource).with_note("Waiting for authorization", "en")
 
 
 @implementer(IEventPackage)
@@ -42,6 +55,8 @@ class PresencePackage:
     default_expires = 3600
     content_types = CONTENT_TYPES
     body_types: tuple[str, ...] = ()
+    #: A watcher who is politely blocked, or waits, must not learn when something happens (section 6.6.2).
+    tells_differences = True
 
     def __init__(self, service: PresenceService) -> None:
         """Make the package of *service*."""
@@ -64,25 +79,41 @@ class PresencePackage:
         permissions = self._service.authorize_watcher(subscription.resource, subscription.watcher, subscription)
         if isinstance(permissions, Permissions):
             return _authorization(permissions)
-        assert isawaitable(permissions)
+        if not isawaitable(permissions):
+            raise LocalProtocolError(f"authorize_watcher gave {permissions!r}")
         return _later(permissions)
 
-    def notification(self, subscription: PackageSubscription) -> Notification:
-        if subscription.state != "active" and subscription.reason not in ("timeout", ""):
-            # Rejected, or ended for a reason that takes the right to know with it.
+    def notification(self, subscription: PackageSubscription) -> Notification | Deferred[Notification]:
+        if subscription.reason not in ("timeout", ""):
+            # Ended for a reason that takes the right to know with it.
             return _NEUTRAL
         authorization = subscription.authorization
-        if subscription.state == "pending" or authorization.state != "active":
-            return _NEUTRAL
         resource = subscription.resource
+        if authorization.state == "pending":
+            return self._told(undecided(resource), subscription)
+        if authorization.state != "active":
+            return _NEUTRAL
         permissions: Any = authorization.detail
         if permissions is None:
-            presence = offline(resource)
-        else:
-            presence = filter_presence(self._service.presence_of(resource), permissions)
+            return self._told(offline(resource), subscription)
+        presence = self._service.presence_of(resource)
+        settling = self._service.settling(resource)
+        if settling is not None:
+            # Better late than wrong: it is asked for anew then.
+            return settling.addCallback(lambda _: self.notification(subscription))
+        return self._told(filter_presence(presence, permissions), subscription)
+
+    @staticmethod
+    def _told(presence: Presence, subscription: PackageSubscription) -> Notification:
+        etag = etag_of(presence)
+        memory = subscription.memory
+        if memory.get(_TOLD) == etag:
+            return UNCHANGED
+        memory[_TOLD] = etag
         return formatted(presence, subscription)
 
     def full_state_due(self, subscription: PackageSubscription) -> None:
+        subscription.memory.pop(_TOLD, None)
         full_state_due(subscription)
 
     def subscriptions_changed(self, subscriptions: Iterable[PackageSubscription]) -> None:
@@ -99,9 +130,12 @@ def _authorization(permissions: Permissions) -> Authorization:
     if handling is SubHandling.POLITE_BLOCK:
         return _POLITELY_BLOCKED
     if handling is SubHandling.CONFIRM:
-        return Authorization(state="pending", detail=permissions)
+        return Authorization(state="pending")
     return Authorization(state="terminated", reason="rejected", status=403)
 
 
 async def _later(permissions: Awaitable[Permissions]) -> Authorization:
-    return _authorization(await permissions)
+    decided = await permissions
+    if not isinstance(decided, Permissions):
+        raise LocalProtocolError(f"authorize_watcher gave {decided!r}")
+    return _authorization(decided)

@@ -7,14 +7,18 @@ once, so that of two PUBLISH requests with one entity-tag the second is told 412
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_sip.errors import StoreFull
+from twisted_sip.errors import StoreError, StoreFull
 from twisted_sip.interfaces.publication import IPublicationStore, Publication, PublicationChange
 from twisted_sip.storage.expiry import ExpirySchedule
+
+_log = Logger()
 
 #: (resource, package).
 Place = tuple[str, str]
@@ -24,6 +28,9 @@ _NONE: dict[str, Publication] = {}
 
 class Publications:
     """All publications of one event state compositor.
+
+    :ivar most: the most publications of all resources.
+    :ivar most_each: the most of one resource.
 
     :param clock: a reactor; its seconds are seconds since the epoch.
     :param make_text: gives unique text for keys and entity-tags; unguessable, since who knows an entity-tag may look
@@ -45,15 +52,19 @@ class Publications:
         self._clock = clock
         self._make_text = make_text
         self._changed = changed
-        self._most = max_publications
-        self._most_each = max_per_resource
+        self.most = max_publications
+        self.most_each = max_per_resource
         # What is durable, by place and key, and the entity-tags that are good now (of changes under way, too).
         self._durable: dict[Place, dict[str, Publication]] = {}
         self._tags: dict[Place, dict[str, Publication]] = {}
+        # How many changes of a publication are on their way to the store: what expires meanwhile waits for them.
+        self._under_way: dict[tuple[Place, str], int] = {}
         self._size = 0
+        self._closed = False
         self._expiry = ExpirySchedule(clock, self._look)
 
     def __len__(self) -> int:
+        """How many publications there are, those on their way to the store among them."""
         return self._size
 
     async def load(self) -> None:
@@ -112,7 +123,7 @@ class Publications:
         now = self._clock.seconds()
         refreshed = replaces is not None and replaces.body == body and replaces.content_type == content_type
         if replaces is None:
-            if self._size >= self._most or len(self._tags.get(place, ())) >= self._most_each:
+            if self._size >= self.most or len(self._tags.get(place, ())) >= self.most_each:
                 raise StoreFull(f"too many publications of {resource}")
             self._size += 1
         made = Publication(
@@ -130,51 +141,82 @@ class Publications:
         if replaces is not None:
             tags.pop(replaces.etag, None)
         tags[made.etag] = made
-        committed = self._store.commit(PublicationChange(put=(made,)))
-        committed.addCallbacks(
-            self._published, self._not_published, callbackArgs=(made, refreshed), errbackArgs=(made, replaces)
-        )
+        committed = self._commit(place, made.key, PublicationChange(put=(made,)))
+        committed.addCallbacks(self._published, self._not_published, callbackArgs=(made,), errbackArgs=(made, replaces))
         return made, committed
 
     def remove(self, publication: Publication) -> Deferred[None]:
         """Drop a publication (section 4.5); fires with None once that is durable and has been told of."""
         place = (publication.resource, publication.package)
         self._untag(place, publication.etag)
-        committed = self._store.commit(PublicationChange(remove=((*place, publication.key),)))
+        committed = self._commit(place, publication.key, PublicationChange(remove=((*place, publication.key),)))
         committed.addCallbacks(
             self._removed, self._not_removed, callbackArgs=(publication,), errbackArgs=(publication,)
         )
         return committed
 
-    def _published(self, _: object, made: Publication, refreshed: bool) -> None:
+    def _commit(self, place: Place, key: str, change: PublicationChange) -> Deferred[None]:
+        under_way = self._under_way
+        name = (place, key)
+        under_way[name] = under_way.get(name, 0) + 1
+
+        def done(outcome: Any) -> Any:
+            left = under_way[name] - 1
+            if left:
+                under_way[name] = left
+            else:
+                del under_way[name]
+            return outcome
+
+        return self._store.commit(change).addBoth(done)
+
+    # -- what became of a change ------------------------------------------------------------
+
+    def _published(self, _: object, made: Publication) -> None:
+        if self._closed:
+            return
         place = (made.resource, made.package)
-        self._durable.setdefault(place, {})[made.key] = made
+        known = self._durable.setdefault(place, {})
+        before = known.get(made.key)
+        known[made.key] = made
         self._expiry.at(_name(place), made.expires_at)
-        if not refreshed:
+        if before is None or (before.body, before.content_type) != (made.body, made.content_type):
             self._changed(*place)
 
     def _not_published(self, failure: Failure, made: Publication, replaces: Publication | None) -> Failure:
         place = (made.resource, made.package)
         tags = self._tags.get(place, _NONE)
-        if tags.pop(made.etag, None) is not None and replaces is not None:
-            # Unless somebody has gone on from the new entity-tag already, the old one is good again.
-            tags[replaces.etag] = replaces
-        if replaces is None:
-            self._size -= 1
-        self._tidy(place)
+        if tags.pop(made.etag, None) is not None:
+            # Unless somebody has gone on from the new entity-tag already, the old one is good again, if it ever was.
+            if replaces is not None and replaces.key in self._durable.get(place, _NONE):
+                tags[replaces.etag] = replaces
+            else:
+                self._size -= 1
+        self._end_of_change(place)
         return failure
 
     def _removed(self, _: object, publication: Publication) -> None:
+        if self._closed:
+            return
         place = (publication.resource, publication.package)
-        known = self._durable.get(place, _NONE)
-        if known.pop(publication.key, None) is not None:
+        if self._durable.get(place, _NONE).pop(publication.key, None) is not None:
             self._size -= 1
-            self._tidy(place)
+            self._end_of_change(place)
             self._changed(*place)
 
     def _not_removed(self, failure: Failure, publication: Publication) -> Failure:
-        self._tags.setdefault((publication.resource, publication.package), {})[publication.etag] = publication
+        place = (publication.resource, publication.package)
+        if publication.key in self._durable.get(place, _NONE):
+            self._tags.setdefault(place, {})[publication.etag] = publication
+        self._end_of_change(place)
         return failure
+
+    def _end_of_change(self, place: Place) -> None:
+        """Forget the place if nothing is left there; look at what has expired meanwhile."""
+        self._tidy(place)
+        known = self._durable.get(place)
+        if known:
+            self._expiry.at(_name(place), min(publication.expires_at for publication in known.values()))
 
     def _untag(self, place: Place, etag: str) -> None:
         tags = self._tags.get(place)
@@ -182,7 +224,6 @@ class Publications:
             tags.pop(etag, None)
 
     def _tidy(self, place: Place) -> None:
-        """Forget a place at which nothing is left."""
         if not self._tags.get(place, True):
             del self._tags[place]
         if not self._durable.get(place, True):
@@ -194,14 +235,17 @@ class Publications:
     def _look(self, name: str, now: float) -> float | None:
         """Drop what has expired at a place (section 4.1); return when to look again."""
         place = _place(name)
-        known = self._durable.get(place, _NONE)
-        gone = [publication for publication in known.values() if publication.expires_at <= now]
+        gone = [publication for publication in self._settled(place) if publication.expires_at <= now]
         if gone:
             self._forget(place, gone)
             self._changed(*place)
         # Read anew: who was told may have changed it.
-        left = self._durable.get(place, _NONE)
-        return min((publication.expires_at for publication in left.values()), default=None)
+        return min((publication.expires_at for publication in self._settled(place)), default=None)
+
+    def _settled(self, place: Place) -> list[Publication]:
+        """Return what is published without what is being changed: the end of the change says what becomes of it."""
+        known = self._durable.get(place, _NONE)
+        return [publication for key, publication in known.items() if (place, key) not in self._under_way]
 
     def _forget(self, place: Place, gone: Iterable[Publication]) -> None:
         known = self._durable[place]
@@ -212,15 +256,21 @@ class Publications:
         self._tidy(place)
         # Should this not become durable, it has expired all the same when it is read again.
         dropped = self._store.commit(PublicationChange(remove=tuple((*place, one.key) for one in gone)))
-        dropped.addErrback(lambda failure: None)
+        dropped.addErrback(_not_dropped)
 
     def close(self) -> Deferred[None]:
-        """Forget everything here and close the store; fires with None."""
+        """Forget everything here and close the store; fires with None once what was under way is durable."""
+        self._closed = True
         self._expiry.stop()
         self._durable.clear()
         self._tags.clear()
         self._size = 0
         return self._store.close()
+
+
+def _not_dropped(failure: Failure) -> None:
+    failure.trap(StoreError)
+    _log.error("an expired publication was not dropped: {reason}", reason=str(failure.value))
 
 
 def _name(place: Place) -> str:

@@ -1,4 +1,4 @@
-"""What a PUBLISH asks for, read and checked on its own (RFC 3903 sections 4 and 6, steps 2 to 4)."""
+"""What a PUBLISH asks for, read and checked on its own (RFC 3903 sections 4 and 6, steps 2 to 5)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PublishRefused(Exception):
 
 
 class PublishRequest:
-    """A PUBLISH without what depends on the publications there are.
+    """A PUBLISH without what depends on the publications there are; the steps are to be taken in their order.
 
     :ivar package: the event package.
     :ivar if_match: the entity-tag of SIP-If-Match, empty without one.
@@ -33,56 +33,64 @@ class PublishRequest:
     :ivar body: the body.
     """
 
-    __slots__ = ("body", "content_type", "expires", "if_match", "package")
+    __slots__ = ("_request", "body", "content_type", "expires", "if_match", "package")
 
-    def __init__(
-        self, request: Request, settings: PresenceSettings, packages: Sequence[str], types: Sequence[str]
-    ) -> None:
-        """Read *request*.
+    def __init__(self, request: Request, packages: Sequence[str]) -> None:
+        """Read *request*: steps 2 and 3.
 
         :param packages: the event packages that are published here.
-        :param types: the media types that are taken.
         :raises PublishRefused: it cannot be done, whatever is published.
         :raises RemoteProtocolError: a header field is malformed (400).
         """
         headers = request.headers
+        if "require" in headers.names and (required := headers.elements("require")):
+            # RFC 3261 section 8.2.2.3: before anything of this method.
+            raise PublishRefused(420, "", [("unsupported", ", ".join(required))])
+        # Section 4.1: a single one. Its parameters mean nothing here: those of RFC 6665 tell subscriptions apart.
         event = request.typed("event")
         # Step 2; templates are not published (section 10).
         if event is None or event.token not in packages:
             raise PublishRefused(489, "", [("allow-events", ", ".join(packages))])
+        self._request = request
         self.package: str = event.token
-        if "require" in headers.names and (required := headers.elements("require")):
-            raise PublishRefused(420, "", [("unsupported", ", ".join(required))])
         if len(headers.elements("sip-if-match")) > 1:
-            # Section 6 step 3: one entity-tag at most.
+            # Step 3: one entity-tag at most.
             raise PublishRefused(400, "More than one SIP-If-Match header field")
         self.if_match: str = request.typed("sip-if-match") or ""
-        self.expires = self._expires(request, settings)
-        self.body = request.body
+        self.expires = 0
         self.content_type = ""
+        self.body = request.body
+
+    def check_terms(self, settings: PresenceSettings, types: Sequence[str]) -> None:
+        """Steps 4 and 5, as far as they go without looking into the body.
+
+        :param types: the media types that are taken.
+        :raises PublishRefused: 423, 413, 415, 400.
+        :raises RemoteProtocolError: a header field is malformed (400).
+        """
+        self.expires = self._granted(settings)
         if self.body:
-            self._check_body(request, settings, types)
+            self._check_body(settings, types)
         elif not self.if_match:
             # Section 4.2: an initial publication has a body.
             raise PublishRefused(400, "Missing body of an initial publication")
 
-    def _expires(self, request: Request, settings: PresenceSettings) -> int:
-        """Step 4."""
-        asked = request.expires
+    def _granted(self, settings: PresenceSettings) -> int:
+        asked = self._request.expires
         if asked is None:
-            return settings.default_expires
-        if asked and asked < settings.min_expires:
+            return min(settings.default_expires, settings.max_expires)
+        if 0 < asked < settings.min_expires:
             raise PublishRefused(423, "", [("min-expires", str(settings.min_expires))])
         return min(asked, settings.max_expires)
 
-    def _check_body(self, request: Request, settings: PresenceSettings, types: Sequence[str]) -> None:
+    def _check_body(self, settings: PresenceSettings, types: Sequence[str]) -> None:
         if len(self.body) > settings.max_body:
             raise PublishRefused(413)
-        headers = request.headers
-        if "content-encoding" in headers.names and headers.elements("content-encoding") not in ([], ["identity"]):
+        request = self._request
+        if any(coding.lower() != "identity" for coding in request.typed("content-encoding")):
             raise PublishRefused(415, "", [("accept-encoding", "identity")])
         media = request.typed("content-type")
-        self.content_type = "" if media is None else f"{media.type}/{media.subtype}".lower()
+        self.content_type = "" if media is None else media.key
         if self.content_type not in types:
             # Step 5, RFC 3261 section 21.4.13.
             raise PublishRefused(415, "", [("accept", ", ".join(types))])

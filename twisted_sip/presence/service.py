@@ -10,28 +10,26 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_sip.documents.permissions import Permissions
-from twisted_sip.documents.pidf import Presence
-from twisted_sip.errors import DocumentError, RemoteProtocolError, StoreError, StoreFull
+from twisted_sip.documents.pidf import MEDIA_TYPE, Presence
+from twisted_sip.errors import LocalProtocolError, RemoteProtocolError, StoreFull
 from twisted_sip.interfaces.documents import DocumentChange, IDocumentStore
 from twisted_sip.interfaces.event_package import NotifierHost, PackageSubscription
 from twisted_sip.interfaces.location import ILocationStore, LocationChange
 from twisted_sip.interfaces.processing import IncomingRequest, Verdict
 from twisted_sip.interfaces.publication import IPublicationStore, Publication
 from twisted_sip.interfaces.services import IPresenceService
-from twisted_sip.message.builders import response_to
-from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI
 from twisted_sip.presence.authorization import RULES_AUIDS, WatcherRules
-from twisted_sip.presence.composition import Compositor, published
+from twisted_sip.presence.composition import Compositor
+from twisted_sip.presence.event_state_compositor import EventStateCompositor
+from twisted_sip.presence.facts import Facts
 from twisted_sip.presence.publication import Publications
-from twisted_sip.presence.publish_request import PublishRefused, PublishRequest
-from twisted_sip.presence.published_body import PUBLISHED_TYPES, full_state
+from twisted_sip.presence.reauthorization import Reauthorization
 from twisted_sip.presence.settings import PresenceSettings
 from twisted_sip.presence.watcher_info import WatcherInfoPackage
 
@@ -39,11 +37,8 @@ _log = Logger()
 
 #: The event package.
 PRESENCE = "presence"
-#: The application usage of hard state (RFC 4827).
-HARD_STATE_AUID = "pidf-manipulation"
-_RETRY_AFTER = "30"
-#: Composed documents that are kept.
-_MOST_COMPOSED = 20_000
+#: Composed documents that are kept; others are made anew when somebody asks.
+_MOST_COMPOSED = 5_000
 
 
 @implementer(IPresenceService)
@@ -51,8 +46,9 @@ class PresenceService(Service):
     """An event state compositor and presence agent for the users of our domains.
 
     :ivar element: the element it belongs to.
-    :ivar settings: the current settings; may be replaced at any time.
     :ivar publications: what is published.
+    :ivar compositor: answers PUBLISH.
+    :ivar facts: registrations and hard state.
     :ivar notifier: the host of our event package, None until the package is attached to one.
     :ivar watcher_info: the package that tells presentities of their watchers, None for none.
     """
@@ -79,7 +75,7 @@ class PresenceService(Service):
             networks, where From is believed.
         """
         self.element = element
-        self.settings = settings or PresenceSettings()
+        self._settings = settings or PresenceSettings()
         self.notifier: NotifierHost | None = None
         self.watcher_info: WatcherInfoPackage | None = None
         self._authenticated = authenticated
@@ -87,18 +83,37 @@ class PresenceService(Service):
         self._location = location
         self._is_local_uri = element.domains.is_local_uri
         clock = element.reactor
-        self._rules = WatcherRules(documents, clock.seconds, self._default_handling)
+        make_text = make_text or element.random_text
+        self.facts = Facts(documents, location, self.state_changed)
+        self._reauthorization = Reauthorization(clock, self._sphere, self._watched, self._reauthorize)
+        self._rules = WatcherRules(
+            documents, clock.seconds, self._default_handling, self._sphere, self._reauthorization.note
+        )
         self.publications = Publications(
             store,
             clock,
-            make_text or element.random_text,
+            make_text,
             self._published,
             max_publications=self.settings.max_publications,
             max_per_resource=self.settings.max_publications_per_user,
         )
-        self._composed: dict[str, Presence] = {}
+        self.compositor = EventStateCompositor(self.publications, PRESENCE, self._may_publish, self.settings, make_text)
+        # With what it was made of: whether somebody was registered.
+        self._composed: dict[str, tuple[Presence, bool]] = {}
         self._observers: list[Callable[[str], None]] = []
         self._stops: list[Callable[[], None]] = []
+
+    @property
+    def settings(self) -> PresenceSettings:
+        """The current settings; may be replaced at any time, and count from then on."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: PresenceSettings) -> None:
+        self._settings = self.compositor.settings = settings
+        self.publications.most = settings.max_publications
+        self.publications.most_each = settings.max_publications_per_user
+        self._composed.clear()
 
     # -- hooks -----------------------------------------------------------------
 
@@ -116,9 +131,7 @@ class PresenceService(Service):
 
         Default: the presentity's presence rules, and the configured handling where there are none.
         """
-        return self._rules.decide(
-            resource, watcher, authenticated=self._is_ours(watcher), sphere=self._sphere(resource)
-        )
+        return self._rules.decide(resource, watcher, authenticated=self._is_ours(watcher))
 
     def authorize_publisher(self, incoming: IncomingRequest, resource: str) -> bool | Deferred[bool] | Awaitable[bool]:
         """Tell whether the sender of a PUBLISH may publish for *resource*; False answers 403 (RFC 3903 section 6).
@@ -129,6 +142,9 @@ class PresenceService(Service):
             return incoming.user == resource
         claimed = incoming.request.from_.uri
         return isinstance(claimed, SIPURI) and claimed.address_of_record == resource
+
+    def _may_publish(self, incoming: IncomingRequest, resource: str) -> Any:
+        return self.authorize_publisher(incoming, resource)
 
     def compose(
         self, resource: str, publications: Sequence[Publication], hard_state: Presence | None, registered: bool
@@ -148,49 +164,62 @@ class PresenceService(Service):
     def presence_of(self, resource: str) -> Presence:
         """Return what is known about *resource*, a canonical address-of-record, before anybody's rules."""
         known = self._composed.get(resource)
-        if known is None:
-            known = self.compose(
-                resource,
-                self.publications.of(resource, PRESENCE),
-                self._hard_state(resource),
-                self._is_registered(resource),
-            )
-            if len(self._composed) >= _MOST_COMPOSED:
-                self._composed.clear()
-            self._composed[resource] = known
-        return known
+        if known is not None:
+            return known[0]
+        registered = self.facts.registered(resource)
+        hard_state = self.facts.hard_state(resource)
+        made = self.compose(resource, self.publications.of(resource, PRESENCE), hard_state, registered)
+        while len(self._composed) >= _MOST_COMPOSED:
+            del self._composed[next(iter(self._composed))]
+        self._composed[resource] = (made, registered)
+        return made
+
+    def settling(self, resource: str) -> Deferred[None] | None:
+        """Return a Deferred that fires with None once :meth:`presence_of` says all that can be known, None if it does:
+        a store may have to look elsewhere."""
+        return self.facts.settling(resource)
 
     def publish(self, resource: str, presence: Presence, *, expires: int = 3600, etag: str = "") -> Deferred[str]:
         """Publish on behalf of *resource*: what a device that speaks no SIP, or an automation, knows.
 
+        :param resource: a SIP URI of a user of ours.
         :param expires: seconds that it lives unless it is published again.
-        :param etag: the entity-tag that an earlier call gave, to replace what that published; empty for another one.
+        :param etag: the entity-tag that an earlier call gave, to replace what that published while it lives; empty for
+            another publication beside it.
         :return: fires with the entity-tag once it is durable; fails with StoreError.
+        :raises LocalProtocolError: *resource* is no SIP URI, or *expires* no time.
         """
-        replaces = self.publications.tagged(resource, PRESENCE, etag) if etag else None
-        made, committed = self.publications.publish(
-            resource,
-            PRESENCE,
-            content_type="application/pidf+xml",
-            body=presence.to_xml(),
-            expires=expires,
-            publisher=resource,
-            replaces=replaces,
-        )
+        if expires < 1:
+            raise LocalProtocolError("a publication lasts for 1 second at least")
+        resource = _canonical(resource)
+        try:
+            made, committed = self.publications.publish(
+                resource,
+                PRESENCE,
+                content_type=MEDIA_TYPE,
+                body=presence.to_xml(),
+                expires=expires,
+                publisher=resource,
+                replaces=self.publications.tagged(resource, PRESENCE, etag) if etag else None,
+            )
+        except StoreFull as error:
+            return fail(error)
         return committed.addCallback(lambda _: made.etag)
 
     def unpublish(self, resource: str, etag: str) -> Deferred[None]:
-        """Withdraw what :meth:`publish` published; fires with None once that is durable."""
-        publication = self.publications.tagged(resource, PRESENCE, etag)
-        if publication is None:
-            done: Deferred[None] = Deferred()
-            done.callback(None)
-            return done
-        return self.publications.remove(publication)
+        """Withdraw what :meth:`publish` published.
+
+        :return: fires with None once that is durable, at once where it is gone already; fails with StoreError.
+        :raises LocalProtocolError: *resource* is no SIP URI.
+        """
+        publication = self.publications.tagged(_canonical(resource), PRESENCE, etag)
+        return succeed(None) if publication is None else self.publications.remove(publication)
 
     def state_changed(self, resource: str) -> None:
         """Something that :meth:`compose` looks at has changed: compose anew and tell the watchers."""
         self._composed.pop(resource, None)
+        # First who may see what: then what.
+        self._reauthorization.state_changed(resource)
         if self.notifier is not None:
             self.notifier.changed(PRESENCE, resource)
         for observer in list(self._observers):
@@ -233,51 +262,47 @@ class PresenceService(Service):
             stop()
         self._stops.clear()
         self._composed.clear()
+        self._reauthorization.stop()
+        self.facts.forget()
+        if self.watcher_info is not None:
+            self.watcher_info.stop()
         return self.publications.close()
 
     def _published(self, resource: str, package: str) -> None:
         self.state_changed(resource)
 
     def _document_changed(self, change: DocumentChange) -> None:
-        document = change.after or change.before
-        if document is None:
+        owner = self.facts.document_changed(change)
+        if owner is not None:
+            self.state_changed(owner)
             return
-        if document.auid in RULES_AUIDS:
-            if self.notifier is not None:
-                self.notifier.reauthorize(PRESENCE, document.owner)
-            if self.watcher_info is not None:
-                self.watcher_info.decided(document.owner)
-        elif document.auid == HARD_STATE_AUID:
-            self.state_changed(document.owner)
+        document = change.after or change.before
+        if document is None or document.auid not in RULES_AUIDS:
+            return
+        self._reauthorization.forget(document.owner)
+        self._reauthorize(document.owner)
+        if self.watcher_info is not None:
+            self.watcher_info.decided(document.owner)
+
+    def _reauthorize(self, resource: str) -> None:
+        if self.notifier is not None:
+            self.notifier.reauthorize(PRESENCE, resource)
+
+    def _watched(self, resource: str) -> bool:
+        return self.notifier is not None and bool(self.notifier.subscriptions(PRESENCE, resource))
 
     def _location_changed(self, change: LocationChange) -> None:
-        if self.settings.registration_fallback and not self.publications.of(change.aor, PRESENCE):
-            known = self._composed.get(change.aor)
-            if known is None or (known.basic == "open") != self._is_registered(change.aor):
-                self.state_changed(change.aor)
-
-    def _is_registered(self, resource: str) -> bool:
-        if self._location is None:
-            return False
-        bindings = self._location.lookup(resource)
-        # A store that has to look elsewhere is told of by its observers; until then nobody is there.
-        return bool(bindings) and not isinstance(bindings, Deferred)
-
-    def _hard_state(self, resource: str) -> Presence | None:
-        if self._documents is None:
-            return None
-        document = self._documents.get(HARD_STATE_AUID, resource, "index")
-        if document is None or isinstance(document, Deferred):
-            return None
-        try:
-            return published(document.content, len(document.content))
-        except DocumentError:
-            return None
+        self.facts.bindings_changed(change.aor)
+        known = self._composed.get(change.aor)
+        # What nobody has asked for since it was told may have been told with something else in it.
+        if known is None or known[1] != self.facts.registered(change.aor):
+            self.state_changed(change.aor)
 
     def _sphere(self, resource: str) -> str | None:
         return self.presence_of(resource).sphere
 
     def _is_ours(self, watcher: str) -> bool:
+        """Tell whether *watcher* is a user of ours: then it is known who that is (Notifier.watcher_of)."""
         uri = _sip_uri(watcher)
         return uri is not None and bool(self._is_local_uri(uri))
 
@@ -295,85 +320,10 @@ class PresenceService(Service):
         if request.method != "PUBLISH":
             return None
         uri = request.uri
-        # Step 1.
+        # Step 1. Where the Request-URI leads elsewhere, somebody else may know what to do.
         if not isinstance(uri, SIPURI) or uri.user is None or not self._is_local_uri(uri):
             return None
-        resource = uri.address_of_record
-        allowed = self.authorize_publisher(incoming, resource)
-        if allowed is True:
-            return self._publish(incoming, resource)
-        if allowed is False:
-            return self._refuse(incoming, PublishRefused(403))
-        return Deferred.fromCoroutine(self._authorize_and_publish(incoming, resource, allowed))
-
-    async def _authorize_and_publish(
-        self, incoming: IncomingRequest, resource: str, allowed: Awaitable[bool]
-    ) -> Verdict:
-        if not await allowed:
-            return self._refuse(incoming, PublishRefused(403))
-        outcome = self._publish(incoming, resource)
-        return await outcome if isinstance(outcome, Deferred) else outcome
-
-    def _publish(self, incoming: IncomingRequest, resource: str) -> Response | Deferred[Verdict]:
-        settings = self.settings
-        publications = self.publications
-        try:
-            asked = PublishRequest(incoming.request, settings, (PRESENCE,), PUBLISHED_TYPES)
-            known = None
-            if asked.if_match:
-                # Step 3: whose entity-tag is not good is told so, and that alone.
-                known = publications.tagged(resource, PRESENCE, asked.if_match)
-                if known is None:
-                    raise PublishRefused(412)
-            content_type, body = full_state(asked, known, settings.max_body)
-            if not asked.expires:
-                return self._withdraw(incoming, known)
-            made, committed = publications.publish(
-                resource,
-                PRESENCE,
-                content_type=content_type,
-                body=body,
-                expires=asked.expires,
-                publisher=incoming.user,
-                replaces=known,
-            )
-        except PublishRefused as refusal:
-            return self._refuse(incoming, refusal)
-        except StoreFull:
-            return self._refuse(incoming, PublishRefused(503, "", [("retry-after", _RETRY_AFTER)]))
-        response = self._accepted(incoming, made.etag, asked.expires)
-        return self._when_durable(incoming, committed, response)
-
-    def _withdraw(self, incoming: IncomingRequest, known: Publication | None) -> Response | Deferred[Verdict]:
-        """Section 4.5, or a first publication that lives no time at all: it has been and gone."""
-        response = self._accepted(incoming, self.element.random_text(), 0)
-        if known is None:
-            return response
-        return self._when_durable(incoming, self.publications.remove(known), response)
-
-    def _when_durable(
-        self, incoming: IncomingRequest, committed: Deferred[None], response: Response
-    ) -> Response | Deferred[Verdict]:
-        if committed.called and committed.result is None:
-            return response
-        # Nothing is acknowledged that could be lost; retransmissions meet the transaction meanwhile.
-        incoming.start_transaction()
-        return committed.addCallbacks(lambda _: response, self._not_stored, errbackArgs=(incoming,))
-
-    def _not_stored(self, failure: Failure, incoming: IncomingRequest) -> Response:
-        failure.trap(StoreError)
-        _log.error("PUBLISH not stored: {reason}", reason=str(failure.value), call_id=incoming.request.call_id)
-        if failure.check(StoreFull):
-            return self._refuse(incoming, PublishRefused(503, "", [("retry-after", _RETRY_AFTER)]))
-        return self._refuse(incoming, PublishRefused(500))
-
-    def _accepted(self, incoming: IncomingRequest, etag: str, expires: int) -> Response:
-        """Step 6."""
-        headers = [("sip-etag", etag), ("expires", str(expires))]
-        return response_to(incoming.request, 200, "", headers, b"", incoming.to_tag)
-
-    def _refuse(self, incoming: IncomingRequest, refusal: PublishRefused) -> Response:
-        return response_to(incoming.request, refusal.status, refusal.reason, refusal.headers, b"", incoming.to_tag)
+        return self.compositor.process(incoming, uri.address_of_record)
 
 
 def _sip_uri(text: str) -> SIPURI | None:
@@ -381,3 +331,10 @@ def _sip_uri(text: str) -> SIPURI | None:
         return SIPURI.parse(text)
     except RemoteProtocolError:
         return None
+
+
+def _canonical(resource: str) -> str:
+    uri = _sip_uri(resource)
+    if uri is None or uri.user is None:
+        raise LocalProtocolError(f"{resource!r} is no SIP URI of a user")
+    return uri.address_of_record

@@ -1,17 +1,22 @@
 """The event package ``presence.winfo``: who watches a presentity, told to the presentity alone (RFC 3857, 3858).
 
 A watcher whose subscription ran out while it was pending is *waiting*: the presentity learns of it when it looks, so
-that it can decide before the next try.
+that it can decide before the next try. That is forgotten in a restart.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_sip.documents.permissions import Permissions, SubHandling
 from twisted_sip.documents.winfo import MEDIA_TYPE, Watcher, WatcherList, WinfoDocument
 from twisted_sip.interfaces.event_package import (
     Authorization,
@@ -20,19 +25,21 @@ from twisted_sip.interfaces.event_package import (
     NotifierHost,
     PackageSubscription,
 )
+from twisted_sip.presence.waiting import WaitingWatcher, WaitingWatchers
 
 if TYPE_CHECKING:
     from twisted_sip.presence.service import PresenceService
 
+_log = Logger()
+
 PRESENCE: Final = "presence"
 
-#: How long a watcher waits for a decision, in seconds (RFC 3857 section 4.7.1 leaves it to the server), and how many
-#: may wait for one presentity and for all.
-WAITING_TIME: Final = 14 * 86400.0
-_MOST_WAITING_EACH: Final = 100
-_MOST_WAITING: Final = 100_000
+#: The most watchers in one document; those about whom nobody has decided come first.
+MOST_LISTED: Final = 2_000
+#: The most changes that are told one by one; where there are more, everything is told anew.
+MOST_CHANGES: Final = 200
 
-# What is noted at subscriptions: the last event of a watcher, what a presentity has to be told.
+# What is noted at subscriptions: the last event and state of a watcher, what a presentity has to be told.
 _EVENT: Final = "winfo.event"
 _STATUS: Final = "winfo.status"
 _CHANGES: Final = "changes"
@@ -41,40 +48,24 @@ _WHOLE: Final = "whole"
 _REASONS: Final = frozenset(("deactivated", "probation", "rejected", "timeout", "giveup", "noresource"))
 
 
-class _Waiting:
-    """A watcher who waits for a decision."""
-
-    __slots__ = ("id", "since", "uri")
-
-    def __init__(self, id: str, uri: str, since: float) -> None:
-        self.id = id
-        self.uri = uri
-        self.since = since
-
-
 @implementer(IEventPackage)
 class WatcherInfoPackage:
     """Tells presentities about their watchers. Hears of them from the package ``presence``."""
 
     event = "presence.winfo"
-    # Section 4.3.
+    # Section 4.4.
     default_expires = 3600
     content_types = (MEDIA_TYPE,)
     body_types: tuple[str, ...] = ()
-    min_interval = 0.0
+    # Section 4.10: whoever comes and goes must not have a presentity told each time.
+    min_interval = 5.0
 
     def __init__(self, service: PresenceService, element: Any) -> None:
         """Make the package that goes with *service*."""
         self._service = service
         self._seconds = element.reactor.seconds
         self._host: NotifierHost | None = None
-        # By presentity, then by watcher; both in the order in which they came.
-        self._waiting: dict[str, dict[str, _Waiting]] = {}
-        self._count = 0
-
-    def __len__(self) -> int:
-        """The number of watchers who wait for a decision."""
-        return self._count
+        self.waiting = WaitingWatchers(element.reactor, self._given_up)
 
     # -- IEventPackage -------------------------------------------------------------------
 
@@ -85,7 +76,7 @@ class WatcherInfoPackage:
         return True
 
     def authorize(self, subscription: PackageSubscription) -> Authorization:
-        # Section 4.5: presentities may watch their own watchers; nobody else.
+        # Section 4.6: presentities may watch their own watchers; nobody else.
         if subscription.watcher == subscription.resource:
             return Authorization()
         return Authorization(state="terminated", reason="rejected", status=403)
@@ -95,12 +86,9 @@ class WatcherInfoPackage:
             return Notification()
         memory = subscription.memory
         changes: dict[str, Watcher] = memory.pop(_CHANGES, {})
-        whole = memory.setdefault(_WHOLE, True)
-        if whole:
-            memory[_WHOLE] = False
-            watchers = self.watchers(subscription.resource)
-        else:
-            watchers = tuple(changes.values())
+        whole = memory.setdefault(_WHOLE, True) or len(changes) > MOST_CHANGES
+        memory[_WHOLE] = False
+        watchers = self.watchers(subscription.resource) if whole else tuple(changes.values())
         document = WinfoDocument(
             version=subscription.next_version(),
             full=whole,
@@ -117,44 +105,55 @@ class WatcherInfoPackage:
     # -- watchers ----------------------------------------------------------------------------
 
     def watchers(self, resource: str) -> tuple[Watcher, ...]:
-        """Return who watches *resource*, or waits to."""
+        """Return who watches *resource*, or waits to; those about whom nobody has decided first, then the latest."""
         host = self._host
-        found = [self._watcher(each) for each in host.subscriptions(PRESENCE, resource)] if host is not None else []
-        self._forget_old(resource)
-        found += [self._as_watcher(each, "waiting", "timeout") for each in self._waiting.get(resource, {}).values()]
-        return tuple(found)
+        known = () if host is None else host.subscriptions(PRESENCE, resource)
+        undecided: list[Watcher] = []
+        decided: list[PackageSubscription] = []
+        for each in known:
+            if _own(each):
+                continue
+            if each.state != "pending":
+                decided.append(each)
+            elif len(undecided) < MOST_LISTED:
+                undecided.append(self._watcher(each))
+        undecided += [self._as_watcher(each, "waiting", "timeout") for each in self.waiting.of(resource)]
+        left = max(0, MOST_LISTED - len(undecided))
+        return (*undecided, *map(self._watcher, decided[-1 : -left - 1 : -1]))
 
     def watchers_changed(self, subscriptions: Iterable[PackageSubscription]) -> None:
         """These subscriptions to presence were made, have another state or have ended."""
         for subscription in subscriptions:
-            if subscription.watcher == subscription.resource:
-                # Whoever watches himself knows.
-                continue
-            watcher = self._changed(subscription)
-            if watcher is not None:
-                self._tell(subscription.resource, watcher)
+            if not _own(subscription):
+                self._changed(subscription)
 
-    def _changed(self, subscription: PackageSubscription) -> Watcher | None:
-        """Note the state that *subscription* has now; return what is to be told of it, None for nothing."""
-        memory, state = subscription.memory, subscription.state
+    def _changed(self, subscription: PackageSubscription) -> None:
+        """Note the state that *subscription* has now, and tell the presentity if that is another one."""
+        memory, state, resource = subscription.memory, subscription.state, subscription.resource
         before = memory.get(_STATUS)
         if before == state:
-            return None
+            return
         memory[_STATUS] = state
-        waited = self._stop_waiting(subscription.resource, subscription.watcher) if state != "terminated" else None
-        if state == "terminated":
-            reason = subscription.reason if subscription.reason in _REASONS else "timeout"
-            memory[_EVENT] = reason
+        if state != "terminated":
+            memory[_EVENT] = "approved" if state == "active" and before == "pending" else "subscribe"
+            waited = self.waiting.remove(resource, subscription.watcher)
+            if waited is not None:
+                # The same watcher as far as the presentity is concerned: the one who waited is gone (section 4.7.1).
+                self._tell(resource, self._as_watcher(waited, "terminated", "giveup"))
+        else:
+            reason = memory[_EVENT] = subscription.reason if subscription.reason in _REASONS else "timeout"
+            if before is None:
+                # A fetch. Of one that was allowed nothing is told (section 4.7.2), one that was not waits.
+                before = subscription.authorization.state
+                if before != "pending":
+                    return
             if before == "pending" and reason in ("timeout", "giveup"):
                 # Section 4.7.1: nobody has decided yet.
-                return self._wait(subscription)
-        else:
-            memory[_EVENT] = "approved" if state == "active" and before == "pending" else "subscribe"
-        watcher = self._watcher(subscription)
-        if waited is not None:
-            # The same watcher as far as the presentity is concerned: the one who waited is gone.
-            self._tell(subscription.resource, self._as_watcher(waited, "terminated", "giveup"))
-        return watcher
+                made = self.waiting.add(subscription, _id(subscription.id))
+                if made is not None:
+                    self._tell(resource, self._as_watcher(made, "waiting", "timeout"))
+                    return
+        self._tell(resource, self._watcher(subscription))
 
     def _watcher(self, subscription: PackageSubscription) -> Watcher:
         now = self._seconds()
@@ -173,46 +172,54 @@ class WatcherInfoPackage:
         if host is None:
             return
         for subscription in host.subscriptions(self.event, resource):
-            subscription.memory.setdefault(_CHANGES, {})[watcher.id] = watcher
+            changes = subscription.memory.setdefault(_CHANGES, {})
+            if len(changes) <= MOST_CHANGES:
+                # One more than are told one by one says that it is all of them.
+                changes[watcher.id] = watcher
             host.notify(subscription)
 
     # -- those who wait ------------------------------------------------------------------------
 
-    def _wait(self, subscription: PackageSubscription) -> Watcher | None:
-        waiting = self._waiting.setdefault(subscription.resource, {})
-        self._forget_old(subscription.resource)
-        if len(waiting) >= _MOST_WAITING_EACH or self._count >= _MOST_WAITING:
-            return self._watcher(subscription)
-        made = _Waiting(_id(subscription.id), subscription.watcher, self._seconds())
-        if subscription.watcher not in waiting:
-            self._count += 1
-        self._waiting.setdefault(subscription.resource, waiting)[subscription.watcher] = made
-        return self._as_watcher(made, "waiting", "timeout")
-
-    def _stop_waiting(self, resource: str, watcher: str) -> _Waiting | None:
-        waiting = self._waiting.get(resource)
-        found = waiting.pop(watcher, None) if waiting else None
-        if found is not None:
-            self._count -= 1
-            if not waiting:
-                del self._waiting[resource]
-        return found
-
-    def _forget_old(self, resource: str) -> None:
-        """Those who have waited too long are given up (section 4.7.1)."""
-        limit = self._seconds() - WAITING_TIME
-        for watcher in [each for each in self._waiting.get(resource, {}).values() if each.since <= limit]:
-            self._stop_waiting(resource, watcher.uri)
-
     def decided(self, resource: str) -> None:
-        """The rules of *resource* have changed: whoever waited may try again and is not told of any more."""
-        for watcher in list(self._waiting.get(resource, {}).values()):
-            self._stop_waiting(resource, watcher.uri)
-            self._tell(resource, self._as_watcher(watcher, "terminated", "giveup"))
+        """The rules of *resource* have changed: about some of those who wait it may be decided now."""
+        for watcher in self.waiting.of(resource):
+            answer: Any = self._service.authorize_watcher(resource, watcher.watcher, watcher)
+            if isawaitable(answer):
+                Deferred.fromCoroutine(_wait(answer)).addCallback(self._decided, watcher).addErrback(_undecided)
+            else:
+                self._decided(answer, watcher)
+
+    def _decided(self, permissions: Permissions, watcher: WaitingWatcher) -> None:
+        handling = permissions.sub_handling
+        if handling is SubHandling.CONFIRM or watcher not in self.waiting.of(watcher.resource):
+            return
+        self.waiting.remove(watcher.resource, watcher.watcher)
+        event = "rejected" if handling is SubHandling.BLOCK else "approved"
+        self._tell(watcher.resource, self._as_watcher(watcher, "terminated", event))
+
+    def _given_up(self, watcher: WaitingWatcher) -> None:
+        self._tell(watcher.resource, self._as_watcher(watcher, "terminated", "giveup"))
 
     @staticmethod
-    def _as_watcher(watcher: _Waiting, status: str, event: str) -> Watcher:
-        return Watcher(id=watcher.id, uri=watcher.uri, status=status, event=event)
+    def _as_watcher(watcher: WaitingWatcher, status: str, event: str) -> Watcher:
+        return Watcher(id=watcher.id, uri=watcher.watcher, status=status, event=event)
+
+    def stop(self) -> None:
+        """Forget who waits."""
+        self.waiting.stop()
+
+
+def _own(subscription: PackageSubscription) -> bool:
+    """Whoever watches himself knows."""
+    return subscription.watcher == subscription.resource
+
+
+async def _wait(answer: Any) -> Any:
+    return await answer
+
+
+def _undecided(failure: Failure) -> None:
+    _log.failure("nobody could decide about a watcher who waits", failure)
 
 
 def _id(text: str) -> str:

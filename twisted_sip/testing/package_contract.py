@@ -22,7 +22,13 @@ from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from twisted_sip.errors import RemoteProtocolError
-from twisted_sip.interfaces.event_package import Authorization, IEventPackage, Notification, PackageSubscription
+from twisted_sip.interfaces.event_package import (
+    UNCHANGED,
+    Authorization,
+    IEventPackage,
+    Notification,
+    PackageSubscription,
+)
 from twisted_sip.message.event_fields import Event
 from twisted_sip.message.header_map import HeaderMap
 from twisted_sip.message.media_types import MediaType
@@ -149,6 +155,7 @@ class EventPackageContract:
         self.clock = Clock()
         self.clock.advance(START)
         self.host = FakeHost()
+        self._had: list[FakeSubscription] = []
         self.package = self.make_package(self.clock)
         self.package.attached(self.host)
 
@@ -169,7 +176,12 @@ class EventPackageContract:
 
     def told(self, subscription: FakeSubscription) -> Notification:
         """Return what the package tells *subscription*, checked."""
-        found = self.wait(self.package.notification(subscription))
+        found: Notification = self.wait(self.package.notification(subscription))
+        if found is UNCHANGED:
+            assert self.package.tells_differences, "UNCHANGED from a package that does not say so"
+            assert subscription in self._had, "UNCHANGED for one who was told nothing since full state was due"
+            return found
+        self._had.append(subscription)
         assert type(found) is Notification, f"notification() gave {found!r}"
         assert type(found.body) is bytes
         assert bool(found.content_type) or not found.body, "a body without a type"
@@ -181,6 +193,11 @@ class EventPackageContract:
             )
         HeaderMap([("content-type", found.content_type), *found.headers])
         return found
+
+    def full_state_due(self, subscription: FakeSubscription) -> None:
+        """The watcher lacks what it was told last."""
+        self._had = [one for one in self._had if one is not subscription]
+        self.package.full_state_due(subscription)
 
     # -- what it says of itself ------------------------------------------------------------
 
@@ -259,13 +276,13 @@ class EventPackageContract:
         subscription = self.subscribed()
         first = self.told(subscription)
         for _ in range(2):
-            self.package.full_state_due(subscription)
+            self.full_state_due(subscription)
             again = self.told(subscription)
             assert (again.content_type, bool(again.body)) == (first.content_type, bool(first.body))
         # After a restart the package remembers nothing.
         subscription.memory = {}
         subscription.version = 4096
-        self.package.full_state_due(subscription)
+        self.full_state_due(subscription)
         assert bool(self.told(subscription).body) == bool(first.body)
 
     def test_versions_are_used_sparingly_and_never_again(self) -> None:

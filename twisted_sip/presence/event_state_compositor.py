@@ -1,0 +1,159 @@
+"""PUBLISH from the request to its response: the event state compositor as a UAS (RFC 3903 section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredLock
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twisted_sip.errors import StoreError, StoreFull
+from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, Verdict
+from twisted_sip.interfaces.publication import Publication
+from twisted_sip.message.builders import response_to
+from twisted_sip.message.response import Response
+from twisted_sip.presence.publication import Publications
+from twisted_sip.presence.publish_request import PublishRefused, PublishRequest
+from twisted_sip.presence.published_body import PUBLISHED_TYPES, full_state
+from twisted_sip.presence.settings import PresenceSettings
+
+_log = Logger()
+
+#: Seconds, told to those for whom there is no room.
+RETRY_AFTER = "30"
+
+#: Tells whether the sender may publish for a resource.
+Authorize = Callable[[IncomingRequest, str], "bool | Deferred[bool] | Awaitable[bool]"]
+
+
+class EventStateCompositor:
+    """Answers PUBLISH requests.
+
+    :ivar settings: the current settings.
+    """
+
+    def __init__(
+        self,
+        publications: Publications,
+        package: str,
+        authorize: Authorize,
+        settings: PresenceSettings,
+        make_text: Callable[[], str],
+    ) -> None:
+        """Answer for the publications of one event package.
+
+        :param authorize: asked about each PUBLISH first; False answers 403.
+        :param make_text: gives unique text for entity-tags of what is gone at once.
+        """
+        self.settings = settings
+        self._publications = publications
+        self._package = package
+        self._authorize = authorize
+        self._make_text = make_text
+        self._turns: dict[str, DeferredLock] = {}
+
+    @property
+    def turns(self) -> int:
+        """For how many resources a PUBLISH waits to be authorised."""
+        return len(self._turns)
+
+    def process(self, incoming: IncomingRequest, resource: str) -> Verdict | Deferred[Verdict]:
+        """Answer a PUBLISH for *resource*, a canonical address-of-record.
+
+        :raises RemoteProtocolError: a header field is malformed.
+        """
+        if resource in self._turns:
+            return Deferred.fromCoroutine(self._in_turn(incoming, resource, None))
+        allowed = self._authorize(incoming, resource)
+        if allowed is True:
+            return self._publish(incoming, resource)
+        if allowed is False:
+            return _refuse(incoming, PublishRefused(403))
+        return Deferred.fromCoroutine(self._in_turn(incoming, resource, allowed))
+
+    async def _in_turn(self, incoming: IncomingRequest, resource: str, allowed: Any) -> Verdict:
+        """Section 6: those with one Request-URI are processed in the order in which they came."""
+        turn = self._turns.setdefault(resource, DeferredLock())
+        await turn.acquire()
+        try:
+            if allowed is None:
+                allowed = self._authorize(incoming, resource)
+            if not isinstance(allowed, bool):
+                allowed = await allowed
+            outcome = self._publish(incoming, resource) if allowed else _refuse(incoming, PublishRefused(403))
+        finally:
+            turn.release()
+            if not turn.locked and not turn.waiting:
+                self._turns.pop(resource, None)
+        return await outcome if isinstance(outcome, Deferred) else outcome
+
+    def _publish(self, incoming: IncomingRequest, resource: str) -> Verdict | Deferred[Verdict]:
+        publications, settings = self._publications, self.settings
+        try:
+            asked = PublishRequest(incoming.request, (self._package,))
+            known = None
+            if asked.if_match:
+                # Step 3: whose entity-tag is not good is told so, and that alone.
+                known = publications.tagged(resource, self._package, asked.if_match)
+                if known is None:
+                    raise PublishRefused(412)
+            asked.check_terms(settings, PUBLISHED_TYPES)
+            content_type, body = full_state(asked, known, settings.max_body)
+            if not incoming.claim_as_uas():
+                # It came by two ways (RFC 3261 section 8.2.2.2).
+                return TAKEN
+            if not asked.expires:
+                return self._withdraw(incoming, known)
+            made, committed = publications.publish(
+                resource,
+                self._package,
+                content_type=content_type,
+                body=body,
+                expires=asked.expires,
+                publisher=incoming.user,
+                replaces=known,
+            )
+        except PublishRefused as refusal:
+            return _refuse(incoming, refusal)
+        except StoreFull:
+            return _refuse(incoming, _full())
+        response = _accepted(incoming, made.etag, asked.expires)
+        return self._when_durable(incoming, committed, response)
+
+    def _withdraw(self, incoming: IncomingRequest, known: Publication | None) -> Verdict | Deferred[Verdict]:
+        """Section 4.5, or a first publication that lives no time at all: it has been and gone."""
+        response = _accepted(incoming, self._make_text(), 0)
+        if known is None:
+            return response
+        return self._when_durable(incoming, self._publications.remove(known), response)
+
+    def _when_durable(
+        self, incoming: IncomingRequest, committed: Deferred[None], response: Response
+    ) -> Response | Deferred[Verdict]:
+        if committed.called and committed.result is None:
+            return response
+        # Nothing is acknowledged that could be lost; retransmissions meet the transaction meanwhile.
+        return committed.addCallbacks(lambda _: response, self._not_stored, errbackArgs=(incoming,))
+
+    @staticmethod
+    def _not_stored(failure: Failure, incoming: IncomingRequest) -> Response:
+        failure.trap(StoreError)
+        _log.error("PUBLISH not stored: {reason}", reason=str(failure.value), call_id=incoming.request.call_id)
+        return _refuse(incoming, _full() if failure.check(StoreFull) else PublishRefused(500))
+
+
+def _full() -> PublishRefused:
+    """Section 9."""
+    return PublishRefused(503, "", [("retry-after", RETRY_AFTER)])
+
+
+def _accepted(incoming: IncomingRequest, etag: str, expires: int) -> Response:
+    """Step 6."""
+    headers = [("sip-etag", etag), ("expires", str(expires))]
+    return response_to(incoming.request, 200, "", headers, b"", incoming.to_tag)
+
+
+def _refuse(incoming: IncomingRequest, refusal: PublishRefused) -> Response:
+    return response_to(incoming.request, refusal.status, refusal.reason, refusal.headers, b"", incoming.to_tag)
