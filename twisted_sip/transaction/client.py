@@ -10,7 +10,7 @@ from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.transaction.seams import NOBODY, ClientUser
-from twisted_sip.transaction.states import TERMINATED, TRYING
+from twisted_sip.transaction.states import COMPLETED, TERMINATED, TRYING
 from twisted_sip.transaction.timers import Timer
 
 if TYPE_CHECKING:
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 class ClientTransaction:
     """A client transaction; made by ``TransactionLayer.start_client``.
 
-    Only one timer runs at a time: a retransmission timer counts what has *elapsed* and ends as the timeout.
+    Only one timer runs at a time, the first of all apart: a retransmission timer counts what has *elapsed* and ends as the timeout.
 
     :ivar key: (branch, method), the place in the layer's table (section 17.1.3).
     :ivar request: the request as sent.
     :ivar response: the last response passed to the user, None before.
     :ivar flow: where the request went.
+    :ivar first_due: when the first timer fires, over an unreliable transport; no timer of the queue is taken for it.
     :ivar state: the name of the state, as in the RFC.
     :ivar user: who is told; nobody once the transaction has terminated.
     """
@@ -37,6 +38,7 @@ class ClientTransaction:
         "_layer",
         "_reliable",
         "_timer",
+        "first_due",
         "flow",
         "key",
         "request",
@@ -71,12 +73,21 @@ class ClientTransaction:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.key[1]} {self.key[0]} {self.state}>"
 
+    def awaits_first_timer(self, due: float) -> bool:
+        """Tell whether the first timer is going to fire when it is *due*."""
+        # Whatever has happened since has started another timer, or ended it.
+        return self.first_due == due and self._timer is None and self.state is not COMPLETED
+
     def start(self) -> None:
         """Send the request and start the timer."""
         raise NotImplementedError
 
     def receive(self, response: Response) -> None:
         """Take a response that matches."""
+        raise NotImplementedError
+
+    def first_timer(self) -> None:
+        """Timer A or E fired for the first time (``ClientSide.unanswered``)."""
         raise NotImplementedError
 
     def forget(self) -> None:
@@ -93,8 +104,9 @@ class ClientTransaction:
         self._layer.client_terminated(self)
 
     def _send_first(self, alarm: Callable[[], None]) -> None:
-        """Send the request and start the timer that calls *alarm*."""
+        """Send the request and start the first timer, which calls *alarm* over reliable transports."""
         layer = self._layer
+        self.first_due = 0.0
         try:
             self.flow.send(self._data, self.request)
         except TransportError as error:
@@ -104,7 +116,9 @@ class ClientTransaction:
         if self._reliable:
             self._interval = layer.values.timeout
             self._data = b""
-        self._timer = layer.timers.start(self._interval, alarm)
+            self._timer = layer.timers.start(self._interval, alarm)
+        else:
+            self.first_due = layer.unanswered.add(self.key)
 
     def _tick(self, following: float, alarm: Callable[[], None]) -> None:
         """A retransmission timer fired: retransmit and start it for the *following* interval, or time out."""

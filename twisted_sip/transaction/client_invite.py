@@ -130,6 +130,10 @@ class InviteClient(ClientTransaction):
 
     # -- timers --------------------------------------------------------------
 
+    def first_timer(self) -> None:
+        """Timer A fired for the first time."""
+        self._timer_a()
+
     def _timer_a(self) -> None:
         """Timer A, and Timer B at its end."""
         self._tick(2 * self._interval, self._timer_a)

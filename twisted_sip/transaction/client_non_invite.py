@@ -24,6 +24,10 @@ class NonInviteClient(ClientTransaction):
 
     def receive(self, response: Response) -> None:
         """Take a response that matches."""
+        if response.status >= 200 and self.state is TRYING:
+            # The usual case, without the table.
+            self._final(response)
+            return
         cell = _RESPONSE.get((self.state, response.status >= 200))
         if cell is not None:
             cell(self, response)
@@ -63,6 +67,10 @@ class NonInviteClient(ClientTransaction):
                 self._timer = None
             self.state = TERMINATED
             self._layer.client_finished(self)
+
+    def first_timer(self) -> None:
+        """Timer E fired for the first time."""
+        self._timer_e()
 
     def _timer_e(self) -> None:
         """Timer E, and Timer F at its end: MIN(2*interval, T2) in Trying, T2 in Proceeding."""

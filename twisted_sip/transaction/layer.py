@@ -63,5 +63,7 @@ class TransactionLayer(ServerSide, ClientSide):
             else:
                 server.terminate()
         self.lingering.stop()
+        self.awaiting_answer.stop()
         self.finished.stop()
+        self.unanswered.stop()
         self._recent_request = None

@@ -19,6 +19,7 @@ from twisted_sip.transaction.finished import Finished
 from twisted_sip.transaction.seams import NOBODY, ClientUser, LayerUser
 from twisted_sip.transaction.states import CALLING, TRYING
 from twisted_sip.transaction.timers import TimerQueue, TimerValues
+from twisted_sip.transaction.unanswered import Unanswered
 
 
 class ClientSide:
@@ -26,6 +27,7 @@ class ClientSide:
 
     :ivar clients: (branch in lower case, method) -> client transaction.
     :ivar finished: the keys of those of which nothing else is left.
+    :ivar unanswered: the keys of those whose first timer has not fired, and of some that have been answered since.
     """
 
     def __init__(self, timers: TimerQueue, user: LayerUser, values: TimerValues, max_transactions: int) -> None:
@@ -34,6 +36,7 @@ class ClientSide:
         self.max_transactions = max_transactions
         self.clients: dict[tuple[str, str], ClientTransaction] = {}
         self.finished = Finished(timers, values.T4)
+        self.unanswered = Unanswered(timers, values.T1, self.clients)
         self._user = user
         # Client transactions by connection.
         self._streams: dict[Flow, set[ClientTransaction]] = {}
@@ -126,6 +129,7 @@ class ClientSide:
     def client_terminated(self, transaction: ClientTransaction) -> None:
         """For client transactions: *transaction* is over."""
         self.clients.pop(transaction.key, None)
+        self.unanswered.left()
         if self._streams:
             flow = transaction.flow
             siblings = self._streams.get(flow)

@@ -20,12 +20,14 @@ from twisted_sip.transaction.server_invite import InviteServer
 from twisted_sip.transaction.server_non_invite import NonInviteServer
 from twisted_sip.transaction.states import PROCEEDING, TERMINATED
 from twisted_sip.transaction.timers import TimerQueue, TimerValues
+from twisted_sip.transaction.unanswered import AwaitingAnswer
 
 
 class ServerSide:
     """All server transactions of one element.
 
     :ivar servers: server key -> server transaction, or the place held for one.
+    :ivar awaiting_answer: those of them to which 100 will be due, and some that have been answered since.
     :ivar lingering: those of them that are answered and wait for Timer J.
     """
 
@@ -39,6 +41,7 @@ class ServerSide:
     ) -> None:
         self.timers = timers
         self.values = values
+        self.awaiting_answer = AwaitingAnswer(timers, values.trying_late)
         self.lingering = Lingering(timers, values.timeout, self.server_terminated)
         self.max_transactions = max_transactions
         self.servers: dict[str, ServerTransaction | HeldRequest] = {}

@@ -16,7 +16,7 @@ from twisted_sip.transaction.states import COMPLETED, PROCEEDING, TRYING
 class NonInviteServer(ServerTransaction):
     """A server transaction for any method but INVITE and ACK.
 
-    :ivar ends_at: when Timer J fires, once the transaction is in Completed.
+    :ivar ends_at: when 100 is due while the transaction is in Trying; when Timer J fires once it is in Completed.
     """
 
     __slots__ = ("ends_at",)
@@ -26,7 +26,11 @@ class NonInviteServer(ServerTransaction):
     def await_answer(self) -> None:
         """Start the timer that ends the wait for an answer."""
         layer = self._layer
-        self._timer = layer.timers.start(layer.values.trying_late, self._late)
+        if self._reliable:
+            # It may be over, and forgotten, long before.
+            self._timer = layer.timers.start(layer.values.trying_late, self.late)
+        else:
+            layer.awaiting_answer.add(self)
 
     def send(self, response: Response) -> None:
         """Send *response*; 408 and provisional responses other than 100 never go out (RFC 4320 section 4).
@@ -50,7 +54,7 @@ class NonInviteServer(ServerTransaction):
             self._transmit()
 
     def _provisional(self, response: Response) -> None:
-        # Over reliable transports 100 may go at any time, over others once Timer E has reached T2; _late() sends it.
+        # Over reliable transports 100 may go at any time, over others once Timer E has reached T2; late() sends it.
         if response.status == 100 and (self._reliable or self.state is PROCEEDING):
             if self.state is TRYING:
                 self._proceed(self._layer.values.timeout)
@@ -96,6 +100,7 @@ class NonInviteServer(ServerTransaction):
         """Forget the transaction at once and tell nobody."""
         lingers = self.state is COMPLETED and not self._reliable
         ServerTransaction.terminate(self)
+        self._layer.awaiting_answer.left()
         if lingers:
             self._layer.lingering.left()
 
@@ -110,7 +115,7 @@ class NonInviteServer(ServerTransaction):
             self.last_response = None
             self.user = NOBODY
 
-    def _late(self) -> None:
+    def late(self) -> None:
         """Timer E of the client has reached T2 without an answer of ours: 100 is due (RFC 4320 section 4.1)."""
         values = self._layer.values
         self._proceed(values.timeout - values.trying_late)
