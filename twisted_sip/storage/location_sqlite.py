@@ -79,6 +79,7 @@ class SQLiteLocationStore:
         :raises StoreError: the database is locked, damaged, not writable or of a newer version.
         """
         self._path = path
+        self._clock = clock
         self._thread = thread or InlineThread()
         try:
             self._lock = DatabaseLock(path)
@@ -212,16 +213,20 @@ class SQLiteLocationStore:
         self._log.error("{count} changes of bindings are lost: {reason}", count=len(batch), reason=str(error))
         # What there was before the first change of this batch is on disk: all that came earlier is.
         bindings: dict[str, Bindings] = {}
+        now = self._clock.seconds()
         for change, before, done in batch:
             bindings.setdefault(change.aor, before)
             if done is None:
                 # An expiry holds whether or not its row is gone: rows are asked for their date when they are loaded.
-                bindings[change.aor] = changed(bindings[change.aor], change)
+                known = bindings[change.aor]
+                bindings[change.aor] = changed(known, _still_over(change, known, now))
         # The next batch was gathered on top of this one.
         gathered = self._writer.gathered
         for place, (change, _, done) in enumerate(gathered):
-            known = bindings.get(change.aor)
-            if known is not None:
+            if change.aor in bindings:
+                known = bindings[change.aor]
+                if done is None:
+                    change = _still_over(change, known, now)
                 gathered[place] = (change, known, done)
                 bindings[change.aor] = changed(known, change)
         for aor, left in bindings.items():
@@ -265,6 +270,15 @@ class SQLiteLocationStore:
     def _release(self) -> None:
         self._connection.close()
         self._lock.release()
+
+
+def _still_over(expiry: LocationChange, known: Bindings, now: float) -> LocationChange:
+    """Return *expiry* for those of *known* that are over.
+
+    What has expired may have been a refresh that is lost now, and what it replaced may live longer.
+    """
+    over = tuple(key for key in expiry.remove if key not in known or known[key].expires_at <= now)
+    return LocationChange(expiry.aor, remove=over)
 
 
 def stored_bindings(path: Path, now: float) -> list[Binding]:
