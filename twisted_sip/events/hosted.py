@@ -17,7 +17,8 @@ from twisted_sip.dialog.notifier import NotifierSubscription
 from twisted_sip.errors import TransportError
 from twisted_sip.events.deadlines import NEVER
 from twisted_sip.events.rates import RateControl
-from twisted_sip.interfaces.event_package import Authorization, IEventPackage
+from twisted_sip.events.virtual import VirtualSubscriptions
+from twisted_sip.interfaces.event_package import Authorization, IEventPackage, PackageSubscription
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
@@ -192,20 +193,34 @@ class HostedSubscription(NotifierSubscription):
         return f"<HostedSubscription {self.id} of {self.watcher} to {self.event} of {self.resource}, {self.state}>"
 
 
+def _types(names: Iterable[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(name.lower() for name in names)
+
+
 class HostedPackage:
     """One package and the subscriptions to it.
 
     :ivar package: the package.
     :ivar event: its event type.
+    :ivar key: by what the notifier knows it: the event type, with a semicolon and the attribute ``variant`` of the
+        package if it has one.
+    :ivar serves: of a variant, ``serves(request, resource)``: whether it serves *resource* in the place of the package
+        for the event; may raise SubscribeRefused.
     :ivar content_types: what it can make, the default one first.
     :ivar default_accept: what a watcher without Accept takes.
     :ivar body_types: the bodies of SUBSCRIBE that it understands, None where it judges itself: the attribute
         ``body_types`` of the package, if it has one.
+    :ivar refresh_body_types: the same for SUBSCRIBEs within a dialog: its attribute of that name.
     :ivar option_tags: the option tags that may be required of it: its attribute ``option_tags``, if it has one.
+    :ivar required_options: the option tags that a watcher must support: its attribute of that name; 421 without.
+    :ivar required_types: media types that an Accept must name beside one of *content_types*: its attribute of that
+        name.
     :ivar response_headers: gives further header fields for the 200 to a SUBSCRIBE: its method of that name, if it has
         one.
+    :ivar tells_differences: it answers UNCHANGED where the watcher would learn nothing: its attribute of that name.
     :ivar by_resource: subscriptions that are not over, by resource, in the order of their making.
     :ivar count: how many these are.
+    :ivar virtual: subscriptions to it without a dialog.
     """
 
     __slots__ = (
@@ -216,34 +231,48 @@ class HostedPackage:
         "default_accept",
         "default_expires",
         "event",
+        "key",
         "max_expires",
         "min_expires",
         "min_interval",
         "option_tags",
         "package",
+        "refresh_body_types",
+        "required_options",
+        "required_types",
         "response_headers",
+        "serves",
+        "tells_differences",
         "usage_key",
+        "virtual",
     )
 
     def __init__(self, package: Any, *, min_expires: int, max_expires: int, option_tags: frozenset[str]) -> None:
         IEventPackage(package)
         self.package = package
         self.event: str = package.event
+        variant: str = getattr(package, "variant", "")
+        self.key = f"{self.event};{variant}" if variant else self.event
+        self.serves: Callable[[Request, str], Any] | None = package.serves if variant else None
         self.default_expires: int = package.default_expires
         self.min_expires = min_expires
         self.max_expires = max_expires
         self.min_interval = float(package.min_interval)
         self.content_types: tuple[str, ...] = tuple(name.lower() for name in package.content_types)
         self.default_accept = self.content_types[:1]
-        body_types: Iterable[str] | None = getattr(package, "body_types", None)
-        self.body_types = None if body_types is None else tuple(name.lower() for name in body_types)
+        self.body_types = _types(getattr(package, "body_types", None))
+        self.refresh_body_types = _types(getattr(package, "refresh_body_types", self.body_types))
+        self.required_options: tuple[str, ...] = tuple(getattr(package, "required_options", ()))
+        self.required_types: tuple[str, ...] = tuple(getattr(package, "required_types", ()))
         self.option_tags = option_tags | {tag.lower() for tag in getattr(package, "option_tags", ())}
         self.response_headers: Callable[[HostedSubscription], Iterable[tuple[str, str]]] | None = getattr(
             package, "response_headers", None
         )
+        self.tells_differences = bool(getattr(package, "tells_differences", False))
         self.usage_key = UsageKey("notifier", self.event)
         self.by_resource: dict[str, dict[HostedSubscription, None]] = {}
         self.count = 0
+        self.virtual = VirtualSubscriptions(self)
 
     def add(self, subscription: HostedSubscription) -> None:
         """Take *subscription* in."""
@@ -273,14 +302,14 @@ class HostedPackage:
             return list(self.by_resource.get(resource, ()))
         return [subscription for known in self.by_resource.values() for subscription in known]
 
-    def tell(self, subscriptions: Iterable[HostedSubscription]) -> None:
+    def tell(self, subscriptions: Iterable[PackageSubscription]) -> None:
         """Tell the package that *subscriptions* were made, changed state or ended."""
         try:
             self.package.subscriptions_changed(subscriptions)
         except Exception:
             _log.failure("the package {event} failed to hear of its subscriptions", event=self.event)
 
-    def full_state_due(self, subscription: HostedSubscription) -> None:
+    def full_state_due(self, subscription: PackageSubscription) -> None:
         """Tell the package that the watcher lacks what was sent last."""
         try:
             self.package.full_state_due(subscription)

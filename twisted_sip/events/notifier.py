@@ -17,14 +17,16 @@ from zope.interface import implementer
 
 from twisted_sip.dialog.dialogs import Dialogs
 from twisted_sip.dialog.notifier import AT_ONCE, NEWS, NOTHING, TERMINATED
-from twisted_sip.errors import LocalProtocolError, StoreError
+from twisted_sip.errors import LocalProtocolError
 from twisted_sip.events.answers import deferred_answer, settled
 from twisted_sip.events.delivery import Delivery, no_flow
 from twisted_sip.events.hosted import UNDECIDED, HostedPackage, HostedSubscription
 from twisted_sip.events.notifier_settings import NotifierSettings
-from twisted_sip.events.records import SubscriptionRecords, dialog_of, restore
+from twisted_sip.events.records import SubscriptionRecords, not_stored
+from twisted_sip.events.restoring import load
 from twisted_sip.events.subscribe_request import SubscribeRefused
 from twisted_sip.events.subscribing import Subscribing
+from twisted_sip.events.virtual import VirtualSubscription
 from twisted_sip.interfaces.event_package import Authorization, PackageSubscription
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.interfaces.processing import IncomingRequest, IRequestProcessor, Verdict
@@ -92,23 +94,23 @@ class Notifier:
     def add(self, package: Any) -> None:
         """Serve *package*, an IEventPackage.
 
-        Three attributes are used where the package has them: ``body_types``, the media types of SUBSCRIBE bodies that
-        it understands (others are answered 415; without it the package judges by itself); ``option_tags``, the
-        extensions that a SUBSCRIBE may require; ``response_headers(subscription)``, further header fields, (name,
-        value), of the 200.
+        :class:`~twisted_sip.events.hosted.HostedPackage` tells which further attributes of a package are used. One with
+        a ``variant`` serves some resources of an event in the place of the package for that event; it is known here as
+        ``event;variant``.
 
         :raises LocalProtocolError: there is one for this event, or subscriptions are loaded already.
         :raises TypeError: it is no IEventPackage.
         """
-        if self.started or package.event in self._hosted:
-            raise LocalProtocolError(f"{package.event}: too late, or there is one already")
         settings = self.settings
-        self._hosted[package.event] = HostedPackage(
+        hosted = HostedPackage(
             package,
             min_expires=settings.min_expires,
             max_expires=settings.max_expires,
             option_tags=self._option_tags,
         )
+        if self.started or hosted.key in self._hosted:
+            raise LocalProtocolError(f"{hosted.key}: too late, or there is one already")
+        self._hosted[hosted.key] = hosted
         package.attached(self)
 
     def package(self, event: str) -> Any:
@@ -123,12 +125,22 @@ class Notifier:
     @property
     def events(self) -> tuple[str, ...]:
         """The event types served here."""
-        return tuple(self._hosted)
+        return tuple(dict.fromkeys(hosted.event for hosted in self._hosted.values()))
 
     @property
     def allow_events(self) -> str:
         """The value of Allow-Events: the packages, without templates (RFC 6665 section 4.4.4)."""
-        return ", ".join(dict.fromkeys(event for event in self._hosted if "." not in event))
+        return ", ".join(event for event in self.events if "." not in event)
+
+    async def serving(self, event: str, request: Request, resource: str) -> HostedPackage | None:
+        """Return who serves *event* of *resource*: the first variant that says so, else the package for the event.
+
+        :raises SubscribeRefused: a variant refuses *request*.
+        """
+        for hosted in self._hosted.values():
+            if hosted.event == event and hosted.serves is not None and await settled(hosted.serves(request, resource)):
+                return hosted
+        return self._hosted.get(event)
 
     # -- the chain --------------------------------------------------------------------------
 
@@ -147,11 +159,21 @@ class Notifier:
         return request.method == "SUBSCRIBE" and self._subscribing.claims(request)
 
     def watcher_of(self, incoming: IncomingRequest) -> str:
-        """Return the canonical URI of who subscribes: who has proved to be somebody, else the From."""
+        """Return the canonical URI of who subscribes: who has proved to be somebody, else the From.
+
+        A From that is none of our users, for its port or its maddr, is not taken for the one without these: nobody has
+        asked who that is.
+        """
         if incoming.user:
             return incoming.user
         uri = incoming.request.from_.uri
-        return uri.address_of_record if isinstance(uri, SIPURI) else str(uri)
+        if not isinstance(uri, SIPURI):
+            return str(uri)
+        aor = uri.address_of_record
+        is_local_uri = self.element.domains.is_local_uri
+        if not is_local_uri(uri) and is_local_uri(SIPURI.parse(aor)):
+            return uri.text
+        return aor
 
     # -- for packages (interfaces.event_package.NotifierHost) ---------------------------------
 
@@ -165,24 +187,34 @@ class Notifier:
             known = hosted.by_resource.get(resource)
             if known:
                 self.delivery.news(list(known))
+            hosted.virtual.changed(resource)
 
     def notify(self, subscription: PackageSubscription) -> None:
         """Tell one watcher."""
-        self.delivery.owe(cast(HostedSubscription, subscription), NEWS)
+        if isinstance(subscription, VirtualSubscription):
+            subscription.news()
+        else:
+            self.delivery.owe(cast(HostedSubscription, subscription), NEWS)
 
-    def subscriptions(self, event: str, resource: str | None = None) -> Sequence[HostedSubscription]:
-        """Return the subscriptions to *resource*, or to everything, that are not over."""
+    def subscriptions(self, event: str, resource: str | None = None) -> Sequence[PackageSubscription]:
+        """Return the subscriptions to *resource*, or to everything, that are not over, virtual ones last."""
         hosted = self._hosted.get(event)
-        return () if hosted is None else hosted.of(resource)
+        return () if hosted is None else [*hosted.of(resource), *hosted.virtual.of(resource)]
 
     def reauthorize(self, event: str, resource: str) -> None:
         """Ask the package about each watcher of *resource* anew: its rules have changed."""
-        for subscription in self.subscriptions(event, resource):
-            self._decide(subscription)
+        hosted = self._hosted.get(event)
+        if hosted is not None:
+            for subscription in hosted.of(resource):
+                self._decide(subscription)
+            hosted.virtual.reauthorize(resource)
 
     def terminate(self, subscription: PackageSubscription, reason: str, retry_after: int | None = None) -> None:
         """End a subscription with a last NOTIFY (RFC 6665 section 4.2.2)."""
-        self.end(cast(HostedSubscription, subscription), reason, retry_after)
+        if isinstance(subscription, VirtualSubscription):
+            subscription.terminate(reason)
+        else:
+            self.end(cast(HostedSubscription, subscription), reason, retry_after)
 
     # -- decisions -------------------------------------------------------------------------------
 
@@ -226,11 +258,14 @@ class Notifier:
             raise LocalProtocolError(f"the package {subscription.event} gave {answer!r}")
         before = subscription.authorization
         if self.apply(subscription, answer) and subscription.state is not TERMINATED:
-            self.records.keep((subscription,), subscription.cseq_limit).addErrback(_not_stored)
+            self.records.keep((subscription,), subscription.cseq_limit).addErrback(not_stored)
         elif before != answer and before is not UNDECIDED:
             # The same state, but not the same rights: others see to it that it has no more than these.
-            subscription.hosted.full_state_due(subscription)
-            subscription.owe(AT_ONCE)
+            if subscription.hosted.tells_differences:
+                subscription.owe(NEWS)
+            else:
+                subscription.hosted.full_state_due(subscription)
+                subscription.owe(AT_ONCE)
         if before is UNDECIDED:
             # Its turn had come already.
             self.delivery.serve(subscription)
@@ -314,7 +349,7 @@ class Notifier:
             self._watchers.pop(subscription.watcher, None)
         if subscription.stored:
             subscription.stored = False
-            self.records.forget((subscription.id,)).addErrback(_not_stored)
+            self.records.forget((subscription.id,)).addErrback(not_stored)
         if told:
             subscription.hosted.tell((subscription,))
 
@@ -342,7 +377,7 @@ class Notifier:
 
     async def _start(self) -> int:
         records: Sequence[SubscriptionRecord] = await settled(self.records.load())
-        loaded = self._load(records)
+        loaded = load(self, records)
         self.started = True
         for hosted in self._hosted.values():
             restored = [subscription for subscription in loaded if subscription.hosted is hosted]
@@ -353,45 +388,7 @@ class Notifier:
             self.delivery.owe(subscription, AT_ONCE)
         return len(loaded)
 
-    def _load(self, records: Sequence[SubscriptionRecord]) -> list[HostedSubscription]:
-        now = self.delivery.seconds()
-        loaded: list[HostedSubscription] = []
-        lost: list[str] = []
-        for record in records:
-            hosted = self._hosted.get(record.event)
-            try:
-                if hosted is None:
-                    raise LocalProtocolError(f"{record.event} is not served any more")
-                dialog = dialog_of(record)
-                known = self.dialogs.get(dialog.id)
-                if known is not None:
-                    # Subscriptions that share a dialog share its numbers; the last SUBSCRIBE knows the rest best.
-                    known.local_cseq = max(known.local_cseq or 0, dialog.local_cseq or 0)
-                    known.remote_cseq = max(known.remote_cseq or 0, dialog.remote_cseq or 0)
-                    dialog = known
-                subscription = restore(record, dialog, hosted, self.delivery, now)
-                subscription.shared = known is not None
-                self.take(subscription)
-            except (LocalProtocolError, SubscribeRefused) as error:
-                _log.error("subscription {id} is dropped: {reason}", id=record.key, reason=str(error))
-                lost.append(record.key)
-                continue
-            if known is not None:
-                for usage in self.dialogs.usages(dialog.id).values():
-                    if isinstance(usage, HostedSubscription):
-                        usage.shared = True
-            loaded.append(subscription)
-        if lost:
-            self.records.forget(lost).addErrback(_not_stored)
-        return loaded
-
     def stop(self) -> None:
         """Serve nobody any more. Subscriptions stay in the store and alive: a notifier that starts on it goes on."""
         self.started = False
         self.delivery.stop()
-
-
-def _not_stored(failure: Failure) -> None:
-    failure.trap(StoreError)
-    # What is in the store is then older than what is in memory: after a restart the watcher is asked about anew.
-    _log.error("a subscription was not stored: {reason}", reason=str(failure.value))

@@ -9,11 +9,13 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from twisted_sip.dialog.dialog import Dialog
 from twisted_sip.dialog.notifier import ACTIVE, PENDING
 from twisted_sip.dialog.rates import Rates
-from twisted_sip.errors import LocalProtocolError
+from twisted_sip.errors import LocalProtocolError, StoreError
 from twisted_sip.events.hosted import HostedPackage, HostedSubscription
 from twisted_sip.events.rates import RateControl
 from twisted_sip.interfaces.subscription import ISubscriptionStore, SubscriptionChange, SubscriptionRecord
@@ -21,6 +23,8 @@ from twisted_sip.message.parameterized import make_params
 
 if TYPE_CHECKING:
     from twisted_sip.events.delivery import Delivery
+
+_log = Logger()
 
 
 def record_of(subscription: HostedSubscription, cseq_limit: int) -> SubscriptionRecord:
@@ -44,7 +48,7 @@ def record_of(subscription: HostedSubscription, cseq_limit: int) -> Subscription
         options["body"] = (content_type, base64.b64encode(body).decode("ascii"))
     return SubscriptionRecord(
         key=subscription.id,
-        event=subscription.event,
+        event=subscription.hosted.key,
         event_id=subscription.event_id,
         resource=subscription.resource,
         watcher=subscription.watcher,
@@ -141,3 +145,10 @@ class SubscriptionRecords:
         """Drop the records with *keys*; fires with None, or fails with StoreError."""
         made: Deferred[None] = self._store.commit(SubscriptionChange((), tuple(keys)))
         return made
+
+
+def not_stored(failure: Failure) -> None:
+    """Log that a change did not reach the store: what is there is older then than what is in memory, and after a
+    restart the watcher is asked about anew."""
+    failure.trap(StoreError)
+    _log.error("a subscription was not stored: {reason}", reason=str(failure.value))

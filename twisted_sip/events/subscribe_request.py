@@ -55,7 +55,13 @@ class Terms(Protocol):
     @property
     def body_types(self) -> tuple[str, ...] | None: ...
     @property
+    def refresh_body_types(self) -> tuple[str, ...] | None: ...
+    @property
     def option_tags(self) -> frozenset[str]: ...
+    @property
+    def required_options(self) -> tuple[str, ...]: ...
+    @property
+    def required_types(self) -> tuple[str, ...]: ...
 
 
 class SubscribeRequest:
@@ -75,23 +81,31 @@ class SubscribeRequest:
     def __init__(self, request: Request, event: Event, terms: Terms) -> None:
         """Read *request*.
 
-        :raises SubscribeRefused: 406, 415, 420, 423.
+        :raises SubscribeRefused: 406, 415, 420, 421, 423.
         :raises RemoteProtocolError: a header field is malformed.
         """
         headers = request.headers.names
         self.event = event
         self.supported = _option_tags(request, terms.option_tags) if _HAS_TAGS.intersection(headers) else ()
-        self.body = _body(request, terms.body_types) if request.body else _NO_BODY
+        within = bool(request.to.tag)
+        missing = [tag for tag in terms.required_options if tag not in self.supported]
+        if missing and not within:
+            # RFC 3261 section 21.4.15.
+            raise SubscribeRefused(421, headers=(("require", ", ".join(missing)),))
+        self.body = _NO_BODY
+        if request.body:
+            self.body = _body(request, terms.refresh_body_types if within else terms.body_types)
         self.expires = _expires(request, terms)
         self.accept: tuple[str, ...] | None = None
         if "accept" in headers:
             text = ", ".join(request.headers.all("accept"))
             # Long ones are read anew each time: what is remembered must not grow with what peers send.
             read = _accepted if len(text) <= SHORT else _accepted.__wrapped__
-            accept, fits = read(text, terms.content_types)
+            accept, fits = read(text, terms.content_types, terms.required_types)
             if not fits:
                 # RFC 6665 section 4.1.2.1.
-                raise SubscribeRefused(406, headers=(("accept", ", ".join(terms.content_types)),))
+                types = (*terms.required_types, *terms.content_types)
+                raise SubscribeRefused(406, headers=(("accept", ", ".join(types)),))
             self.accept = accept
         self.condition = condition_of(request)
         self.rates = Rates.of(event.params) if event.params else _NO_RATES
@@ -147,15 +161,18 @@ def _expires(request: Request, terms: Terms) -> int:
 
 
 @lru_cache(maxsize=1024)
-def _accepted(text: str, content_types: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
-    """Return the media types in an Accept, best first, and whether one of *content_types* is among them.
+def _accepted(
+    text: str, content_types: tuple[str, ...], required: tuple[str, ...] = ()
+) -> tuple[tuple[str, ...], bool]:
+    """Return the media types in an Accept, best first, and whether one of *content_types*, and all that are *required*,
+    are among them.
 
-    Wildcards stand for those of *content_types* that they match.
+    Wildcards stand for those of them that they match.
 
     :raises RemoteProtocolError: it is malformed.
     """
     ranges = [cast(MediaRange, MediaRange.parse(part)) for part in split_list(text)]
-    made = [MediaType.parse(name) for name in content_types]
+    made = [MediaType.parse(name) for name in (*content_types, *required)]
     # What is named with q=0 is not wanted, though a wildcard would match it (RFC 3261 section 20.1).
     unwanted = {found.key for found in ranges if found.q == 0}
     accept: dict[str, None] = {}
@@ -167,4 +184,5 @@ def _accepted(text: str, content_types: tuple[str, ...]) -> tuple[tuple[str, ...
         else:
             matching = [found.key]
         accept.update(dict.fromkeys(key for key in matching if key not in unwanted))
-    return tuple(accept), any(media_type.key in accept for media_type in made)
+    fits = any(name in accept for name in content_types) and all(name in accept for name in required)
+    return tuple(accept), fits

@@ -80,10 +80,9 @@ class Subscribing:
                 raise self._bad_event("Missing Event header field")
             if request.to.tag:
                 return _run(self._within(incoming, dialog_id_of(request), event))
-            hosted = self._notifier.hosted(event.token)
-            if hosted is None:
+            if self._notifier.hosted(event.token) is None:
                 raise self._bad_event()
-            return _run(self._outside(incoming, event, hosted))
+            return _run(self._outside(incoming, event))
         except SubscribeRefused as refusal:
             return _refusal(incoming, refusal)
 
@@ -97,15 +96,18 @@ class Subscribing:
 
     # -- a new subscription -----------------------------------------------------------------------
 
-    async def _outside(self, incoming: IncomingRequest, event: Event, hosted: HostedPackage) -> Verdict:
+    async def _outside(self, incoming: IncomingRequest, event: Event) -> Verdict:
         """A SUBSCRIBE outside of a dialog (section 4.2.1.1)."""
         request = incoming.request
         try:
             uri = request.uri
             assert isinstance(uri, SIPURI)  # claims() has seen to it
+            resource = uri.address_of_record
+            hosted = await self._notifier.serving(event.token, request, resource)
+            assert hosted is not None
             asked = SubscribeRequest(request, event, hosted)
             dialog = Dialog.as_uas(request, self._element.random_text())
-            return await self._make(incoming, asked, hosted, dialog, uri.address_of_record)
+            return await self._make(incoming, asked, hosted, dialog, resource)
         except SubscribeRefused as refusal:
             return _refusal(incoming, refusal)
 
@@ -201,10 +203,11 @@ class Subscribing:
         # Before it is judged any further: a replay is one whatever it asks for (RFC 3261 section 12.2.2).
         dialog.receive(request, refresh=False)
         known = usages.get(notifier_usage(event))
-        hosted = notifier.hosted(event.token)
-        if hosted is None:
+        if notifier.hosted(event.token) is None:
             raise self._bad_event()
         if known is None:
+            hosted = await notifier.serving(event.token, request, sibling.resource)
+            assert hosted is not None
             asked = SubscribeRequest(request, event, hosted)
             for usage in usages.values():
                 if isinstance(usage, HostedSubscription):
@@ -215,7 +218,7 @@ class Subscribing:
         if known.state is TERMINATED:
             # Section 4.4.1: its last NOTIFY is under way.
             raise SubscribeRefused(481)
-        asked = SubscribeRequest(request, event, hosted)
+        asked = SubscribeRequest(request, event, known.hosted)
         if asked.expires == 0:
             return await self._unsubscribe(incoming, known, asked)
         return await self._refresh(incoming, known, asked)
@@ -309,6 +312,8 @@ class Subscribing:
         if subscription.busy:
             # It will have what is on its way to it.
             return False
+        # In full: what it was told last is not what it says that it has.
+        subscription.hosted.full_state_due(subscription)
         answer = await settled(subscription.hosted.package.notification(subscription))
         # Whatever it was, it is not sent.
         subscription.hosted.full_state_due(subscription)

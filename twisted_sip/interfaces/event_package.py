@@ -77,14 +77,17 @@ class PackageSubscription(Protocol):
     event_params: tuple[tuple[str, str], ...]
     state: str
     reason: str
-    expires_at: float
     created_at: float
     accept: tuple[str, ...]
     supported: tuple[str, ...]
     body: tuple[str, bytes]
     authorization: Authorization
     memory: dict[str, Any]
-    id: str
+
+    @property
+    def expires_at(self) -> float: ...
+    @property
+    def id(self) -> str: ...
 
     def next_version(self) -> int:
         """Return the next number for documents with a version attribute: 0, 1, 2 ...; after a restart some are left out
