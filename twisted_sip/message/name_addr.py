@@ -21,18 +21,19 @@ class NameAddr:
     """An address with an optional display name and parameters. Treat as immutable.
 
     :ivar uri_text: the URI as written, without its angle brackets.
+    :ivar tag: the tag (section 19.3), an empty string where there is none.
     """
 
-    __slots__ = ("_display", "_header", "_params", "_params_text", "_tag", "_text", "_uri", "uri_text")
+    __slots__ = ("_display", "_header", "_params", "_params_text", "_text", "_uri", "tag", "uri_text")
 
     uri_text: str
+    tag: str
     _header: str
     _text: str
     _display: str
     _uri: URI | None
     _params_text: str
     _params: Params | None
-    _tag: str | None
 
     @classmethod
     def parse(cls, text: str, header: str = "") -> NameAddr:
@@ -46,7 +47,7 @@ class NameAddr:
         made = cls.__new__(cls)
         made._header = header
         made._text = text
-        made._uri = made._params = made._tag = None
+        made._uri = made._params = None
         opening = text.find("<")
         quoted = text.find('"')
         if opening >= 0 and (quoted < 0 or quoted > opening):
@@ -96,6 +97,7 @@ class NameAddr:
                 raise RemoteProtocolError(f"Malformed address {printable(self._text)}")
             self._params = parse_params(text)
         self._params_text = text
+        self.tag = self._find_tag() if text else ""
 
     @classmethod
     def build(
@@ -123,8 +125,8 @@ class NameAddr:
         made._uri = uri
         made.uri_text = uri_text
         made._params = params
-        made._tag = None
         made._params_text = str(params)
+        made.tag = params.get("tag") or ""
         space = " " if display else ""
         made._text = f"{display}{space}<{uri_text}>{made._params_text}"
         return made
@@ -178,17 +180,9 @@ class NameAddr:
         made._uri = self._uri
         made._params = None
         made._params_text = tail = f";tag={tag}"
-        made._tag = tag
+        made.tag = tag
         made._text = self._text + tail
         return made
-
-    @property
-    def tag(self) -> str:
-        """The tag (section 19.3), an empty string where there is none."""
-        tag = self._tag
-        if tag is None:
-            tag = self._tag = self._find_tag()
-        return tag
 
     def _find_tag(self) -> str:
         if self._params is None:

@@ -84,11 +84,9 @@ def read_ordinary(data: bytes, limits: MessageLimits) -> Request | Response | No
         text = data[:end].decode()
     except UnicodeDecodeError:
         return None
-    lines = text.split("\r\n")
-    ends = len(lines) - 1
-    if text.count("\n") != ends or text.count("\r") != ends or "\0" in text:
-        return None
-    if ends > limits.header_count:
+    # Cut at every kind of line end, and put together again with the right one: they differ where there is another.
+    lines = text.splitlines()
+    if "\r\n".join(lines) != text or "\0" in text or len(lines) > limits.header_count + 1:
         return None
     start = START_LINES[lines.pop(0)]
     if start is None:
@@ -151,7 +149,7 @@ def read_ordinary(data: bytes, limits: MessageLimits) -> Request | Response | No
     request = Request.__new__(Request)
     request.method = method
     request.uri_text = text
-    request._uri = uri
+    request.known_uri = uri
     request.headers = headers
     request.body = body
     request.flow = None

@@ -20,9 +20,10 @@ class Request(Message):
 
     :ivar method: the method, case-sensitive.
     :ivar uri_text: the Request-URI as text.
+    :ivar known_uri: the Request-URI if it has been read already, else None; for those to whom :attr:`uri` is too slow.
     """
 
-    __slots__ = ("_uri", "method", "uri_text")
+    __slots__ = ("known_uri", "method", "uri_text")
 
     def __init__(
         self,
@@ -39,7 +40,7 @@ class Request(Message):
         if not is_token(method):
             raise LocalProtocolError(f"{method!r} is no method name")
         self.method = method
-        self._uri: URI | None = None
+        self.known_uri: URI | None = None
         self.uri_text = ""
         self.set_uri(uri)
         self.headers = HeaderMap(headers)
@@ -52,7 +53,7 @@ class Request(Message):
         made = cls.__new__(cls)
         made.method = method
         made.uri_text = uri_text
-        made._uri = None
+        made.known_uri = None
         made.headers = headers
         made.body = body
         made.flow = None
@@ -64,10 +65,10 @@ class Request(Message):
 
         :raises RemoteProtocolError: it is malformed.
         """
-        uri = self._uri
+        uri = self.known_uri
         if uri is None:
             try:
-                uri = self._uri = parse_uri(self.uri_text)
+                uri = self.known_uri = parse_uri(self.uri_text)
             except RemoteProtocolError as error:
                 raise RemoteProtocolError(f"Malformed Request-URI: {error.reason}", status=error.status) from error
         return uri
@@ -80,11 +81,11 @@ class Request(Message):
         if isinstance(uri, str):
             if not uri or _UNFIT(uri) is not None:
                 raise LocalProtocolError(f"{uri!r} cannot be a Request-URI")
-            self._uri = None
+            self.known_uri = None
             self.uri_text = uri
         else:
             # No kind of URI reads any of that.
-            self._uri = uri
+            self.known_uri = uri
             self.uri_text = str(uri)
 
     @property
@@ -96,7 +97,7 @@ class Request(Message):
         made = Request.__new__(Request)
         made.method = self.method
         made.uri_text = self.uri_text
-        made._uri = self._uri
+        made.known_uri = self.known_uri
         # HeaderMap.copy() without the call.
         source = self.headers
         made.headers = headers = HeaderMap.__new__(HeaderMap)

@@ -246,19 +246,22 @@ def via_in(line: str) -> Via | None:
     """
     head, mark, tail = line.partition(";branch=")
     known = _HOPS[head] if mark else None
-    if known is None or _PLAIN_BRANCH(tail) is None:
+    if known is None:
+        return None
+    branch, _, more = tail.partition(";")
+    # The usual ones need no pattern: letters, digits and hyphens.
+    usual = branch.replace("-", "0").isalnum() and tail.isascii() and (tail == branch or more == "rport")
+    if not usual and _PLAIN_BRANCH(tail) is None:
         return None
     via = Via.__new__(Via)
     via._line = line
     via._start, besides, via.transport, via.host, via.port, via.sent_by = known
     via._params = None
     via.reply_address = None
+    via.branch = branch
     if ";" in tail:
-        branch, _, more = tail.partition(";")
-        via.branch = branch
         via.besides = RPORT if more == "rport" and not besides else SOME
     else:
-        via.branch = tail
         via.besides = besides
     return via
 
