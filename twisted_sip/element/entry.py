@@ -5,11 +5,12 @@ RFC 3261 sections 8.2.2.1 and 16.3 step 2 (scheme), 16.4 (our own Routes, maddr)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from zope.interface import implementer
 
 from twisted_sip.element.domains import Domains
+from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, IRequestProcessor, Verdict
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.methods import METHODS
@@ -25,10 +26,13 @@ class EntryProcessor:
     """Refuses foreign schemes and takes our own Route values off.
 
     :param domains: tells what is ours.
+    :param schemes: foreign schemes of URIs like ``pres:user@host``: those of our users are taken for their sip URIs
+        (RFC 3856 section 5, RFC 3428 section 5).
     """
 
-    def __init__(self, domains: Domains) -> None:
+    def __init__(self, domains: Domains, schemes: Collection[str] = ()) -> None:
         self._domains = domains
+        self._schemes = frozenset(schemes)
 
     def process(self, incoming: IncomingRequest) -> Verdict:
         """Fill in ``incoming.own_routes``; 416 for a foreign scheme.
@@ -50,13 +54,24 @@ class EntryProcessor:
             # Most requests: no parameter, so no maddr.
             return None
         if isinstance(uri, AbsoluteURI):
-            return response_to(request, 416, to_tag=incoming.to_tag)
+            ours = self._our_user(uri) if uri.scheme in self._schemes else None
+            if ours is None:
+                return response_to(request, 416, to_tag=incoming.to_tag)
+            request.set_uri(ours)
         if "route" in names:
             incoming.own_routes = enter_proxy(request, self._domains.is_local_uri, self._is_own_record_route)
             uri = request.uri
         if isinstance(uri, SIPURI) and uri.maddr:
             self._resolve_maddr(incoming, uri)
         return None
+
+    def _our_user(self, uri: AbsoluteURI) -> SIPURI | None:
+        """Return the sip URI of the user of ours whom *uri* means, None if it means none of them."""
+        try:
+            found = SIPURI.parse(f"sip:{uri.opaque.partition('?')[0]}")
+        except RemoteProtocolError:
+            return None
+        return found if found.user and self._domains.is_local_uri(found) else None
 
     def _is_own_record_route(self, uri: SIPURI) -> bool:
         # What we put into a Record-Route has a token for its user.

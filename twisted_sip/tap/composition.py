@@ -251,7 +251,7 @@ class Server(MultiService):
         admission.claims = tuple(part.claims for part in self.parts)
         element.chain[:] = [
             OverloadProcessor(self.gauge),
-            EntryProcessor(element.domains),
+            EntryProcessor(element.domains, [scheme for part in self.parts for scheme in part.schemes()]),
             *[link for part in self.parts for link in part.front_links()],
             admission,
             self._options(element, registrar),

@@ -46,6 +46,9 @@ class Part(Protocol):
     def methods(self) -> Sequence[str]:
         """Return the methods that are served though nothing is forwarded."""
 
+    def schemes(self) -> Sequence[str]:
+        """Return the URI schemes by which its users are addressed beside sip and sips, as user@domain."""
+
     def extensions(self) -> Sequence[str]:
         """Return the option tags that it supports, for answers to OPTIONS."""
 

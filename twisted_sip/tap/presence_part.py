@@ -1,6 +1,7 @@
 """Presence and instant messaging as a part of a server: stores, notifier, services, and flows that lead to watchers.
 
-The stores are loaded in the background when the server starts; until that is done requests for these services wait.
+The stores are loaded in the background when the server starts; until that is done requests for these services wait. If
+they cannot be read, these requests are refused, and the rest of the server works.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from twisted_sip.element.element import Element
 from twisted_sip.events.hosted import HostedSubscription
@@ -20,7 +20,6 @@ from twisted_sip.events.notifier import Notifier
 from twisted_sip.events.subscriber import Subscriber
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.interfaces.location import ILocationStore
-from twisted_sip.interfaces.processing import IncomingRequest, IRequestProcessor, Verdict
 from twisted_sip.message.request import Request
 from twisted_sip.messaging.service import MessagingService
 from twisted_sip.messaging.settings import MessagingSettings
@@ -36,8 +35,10 @@ from twisted_sip.storage.message_sqlite import SQLiteMessageStore
 from twisted_sip.storage.message_table import MessageLimits
 from twisted_sip.storage.publication_sqlite import PUBLICATION_FILE, SQLitePublicationStore
 from twisted_sip.storage.subscription_sqlite import SUBSCRIPTION_FILE, SQLiteSubscriptionStore
+from twisted_sip.tap.behind_proxy import BehindProxy
 from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.control import Command
+from twisted_sip.tap.gate import Gate
 from twisted_sip.tap.presence_commands import message_commands, presence_commands
 
 if TYPE_CHECKING:
@@ -50,30 +51,8 @@ _log = Logger()
 DOCUMENT_FILE = "documents.db"
 MESSAGE_FILE = "messages.db"
 
-#: What is kept for: a request of these methods waits until the stores are loaded.
-_METHODS = frozenset(("SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE"))
-
-
-@implementer(IRequestProcessor)
-class Gate:
-    """A link of the chain that holds requests for services which are not ready yet."""
-
-    def __init__(self) -> None:
-        self._waiting: list[Deferred[Verdict]] | None = []
-
-    def process(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
-        """Pass on, at once or later."""
-        if self._waiting is None or incoming.request.method not in _METHODS:
-            return None
-        waiter: Deferred[Verdict] = Deferred()
-        self._waiting.append(waiter)
-        return waiter
-
-    def open(self) -> None:
-        """Let through whoever waits, and everybody from now on."""
-        waiting, self._waiting = self._waiting or [], None
-        for waiter in waiting:
-            waiter.callback(None)
+#: What is served: requests of these methods wait until the stores are loaded.
+_METHODS = ("SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE")
 
 
 class PresencePart:
@@ -100,6 +79,11 @@ class PresencePart:
         self._subscriptions: SQLiteSubscriptionStore | None = None
         self._messages: SQLiteMessageStore | None = None
         self._server: Server | None = None
+
+    @property
+    def messages(self) -> SQLiteMessageStore | None:
+        """What waits for those who are away, None before the start."""
+        return self._messages
 
     # -- tap.part.Part -----------------------------------------------------------------
 
@@ -140,7 +124,10 @@ class PresencePart:
         configuration, location = server.configuration, server.location
         assert location is not None
         assert self._publications is not None and self._subscriptions is not None and self._messages is not None
-        router = LocationRouter(element, location)
+        # Behind a proxy nobody registers here: it is not known who is there, but by which way everybody is reached.
+        registered: ILocationStore | None = location if server.registers else None
+        devices: ILocationStore = registered or BehindProxy(configuration.presence.outbound_proxy)
+        router = LocationRouter(element, devices)
         self.notifier = Notifier(
             element,
             self._subscriptions,
@@ -154,12 +141,12 @@ class PresencePart:
             self._publications,
             settings=configuration.presence,
             documents=self.documents,
-            location=location,
+            location=registered,
             authenticated=configuration.auth.required,
         )
         self.messaging = self.messaging_class(
             element,
-            location,
+            devices,
             self._messages,
             router.target_of,
             settings=configuration.messaging,
@@ -170,8 +157,9 @@ class PresencePart:
         self.presence.watcher_info = watcher_info
         for package in (PresencePackage(self.presence), watcher_info):
             self.notifier.add(package)
-        gate = Gate()
-        Deferred.fromCoroutine(self._load()).addCallbacks(lambda _: gate.open(), self._not_loaded)
+        gate = Gate(_METHODS)
+        loading = Deferred.fromCoroutine(self._load())
+        loading.addCallbacks(lambda _: gate.open(), self._not_loaded, errbackArgs=(gate,))
         return [gate, self.notifier, self.presence, self.messaging]
 
     def front_links(self) -> Sequence[Any]:
@@ -181,23 +169,33 @@ class PresencePart:
     def claims(self, request: Request) -> bool:
         if request.method == "SUBSCRIBE":
             return self.notifier is not None and self.notifier.claims(request)
-        return request.method in ("PUBLISH", "MESSAGE")
+        return (
+            request.method in ("PUBLISH", "MESSAGE")
+            and self._server is not None
+            and self._server.element is not None
+            and self._server.element.domains.is_local_uri(request.uri)
+        )
 
     async def _load(self) -> None:
         assert self.presence is not None and self.notifier is not None
         await self.presence.load()
         await self.notifier.start()
 
-    def _not_loaded(self, failure: Failure) -> None:
-        _log.critical(
-            "presence cannot start: {reason}; its requests are not answered", reason=failure.getErrorMessage()
-        )
+    def _not_loaded(self, failure: Failure, gate: Gate) -> None:
+        if self.presence is not None:
+            # The server has not been stopped meanwhile.
+            _log.critical("presence cannot start: {reason}; its requests are refused", reason=failure.getErrorMessage())
+        gate.shut()
 
     def policies(self) -> Sequence[IForwardingPolicy]:
         return ()
 
     def methods(self) -> Sequence[str]:
-        return ("SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE")
+        return _METHODS
+
+    def schemes(self) -> Sequence[str]:
+        # RFC 3856 section 5, RFC 3428 section 5.
+        return ("pres", "im")
 
     def events(self) -> Sequence[str]:
         return self.notifier.events if self.notifier is not None else ()

@@ -119,6 +119,9 @@ class SitePart:
     def methods(self) -> Sequence[str]:
         return ()
 
+    def schemes(self) -> Sequence[str]:
+        return ()
+
     def events(self) -> Sequence[str]:
         return ()
 
