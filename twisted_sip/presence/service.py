@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from twisted_sip.documents.permissions import Permissions
+from twisted_sip.documents.permissions import Permissions, SubHandling
 from twisted_sip.documents.pidf import MEDIA_TYPE, Presence
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError, StoreFull
 from twisted_sip.interfaces.documents import DocumentChange, IDocumentStore
@@ -214,6 +214,15 @@ class PresenceService(Service):
         """
         publication = self.publications.tagged(_canonical(resource), PRESENCE, etag)
         return succeed(None) if publication is None else self.publications.remove(publication)
+
+    def may_see(self, resource: str, watcher: str) -> bool | Deferred[bool]:
+        """Tell whether the rules of *resource* let *watcher*, one of our users, see presence without asking first."""
+        if not self._is_ours(watcher):
+            return False
+        permissions = self._rules.decide(resource, watcher, authenticated=True)
+        if isinstance(permissions, Deferred):
+            return permissions.addCallback(lambda known: known.sub_handling is SubHandling.ALLOW)
+        return permissions.sub_handling is SubHandling.ALLOW
 
     def state_changed(self, resource: str) -> None:
         """Something that :meth:`compose` looks at has changed: compose anew and tell the watchers."""

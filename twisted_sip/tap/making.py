@@ -125,11 +125,15 @@ def _print(text: str) -> None:
 def parts_of(configuration: Configuration) -> list[Part]:
     """Return what a server with presence has beside registrar and proxy."""
     # A server without presence needs neither XML nor HTTP.
+    from twisted_sip.tap.packages_part import PackagesPart
     from twisted_sip.tap.presence_part import PresencePart
     from twisted_sip.tap.site_part import SitePart
 
     presence = PresencePart()
-    return [presence, SitePart(presence)] if configuration.xcap.enabled else [presence]
+    parts: list[Part] = [presence, PackagesPart(presence)]
+    if configuration.xcap.enabled:
+        parts.append(SitePart(presence))
+    return parts
 
 
 def make_server(options: ServerOptions, *, forwards: bool, presence: bool = False) -> TwistdService:

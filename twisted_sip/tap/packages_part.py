@@ -1,0 +1,110 @@
+"""The event packages beside presence, as a part of a server: reg, dialog (busy lamps), message-summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+
+from twisted_sip.calls.tracker import CallTracker
+from twisted_sip.element.element import Element
+from twisted_sip.events.dialog_package import DialogPackage, DialogView
+from twisted_sip.events.message_summary_package import MessageSummaryPackage, stored_messages
+from twisted_sip.events.reg_package import RegPackage
+from twisted_sip.message.request import Request
+from twisted_sip.tap.configuration import Configuration
+from twisted_sip.tap.control import Command
+from twisted_sip.tap.presence_part import PresencePart
+
+if TYPE_CHECKING:
+    from twisted_sip.interfaces.routing import IForwardingPolicy
+    from twisted_sip.tap.composition import Server
+
+
+class PackagesPart:
+    """The part: stands behind the presence part, whose notifier serves its packages.
+
+    :ivar calls: the calls that pass, None before the start and where nothing is forwarded.
+    :ivar summaries: what waits for users; a program may add to it (voicemail); None before the start.
+    """
+
+    def __init__(self, presence: PresencePart) -> None:
+        self._presence = presence
+        self.calls: CallTracker | None = None
+        self.summaries: MessageSummaryPackage | None = None
+        self._stops: list[Any] = []
+
+    def listens(self, configuration: Configuration) -> Sequence[str]:
+        return ()
+
+    def open_stores(self, server: Server, directory: Path) -> None:
+        """The presence part has opened them."""
+
+    def links(self, server: Server, element: Element) -> Sequence[Any]:
+        notifier, messages = self._presence.notifier, self._presence.messages
+        assert notifier is not None and messages is not None and server.location is not None
+        reactor = server.reactor
+        if server.registers:
+            registrations = RegPackage(server.location, reactor)
+            notifier.add(registrations)
+            self._stops.append(registrations.stop)
+        if server.forwards:
+            self.calls = CallTracker(reactor, element.domains.is_local_uri)
+            lamps = DialogPackage(self.calls, reactor, authorize=self._may_see)
+            notifier.add(lamps)
+            self._stops += [lamps.stop, self.calls.stop]
+        self.summaries = MessageSummaryPackage(counts=stored_messages(messages))
+        notifier.add(self.summaries)
+        self._stops.append(messages.observe(self.summaries.changed))
+        return ()
+
+    def _may_see(self, resource: str, watcher: str) -> DialogView | Deferred[DialogView]:
+        """Decide about a lamp: whoever may see the presence of a user may see whether the user is in a call, and no
+        more. Watchers of other domains have proved nothing."""
+        presence = self._presence.presence
+        if presence is None:
+            return DialogView.NONE
+        allowed = presence.may_see(resource, watcher)
+        if isinstance(allowed, Deferred):
+            return allowed.addCallback(_view)
+        return _view(allowed)
+
+    def front_links(self) -> Sequence[Any]:
+        return ()
+
+    def claims(self, request: Request) -> bool:
+        return False
+
+    def policies(self) -> Sequence[IForwardingPolicy]:
+        return () if self.calls is None else (self.calls,)
+
+    def methods(self) -> Sequence[str]:
+        return ()
+
+    def schemes(self) -> Sequence[str]:
+        return ()
+
+    def events(self) -> Sequence[str]:
+        # The notifier's, which the presence part tells of.
+        return ()
+
+    def extensions(self) -> Sequence[str]:
+        return ()
+
+    def commands(self) -> Mapping[str, Command]:
+        return {}
+
+    def counts(self) -> Mapping[str, Any]:
+        return {} if self.calls is None else {"calls": len(self.calls), "calls not tracked": self.calls.refused}
+
+    async def close(self) -> None:
+        stops, self._stops = self._stops, []
+        for stop in stops:
+            stop()
+        self.calls = self.summaries = None
+
+
+def _view(allowed: bool) -> DialogView:
+    return DialogView.STATES if allowed else DialogView.NONE
