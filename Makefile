@@ -32,7 +32,7 @@ unit: $(VENV)/installed-dev
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal tests
 	$(BIN)/coverage combine --quiet
-	for room in message transaction auth; do \
+	for room in message transaction auth dialog events presence messaging; do \
 	    $(BIN)/coverage report --include="twisted_sip/$$room/*" --skip-covered --fail-under=95 || exit 1; \
 	done
 
