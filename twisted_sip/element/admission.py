@@ -136,7 +136,7 @@ class AdmissionProcessor:
         if request.method == "CANCEL":
             # The transaction layer has matched it or answered 481; it is never challenged (section 22.1).
             return None
-        to_tag = request.to.tag
+        to_tag = (request.headers.parsed.get("to") or request.to).tag
         if to_tag and request.method != "REGISTER":
             own_routes = incoming.own_routes
             if own_routes:
@@ -167,7 +167,7 @@ class AdmissionProcessor:
         request = incoming.request
         is_local_uri = self._domains.is_local_uri
         routed = "route" in request.headers.names
-        for_us = not routed and is_local_uri(request.uri)
+        for_us = not routed and is_local_uri(request.known_uri or request.uri)
         if request.method == "ACK":
             # No answer could challenge or refuse it. For our own users it does no harm, elsewhere it does not go.
             incoming.admitted = for_us

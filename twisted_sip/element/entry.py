@@ -40,7 +40,7 @@ class EntryProcessor:
         :raises RemoteProtocolError: Request-URI, Max-Forwards or a Route is malformed.
         """
         request = incoming.request
-        uri = request.uri
+        uri = request.known_uri or request.uri
         headers = request.headers
         names = headers.names
         # No use to whom the request ends at, but not to be passed over either (section 20.22); ACKs get no answer.

@@ -44,7 +44,7 @@ def straight_flow(sender: RequestSender, request: Request) -> Flow | None:
         return None
     text = request.uri_text
     known = sender.straight_ways.get(text)
-    uri = request.uri
+    uri = request.known_uri or request.uri
     if not isinstance(uri, SIPURI) or (known is None and not _is_numeric(uri)):
         return None
     try:

@@ -48,7 +48,8 @@ class LocationRouter:
 
         Contacts are given whatever their scheme; the proxy sees to it that sips stays sips (RFC 5630 section 5.3).
         """
-        return self.find(incoming, incoming.request.uri)
+        request = incoming.request
+        return self.find(incoming, request.known_uri or request.uri)
 
     def find(self, incoming: IncomingRequest, uri: URI) -> Routed | Deferred[Routed]:
         """Return what :meth:`route` does, for *uri* in the place of the Request-URI."""

@@ -27,14 +27,17 @@ _HASH = hashlib.blake2s(digest_size=6)
 def is_first_hop(request: Request) -> bool:
     """Tell whether *request*, as it came in, has one Via value: it comes from a user agent."""
     headers = request.headers
-    return headers.count("via") == 1 and "," not in headers.lines[headers.names.index("via")]
+    return headers.names.count("via") == 1 and "," not in headers.lines[headers.names.index("via")]
 
 
 def loop_part(request: Request) -> str:
     """Return the hash of what the routing of *request*, as it came in, depends on."""
-    from_tag, to_tag = request.from_.tag or "", request.to.tag or ""
-    text = f"{request.uri_text}\n{request.call_id}\n{request.cseq.number}\n{from_tag}\n{to_tag}"
     headers = request.headers
+    # Most of it has been read by now: without the calls.
+    known = headers.parsed.get
+    from_, to = known("from") or request.from_, known("to") or request.to
+    call_id, cseq = known("call-id") or request.call_id, known("cseq") or request.cseq
+    text = f"{request.uri_text}\n{call_id}\n{cseq[0]}\n{from_.tag}\n{to.tag}"
     if not _NO_ROUTING_FIELD(headers.names):
         text = "\n".join([text, *(value for name in _ROUTING_FIELDS for value in headers.all(name))])
     made = _HASH.copy()

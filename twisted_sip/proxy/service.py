@@ -92,7 +92,8 @@ class ProxyService(Service):
         :return: the targets, or a response to send instead; or what can be awaited for one of them. Targets that are
             users of ours stand for their contacts.
         """
-        if self.routers and not _is_gruu(incoming.request.uri):
+        request = incoming.request
+        if self.routers and not (";" in request.uri_text and _is_gruu(request.uri)):
             # RFC 5627 section 6.1: a GRUU is not forwarded to anybody else.
             for place, router in enumerate(self.routers):
                 found = router.route(incoming)
@@ -131,10 +132,18 @@ class ProxyService(Service):
             return TAKEN
         if request.method == "ACK":
             return self._ack(incoming)
-        refusal = self._validate(request)
-        if refusal is not None:
-            return refusal
-        if request.to.tag:
+        headers = request.headers
+        names = headers.names
+        if (
+            "proxy-require" in names
+            or "max-forwards" not in names
+            or headers.lines[names.index("max-forwards")] not in ONE_LESS
+        ):
+            # Not the usual one, which has nothing that could be wrong.
+            refusal = self._validate(request)
+            if refusal is not None:
+                return refusal
+        if (headers.parsed.get("to") or request.to).tag:
             return self._in_dialog(incoming)
         part = loop_part(request)
         if is_loop(request, part, self._is_own_via):
@@ -142,8 +151,8 @@ class ProxyService(Service):
         mark = self.record_routing.path_mark(incoming.own_routes) if incoming.own_routes else None
         if mark is not None:
             return self._forward(incoming, [self._marked_target(request, mark)], part)
-        uri = request.uri
-        if "route" in request.headers.names or (isinstance(uri, SIPURI) and ";" in uri.text and uri.maddr):
+        uri = request.known_uri or request.uri
+        if "route" in names or (";" in request.uri_text and isinstance(uri, SIPURI) and uri.maddr):
             # An admitted request with Routes of its own goes where they say, one with maddr there (section 16.5).
             return self._forward(incoming, [Target(uri=uri)], part)
         return self._follow(incoming, self.route(incoming), part)
@@ -219,6 +228,7 @@ class ProxyService(Service):
 
     def _forward(self, incoming: IncomingRequest, targets: Sequence[Target], part: str) -> Verdict:
         request = incoming.request
+        method = request.method
         breadth = self.settings.max_breadth
         breadth_given = "max-breadth" in request.headers.names
         if breadth_given:
@@ -232,8 +242,8 @@ class ProxyService(Service):
             return response_to(request, 480, "", [self.sips_warning(incoming)], to_tag=incoming.to_tag)
         suffix = SEPARATOR + part if part else ""
         mark, pinned = None, False
-        in_dialog = bool(request.to.tag)
-        if makes_dialog(request.method) and (not in_dialog or request.method == "NOTIFY"):
+        in_dialog = bool((request.headers.parsed.get("to") or request.to).tag)
+        if makes_dialog(method) and (not in_dialog or method == "NOTIFY"):
             # A stranger gets a token good for the two ends of this dialog alone: with the flows in it, the Request-URI
             # of a later request leads nowhere else.
             pinned = (not incoming.user and not self.element.domains.is_local_uri(request.from_.uri)) or (

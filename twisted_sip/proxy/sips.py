@@ -17,7 +17,7 @@ def fit_scheme(request: Request, targets: Sequence[Target]) -> Sequence[Target]:
     A ``sips`` Request-URI goes to ``sips`` alone. A ``sip`` one goes to a ``sips`` target with the scheme ``sip``, over
     secure transports.
     """
-    uri = request.uri
+    uri = request.known_uri or request.uri
     if not isinstance(uri, SIPURI):
         return targets
     if uri.scheme == "sips":

@@ -94,7 +94,9 @@ class ClientSide:
     def response_received(self, response: Response, flow: Flow) -> None:
         """Take a response from a transport (section 17.1.3)."""
         try:
-            key = ((response.top_via.branch or "").lower(), response.cseq.method)
+            known = response.headers.parsed.get
+            via, cseq = known("via") or response.top_via, known("cseq") or response.cseq
+            key = (via.branch.lower(), cseq[1])
         except RemoteProtocolError:
             self._user.stray_response(response, flow)
             return

@@ -92,7 +92,17 @@ class DatagramFlow:
         :raises TransportError: the network says that it does not get there.
         """
         protocol = self._protocol
-        protocol.send_to(data, self.remote)
+        sendto = protocol.sendto
+        if sendto is None:
+            protocol.send_to(data, self.remote)
+        else:
+            # As send_to() does, without the call.
+            try:
+                sendto(data, self.remote)
+            except OSError as error:
+                protocol.send_failed(error, data, self.remote)
+            except OverflowError as error:
+                raise TransportError(f"cannot send to {self.remote.host}: {error}") from error
         watch = protocol.layer.receiver.message_sent
         if watch is not None:
             watch(message, data, self)
@@ -107,7 +117,7 @@ class DatagramFlow:
     def reply_flow(self, request: Request) -> Flow:
         """The flow for responses to *request* (RFC 3261 section 18.2.2, RFC 3581 section 4)."""
         try:
-            via = request.top_via
+            via = request.headers.parsed.get("via") or request.top_via
             # Mostly known from the way in.
             address = via.reply_address or datagram_reply_address(via)
         except (RemoteProtocolError, ValueError):
@@ -131,6 +141,7 @@ class SIPDatagramProtocol(DatagramProtocol):
     :ivar layer: the TransportLayer it belongs to.
     :ivar listener: its address; known once it listens.
     :ivar ipv6: the family of its address.
+    :ivar sendto: the method of the socket, None where there is none that is ours to use.
     :ivar lost: datagrams that the kernel had no room for.
     """
 
@@ -143,7 +154,7 @@ class SIPDatagramProtocol(DatagramProtocol):
         """
         self.layer = element.transports
         self._advertise = advertise
-        self._sendto: Callable[[bytes, tuple[str, int]], Any] | None = None
+        self.sendto: Callable[[bytes, tuple[str, int]], Any] | None = None
         self._fresh: dict[tuple[str, int], DatagramFlow] = {}
         self._stale: dict[tuple[str, int], DatagramFlow] = {}
         self._capacity = max(1, self.layer.settings.datagram_flows // 2)
@@ -160,12 +171,12 @@ class SIPDatagramProtocol(DatagramProtocol):
         self.ipv6 = self.listener.ipv6
         if interfaces.ISystemHandle.providedBy(transport):
             sock: Any = transport.getHandle()
-            self._sendto = sock.sendto
+            self.sendto = sock.sendto
             if self.layer.settings.receive_buffer:
                 set_receive_buffer(sock, self.layer.settings.receive_buffer)
 
     def stopProtocol(self) -> None:
-        self._sendto = None
+        self.sendto = None
         self.transport = None
         self._fresh.clear()
         self._stale.clear()
@@ -240,7 +251,7 @@ class SIPDatagramProtocol(DatagramProtocol):
         :raises MessageTooLarge: it does not fit into a datagram.
         :raises TransportError: the network says that it does not get there, or the socket is closed.
         """
-        sendto = self._sendto
+        sendto = self.sendto
         try:
             if sendto is not None:
                 # Twisted's write() checks the spelling of every address anew; flows have numeric hosts only.
@@ -250,23 +261,28 @@ class SIPDatagramProtocol(DatagramProtocol):
             else:
                 raise TransportError(f"{self.listener} is closed")
         except OSError as error:
-            self._send_failed(error, data, addr)
+            self.send_failed(error, data, addr)
         except MessageLengthError:
             raise MessageTooLarge(f"{len(data)} bytes do not fit into a datagram") from None
         except (InvalidAddressError, OverflowError) as error:
             raise TransportError(f"cannot send to {addr[0]}: {error}") from error
 
-    def _send_failed(self, error: OSError, data: bytes, addr: tuple[str, int]) -> None:
+    def send_failed(self, error: OSError, data: bytes, addr: tuple[str, int]) -> None:
+        """Deal with *error*, which came of sending *data*.
+
+        :raises MessageTooLarge: as :meth:`send_to`.
+        :raises TransportError: as :meth:`send_to`.
+        """
         code = error.errno
         if code in _LOST:
             self.lost += 1
             return
-        if self._sendto is not None:
+        if self.sendto is not None:
             # With IP_RECVERR the error may be about an earlier datagram to somebody else: report that one, try again.
             drain = getattr(self.transport, "drain_errors", None)
             if drain is not None and drain():
                 try:
-                    self._sendto(data, addr)
+                    self.sendto(data, addr)
                     return
                 except OSError as again:
                     error = again

@@ -185,7 +185,12 @@ class TransportLayer:
         :raises TransportError: there can be none.
         """
         if not destination.kind.stream:
-            return self.datagram_flow(destination.kind, destination.address)
+            address = destination.address
+            datagrams = self._datagrams
+            if len(datagrams) == 1 and datagrams[0].ipv6 == (":" in address.host):
+                # One socket is usual: the same as below, without the search for it.
+                return datagrams[0].flow(address)
+            return self.datagram_flow(destination.kind, address)
         flow = self.connections.find(destination)
         if flow is not None:
             return flow
@@ -251,7 +256,8 @@ class TransportLayer:
         else:
             if watch is not None:
                 watch(message, data or b"", flow)
-            sent_by = message.top_via.sent_by
+            via = message.headers.parsed.get("via") or message.top_via
+            sent_by = via.sent_by
             if sent_by in self.addresses.own or sent_by == flow.sent_by:
                 receiver.response_received(message, flow)
 

@@ -17,13 +17,13 @@ def note_source(request: Request, source: Address) -> None:
 
     :raises RemoteProtocolError: the Via cannot be read.
     """
-    via = request.top_via
-    host = source.host
     headers = request.headers
+    via = headers.parsed.get("via") or request.top_via
+    host = source.host
     if not via.besides:
         if via.host == host:
             # The usual client of old: it gives its address right and asks for nothing.
-            via.reply_address = _reply_address(source, host, via.port)
+            via.reply_address = source if via.port == source.port else _reply_address(source, host, via.port)
             return
     elif via.besides == RPORT and "%" not in host:
         # The usual phone.
