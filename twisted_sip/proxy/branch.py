@@ -84,7 +84,7 @@ class Branch(StraightUser):
             headers.lines.append(f"Max-Breadth: {self.breadth}")
         for policy in service.policies:
             policy.branch(request, target, context.incoming)
-        if request.method == "INVITE":
+        if context.calls:
             self._timer_c = service.element.timers.start(service.settings.timer_c, self._timer_c_fired)
         sender = service.element.sender
         suffix = context.loop_suffix
@@ -226,7 +226,8 @@ def forwarded_copy(request: Request, target: Target, max_forwards: int) -> Reque
             # Step 2: neither may stand in a Request-URI (section 19.1.1, table 1).
             uri = uri.replace(headers="", params=uri.params.without("method"))
         if uri.text != request.uri_text:
-            copy.set_uri(uri)
+            # As set_uri(), for what it is.
+            copy.known_uri, copy.uri_text = uri, uri.text
     elif str(uri) != request.uri_text:
         copy.set_uri(uri)
     headers = copy.headers

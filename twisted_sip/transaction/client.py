@@ -78,16 +78,12 @@ class ClientTransaction:
         # Whatever has happened since has started another timer, or ended it.
         return self.first_due == due and self._timer is None and self.state is not COMPLETED
 
-    def start(self) -> None:
-        """Send the request and start the timer."""
-        raise NotImplementedError
-
     def receive(self, response: Response) -> None:
         """Take a response that matches."""
         raise NotImplementedError
 
     def first_timer(self) -> None:
-        """Timer A or E fired for the first time (``ClientSide.unanswered``)."""
+        """Timer A or E fired for the first time (``ClientSide.unanswered``), over reliable transports B or F."""
         raise NotImplementedError
 
     def forget(self) -> None:
@@ -103,8 +99,8 @@ class ClientTransaction:
         self.user = NOBODY
         self._layer.client_terminated(self)
 
-    def _send_first(self, alarm: Callable[[], None]) -> None:
-        """Send the request and start the first timer, which calls *alarm* over reliable transports."""
+    def start(self) -> None:
+        """Send the request and start the first timer."""
         layer = self._layer
         self.first_due = 0.0
         try:
@@ -116,7 +112,7 @@ class ClientTransaction:
         if self._reliable:
             self._interval = layer.values.timeout
             self._data = b""
-            self._timer = layer.timers.start(self._interval, alarm)
+            self._timer = layer.timers.start(self._interval, self.first_timer)
         else:
             self.first_due = layer.unanswered.add(self.key)
 

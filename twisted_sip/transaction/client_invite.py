@@ -39,10 +39,6 @@ class InviteClient(ClientTransaction):
         # When the last provisional response came.
         self._heard = 0.0
 
-    def start(self) -> None:
-        """Send the request and start the timer."""
-        self._send_first(self._timer_a)
-
     def receive(self, response: Response) -> None:
         """Take a response that matches."""
         cell = _RESPONSE.get((self.state, min(response.status // 100, 3)))

@@ -18,10 +18,6 @@ class NonInviteClient(ClientTransaction):
 
     __slots__ = ()
 
-    def start(self) -> None:
-        """Send the request and start the timer."""
-        self._send_first(self._timer_e)
-
     def receive(self, response: Response) -> None:
         """Take a response that matches."""
         if response.status >= 200 and self.state is TRYING:
@@ -66,7 +62,9 @@ class NonInviteClient(ClientTransaction):
                 self._timer.cancel()
                 self._timer = None
             self.state = TERMINATED
-            self._layer.client_finished(self)
+            layer = self._layer
+            if layer.clients.pop(self.key, None) is not None:
+                layer.finished.add(self.key)
 
     def first_timer(self) -> None:
         """Timer E fired for the first time."""

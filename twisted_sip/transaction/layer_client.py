@@ -56,12 +56,13 @@ class ClientSide:
         if not branch or method == "ACK":
             raise LocalProtocolError("an ACK has no client transaction" if branch else "the Via has no branch")
         key = (branch.lower(), method)
-        if key in self.clients or key in self.finished.keys:
+        clients, finished = self.clients, self.finished.keys
+        if key in clients or key in finished:
             raise LocalProtocolError(f"branch {branch} is in use")
         if method == "INVITE":
             # ACK and CANCEL will need it: a damaged one has to be found now.
             _ = request.cseq
-        if self.clients_full:
+        if len(clients) + len(finished) >= self.max_transactions:
             raise TransactionLimitReached(f"{self.max_transactions} client transactions")
         return self._start(key, request, flow, user)
 
@@ -122,11 +123,6 @@ class ClientSide:
     def clients_full(self) -> bool:
         """True if there is no room for another client transaction."""
         return len(self.clients) + len(self.finished.keys) >= self.max_transactions
-
-    def client_finished(self, transaction: ClientTransaction) -> None:
-        """For client transactions: all that is left of *transaction* is its key."""
-        if self.clients.pop(transaction.key, None) is not None:
-            self.finished.add(transaction.key)
 
     def client_terminated(self, transaction: ClientTransaction) -> None:
         """For client transactions: *transaction* is over."""

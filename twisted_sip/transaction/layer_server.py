@@ -159,17 +159,17 @@ class ServerSide:
             raise LocalProtocolError(f"this {request.method} has a server transaction already")
         if user is None:
             user = NOBODY
+        if key is not self._recent_key:
+            self._reused.add(key)
         made: ServerTransaction
         if request.method == "INVITE":
-            made = invite = InviteServer(self, key, request, flow, user)
-            self._insert(key, made)
+            made = servers[key] = invite = InviteServer(self, key, request, flow, user)
             if trying:
                 invite.trying()
             elif not answering:
                 invite.trying_later()
         else:
-            made = other = NonInviteServer(self, key, request, flow, user)
-            self._insert(key, made)
+            made = servers[key] = other = NonInviteServer(self, key, request, flow, user)
             if not answering:
                 other.await_answer()
         if found is not None:

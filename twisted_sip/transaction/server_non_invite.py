@@ -93,7 +93,9 @@ class NonInviteServer(ServerTransaction):
             return
         self._layer.lingering.add(self)
         if response is not None:
-            self._put(response)
+            # As _put(): no final response has been sent before.
+            self._data = response.to_bytes()
+            self.last_response = response
             self._transmit()
 
     def terminate(self) -> None:

@@ -93,7 +93,7 @@ class Resolver:
         :raises ResolutionError: there is none (raised, or the Deferred's failure): a ``tel`` URI, a transport that we
             do not have or that a ``sips`` URI may not use, a name that does not exist, a name server that is silent.
         """
-        text = str(uri)
+        text = uri.text if type(uri) is SIPURI else str(uri)
         numeric = self._numeric.get(text)
         if numeric is not None:
             return numeric
