@@ -166,8 +166,7 @@ def test_offline() -> None:
     assert offline(ALICE).to_xml() == (
         b'<?xml version="1.0" encoding="UTF-8"?>\n'
         b'<presence xmlns="urn:ietf:params:xml:ns:pidf" entity="sip:alice@example.com"><tuple id="offline">'
-        b"<status><basic>closed</basic></status><contact>sip:alice@example.com</contact>"
-        b'<note xml:lang="en">Offline</note></tuple></presence>'
+        b"<status><basic>closed</basic></status><contact>sip:alice@example.com</contact></tuple></presence>"
     )
     assert offline(ALICE, "Abwesend", "de").services[0].notes == (Note("Abwesend", "de"),)
 

@@ -176,11 +176,11 @@ def _composed(
 
 
 @lru_cache(maxsize=1024)
-def offline(resource: str, note: str = "Offline", lang: str = "en") -> Presence:
+def offline(resource: str, note: str = "", lang: str = "") -> Presence:
     """Return the document about somebody who has published nothing and is not registered.
 
     The same is for watchers who are politely blocked (RFC 5025 section 3.2.1): it has nothing, no time either, that
-    would tell one from the other.
+    would tell one from the other; and no note, which rules withhold from some.
     """
     return Presence(resource).with_status("closed", note=note, lang=lang, id="offline")
 

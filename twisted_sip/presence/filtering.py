@@ -82,7 +82,18 @@ def _filtered(whole: Element, permissions: Permissions) -> Element:
     if not ((persons or permissions.persons.all) and _attribute_granted("note", permissions)):
         for note in root.findall(pidf.NOTE):
             root.remove(note)
+    _smooth(root)
     return root
+
+
+def _smooth(root: Element) -> None:
+    """Take away what would tell that something was withheld: gaps, and namespaces that nothing is left of."""
+    for element in root.iter():
+        if element.tail is not None and not element.tail.strip():
+            element.tail = None
+        if len(element) and element.text is not None and not element.text.strip():
+            element.text = None
+    etree.cleanup_namespaces(root)
 
 
 def _granted(component: Component, selection: Selection) -> bool:
