@@ -6,13 +6,13 @@ The element opens ports that the system chooses, sends the request through the R
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import attrs
 import click
 from twisted.internet import task
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import globalLogBeginner
 
 from twisted_sip import __version__
@@ -33,6 +33,7 @@ from twisted_sip.message.uri import SIPURI
 from twisted_sip.transport.settings import TLSSettings, TransportSettings
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 #: Where the tools listen for what comes back: any free port.
 _LISTEN = ("udp:0", "tcp:0")
@@ -60,14 +61,19 @@ class ClientOptions:
     as_json: bool
 
 
-def client_options(command: F) -> F:
-    """Give *command* the options that all client tools have."""
+def client_options(command: F, timeout: float = 10.0) -> F:
+    """Give *command* the options that all client tools have.
+
+    :param timeout: seconds to wait where nothing is said.
+    """
     for option in reversed(
         [
             click.option("--user", metavar="AOR", help="Send as this user (alice@example.com)."),
             click.option("--password-stdin", is_flag=True, help="Read the user's password from standard input."),
             click.option("--proxy", metavar="URI", help="Send to this server, whatever the target is."),
-            click.option("--timeout", type=click.FloatRange(0.1, 3600), default=10.0, help="Seconds to wait [10]."),
+            click.option(
+                "--timeout", type=click.FloatRange(0.1, 3600), default=timeout, help=f"Seconds to wait [{timeout:g}]."
+            ),
             click.option("--insecure", is_flag=True, help="Over TLS, accept any certificate."),
             click.option("--show", is_flag=True, help="Print the messages, credentials masked, on standard error."),
             click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts."),
@@ -136,41 +142,66 @@ def ask(
     :param contact: give the address of our socket as Contact.
     :raises Failed: there was no answer; the text says why.
     """
-    answers: list[Response] = []
+
+    async def work(element: Element) -> Response:
+        request = _request(element, options, method, target, to or f"<{target}>", contact, headers, body)
+        sending = element.sender.request(request, uri=options.proxy, credentials=options.digest)
+        return await sending.addTimeout(options.timeout, element.reactor, too_late(options.timeout))
+
+    return with_element(work, insecure=options.insecure, show=options.show)
+
+
+def with_element(work: Callable[[Element], Awaitable[T]], *, insecure: bool = False, show: bool = False) -> T:
+    """Give *work* an element that listens, and return its result; runs the reactor, so only once in a process.
+
+    A signal cancels what *work* awaits, and what it does then is still waited for.
+
+    :param insecure: accept any certificate.
+    :param show: print the messages, on standard error.
+    :raises Failed: *work* raised SIPError, or was interrupted.
+    """
+    results: list[T] = []
     problems: list[str] = []
 
     async def run(reactor: Any) -> None:
-        settings = TransportSettings(tls=TLSSettings(verify_peers=not options.insecure))
+        settings = TransportSettings(tls=TLSSettings(verify_peers=not insecure))
         element = Element(reactor, transport_settings=settings)
-        if options.show:
+        if show:
             _show(element)
+        ended: Deferred[None] = Deferred()
+        reactor.addSystemEventTrigger("before", "shutdown", lambda: ended)
         try:
             element.transports.listen(*_LISTEN)
-            request = _request(element, options, method, target, to or f"<{target}>", contact, headers, body)
-            sending = element.sender.request(request, uri=options.proxy, credentials=options.digest)
-            answers.append(await sending.addTimeout(options.timeout, reactor, _too_late(options.timeout)))
+            results.append(await work(element))
+        except CancelledError:
+            problems.append("interrupted")
         except ConfigurationError as error:
             problems.extend(error.problems)
         except SIPError as error:
             problems.append(str(error) or type(error).__name__)
+        except Failed as error:
+            problems.append(error.message)
         finally:
             await element.stop()
+            ended.callback(None)
 
     # Nothing is logged: what matters is told as the outcome.
     globalLogBeginner.beginLoggingTo([], redirectStandardIO=False, discardBuffer=True)
     try:
         task.react(lambda reactor: Deferred.fromCoroutine(run(reactor)))
     except SystemExit as end:
-        if end.code not in (0, None):
+        if end.code not in (0, None) and not problems:
             raise Failed("interrupted") from end
     if problems:
         raise Failed("\n".join(problems))
-    if not answers:
+    if not results:
         raise Failed("interrupted")
-    return answers[0]
+    return results[0]
 
 
-def _too_late(seconds: float) -> Callable[[Any, float], Any]:
+def too_late(seconds: float) -> Callable[[Any, float], Any]:
+    """Return what makes an error of a time that is over."""
+
     def convert(value: Any, timeout: float) -> Any:
         raise SIPError(f"no answer within {seconds:g} s")
 

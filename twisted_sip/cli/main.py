@@ -23,6 +23,7 @@ _COMMANDS = {
     "register": ("register", "Register and show the bindings (REGISTER)."),
     "message": ("message", "Send an instant message (MESSAGE)."),
     "publish": ("publish", "Publish presence (PUBLISH)."),
+    "chat": ("chat", "Chat with somebody, on a terminal or in a pipe."),
 }
 
 

@@ -9,10 +9,15 @@ import click
 from twisted_sip.cli.client import ask, client_options, parse_target, read_options, report
 
 
+def _patient_options(command: Any) -> Any:
+    # A server that keeps messages gives the devices of the recipient ten seconds before it does.
+    return client_options(command, timeout=20.0)
+
+
 @click.command()
 @click.argument("uri")
 @click.argument("text")
-@client_options
+@_patient_options
 def message(uri: str, text: str, **given: Any) -> None:
     """Send TEXT to URI (sip:bob@example.com).
 
