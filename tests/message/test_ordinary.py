@@ -58,7 +58,7 @@ def meaning(message: Request | Response) -> Any:
 
 def carefully(data: bytes) -> Any:
     try:
-        return meaning(parser._parse_with_care(data, DEFAULT_LIMITS))
+        return meaning(parser.parse_with_care(data, DEFAULT_LIMITS))
     except RemoteProtocolError:
         return None
 

@@ -167,12 +167,13 @@ class AdmissionProcessor:
         request = incoming.request
         is_local_uri = self._domains.is_local_uri
         routed = "route" in request.headers.names
-        for_us = not routed and is_local_uri(request.known_uri or request.uri)
-        if request.method == "ACK":
+        method = request.method
+        if method == "ACK":
+            for_us = not routed and is_local_uri(request.known_uri or request.uri)
             # No answer could challenge or refuse it. For our own users it does no harm, elsewhere it does not go.
             incoming.admitted = for_us
             return None if for_us else TAKEN
-        registers = request.method == "REGISTER" and for_us
+        registers = method == "REGISTER" and not routed and is_local_uri(request.known_uri or request.uri)
         identity = request.to.uri if registers else self._claimed(request)
         if registers and not isinstance(identity, SIPURI):
             # Section 10.2: the address-of-record must be a SIP or SIPS URI (RFC 4475 section 3.3.4).
@@ -185,7 +186,7 @@ class AdmissionProcessor:
                 return self._refuse(incoming, 403)
             incoming.admitted = True
             return None
-        return self._stranger(incoming, for_us and not registers)
+        return self._stranger(incoming, not registers and not routed and is_local_uri(request.uri))
 
     def _stranger(self, incoming: IncomingRequest, for_us: bool) -> Verdict:
         """A request that does not claim to be from one of our users."""

@@ -45,6 +45,9 @@ class Message:
 
         Content-Length is set to the body's length where it is missing or differs (RFC 3261 section 20.14).
         """
+        return self._on_the_wire(self.start_line)
+
+    def _on_the_wire(self, start_line: str) -> bytes:
         headers = self.headers
         lines = headers.lines
         body = self.body
@@ -60,7 +63,7 @@ class Message:
             if line != length and line.partition(":")[2].strip(" \t") != str(size):
                 lines[place] = length
                 headers.parsed.pop("content-length", None)
-        head = "\r\n".join([self.start_line, *lines, "", ""]).encode("utf-8", "surrogateescape")
+        head = "\r\n".join([start_line, *lines, "", ""]).encode("utf-8", "surrogateescape")
         return head + body if body else head
 
     def __bytes__(self) -> bytes:

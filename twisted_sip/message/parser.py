@@ -36,10 +36,14 @@ def parse_message(data: bytes, limits: MessageLimits = DEFAULT_LIMITS) -> Reques
         read where that is enough for an answer.
     """
     message = read_ordinary(data, limits)
-    return _parse_with_care(data, limits) if message is None else message
+    return parse_with_care(data, limits) if message is None else message
 
 
-def _parse_with_care(data: bytes, limits: MessageLimits) -> Request | Response:
+def parse_with_care(data: bytes, limits: MessageLimits) -> Request | Response:
+    """Read one datagram of which ``read_ordinary`` makes nothing.
+
+    :raises RemoteProtocolError: as :func:`parse_message`.
+    """
     if len(data) > limits.message:
         raise RemoteProtocolError("Message Too Large", status=513, message=_salvage(data, limits))
     head, blank, body = data.partition(b"\r\n\r\n")

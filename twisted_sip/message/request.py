@@ -92,6 +92,10 @@ class Request(Message):
     def start_line(self) -> str:
         return f"{self.method} {self.uri_text} SIP/2.0"
 
+    def to_bytes(self) -> bytes:
+        # The start line is put together here, since a property is slow to ask for.
+        return self._on_the_wire(f"{self.method} {self.uri_text} SIP/2.0")
+
     def copy(self) -> Request:
         """Return an independent copy that shares the lines' text (RFC 3261 section 16.6 step 1)."""
         made = Request.__new__(Request)

@@ -55,6 +55,10 @@ class Response(Message):
     def start_line(self) -> str:
         return f"SIP/2.0 {self.status} {self.reason}"
 
+    def to_bytes(self) -> bytes:
+        # The start line is put together here, since a property is slow to ask for.
+        return self._on_the_wire(f"SIP/2.0 {self.status} {self.reason}")
+
     def copy(self) -> Response:
         """Return an independent copy that shares the lines' text."""
         made = Response.from_parts(self.status, self.reason, self.headers.copy(), self.body)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from twisted_sip.proxy.response_context import ResponseContext
 
 #: Methods that make no dialog. Of others nobody knows: they are record-routed (RFC 3261 section 16.6 step 4).
-_DIALOG_LESS = frozenset(METHODS) - {"INVITE", "SUBSCRIBE", "REFER", "NOTIFY"}
+DIALOG_LESS = frozenset(METHODS) - {"INVITE", "SUBSCRIBE", "REFER", "NOTIFY"}
 
 _EVER = float("inf")
 
@@ -32,7 +32,7 @@ _HAIR = 1e-4
 #: The usual Max-Forwards lines, none of them 0, and what goes out instead: nothing to take apart or put together.
 ONE_LESS = {f"Max-Forwards: {left}": f"Max-Forwards: {left - 1}" for left in range(1, 256)}
 #: Methods whose requests need nothing that depends on the flow.
-_PASSES = _DIALOG_LESS - {"REGISTER"}
+_PASSES = DIALOG_LESS - {"REGISTER"}
 
 
 class Branch(StraightUser):
@@ -214,7 +214,7 @@ class Branch(StraightUser):
 
 def makes_dialog(method: str) -> bool:
     """Tell whether a request of *method* makes a dialog, or may (RFC 3261 section 12, RFC 6665 section 4, RFC 3515)."""
-    return method not in _DIALOG_LESS
+    return method not in DIALOG_LESS
 
 
 def forwarded_copy(request: Request, target: Target, max_forwards: int) -> Request:

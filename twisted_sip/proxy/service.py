@@ -28,7 +28,7 @@ from twisted_sip.message.response import Response
 from twisted_sip.message.route_set import leave_proxy
 from twisted_sip.message.uri import SIPURI, URI, parse_uri
 from twisted_sip.message.via import Via
-from twisted_sip.proxy.branch import ONE_LESS, forwarded_copy, makes_dialog
+from twisted_sip.proxy.branch import DIALOG_LESS, ONE_LESS, forwarded_copy
 from twisted_sip.proxy.expansion import expand
 from twisted_sip.proxy.location_router import LocationRouter
 from twisted_sip.proxy.loop import SEPARATOR, is_first_hop, is_loop, loop_part
@@ -155,7 +155,11 @@ class ProxyService(Service):
         if "route" in names or (";" in request.uri_text and isinstance(uri, SIPURI) and uri.maddr):
             # An admitted request with Routes of its own goes where they say, one with maddr there (section 16.5).
             return self._forward(incoming, [Target(uri=uri)], part)
-        return self._follow(incoming, self.route(incoming), part)
+        routed: Any = self.route(incoming)
+        if type(routed) in _AT_ONCE:
+            # The usual case of _follow().
+            return self._routed(incoming, routed, part)
+        return self._follow(incoming, routed, part)
 
     def _follow(self, incoming: IncomingRequest, routed: Any, part: str) -> Verdict | Deferred[Verdict]:
         """Go on with what a router has found, or will find."""
@@ -243,7 +247,7 @@ class ProxyService(Service):
         suffix = SEPARATOR + part if part else ""
         mark, pinned = None, False
         in_dialog = bool((request.headers.parsed.get("to") or request.to).tag)
-        if makes_dialog(method) and (not in_dialog or method == "NOTIFY"):
+        if method not in DIALOG_LESS and (not in_dialog or method == "NOTIFY"):
             # A stranger gets a token good for the two ends of this dialog alone: with the flows in it, the Request-URI
             # of a later request leads nowhere else.
             pinned = (not incoming.user and not self.element.domains.is_local_uri(request.from_.uri)) or (

@@ -16,7 +16,8 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted_sip.errors import MessageTooLarge, RemoteProtocolError, TransportError
 from twisted_sip.interfaces.flow import Address, Flow
 from twisted_sip.interfaces.transport_kind import UDP, TransportKind
-from twisted_sip.message.parser import parse_message
+from twisted_sip.message.ordinary import read_ordinary
+from twisted_sip.message.parser import parse_with_care
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.stun.binding import binding_answer
@@ -215,7 +216,8 @@ class SIPDatagramProtocol(DatagramProtocol):
             return
         flow = self._fresh.get(addr) or self.flow(addr)
         try:
-            message = parse_message(data, self._limits)
+            # As parse_message() does, without the call.
+            message = read_ordinary(data, self._limits) or parse_with_care(data, self._limits)
         except RemoteProtocolError as error:
             layer.malformed(error, data, flow)
             return
