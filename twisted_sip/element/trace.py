@@ -143,9 +143,8 @@ class Trace:
                 order.append(call_id)
                 if len(calls) > max_calls:
                     self._forget_oldest()
-            entry = (clock(), sent, flow.kind, flow.local, flow.remote, data)
             if len(call) < max_items:
-                call += entry
+                call += (clock(), sent, flow.kind, flow.local, flow.remote, data)
                 size = len(data) + _ENTRY_BYTES
                 call[0] += size
                 self._bytes = kept = self._bytes + size
@@ -154,7 +153,7 @@ class Trace:
             else:
                 call[1] += 1
             if self._followers:
-                self._tell(call_id, TracedMessage.of(*entry))
+                self._tell(call_id, TracedMessage.of(clock(), sent, flow.kind, flow.local, flow.remote, data))
 
         return record
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class ClientTransaction:
     """A client transaction; made by ``TransactionLayer.start_client``.
 
-    Only one timer runs at a time, the first of all apart: a retransmission timer counts what has *elapsed* and ends as the timeout.
+    Only one timer runs at a time, the first of all apart: a retransmission timer counts what has *elapsed* and ends as
+    the timeout.
 
     :ivar key: (branch, method), the place in the layer's table (section 17.1.3).
     :ivar request: the request as sent.

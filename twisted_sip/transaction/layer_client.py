@@ -64,11 +64,8 @@ class ClientSide:
             _ = request.cseq
         if len(clients) + len(finished) >= self.max_transactions:
             raise TransactionLimitReached(f"{self.max_transactions} client transactions")
-        return self._start(key, request, flow, user)
-
-    def _start(self, key: tuple[str, str], request: Request, flow: Flow, user: ClientUser) -> ClientTransaction:
-        kind = InviteClient if key[1] == "INVITE" else NonInviteClient
-        made = self.clients[key] = kind(self, key, request, flow, user)
+        kind = InviteClient if method == "INVITE" else NonInviteClient
+        made = clients[key] = kind(self, key, request, flow, user)
         if flow.kind.reliable:
             self._streams.setdefault(flow, set()).add(made)
         made.start()
@@ -90,7 +87,11 @@ class ClientSide:
 
     def start_cancel(self, invite: InviteClient, cancel: Request) -> None:
         """For INVITE client transactions: send *cancel* the way *invite* went. The limit does not apply to it."""
-        self._start((invite.key[0], "CANCEL"), cancel, invite.flow, NOBODY)
+        key, flow = (invite.key[0], "CANCEL"), invite.flow
+        made = self.clients[key] = NonInviteClient(self, key, cancel, flow, NOBODY)
+        if flow.kind.reliable:
+            self._streams.setdefault(flow, set()).add(made)
+        made.start()
 
     def response_received(self, response: Response, flow: Flow) -> None:
         """Take a response from a transport (section 17.1.3)."""
