@@ -16,6 +16,10 @@ from twisted_sip.interfaces.destination import Destination
 from twisted_sip.interfaces.flow import Address
 from twisted_sip.interfaces.transport_kind import UDP
 from twisted_sip.storage.credentials_sqlite import SQLiteCredentialStore
+from twisted_sip.storage.message_rows import MESSAGE_SCHEMA
+from twisted_sip.storage.message_sqlite import MESSAGE_FILE
+from twisted_sip.storage.publication_sqlite import PUBLICATION_FILE, PUBLICATION_SCHEMA
+from twisted_sip.storage.sqlite import open_database
 from twisted_sip.transport.self_signed import LIFETIME, make_self_signed
 
 
@@ -49,6 +53,29 @@ def test_nothing_is_wrong(tmp_path: Path) -> None:
         ("ok", "listen udp:0:interface=127.0.0.1", "can be listened on"),
     ]
     assert sorted(path.name for path in (tmp_path / "st").iterdir()) == ["users.db"]
+
+
+def test_the_databases_and_ports_of_presence(tmp_path: Path) -> None:
+    (tmp_path / "st").mkdir(mode=0o700)
+    for file, schema in ((PUBLICATION_FILE, PUBLICATION_SCHEMA), (MESSAGE_FILE, MESSAGE_SCHEMA)):
+        open_database(tmp_path / "st" / file, schema, synchronous="NORMAL").close()
+    for name in ("subscriptions.db", "documents.db"):
+        (tmp_path / "st" / name).write_bytes(b"garbage" * 99)
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        taken = f"tcp:{busy.getsockname()[1]}:interface=127.0.0.1"
+        found = check(tmp_path, f'{SERVER}[xcap]\nlisten = ["{taken}", "tcp:0:interface=::1"]\n', 1)
+    kept = {subject: (level, text) for level, subject, text in found}
+    assert kept["publications"] == ("ok", "0 in the database")
+    assert kept["messages"] == ("ok", "0 in the database")
+    for subject in ("subscriptions", "documents"):
+        assert kept[subject][0] == "error"
+        assert "restore a backup or move the file away" in kept[subject][1]
+    assert kept[f"xcap {taken}"] == ("error", "address already in use, choose another port")
+    assert kept["xcap tcp:0:interface=::1"] == ("ok", "can be listened on")
+    off = check(tmp_path, f'{SERVER}[xcap]\nenabled = false\nlisten = ["{taken}"]\n', 1)
+    assert not [subject for _, subject, _ in off if subject.startswith("xcap")]
 
 
 def test_faults_of_the_file(tmp_path: Path) -> None:

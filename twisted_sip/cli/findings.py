@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
+import sqlite3
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -18,6 +20,7 @@ from twisted_sip.element.element import Element
 from twisted_sip.errors import ConfigurationError, StoreError
 from twisted_sip.storage.credentials_sqlite import CREDENTIALS_FILE, SQLiteCredentialStore
 from twisted_sip.storage.location_sqlite import LOCATION_FILE, stored_bindings
+from twisted_sip.storage.sqlite import explain, open_database
 from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.constraints import ListenDescriptor
 from twisted_sip.tap.hosts import host_names
@@ -53,11 +56,13 @@ def local_findings(configuration: Configuration) -> Iterator[Finding]:
     yield from _state_dir(configuration, running)
     yield from _users(configuration)
     yield from _location(configuration)
+    yield from _presence(configuration)
     yield from _certificates(configuration)
     if running:
         yield Finding("ok", "ports", f"the server that runs (process {running['pid']}) has them")
     else:
         yield from _ports(configuration)
+        yield from _xcap_ports(configuration)
 
 
 def _running(directory: Path) -> dict[str, Any]:
@@ -122,6 +127,41 @@ def _location(configuration: Configuration) -> Iterator[Finding]:
         yield Finding("error", "registrations", *_split(str(error)))
     else:
         yield Finding("ok", "registrations", f"{count} in the database")
+
+
+def _presence(configuration: Configuration) -> Iterator[Finding]:
+    """Look at the databases of presence and messaging, if there are any."""
+    # A server without presence needs nothing of this.
+    from twisted_sip.storage.documents_sqlite import DOCUMENTS_SCHEMA
+    from twisted_sip.storage.message_rows import MESSAGE_SCHEMA
+    from twisted_sip.storage.message_sqlite import MESSAGE_FILE
+    from twisted_sip.storage.publication_sqlite import PUBLICATION_FILE, PUBLICATION_SCHEMA
+    from twisted_sip.storage.subscription_sqlite import SUBSCRIPTION_FILE, SUBSCRIPTION_SCHEMA
+    from twisted_sip.tap.presence_part import DOCUMENT_FILE
+
+    directory = configuration.storage.directory or configuration.server.state_dir
+    for name, schema, table in (
+        (PUBLICATION_FILE, PUBLICATION_SCHEMA, "publication"),
+        (SUBSCRIPTION_FILE, SUBSCRIPTION_SCHEMA, "subscription"),
+        (MESSAGE_FILE, MESSAGE_SCHEMA, "message"),
+        (DOCUMENT_FILE, DOCUMENTS_SCHEMA, "document"),
+    ):
+        path = directory / name
+        if not path.exists():
+            continue
+        subject = name.removesuffix(".db")
+        try:
+            connection = open_database(path, schema, synchronous="NORMAL")
+            try:
+                (count,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+            except sqlite3.Error as error:
+                raise explain(path, error) from error
+            finally:
+                connection.close()
+        except StoreError as error:
+            yield Finding("error", subject, *_split(str(error)))
+        else:
+            yield Finding("ok", subject, f"{count} in the database")
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -192,3 +232,21 @@ def _ports(configuration: Configuration) -> Iterator[Finding]:
         else:
             yield Finding("ok", f"listen {text}", "can be listened on")
             element.stop().addErrback(lambda failure: None)
+
+
+def _xcap_ports(configuration: Configuration) -> Iterator[Finding]:
+    """Look whether the ports of XCAP are free, where they are written: others cost a warning when the server starts."""
+    if not configuration.xcap.enabled:
+        return
+    for text in configuration.xcap.listen:
+        descriptor = parse_descriptor(text)
+        host = descriptor.interface or "0.0.0.0"
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as tried:
+                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                tried.bind((host, descriptor.port))
+        except OSError as error:
+            yield Finding("error", f"xcap {text}", (error.strerror or str(error)).lower(), "choose another port")
+        else:
+            yield Finding("ok", f"xcap {text}", "can be listened on")
