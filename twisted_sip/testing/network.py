@@ -7,6 +7,7 @@ the rest (see nat.py). Nothing here touches a real socket or the wall clock.
 from __future__ import annotations
 
 import ipaddress
+import math
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -139,11 +140,11 @@ class Network:
                 raise AssertionError(f"seed {self.seed}: the condition did not come true within {limit} s")
 
     def _next_call(self, end: float) -> float | None:
-        """Return when the next call is due, None if that is after *end*. The clock keeps its calls in order."""
-        calls = self.clock.calls
-        if not calls:
-            return None
-        due: float = calls[0].getTime()
+        """Return when the next call is due, None if that is after *end*.
+
+        The clock keeps its calls in order but for those that were put off or brought forward.
+        """
+        due: float = min((call.getTime() for call in self.clock.calls), default=math.inf)
         return due if due <= end else None
 
     def _step(self, end: float) -> bool:
