@@ -252,9 +252,13 @@ class Delivery:
                 return
             # It is due though nothing is new.
             subscription.hosted.full_state_due(subscription)
-            notification = subscription.hosted.package.notification(subscription)
-            if type(notification) is not Notification or notification is UNCHANGED:
-                raise LocalProtocolError(f"the package {subscription.event} had no full state at once")
+            answer = subscription.hosted.package.notification(subscription)
+            if type(answer) is not Notification:
+                self._wait(subscription, answer, AT_ONCE)
+                return
+            if answer is UNCHANGED:
+                raise LocalProtocolError(f"the package {subscription.event} had no full state")
+            notification = answer
         etag = entity_tag_of(notification, subscription.event)
         if subscription.condition:
             if not holds(subscription.condition, etag):

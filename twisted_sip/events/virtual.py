@@ -37,6 +37,7 @@ class VirtualSubscription:
     :ivar parent: the subscription that it serves; it lasts as long as that.
     :ivar state: ``unknown``, ``pending``, ``active`` or ``terminated``.
     :ivar reason: why it is terminated, or empty.
+    :ivar version: the next number for a document.
     """
 
     __slots__ = (
@@ -48,7 +49,6 @@ class VirtualSubscription:
         "_reactor",
         "_timeout",
         "_told",
-        "_version",
         "accept",
         "authorization",
         "body",
@@ -62,6 +62,7 @@ class VirtualSubscription:
         "resource",
         "state",
         "supported",
+        "version",
         "watcher",
     )
 
@@ -104,7 +105,7 @@ class VirtualSubscription:
         self._timeout = timeout
         self._on_news = on_news
         self._name = name
-        self._version = 0
+        self.version = 0
         self._begun = 0
         self._asked = 0
         # Its package has been told of it.
@@ -124,8 +125,8 @@ class VirtualSubscription:
 
     def next_version(self) -> int:
         """Return the next number for documents with a version attribute."""
-        version = self._version
-        self._version = version + 1
+        version = self.version
+        self.version = version + 1
         return version
 
     # -- for who made it ---------------------------------------------------------------
@@ -218,6 +219,8 @@ class VirtualSubscription:
             self.authorization = answer
             if before in (ACTIVE, PENDING):
                 self._over(reason)
+            elif before == TERMINATED and reason == self.reason:
+                return
             else:
                 self.state, self.reason = TERMINATED, reason
         elif before == PENDING and answer.state == ACTIVE:
@@ -227,6 +230,9 @@ class VirtualSubscription:
         elif before == answer.state:
             self.authorization = answer
             if known == answer:
+                return
+            if self._hosted.tells_differences:
+                self._on_news(self)
                 return
         else:
             if before == ACTIVE:
@@ -238,7 +244,7 @@ class VirtualSubscription:
 
     def _anew(self, answer: Authorization) -> None:
         self._begun += 1
-        self._version = 0
+        self.version = 0
         self.memory = {}
         self.created_at = self._reactor.seconds()
         self.authorization = answer

@@ -91,7 +91,7 @@ class Table:
     def basic(self, uri: str) -> str | None:
         """Return what the part of *uri* says: open or closed."""
         part = self.rows[uri][1]
-        return None if part is None else Presence.parse(part.body).basic
+        return None if part is None else Presence.parse(part.body).basic or None
 
 
 class Watcher:

@@ -220,7 +220,7 @@ class RemoteSource:
         self._news = news
         self._known: RowState | None = None
 
-    async def state(self) -> RowState:
+    async def state(self, news: bool) -> RowState | None:
         return self._known or self._back_end.known
 
     def full_state_due(self) -> None:

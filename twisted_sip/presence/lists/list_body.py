@@ -22,10 +22,7 @@ _INSTANCE = "1"
 
 
 class ListBody:
-    """Collects what one NOTIFY tells.
-
-    :ivar size: bytes so far, about.
-    """
+    """Collects what one NOTIFY tells."""
 
     def __init__(self, uri: str, names: tuple[Note, ...], *, key: str, version: int, full: bool) -> None:
         """Begin a body.
@@ -43,12 +40,10 @@ class ListBody:
         self._parts: list[BodyPart] = []
         mark = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=9).hexdigest()
         self._mark = f"{version}.{mark}@lists.invalid"
-        self.size = 0
 
     def add(self, resource: ListedResource, known: RowState) -> None:
         """Tell *known* of *resource*; without a state its URI alone (section 4.5)."""
         instances: tuple[rlmi.Instance, ...] = ()
-        self.size += 120 + len(resource.uri)
         if known.state:
             cid = ""
             told = known.notification
@@ -57,7 +52,6 @@ class ListBody:
                 self._parts.append(
                     BodyPart(content_type=MediaType.parse(told.content_type), content_id=cid, body=told.body)
                 )
-                self.size += 140 + len(told.body)
             instances = (rlmi.Instance(id=_INSTANCE, state=known.state, reason=known.reason, cid=cid),)
         self._resources.append(rlmi.Resource(uri=fit(resource.uri), names=resource.names, instances=instances))
 

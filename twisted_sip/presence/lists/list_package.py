@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -51,6 +52,8 @@ class ListPackage:
     # Section 4.3.
     required_types = (_MULTIPART, rlmi.MEDIA_TYPE)
     body_types = BODY_TYPES
+    #: Who sees nothing new of any resource is not told.
+    tells_differences = True
     # RFC 5367 section 5.1: a list in a further SUBSCRIBE means nothing.
     refresh_body_types: tuple[str, ...] = ()
 
@@ -101,7 +104,13 @@ class ListPackage:
             return Authorization(detail=found)
         return Authorization(state=TERMINATED, reason="noresource" if found == 404 else "rejected", status=found)
 
-    async def notification(self, subscription: PackageSubscription) -> Notification:
+    def notification(self, subscription: PackageSubscription) -> Notification | Deferred[Notification]:
+        told: list[Notification] = []
+        telling = Deferred.fromCoroutine(self._notification(subscription))
+        telling.addCallback(lambda found: told.append(found) or found)
+        return told[0] if told else telling
+
+    async def _notification(self, subscription: PackageSubscription) -> Notification:
         found = subscription.authorization.detail
         ended = subscription.state == TERMINATED
         if (

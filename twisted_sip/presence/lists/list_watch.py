@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from twisted_sip.dialog.notifier import TERMINATED
-from twisted_sip.interfaces.event_package import Notification, PackageSubscription
+from twisted_sip.interfaces.event_package import UNCHANGED, Notification, PackageSubscription
 from twisted_sip.presence.lists.list_body import ListBody, list_etag
 from twisted_sip.presence.lists.resources import FlatList, ListedResource
-from twisted_sip.presence.lists.row import NOTHING_KNOWN, Row, Source
+from twisted_sip.presence.lists.row import NOTHING_KNOWN, Row, RowState, Source
 from twisted_sip.transaction.timers import Timer, TimerQueue
 
 if TYPE_CHECKING:
@@ -114,41 +114,44 @@ class ListWatch:
             self._timer = None
 
     async def notification(self) -> Notification:
-        """Return what the watcher is to be told now."""
+        """Return what the watcher is to be told now, UNCHANGED where that is nothing."""
         assert self.found is not None
         self._cancel()
         changed, self._changed = self._changed, {}
-        changed = {uri: None for uri in changed if uri in self._rows}
+        full, self._full = self._full, False
         last = self._subscription.state == TERMINATED
-        # Without any change it is asked what there is (RFC 6446 section 6.2, RFC 4662 section 5.2).
-        full, self._full = self._full or not changed, False
-        body = ListBody(
-            self._subscription.resource,
-            self.found.names,
-            key=self._subscription.id,
-            version=self._subscription.next_version(),
-            full=full,
-        )
+        told: list[tuple[Row, RowState]] = []
         later: list[str] = []
+        size = 0
         for uri in list(self._rows if full else changed):
             row = self._rows.get(uri)
             if row is None:
                 continue
-            if body.size >= self._settings.max_body and not last:
+            if size >= self._settings.max_body and not last:
                 later.append(uri)
                 if full:
                     row.told = None
-                    body.add(row.resource, NOTHING_KNOWN)
+                    told.append((row, NOTHING_KNOWN))
                 continue
-            known = await row.source.state()
+            known = await row.source.state(news=not full)
+            if known is None:
+                continue
             digest = known.digest
-            if full or digest != row.told or known.notification.etag:
-                body.add(row.resource, known)
+            if full or digest != row.told or known.versioned:
+                told.append((row, known))
+                size += known.size
             row.told = digest
         if later:
             # The rest follows when this NOTIFY has been answered.
             self._changed = {**dict.fromkeys(later), **self._changed}
             self._notify()
+        if not full and not told:
+            return UNCHANGED
+        subscription = self._subscription
+        version = subscription.next_version()
+        body = ListBody(subscription.resource, self.found.names, key=subscription.id, version=version, full=full)
+        for row, known in told:
+            body.add(row.resource, known)
         return body.notification(self._etag())
 
     def _etag(self) -> str:

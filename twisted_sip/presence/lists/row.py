@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from twisted_sip.dialog.notifier import ACTIVE, PENDING, TERMINATED
 from twisted_sip.events.virtual import VirtualSubscription
-from twisted_sip.interfaces.event_package import Notification
+from twisted_sip.interfaces.event_package import UNCHANGED, Notification
 from twisted_sip.presence.lists.resources import ListedResource
 
 _log = Logger()
@@ -23,11 +23,18 @@ class RowState:
     :ivar state: of its one instance: ``active``, ``pending`` or ``terminated``; empty while nothing is known.
     :ivar reason: why it is terminated, or empty.
     :ivar notification: the body with its state; without a type there is none.
+    :ivar versioned: the body counts: whoever takes such bodies misses one that is left out.
     """
 
     state: str = ""
     reason: str = ""
     notification: Notification = attrs.field(factory=Notification)
+    versioned: bool = False
+
+    @property
+    def size(self) -> int:
+        """How many bytes it takes to tell, about."""
+        return 300 + len(self.notification.body)
 
     @property
     def digest(self) -> bytes:
@@ -44,8 +51,11 @@ NOTHING_KNOWN = RowState()
 class Source(Protocol):
     """Where the state of a resource comes from."""
 
-    async def state(self) -> RowState:
-        """Return what the watcher is told of it now."""
+    async def state(self, news: bool) -> RowState | None:
+        """Return what the watcher is told of it now.
+
+        :param news: it is asked for mere news: None where there are none for this watcher.
+        """
 
     def full_state_due(self) -> None:
         """The watcher lacks what was told last."""
@@ -66,23 +76,26 @@ class VirtualSource:
         self._subscription = subscription
         self._ended: tuple[str, str] | None = None
 
-    async def state(self) -> RowState:
+    async def state(self, news: bool) -> RowState | None:
         subscription = self._subscription
         state, reason = self._ended or (subscription.state, subscription.reason)
         if state == TERMINATED:
             return RowState(state=TERMINATED, reason=reason or "giveup")
         if state not in (ACTIVE, PENDING):
             return NOTHING_KNOWN
+        version = subscription.version
         try:
-            told = await subscription.told()
+            told = await subscription.told(news=news)
         except Exception:
             # One resource must not silence the others.
             _log.failure("no state of {resource} for a list", resource=subscription.resource)
             return NOTHING_KNOWN
+        if told is UNCHANGED:
+            return None
         if state == ACTIVE and not told.content_type:
             # Section 5.5: an active instance has a body.
             return NOTHING_KNOWN
-        return RowState(state=state, notification=told)
+        return RowState(state=state, notification=told, versioned=subscription.version != version)
 
     def full_state_due(self) -> None:
         self._subscription.full_state_due()
@@ -104,7 +117,7 @@ class NoSource:
     def __init__(self, reason: str) -> None:
         self._state = RowState(state=TERMINATED, reason=reason)
 
-    async def state(self) -> RowState:
+    async def state(self, news: bool) -> RowState | None:
         return self._state
 
     def full_state_due(self) -> None:

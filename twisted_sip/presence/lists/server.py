@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 _log = Logger()
 
+#: Events whose state makes sense in a list.
+LISTED = ("presence", "dialog", "message-summary")
+
 
 class ResourceListServer:
     """Serves lists for the packages that it is told of; RLS in RFC 4662.
@@ -89,6 +92,12 @@ class ResourceListServer:
         self._notifier.add(package)
         self._packages.append(package)
         return package
+
+    def add_known(self) -> None:
+        """Serve lists for what the notifier has of :data:`LISTED`."""
+        for event in LISTED:
+            if self._notifier.package(event) is not None:
+                self.add(event)
 
     def close(self) -> None:
         """Stop listening to the documents. Subscriptions end with those whom they serve."""
