@@ -76,6 +76,29 @@ def test_known_schemes(uri: str) -> None:
     assert incoming.request.uri_text == uri
 
 
+@pytest.mark.parametrize(
+    ("uri", "taken"),
+    [
+        ("im:bob@example.com", "sip:bob@example.com"),
+        ("pres:b%6fb@example.com", "sip:b%6fb@example.com"),
+        ("im:bob@example.com?subject=x", "sip:bob@example.com"),
+        ("im:bob@example.net", ""),
+        ("im:example.com", ""),
+        ("im:@", ""),
+        ("xmpp:bob@example.com", ""),
+    ],
+)
+def test_schemes_that_stand_for_users_of_ours(uri: str, taken: str) -> None:
+    """RFC 3428 section 5 and RFC 3856 section 5: im and pres URIs, where they mean our users."""
+    incoming = Incoming(Request("MESSAGE", uri, [("via", "SIP/2.0/UDP h;branch=z9hG4bKx"), ("to", "<sip:b@c>")]))
+    verdict = EntryProcessor(Domains(), ["im", "pres"]).process(incoming)  # type: ignore[arg-type]
+    if taken:
+        assert verdict is None and incoming.request.uri_text == taken
+    else:
+        assert verdict.status == 416
+        assert incoming.request.uri_text == uri
+
+
 @pytest.mark.parametrize("uri", ["sip:", "sip:@", "sip:bob@[x]"])
 def test_malformed_request_uri(uri: str) -> None:
     with pytest.raises(RemoteProtocolError):
