@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import socket
 import threading
 from pathlib import Path
@@ -37,6 +38,7 @@ module_tmp account.so
 module_app contact.so
 module_app debug_cmd.so
 module_app menu.so
+{presence}
 module_app ctrl_tcp.so
 ctrl_tcp_listen {host}:{control}
 """
@@ -45,6 +47,8 @@ ctrl_tcp_listen {host}:{control}
 class Baresip:
     """One phone.
 
+    :param expires: seconds for which it registers and publishes.
+    :param presence: whether it publishes presence and watches *peer*.
     :param account: extra parameters of the account, as in baresip's accounts file.
     :param host: its address.
     :param network: the network it is in.
@@ -60,6 +64,8 @@ class Baresip:
         *,
         transport: str = "udp",
         peer: str = "",
+        expires: int = 600,
+        presence: bool = False,
         host: str = "127.0.0.1",
         network: Network | None = None,
         account: str = "",
@@ -77,14 +83,15 @@ class Baresip:
         (home / "config").write_text(
             CONFIGURATION.format(
                 host=host, port=self.port, rtp=rtp, rtp_end=rtp + 20, modules=MODULES,
-                control=control, tls=tls,
+                control=control, tls=tls, presence="module_app presence.so" if presence else "",
             )
         )  # fmt: skip
         (home / "accounts").write_text(
             f'<{self.aor};transport={transport}>;auth_user={user};auth_pass={password};outbound="{proxy}";'
-            f"regint=600;audio_codecs=pcmu/8000/1{account}\n"
+            f"regint={expires};audio_codecs=pcmu/8000/1{f';pubint={expires}' if presence else ''}{account}\n"
         )
-        (home / "contacts").write_text(f'"peer" <sip:{peer or user}@{domain}>\n')
+        watched = ";presence=p2p" if presence else ""
+        (home / "contacts").write_text(f'"peer" <sip:{peer or user}@{domain}>{watched}\n')
         self.program = Program(
             ["baresip", "-f", str(home), "-s"], directory=home, inside=network.inside if network else ()
         )
@@ -136,10 +143,41 @@ class Baresip:
         """Wait until the registrar has confirmed the registration (this may be before the control socket is there)."""
         self.program.wait_for(r"200 OK .*\[1 binding\]")
 
+    def sees(self) -> str:
+        """Return how the peer is shown: Online, Offline, Busy or Unknown."""
+        found = re.search(r"([A-Z][a-z]+)(?:\x1b\S*)? peer <", self.do("contacts")["data"])
+        return found[1] if found else ""
+
+    def wait_to_see(self, state: str, patience: float = PATIENCE) -> None:
+        """Wait until the peer is shown as *state*."""
+        wait_for(lambda: self.sees() == state, lambda: f"{self.sees()}: {self.program.text[-6000:]}", patience)
+
+    def send(self, text: str) -> None:
+        """Send an instant message to the peer."""
+        self.do("contact_next")
+        self.do("message", text)
+
+    def wait_for_status(self, method: str, status: int, times: int = 1) -> None:
+        """Wait until requests of *method* have been answered *status* so many *times*."""
+        answer = re.compile(rf"^SIP/2\.0 {status} .*\n(?:.+\n)*?CSeq: \d+ {method}$", re.MULTILINE)
+        wait_for(
+            lambda: len(answer.findall(self.program.text)) >= times,
+            lambda: f"no {status} to {method}: {self.program.text[-6000:]}",
+        )
+
+    def wait_for_message(self, text: str) -> None:
+        """Wait until an instant message that says *text* has come."""
+        self.program.wait_for(rf"(^|: ){re.escape(text)}$")
+
     @property
     def mark(self) -> int:
         """How many events there were so far."""
         return len(self.events)
+
+    def kill(self) -> None:
+        """End it so that it can tell nobody."""
+        self.program.signal(signal.SIGKILL)
+        self.stop()
 
     def stop(self) -> None:
         self._control.close()
