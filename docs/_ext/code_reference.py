@@ -62,7 +62,8 @@ def page(room: str) -> str:
     lines = [f"# twisted_sip.{room}", "", summary(package) if package.exists() else "", ""]
     for path in modules(room):
         name = dotted(path)
-        lines += [f"## {path.stem}", "", "```{eval-rst}", f".. automodule:: {name}", "```", ""]
+        heading = name.removeprefix(f"twisted_sip.{room}.") if package.exists() else path.stem
+        lines += [f"## {heading}", "", "```{eval-rst}", f".. automodule:: {name}", "```", ""]
     return "\n".join(lines)
 
 
