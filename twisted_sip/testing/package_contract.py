@@ -278,7 +278,9 @@ class EventPackageContract:
         for _ in range(2):
             self.full_state_due(subscription)
             again = self.told(subscription)
-            assert (again.content_type, bool(again.body)) == (first.content_type, bool(first.body))
+            # Boundaries may differ.
+            assert again.content_type.partition(";")[0] == first.content_type.partition(";")[0]
+            assert bool(again.body) == bool(first.body)
         # After a restart the package remembers nothing.
         subscription.memory = {}
         subscription.version = 4096
