@@ -23,17 +23,22 @@ if TYPE_CHECKING:
 
 _log = Logger()
 
+#: Seconds that sums of times may be wrong by.
+_HAIR = 1e-4
+
 
 class InviteServer(ServerTransaction):
     """A server transaction for INVITE."""
 
-    __slots__ = ("_elapsed", "_interval")
+    __slots__ = ("_elapsed", "_interval", "_spoken")
 
     def __init__(self, layer: ServerSide, key: str, request: Request, flow: Flow, user: ServerUser) -> None:
         ServerTransaction.__init__(self, layer, key, request, flow, user, PROCEEDING)
         # Since Completed was entered, and until the next retransmission, in seconds.
         self._elapsed = 0.0
         self._interval = 0.0
+        # When the user last sent a provisional response while the timer of its silence ran; 0 if it has not.
+        self._spoken = 0.0
 
     def trying(self) -> None:
         """Send 100 (Trying), if nothing has been sent yet (section 17.2.1)."""
@@ -76,10 +81,14 @@ class InviteServer(ServerTransaction):
         self._provisional(response, self._layer.values.server_limit)
 
     def _provisional(self, response: Response, limit: float) -> None:
-        timer = self._timer
-        if timer is not None:
-            timer.cancel()
-        self._timer = self._layer.timers.start(limit, self._silent)
+        timers = self._layer.timers
+        if self.last_response is not None:
+            # The timer that is running sees to it that it starts anew.
+            self._spoken = timers.now()
+        else:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = timers.start(limit, self._silent)
         self._put(response)
         self._transmit()
 
@@ -106,6 +115,11 @@ class InviteServer(ServerTransaction):
 
     def _silent(self) -> None:
         """The user has said nothing for longer than any Timer C: nobody upstream waits any more."""
+        layer = self._layer
+        left = self._spoken + layer.values.server_limit - layer.timers.now() if self._spoken else 0.0
+        if left > _HAIR:
+            self._timer = layer.timers.start(left, self._silent)
+            return
         _log.warn("no answer to an INVITE: {key}", key=self.key, call_id=self.request.headers.first("call-id"))
         self.terminate()
 
