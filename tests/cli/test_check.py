@@ -65,7 +65,7 @@ def test_the_databases_and_ports_of_presence(tmp_path: Path) -> None:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
         taken = f"tcp:{busy.getsockname()[1]}:interface=127.0.0.1"
-        found = check(tmp_path, f'{SERVER}[xcap]\nlisten = ["{taken}", "tcp:0:interface=::1"]\n', 1)
+        found = check(tmp_path, f'{SERVER}[xcap]\nlisten = ["{taken}", "tcp:0:interface=[::1]"]\n', 1)
     kept = {subject: (level, text) for level, subject, text in found}
     assert kept["publications"] == ("ok", "0 in the database")
     assert kept["messages"] == ("ok", "0 in the database")
@@ -73,7 +73,7 @@ def test_the_databases_and_ports_of_presence(tmp_path: Path) -> None:
         assert kept[subject][0] == "error"
         assert "restore a backup or move the file away" in kept[subject][1]
     assert kept[f"xcap {taken}"] == ("error", "address already in use, choose another port")
-    assert kept["xcap tcp:0:interface=::1"] == ("ok", "can be listened on")
+    assert kept["xcap tcp:0:interface=[::1]"] == ("ok", "can be listened on")
     off = check(tmp_path, f'{SERVER}[xcap]\nenabled = false\nlisten = ["{taken}"]\n', 1)
     assert not [subject for _, subject, _ in off if subject.startswith("xcap")]
 
