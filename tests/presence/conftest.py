@@ -336,7 +336,7 @@ class Desk:
         assert not self.notifier.counts()["subscriptions"] and not len(self.notifier.dialogs)
         assert not len(self.watcher_info.waiting) and not len(service._reauthorization)
         assert not service.compositor.turns
-        assert not len(self.store)
+        assert not self.store.load()
 
 
 @pytest.fixture
