@@ -95,6 +95,8 @@ class TimerQueue:
     """All timers of one element, over one pending call of the clock.
 
     It is made for few distinct lengths; each further length costs a queue while it has timers.
+
+    :ivar now: gives the clock's time in seconds; only differences mean anything.
     """
 
     def __init__(self, clock: IReactorTime, grain: float = 0.0) -> None:
@@ -104,7 +106,7 @@ class TimerQueue:
             (never early) and a busy element serves many in one wake-up. Zero: each exactly when it is due.
         """
         self._clock = clock
-        self._seconds = clock.seconds
+        self.now: Callable[[], float] = clock.seconds
         self._grain = grain
         self._queues: dict[float, _Queue] = {}
         self._heap: list[tuple[float, int, float]] = []
@@ -113,10 +115,6 @@ class TimerQueue:
         self._wake_at = _NEVER
         self._armed_for = 0.0
         self._call: IDelayedCall | None = None
-
-    def now(self) -> float:
-        """Return the clock's time in seconds; only differences mean anything."""
-        return self._seconds()
 
     def start(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
         """Call ``callback(*args)`` after *delay* seconds and return the timer.
@@ -128,7 +126,7 @@ class TimerQueue:
             queue = self._queues[delay] = _Queue()
         # What Timer() does, without the call: the hottest constructor of all.
         timer = _new_timer(Timer)
-        timer.due = due = self._seconds() + delay
+        timer.due = due = self.now() + delay
         timer._callback = callback
         timer._args = args
         timer._queue = queue
@@ -170,7 +168,7 @@ class TimerQueue:
         """Have the clock wake us for what is *due*."""
         self._armed_for = due
         self._wake_at = due + self._grain
-        delay = max(0.0, self._wake_at - self._seconds())
+        delay = max(0.0, self._wake_at - self.now())
         if self._call is None:
             self._call = self._clock.callLater(delay, self._wake)
         else:
@@ -180,7 +178,7 @@ class TimerQueue:
         self._call = None
         self._wake_at = -_NEVER
         # The clock's sum of now and delay may round to a hair before what was asked for.
-        now = max(self._seconds(), self._armed_for)
+        now = max(self.now(), self._armed_for)
         try:
             while self._heap and self._heap[0][0] <= now:
                 _, _, delay = heappop(self._heap)
