@@ -180,3 +180,16 @@ def test_to_tag(stage: Any) -> None:
     response.headers.set("to", '"x <sip:bob')
     damaged.send(response)
     assert damaged.to_tag == ""
+
+
+def test_silence_counts_from_the_last_word(stage: Any) -> None:
+    transaction = stage.server("INVITE")
+    transaction.trying()
+    for after in (100, 200):
+        stage.run(after)
+        transaction.send(stage.response(transaction.request, 180))
+    stage.run(443)
+    assert transaction.state == "Proceeding"
+    stage.run(445)
+    assert transaction.state == "Terminated"
+    stage.assert_empty()
