@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -60,7 +60,7 @@ class Table:
     def take(self, body: BodyPart) -> ListState:
         """Read the *body* of a NOTIFY."""
         assert body.content_type.key == "multipart/related"
-        assert body.content_type.params.get("type", "").strip('"') == "application/rlmi+xml"
+        assert (body.content_type.params.get("type") or "").strip('"') == "application/rlmi+xml"
         assert body.root is body.parts[0]
         state = ListState.parse(body.root.body)
         assert state.version > self.version
@@ -96,6 +96,8 @@ class Table:
 
 class Watcher:
     """A scripted watcher, over TCP."""
+
+    body_of: Any
 
     def __init__(self, site: Site, host: str, uri: str = ADAM) -> None:
         self.site = site
@@ -180,7 +182,8 @@ class Site:
     server_class: type[ResourceListServer] = ResourceListServer
     list_of: Any
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, domain: str = "example.com", **settings: Any) -> None:
+        self.domain = domain
         self.network = Network(7, Conditions(delay=(0.01, 0.01)))
         self.network.clock.advance(1_800_000_000.0)
         self.settings = ListSettings(**settings)
@@ -194,14 +197,15 @@ class Site:
         self.users: Callable[[Request], str] = lambda request: str(request.from_.uri)
         self.watchers = 0
         self.etags: dict[str, str] = {}
+        self.add_lists: Callable[[ResourceListServer], object] = lambda lists: lists.add("presence")
         self.build()
 
     def build(self) -> None:
         """Begin as a process does."""
         element = self.element = Element(
             self.node,
-            domains=["example.com"],
-            chain=[self],
+            domains=[self.domain],
+            chain=[cast(Any, self)],
             random_bytes=self.network.random_bytes,
             resolver=Resolver(self.node, names=self.dns),
         )
@@ -216,7 +220,7 @@ class Site:
         self.notifier.add(PresencePackage(self.presence))
         self.notifier.add(self.winfo)
         self.lists = self.server_class(self.notifier, self.documents, self.subscriber, settings=self.settings)
-        self.lists.add("presence")
+        self.add_lists(self.lists)
         element.chain += [self.subscriber, self.notifier, self.presence]
         started = Deferred.fromCoroutine(self.presence.load())
         started.addCallback(lambda _: self.notifier.start())
@@ -269,9 +273,9 @@ class Site:
     # -- presence -----------------------------------------------------------------------
 
     def publish(self, user: str, basic: str = "open", note: str = "") -> None:
-        """Publish for *user* of example.com."""
-        resource = f"sip:{user}@example.com"
-        presence = Presence(resource).with_status(basic, note=note or None, id="t")
+        """Publish for *user* of the domain."""
+        resource = f"sip:{user}@{self.domain}"
+        presence = Presence(resource).with_status(basic, note=note, id="t")
         made = self.presence.publish(resource, presence, expires=3600, etag=self.etags.get(user, ""))
         etags: list[str] = []
         made.addCallback(etags.append)
@@ -314,6 +318,7 @@ def list_of(*uris: str, name: str = "") -> ResourceList:
 
 
 Site.list_of = staticmethod(list_of)
+Watcher.body_of = staticmethod(body_of)
 
 
 @pytest.fixture

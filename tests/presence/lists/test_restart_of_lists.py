@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted_sip.presence.lists.server import ResourceListServer
 from twisted_sip.testing.peer import StreamAcceptor, connect
 
 BOB, CAROL = "sip:bob@example.com", "sip:carol@example.com"
@@ -48,14 +47,22 @@ def test_without_lists_the_subscriptions_are_dropped(site: Any, failures: Any) -
     site.put_list(BOB)
     site.subscribed()
 
-    class NoLists(ResourceListServer):
-        def add(self, event: str) -> Any:
-            return None
-
-    site.server_class = NoLists
+    site.add_lists = lambda lists: None
     site.restart()
     assert not site.notifier.counts()["subscriptions"]
     assert any("not served any more" in text for text in failures.texts)
     failures.texts.clear()
-    site.server_class = ResourceListServer
+    site.add_lists = lambda lists: lists.add("presence")
     site.restart()
+
+
+def test_who_stops_tells_nobody(site: Any) -> None:
+    site.put_list(BOB)
+    watcher = site.subscribed()
+    site.publish("bob")
+    site.lists.close()
+    site.lists.close()
+    watcher.quiet()
+    site.publish("bob", "closed")
+    watcher.quiet()
+    assert site.notifier.counts()["subscriptions"] == 1

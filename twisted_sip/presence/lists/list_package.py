@@ -106,8 +106,12 @@ class ListPackage:
 
     def notification(self, subscription: PackageSubscription) -> Notification | Deferred[Notification]:
         told: list[Notification] = []
-        telling = Deferred.fromCoroutine(self._notification(subscription))
-        telling.addCallback(lambda found: told.append(found) or found)
+
+        def keep(found: Notification) -> Notification:
+            told.append(found)
+            return found
+
+        telling = Deferred.fromCoroutine(self._notification(subscription)).addCallback(keep)
         return told[0] if told else telling
 
     async def _notification(self, subscription: PackageSubscription) -> Notification:
@@ -215,6 +219,11 @@ class ListPackage:
         else:
             virtual.fetch()
         return VirtualSource(virtual)
+
+    def close(self) -> None:
+        """Tell nobody anything any more: the server stops."""
+        for watch in self._watching.values():
+            watch.close()
 
     def lists_changed(self, owner: str) -> None:
         """The lists of *owner* are others now, or gone."""

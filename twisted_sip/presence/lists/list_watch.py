@@ -101,10 +101,14 @@ class ListWatch:
         for row in self._rows.values():
             row.source.full_state_due()
 
-    def stop(self, reason: str) -> None:
-        """The subscription is over; what is known is kept for its last NOTIFY."""
+    def close(self) -> None:
+        """Ask for no NOTIFY any more."""
         self._stopped = True
         self._cancel()
+
+    def stop(self, reason: str) -> None:
+        """The subscription is over; what is known is kept for its last NOTIFY."""
+        self.close()
         for row in self._rows.values():
             row.source.end(reason)
 

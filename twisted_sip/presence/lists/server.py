@@ -37,6 +37,8 @@ _log = Logger()
 
 #: Events whose state makes sense in a list.
 LISTED = ("presence", "dialog", "message-summary")
+#: What the answer to OPTIONS names (RFC 5367 section 5).
+OPTION_TAGS = ("eventlist", "recipient-list-subscribe")
 
 
 class ResourceListServer:
@@ -94,13 +96,17 @@ class ResourceListServer:
         return package
 
     def add_known(self) -> None:
-        """Serve lists for what the notifier has of :data:`LISTED`."""
+        """Serve lists for what the notifier has of :data:`LISTED` by now; may be called again when it has more."""
+        served = [package.event for package in self._packages]
         for event in LISTED:
-            if self._notifier.package(event) is not None:
+            if event not in served and self._notifier.package(event) is not None:
                 self.add(event)
 
     def close(self) -> None:
-        """Stop listening to the documents. Subscriptions end with those whom they serve."""
+        """Stop: no watcher is told any more. Subscriptions to lists stay in the store and alive; those elsewhere end
+        with the subscriber."""
+        for package in self._packages:
+            package.close()
         if self._stop is not None:
             self._stop()
             self._stop = None
