@@ -23,6 +23,7 @@ from twisted_sip.interfaces.location import ILocationStore
 from twisted_sip.message.request import Request
 from twisted_sip.messaging.service import MessagingService
 from twisted_sip.messaging.settings import MessagingSettings
+from twisted_sip.presence.lists.server import OPTION_TAGS, ResourceListServer
 from twisted_sip.presence.package import PresencePackage
 from twisted_sip.presence.service import PresenceService
 from twisted_sip.presence.watcher_info import WatcherInfoPackage
@@ -63,6 +64,7 @@ class PresencePart:
     :ivar notifier: the notifier, likewise.
     :ivar subscriber: our own subscriptions, likewise.
     :ivar documents: what users keep by XCAP, likewise.
+    :ivar lists: the resource list server, likewise.
     """
 
     #: The services that are made; subclasses of these.
@@ -75,6 +77,7 @@ class PresencePart:
         self.notifier: Notifier | None = None
         self.subscriber: Subscriber | None = None
         self.documents: SQLiteDocumentStore | None = None
+        self.lists: ResourceListServer | None = None
         self._publications: SQLitePublicationStore | None = None
         self._subscriptions: SQLiteSubscriptionStore | None = None
         self._messages: SQLiteMessageStore | None = None
@@ -157,6 +160,10 @@ class PresencePart:
         self.presence.watcher_info = watcher_info
         for package in (PresencePackage(self.presence), watcher_info):
             self.notifier.add(package)
+        self.lists = ResourceListServer(
+            self.notifier, self.documents, self.subscriber, xcap_path=configuration.xcap.path
+        )
+        self.lists.add_known()
         gate = Gate(_METHODS)
         loading = Deferred.fromCoroutine(self._load())
         loading.addCallbacks(lambda _: gate.open(), self._not_loaded, errbackArgs=(gate,))
@@ -201,7 +208,7 @@ class PresencePart:
         return self.notifier.events if self.notifier is not None else ()
 
     def extensions(self) -> Sequence[str]:
-        return ()
+        return OPTION_TAGS
 
     def commands(self) -> Mapping[str, Command]:
         assert self.presence is not None and self.notifier is not None and self._messages is not None
@@ -222,6 +229,8 @@ class PresencePart:
         notifier, self.notifier = self.notifier, None
         if notifier is not None:
             notifier.stop()
+        if self.lists is not None:
+            self.lists.close()
         if self.subscriber is not None:
             await self.subscriber.stop()
         presence, self.presence = self.presence, None
