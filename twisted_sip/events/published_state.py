@@ -94,6 +94,11 @@ class PublishedState:
         self._failures = 0
         self._timer: Timer | None = None
 
+    @property
+    def published_body(self) -> bytes:
+        """What was acknowledged last, empty for nothing."""
+        return self._published_body[0]
+
     # -- for the user ---------------------------------------------------------------
 
     def publish(self, body: bytes, content_type: str) -> Deferred[str]:

@@ -265,11 +265,15 @@ class PresenceService(Service):
         if self._location is not None:
             self._stops.append(self._location.observe(self._location_changed))
 
-    def close(self) -> Deferred[None]:
-        """Stop observing and close the store of publications; fires with None."""
+    def stop_observing(self) -> None:
+        """Listen to documents and registrations no more."""
         for stop in self._stops:
             stop()
         self._stops.clear()
+
+    def close(self) -> Deferred[None]:
+        """Stop observing and close the store of publications; fires with None."""
+        self.stop_observing()
         self._composed.clear()
         self._reauthorization.stop()
         self.facts.forget()
