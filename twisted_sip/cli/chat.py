@@ -7,7 +7,7 @@ import signal
 import sys
 
 import click
-from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 
 from twisted_sip.auth.client import ANY_REALM, DigestClient
@@ -96,6 +96,19 @@ def _name_of(uri: SIPURI) -> str:
     return uri.address_of_record.partition(":")[2]
 
 
+def _first(*ends: Deferred[None]) -> Deferred[None]:
+    """Return what fires with None when one of *ends* does."""
+    first: Deferred[None] = Deferred()
+
+    def ended(_: None) -> None:
+        if not first.called:
+            first.callback(None)
+
+    for end in ends:
+        end.addCallback(ended)
+    return first
+
+
 async def _in_pipe(element: Element, options: ClientOptions, peer: SIPURI, marks: bool, wait: float) -> int:
     """Chat in a pipe; return how many lines were not taken."""
     view = LineView(_name_of(peer), options.as_json)
@@ -110,12 +123,11 @@ async def _in_pipe(element: Element, options: ClientOptions, peer: SIPURI, marks
     lines = Input(element.reactor, sys.stdin.fileno(), reader.received, reader.ended)
     lines.resume()
     try:
-        await DeferredList([reader.done, view.over], fireOnOneCallback=True)
+        await _first(reader.done, view.over)
         lines.pause()
         await session.when_idle()
         if wait:
-            staying = deferLater(element.reactor, wait)
-            await DeferredList([staying, view.over], fireOnOneCallback=True)
+            await _first(deferLater(element.reactor, wait), view.over)
             await session.when_idle()
     finally:
         lines.pause()

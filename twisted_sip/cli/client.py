@@ -6,13 +6,13 @@ The element opens ports that the system chooses, sends the request through the R
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import attrs
 import click
 from twisted.internet import task
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.logger import globalLogBeginner
 
 from twisted_sip import __version__
@@ -34,6 +34,8 @@ from twisted_sip.transport.settings import TLSSettings, TransportSettings
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
+#: What is done with an element.
+Work: TypeAlias = Callable[[Element], Coroutine[Deferred[Any], Any, T]]
 
 #: Where the tools listen for what comes back: any free port.
 _LISTEN = ("udp:0", "tcp:0")
@@ -151,7 +153,9 @@ def ask(
     return with_element(work, insecure=options.insecure, show=options.show)
 
 
-def with_element(work: Callable[[Element], Awaitable[T]], *, insecure: bool = False, show: bool = False) -> T:
+def with_element(
+    work: Callable[[Element], Coroutine[Deferred[Any], Any, T]], *, insecure: bool = False, show: bool = False
+) -> T:
     """Give *work* an element that listens, and return its result; runs the reactor, so only once in a process.
 
     A signal cancels what *work* awaits, and what it does then is still waited for.
@@ -169,10 +173,16 @@ def with_element(work: Callable[[Element], Awaitable[T]], *, insecure: bool = Fa
         if show:
             _show(element)
         ended: Deferred[None] = Deferred()
-        reactor.addSystemEventTrigger("before", "shutdown", lambda: ended)
         try:
             element.transports.listen(*_LISTEN)
-            results.append(await work(element))
+            working = ensureDeferred(work(element))
+
+            def stop() -> Deferred[None]:
+                working.cancel()
+                return ended
+
+            reactor.addSystemEventTrigger("before", "shutdown", stop)
+            results.append(await working)
         except CancelledError:
             problems.append("interrupted")
         except ConfigurationError as error:
