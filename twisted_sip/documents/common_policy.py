@@ -17,13 +17,40 @@ from urllib.parse import unquote
 import attrs
 import idna
 
-from twisted_sip.documents.xml import Element, parse_xml
+from twisted_sip.documents.xml import Element, know, parse_xml
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.message.uri import SIPURI, URI, parse_uri
 
 MEDIA_TYPE = "application/auth-policy+xml"
 NAMESPACE = "urn:ietf:params:xml:ns:common-policy"
 OMA_NAMESPACE = "urn:oma:xml:xdm:common-policy"
+
+# Whatever peers have sent before, these documents can be read.
+know(
+    NAMESPACE,
+    OMA_NAMESPACE,
+    "ruleset",
+    "rule",
+    "id",
+    "conditions",
+    "identity",
+    "one",
+    "many",
+    "except",
+    "domain",
+    "sphere",
+    "value",
+    "validity",
+    "from",
+    "until",
+    "actions",
+    "transformations",
+    "other-identity",
+    "external-list",
+    "anonymous-request",
+    "anc",
+    "entry",
+)
 
 #: The most bytes and elements of a ruleset.
 SIZE_LIMIT = 262_144

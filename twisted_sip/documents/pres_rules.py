@@ -14,10 +14,44 @@ from twisted_sip.documents.permissions import (
     UserInput,
     combine,
 )
-from twisted_sip.documents.xml import Element
+from twisted_sip.documents.xml import Element, know
 
 MEDIA_TYPE = common_policy.MEDIA_TYPE
 NAMESPACE = "urn:ietf:params:xml:ns:pres-rules"
+
+# Whatever peers have sent before, these documents can be read.
+know(
+    NAMESPACE,
+    "sub-handling",
+    "provide-devices",
+    "provide-persons",
+    "provide-services",
+    "all-devices",
+    "all-persons",
+    "all-services",
+    "class",
+    "occurrence-id",
+    "deviceID",
+    "service-uri",
+    "service-uri-scheme",
+    "provide-activities",
+    "provide-class",
+    "provide-deviceID",
+    "provide-mood",
+    "provide-note",
+    "provide-place-is",
+    "provide-place-type",
+    "provide-privacy",
+    "provide-relationship",
+    "provide-sphere",
+    "provide-status-icon",
+    "provide-time-offset",
+    "provide-user-input",
+    "provide-unknown-attribute",
+    "provide-all-attributes",
+    "name",
+    "ns",
+)
 
 _HANDLING = {
     "block": SubHandling.BLOCK,

@@ -11,11 +11,26 @@ from typing import Any
 import attrs
 from lxml import etree
 
-from twisted_sip.documents.xml import Element, parse_xml, serialize
+from twisted_sip.documents.xml import Element, know, parse_xml, serialize
 from twisted_sip.errors import LocalProtocolError
 
 MEDIA_TYPE = "application/resource-lists+xml"
 NAMESPACE = "urn:ietf:params:xml:ns:resource-lists"
+
+# Whatever peers have sent before, these documents can be read.
+know(
+    NAMESPACE,
+    "resource-lists",
+    "list",
+    "entry",
+    "entry-ref",
+    "external",
+    "display-name",
+    "name",
+    "uri",
+    "ref",
+    "anchor",
+)
 _NSMAP: Any = {None: NAMESPACE}
 
 #: The most bytes and elements of a document.

@@ -8,11 +8,23 @@ import attrs
 from lxml import etree
 
 from twisted_sip.documents.resource_lists import ELEMENT_LIMIT, SIZE_LIMIT, ResourceList, add_list, read_list
-from twisted_sip.documents.xml import Element, parse_xml, serialize
+from twisted_sip.documents.xml import Element, know, parse_xml, serialize
 from twisted_sip.errors import LocalProtocolError
 
 MEDIA_TYPE = "application/rls-services+xml"
 NAMESPACE = "urn:ietf:params:xml:ns:rls-services"
+
+# Whatever peers have sent before, these documents can be read.
+know(
+    NAMESPACE,
+    "rls-services",
+    "service",
+    "list",
+    "resource-list",
+    "packages",
+    "package",
+    "uri",
+)
 _NSMAP: Any = {None: NAMESPACE}
 
 
