@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from twisted.internet.defer import succeed
 
 from twisted_sip.documents.rls_services import RLSService
 from twisted_sip.errors import LocalProtocolError, StoreError
@@ -144,6 +145,14 @@ def test_a_hook_lets_others_in(make_site: Any) -> None:
     site.put_list(BOB)
     site.subscribed(uri="sip:eve@example.com")
     assert site.watcher("sip:mallory@example.com").subscribe().status == 403
+
+
+def test_a_user_is_no_list(site: Any) -> None:
+    site.put_list(BOB, uri="sip:carol@example.com", owner="sip:eve@example.com")
+    assert site.watcher().subscribe("sip:carol@example.com").status == 403
+    site.lists._is_user = lambda resource: succeed(resource == "sip:carol@example.com")
+    response = site.watcher().subscribe("sip:carol@example.com")
+    assert response.status == 200 and "require" not in response.headers
 
 
 def test_packages_are_added_once_and_in_time(site: Any) -> None:

@@ -90,6 +90,12 @@ def test_the_resources_of_all_lists_count(make_site: Any) -> None:
 def test_lists_of_others_are_not_opened(site: Any) -> None:
     services(site, (A, [B]))
     site.put_services(RLSService(uri=B, members=site.list_of(BOB)), owner="sip:eve@example.com")
+    # Whoever says that a URI is a list of his does not hide who is there from others.
+    watcher = site.subscribed(A)
+    assert watcher.table.state(B) == "active" and watcher.table.basic(B) == "closed"
+    watcher.subscribe(expires=0)
+    watcher.told_the_end()
+    site.lists.opens_nested = lambda resource, owner, watcher: True
     watcher = site.subscribed(A)
     assert watcher.table.state(B) == "terminated rejected"
 

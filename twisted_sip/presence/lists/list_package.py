@@ -196,7 +196,7 @@ class ListPackage:
             return self._server.remote_source(subscription, str(uri), self.event, news) or NoSource("giveup")
         address = uri.address_of_record
         key = self.event
-        if self._server.is_known_list(address):
+        if self._server.is_nested_list(address, subscription.watcher):
             chain = _chain(subscription)
             if address in [each.resource for each in chain] or len(chain) > self._server.settings.max_depth:
                 # Section 7.4: a list in itself.

@@ -1,7 +1,8 @@
 """The resource list server: whose lists there are, who may subscribe to them, and what they come to.
 
 RFC 4662 sections 4.4 and 7, RFC 4826 section 4.5, RFC 5367 section 5. Subclass it to decide otherwise:
-``authorize_list``, ``authorize_ad_hoc`` and ``back_end_identity`` are the hooks.
+``authorize_list``, ``opens_nested``, ``authorize_ad_hoc`` and ``back_end_identity``
+are the hooks.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class ResourceListServer:
         settings: ListSettings | None = None,
         xcap_path: str = "/xcap-root",
         index: ServiceIndex | None = None,
+        is_user: Callable[[str], bool | Deferred[bool]] | None = None,
     ) -> None:
         """Make a server; call :meth:`add` for each package.
 
@@ -64,6 +66,8 @@ class ResourceListServer:
         :param subscriber: makes subscriptions to resources in other domains; None for none.
         :param xcap_path: the path of the XCAP root, by which references within this server are known.
         :param index: the index of *documents*, where there is one already.
+        :param is_user: tells whether an address-of-record is a user's: that is never a list, whatever somebody has put
+            into a document (RFC 4826 section 4.4.5); None where users are not known.
         """
         self.settings = settings or ListSettings()
         self.reactor = notifier.element.reactor
@@ -79,6 +83,7 @@ class ResourceListServer:
             if subscriber is None
             else BackEnds(subscriber, lambda: self.settings, notifier.element.reactor.seconds)
         )
+        self._is_user = is_user
         self._packages: list[ListPackage] = []
         self._stop: Callable[[], None] | None = None
         if documents is not None:
@@ -129,6 +134,14 @@ class ResourceListServer:
         """
         return watcher == owner
 
+    def opens_nested(self, resource: str, owner: str, watcher: str) -> bool:
+        """Tell whether the list *resource* of *owner*, an entry of a list of *watcher*, is shown as a list; False shows
+        it as a single resource, which is what it is to everybody but those who may subscribe to the list.
+
+        Default: the watcher's own lists.
+        """
+        return watcher == owner
+
     def authorize_ad_hoc(self, watcher: str) -> bool | Deferred[bool] | Awaitable[bool]:
         """Tell whether *watcher* may bring a list of its own; False answers 403.
 
@@ -164,6 +177,11 @@ class ResourceListServer:
         """Tell whether *resource* is a list, as far as the documents have been read."""
         return self.index is not None and self.index.owner_of(resource) is not None
 
+    def is_nested_list(self, resource: str, watcher: str) -> bool:
+        """Tell whether the entry *resource* of a list of *watcher* is a list itself."""
+        owner = None if self.index is None else self.index.owner_of(resource)
+        return owner is not None and self.opens_nested(resource, owner, watcher)
+
     async def is_list(self, resource: str) -> bool:
         """Tell whether *resource*, a canonical URI, is a list, or takes lists.
 
@@ -177,7 +195,9 @@ class ResourceListServer:
             await self.index.ready()
         except StoreError as error:
             raise SubscribeRefused(500) from error
-        return self.is_known_list(resource)
+        if not self.is_known_list(resource):
+            return False
+        return self._is_user is None or not await settled(self._is_user(resource))
 
     async def serves(self, request: Request, resource: str, event: str) -> bool:
         """Tell whether a SUBSCRIBE for *event* of *resource* is for a list.
