@@ -161,7 +161,11 @@ class PresencePart:
         for package in (PresencePackage(self.presence), watcher_info):
             self.notifier.add(package)
         self.lists = ResourceListServer(
-            self.notifier, self.documents, self.subscriber, xcap_path=configuration.xcap.path
+            self.notifier,
+            self.documents,
+            self.subscriber,
+            xcap_path=configuration.xcap.path,
+            is_user=server.user_known,
         )
         self.lists.add_known()
         gate = Gate(_METHODS)
