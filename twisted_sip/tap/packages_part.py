@@ -58,6 +58,9 @@ class PackagesPart:
         self.summaries = MessageSummaryPackage(counts=stored_messages(messages))
         notifier.add(self.summaries)
         self._stops.append(messages.observe(self.summaries.changed))
+        if self._presence.lists is not None:
+            # Lists of lamps and of mailboxes, too.
+            self._presence.lists.add_known()
         return ()
 
     def _may_see(self, resource: str, watcher: str) -> DialogView | Deferred[DialogView]:
