@@ -88,6 +88,14 @@ def test_what_comes_in_goes_out_unchanged() -> None:
     assert Presence.parse(single).to_xml() == single
 
 
+def test_elements_are_there_when_somebody_asks() -> None:
+    presence = Presence.parse(EXTENDED)
+    assert presence.to_xml() is EXTENDED and presence.entity == "pres:someone@example.com"
+    assert presence.root is presence.root and presence.root.get("entity") == presence.entity
+    same = Presence.of_text(EXTENDED, "pres:someone@example.com")
+    assert [service.basic for service in same.services] == ["open", "open"] and same.to_xml() is EXTENDED
+
+
 @pytest.mark.parametrize("head", ["", '<?xml version="1.0"?>', '<?xml version="1.0" encoding="utf-16"?>'])
 def test_what_is_not_plain_utf8_goes_out_as_such(head: str) -> None:
     text = head + EXTENDED.decode().partition("?>")[2].strip()

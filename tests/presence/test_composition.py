@@ -171,6 +171,16 @@ def test_offline() -> None:
     assert offline(ALICE, "Abwesend", "de").services[0].notes == (Note("Abwesend", "de"),)
 
 
+@pytest.mark.parametrize(
+    "resource", [ALICE, "sip:a%20b+c@[2001:db8::1]:5060", 'sip:"<&>"@example.com', "sip:é@example.com", "sip:o'b@x.org"]
+)
+def test_offline_is_what_its_elements_say(resource: str) -> None:
+    told, made = offline(resource), Presence(resource).with_status("closed", id="offline")
+    assert told.to_xml() == made.to_xml()
+    assert told.entity == resource == Presence.parse(told.to_xml()).entity
+    assert told.services[0].contact == resource and told.services[0].id == "offline"
+
+
 def test_registration_as_a_fallback() -> None:
     compositor = Compositor()
     registered = compositor.compose(ALICE, [], registered=True)

@@ -15,7 +15,16 @@ from lxml import etree
 from twisted_sip.documents import cipid, data_model, rpid
 from twisted_sip.documents.data_model import DEVICE, PERSON, Component, Device, Person
 from twisted_sip.documents.values import Note, add_note, format_time, read_notes, text_of
-from twisted_sip.documents.xml import SIZE_LIMIT, Element, attributes_of, know, make_element, parse_xml, serialize
+from twisted_sip.documents.xml import (
+    SIZE_LIMIT,
+    Element,
+    attributes_of,
+    know,
+    make_element,
+    parse_again,
+    parse_xml,
+    serialize,
+)
 from twisted_sip.errors import LocalProtocolError
 
 NAMESPACE: Final = "urn:ietf:params:xml:ns:pidf"
@@ -118,16 +127,14 @@ def _finish(
 
 
 class Presence:
-    """A presence document. Treat as immutable; the ``with_`` methods return another one.
+    """A presence document. Treat as immutable; the ``with_`` methods return another one."""
 
-    :ivar root: the <presence> element.
-    """
-
-    __slots__ = ("__weakref__", "_variants", "_xml", "root")
+    __slots__ = ("__weakref__", "_entity", "_root", "_variants", "_xml")
 
     def __init__(self, entity: str) -> None:
         """Make a document that says nothing about *entity*, a URI."""
-        self.root: Element = make_element(ROOT, {"entity": entity}, namespaces={None: NAMESPACE})
+        self._root: Element | None = make_element(ROOT, {"entity": entity}, namespaces={None: NAMESPACE})
+        self._entity: str | None = None
         self._xml: bytes | None = None
         self._variants: dict[object, object] | None = None
 
@@ -138,19 +145,42 @@ class Presence:
         :param limit: the most bytes.
         :raises DocumentError: it is no presence document, or beyond a limit.
         """
-        made = cls.of(parse_xml(body, root=(NAMESPACE, "presence"), limit=limit))
-        if body.startswith(_DECLARATIONS):
-            made._xml = body
+        root = parse_xml(body, root=(NAMESPACE, "presence"), limit=limit)
+        return cls.of_text(body, root.get("entity", "")) if body.startswith(_DECLARATIONS) else cls.of(root)
+
+    @classmethod
+    def of_text(cls, body: bytes, entity: str) -> Presence:
+        """Return the document in *body*, which was read before or made here: UTF-8, with an XML declaration.
+
+        Its elements are made once somebody asks: most documents go out as they came.
+
+        :param entity: the URI of the presentity that stands in it.
+        """
+        made = cls.__new__(cls)
+        made._root = None
+        made._entity = entity
+        made._xml = body
+        made._variants = None
         return made
 
     @classmethod
     def of(cls, root: Element) -> Presence:
         """Return the document with this <presence> element, which nobody changes any more."""
         made = cls.__new__(cls)
-        made.root = root
+        made._root = root
+        made._entity = None
         made._xml = None
         made._variants = None
         return made
+
+    @property
+    def root(self) -> Element:
+        """The <presence> element."""
+        root = self._root
+        if root is None:
+            assert self._xml is not None
+            root = self._root = parse_again(self._xml)
+        return root
 
     def to_xml(self) -> bytes:
         """Return the document in UTF-8; made once."""
@@ -168,7 +198,10 @@ class Presence:
     @property
     def entity(self) -> str:
         """The URI of the presentity, empty where it is missing."""
-        return self.root.get("entity", "")
+        entity = self._entity
+        if entity is None:
+            entity = self._entity = self.root.get("entity", "")
+        return entity
 
     @property
     def services(self) -> tuple[Service, ...]:

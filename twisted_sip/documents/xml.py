@@ -236,6 +236,11 @@ def parse_xml(
     return element
 
 
+def parse_again(body: bytes) -> Element:
+    """Return the root element of a document in UTF-8 that :func:`parse_xml` has read, or :func:`serialize` made."""
+    return etree.fromstring(body, _parser)
+
+
 def check_root(element: Element, root: tuple[str, str]) -> None:
     """Refuse a document whose root *element* is not (namespace, local name) *root*.
 

@@ -24,6 +24,9 @@ _log = Logger()
 #: Seconds, told to those for whom there is no room.
 RETRY_AFTER = "30"
 
+# The header fields of a 200 beside those of every response.
+_ACCEPTED = ("sip-etag", "expires")
+
 #: Tells whether the sender may publish for a resource.
 Authorize = Callable[[IncomingRequest, str], "bool | Deferred[bool] | Awaitable[bool]"]
 
@@ -151,8 +154,11 @@ def _full() -> PublishRefused:
 
 def _accepted(incoming: IncomingRequest, etag: str, expires: int) -> Response:
     """Step 6."""
-    headers = [("sip-etag", etag), ("expires", str(expires))]
-    return response_to(incoming.request, 200, "", headers, b"", incoming.to_tag)
+    response = response_to(incoming.request, 200, to_tag=incoming.to_tag)
+    # Lines of our own need no look at what is in them.
+    response.headers.names += _ACCEPTED
+    response.headers.lines += (f"SIP-ETag: {etag}", f"Expires: {expires}")
+    return response
 
 
 def _refuse(incoming: IncomingRequest, refusal: PublishRefused) -> Response:

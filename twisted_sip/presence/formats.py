@@ -51,17 +51,22 @@ def formatted(presence: Presence, subscription: PackageSubscription) -> Notifica
     A watcher of partial presence gets the full document first and whenever it is due, else the difference to what it
     was told last.
     """
-    media_type = chosen_format(subscription.accept) or pidf.MEDIA_TYPE
+    accept = subscription.accept
+    media_type = pidf.MEDIA_TYPE
+    if not accept or accept[0] != media_type:
+        media_type = chosen_format(accept) or media_type
     if media_type == pidf_diff.MEDIA_TYPE:
         return Notification(content_type=media_type, body=_partial(presence, subscription), etag=etag_of(presence))
     # RFC 5263 section 4.4: partial presence begins with a full document after any other format.
     subscription.memory.pop(_HELD, None)
-    if media_type == pidf.MEDIA_TYPE:
-        return Notification(content_type=media_type, body=presence.to_xml(), etag=etag_of(presence))
-    body = presence.variants.get(media_type)
-    if not isinstance(body, bytes):
-        body = presence.variants[media_type] = _LEGACY[media_type](presence)
-    return Notification(content_type=media_type, body=body)
+    made = presence.variants.get(media_type)
+    if not isinstance(made, Notification):
+        if media_type == pidf.MEDIA_TYPE:
+            made = Notification(content_type=media_type, body=presence.to_xml(), etag=etag_of(presence))
+        else:
+            made = Notification(content_type=media_type, body=_LEGACY[media_type](presence))
+        presence.variants[media_type] = made
+    return made
 
 
 def etag_of(presence: Presence) -> str:

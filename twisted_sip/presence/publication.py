@@ -7,7 +7,6 @@ once, so that of two PUBLISH requests with one entity-tag the second is told 412
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -159,23 +158,23 @@ class Publications:
         under_way = self._under_way
         name = (place, key)
         under_way[name] = under_way.get(name, 0) + 1
+        return self._store.commit(change)
 
-        def done(outcome: Any) -> Any:
-            left = under_way[name] - 1
-            if left:
-                under_way[name] = left
-            else:
-                del under_way[name]
-            return outcome
-
-        return self._store.commit(change).addBoth(done)
+    def _end_of_commit(self, place: Place, key: str) -> None:
+        name = (place, key)
+        left = self._under_way[name] - 1
+        if left:
+            self._under_way[name] = left
+        else:
+            del self._under_way[name]
 
     # -- what became of a change ------------------------------------------------------------
 
     def _published(self, _: object, made: Publication) -> None:
+        place = (made.resource, made.package)
+        self._end_of_commit(place, made.key)
         if self._closed:
             return
-        place = (made.resource, made.package)
         known = self._durable.setdefault(place, {})
         before = known.get(made.key)
         known[made.key] = made
@@ -185,6 +184,7 @@ class Publications:
 
     def _not_published(self, failure: Failure, made: Publication, replaces: Publication | None) -> Failure:
         place = (made.resource, made.package)
+        self._end_of_commit(place, made.key)
         tags = self._tags.get(place, _NONE)
         if tags.pop(made.etag, None) is not None:
             # Unless somebody has gone on from the new entity-tag already, the old one is good again, if it ever was.
@@ -196,9 +196,10 @@ class Publications:
         return failure
 
     def _removed(self, _: object, publication: Publication) -> None:
+        place = (publication.resource, publication.package)
+        self._end_of_commit(place, publication.key)
         if self._closed:
             return
-        place = (publication.resource, publication.package)
         if self._durable.get(place, _NONE).pop(publication.key, None) is not None:
             self._size -= 1
             self._end_of_change(place)
@@ -206,6 +207,7 @@ class Publications:
 
     def _not_removed(self, failure: Failure, publication: Publication) -> Failure:
         place = (publication.resource, publication.package)
+        self._end_of_commit(place, publication.key)
         if publication.key in self._durable.get(place, _NONE):
             self._tags.setdefault(place, {})[publication.etag] = publication
         self._end_of_change(place)

@@ -47,16 +47,23 @@ class PublishRequest:
             # RFC 3261 section 8.2.2.3: before anything of this method.
             raise PublishRefused(420, "", [("unsupported", ", ".join(required))])
         # Section 4.1: a single one. Its parameters mean nothing here: those of RFC 6665 tell subscriptions apart.
-        event = request.typed("event")
-        # Step 2; templates are not published (section 10).
-        if event is None or event.token not in packages:
-            raise PublishRefused(489, "", [("allow-events", ", ".join(packages))])
+        events = headers.all("event")
+        if len(events) == 1 and events[0] in packages:
+            # Most say no more than that.
+            self.package = events[0]
+        else:
+            event = request.typed("event")
+            # Step 2; templates are not published (section 10).
+            if event is None or event.token not in packages:
+                raise PublishRefused(489, "", [("allow-events", ", ".join(packages))])
+            self.package = event.token
         self._request = request
-        self.package: str = event.token
-        if len(headers.elements("sip-if-match")) > 1:
-            # Step 3: one entity-tag at most.
-            raise PublishRefused(400, "More than one SIP-If-Match header field")
-        self.if_match: str = request.typed("sip-if-match") or ""
+        self.if_match = ""
+        if "sip-if-match" in headers.names:
+            if len(headers.elements("sip-if-match")) > 1:
+                # Step 3: one entity-tag at most.
+                raise PublishRefused(400, "More than one SIP-If-Match header field")
+            self.if_match = request.typed("sip-if-match") or ""
         self.expires = 0
         self.content_type = ""
         self.body = request.body
@@ -87,8 +94,15 @@ class PublishRequest:
         if len(self.body) > settings.max_body:
             raise PublishRefused(413)
         request = self._request
-        if any(coding.lower() != "identity" for coding in request.typed("content-encoding")):
+        headers = request.headers
+        if "content-encoding" in headers.names and any(
+            coding.lower() != "identity" for coding in request.typed("content-encoding")
+        ):
             raise PublishRefused(415, "", [("accept-encoding", "identity")])
+        told = headers.all("content-type")
+        if len(told) == 1 and told[0] in types:
+            self.content_type = told[0]
+            return
         media = request.typed("content-type")
         self.content_type = "" if media is None else media.key
         if self.content_type not in types:

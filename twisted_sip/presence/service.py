@@ -7,6 +7,7 @@ the hooks. A program on the server sets presence with :meth:`PresenceService.pub
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from twisted.application.service import Service
@@ -37,6 +38,8 @@ _log = Logger()
 
 #: The event package.
 PRESENCE = "presence"
+_compositor = lru_cache(maxsize=16)(Compositor)
+
 #: Composed documents that are kept; others are made anew when somebody asks.
 _MOST_COMPOSED = 5_000
 
@@ -154,10 +157,9 @@ class PresenceService(Service):
         :param hard_state: what the user keeps on the XCAP server, None for nothing.
         :param registered: whether a device of the user is registered.
         """
-        settings = self.settings
-        return Compositor(settings.composition, settings.registration_fallback).compose(
-            resource, publications, hard_state, registered
-        )
+        settings = self._settings
+        compositor = _compositor(settings.composition, settings.registration_fallback)
+        return compositor.compose(resource, publications, hard_state, registered)
 
     # -- for programs ------------------------------------------------------------
 
