@@ -158,7 +158,7 @@ def overridden(
     presence = changed(PresenceSettings, shown, outbound_proxy=behind)
     if faults:
         raise ConfigurationError(faults)
-    auth = {"required": False} if no_auth else {}
+    auth: dict[str, Any] = {"required": False} if no_auth else {}
     return attrs.evolve(
         configuration,
         server=attrs.evolve(configuration.server, **server),

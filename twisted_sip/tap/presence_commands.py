@@ -90,9 +90,10 @@ def presence_commands(
         return Stream(start)
 
     def everybody(request: Mapping[str, Any]) -> Deferred[list[dict[str, Any]]]:
-        registered: Deferred[Iterable[Binding]] = succeed(())
+        registered: Deferred[Any] = succeed(())
         if location is not None and service.settings.registration_fallback:
-            registered = maybeDeferred(location.bindings)
+            found: Callable[[], Any] = location.bindings
+            registered = maybeDeferred(found)
 
         def listed(bindings: Iterable[Binding]) -> list[dict[str, Any]]:
             return [state(aor) for aor in sorted({*service.presentities(), *(each.aor for each in bindings)})]
@@ -143,7 +144,8 @@ def message_commands(store: IMessageStore) -> dict[str, Command]:
         return found.addCallback(listed_messages)
 
     async def dropped(aor: str) -> dict[str, int]:
-        waiting = await maybeDeferred(store.waiting, aor)
+        find: Callable[[str], Any] = store.waiting
+        waiting = await maybeDeferred(find, aor)
         await store.remove([message.key for message in waiting])
         return {"dropped": len(waiting)}
 
