@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from twisted.application.service import IServiceMaker
 from twisted.plugin import IPlugin
+from twisted.python import usage
 
 from twisted_sip.errors import ConfigurationError
 from twisted_sip.tap import sip_presence, sip_proxy, sip_registrar
@@ -84,3 +85,54 @@ def test_the_plugins_name_modules_that_exist() -> None:
         assert IPlugin.providedBy(maker)
         assert maker.options in (sip_presence.Options, sip_proxy.Options, sip_registrar.Options)
         assert callable(maker.makeService)
+
+
+def test_options_of_presence() -> None:
+    options = sip_presence.Options()
+    options.parseOptions(["--behind", "sip:proxy.example.com", "--xcap", "tls:8443", "--xcap", "tcp:8080"])
+    configuration = options.configuration()
+    assert configuration.presence.outbound_proxy == "sip:proxy.example.com"
+    assert (configuration.xcap.enabled, configuration.xcap.listen) == (True, ("tls:8443", "tcp:8080"))
+    off = parsed("--presence", "--xcap", "off").configuration().xcap
+    assert (off.enabled, off.listen) == (False, ())
+
+
+def test_the_command_line_switches_xcap_on_again(tmp_path: Path) -> None:
+    path = tmp_path / "sip.toml"
+    path.write_text("[xcap]\nenabled = false\n")
+    assert not parsed("--config", str(path)).configuration().xcap.enabled
+    assert parsed("--config", str(path), "--presence", "--xcap", "tcp:0").configuration().xcap.enabled
+
+
+def test_faults_of_the_options_of_presence() -> None:
+    options = sip_presence.Options()
+    options.parseOptions(["--behind", "tel:+1", "--xcap", "off", "--xcap", "udp:5060"])
+    with pytest.raises(ConfigurationError) as caught:
+        options.configuration()
+    assert list(caught.value.problems) == [
+        "command line: --xcap: off: unknown transport 'off', write one of tcp, tls, udp",
+        'command line: --behind: "tel:+1" is not a SIP URI, write the proxy like sip:proxy.example.com',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "argument"),
+    [
+        (sip_registrar.Options, "--presence"),
+        (sip_registrar.Options, "--xcap=off"),
+        (sip_registrar.Options, "--behind=sip:x"),
+        (sip_proxy.Options, "--behind=sip:x"),
+        (sip_presence.Options, "--presence"),
+    ],
+)
+def test_options_of_others(options: type[usage.Options], argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        options().parseOptions([argument])
+    name = argument.partition("=")[0]
+    assert f"option {name} not recognized" in capsys.readouterr().err
+
+
+def test_xcap_goes_with_presence(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parsed("--xcap", "off")
+    assert "--xcap goes with --presence" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -71,6 +72,35 @@ def test_a_busy_port(tmp_path: Path) -> None:
         port = busy.getsockname()[1]
         (line,) = refused(tmp_path, "sip-proxy", "--listen", f"tcp:{port}:interface=127.0.0.1")
     assert f"port {port} on 127.0.0.1 is in use, stop what uses it or choose another port" in line
+
+
+def test_a_busy_port_of_xcap(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        xcap = f"tcp:{busy.getsockname()[1]}:interface=127.0.0.1"
+        (line,) = refused(tmp_path, "sip-presence", "--listen", HERE, "--xcap", xcap)
+    assert xcap in line and "address already in use" in line and line.endswith("choose another port")
+
+
+def test_the_usual_ports_of_xcap_may_be_busy(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as busy:
+        busy.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # If somebody else has it, that is just as good.
+        with contextlib.suppress(OSError):
+            busy.bind(("127.0.0.1", 8080))
+            busy.listen()
+        running = Running(tmp_path, "sip-presence", "--listen", HERE, "--domain", "127.0.0.1", until="listening over")
+        running.stop()
+    assert re.search(r"tcp:8080:\S+: .*address already in use.*not served there", running.text)
+
+
+@pytest.mark.parametrize("name", ["publications.db", "subscriptions.db", "messages.db", "documents.db"])
+def test_a_damaged_database_of_presence(tmp_path: Path, name: str) -> None:
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / name).write_bytes(b"this is no database, by no means" * 99)
+    (line,) = refused(tmp_path, "sip-presence", "--listen", HERE, "--state-dir", "s", "--xcap", "off")
+    assert line.startswith(f"{tmp_path}/s/{name}: damaged")
 
 
 @pytest.mark.parametrize("name", ["users.db", "location.db"])
