@@ -100,13 +100,13 @@ min_expires = 1
 """
 
 
-def presence_server(directory: Path, plugin: str, *options: str, **how: Any) -> Server:
+def presence_server(directory: Path, plugin: str, *options: str, pairs: int = PAIRS, **how: Any) -> Server:
     """Return a server with presence, not started, with users alice0, bob0, alice1 ..."""
     (directory / "server.toml").write_text(SHORT_LIVES)
     more = ("--presence",) if plugin == "sip-proxy" else ()
     web = () if "--xcap" in options else ("--xcap", "off")
     made = Server(directory, "--config", str(directory / "server.toml"), *more, *web, *options, plugin=plugin, **how)
-    made.import_users({f"{name}{n}": password for n in range(PAIRS) for name, password in PASSWORDS.items()})
+    made.import_users({f"{name}{n}": password for n in range(pairs) for name, password in PASSWORDS.items()})
     return made
 
 

@@ -39,11 +39,11 @@ class OneCertificate:
     """Believes in one certificate, which is for the domain and not for the address that it is reached at."""
 
     def __init__(self, path: str, domain: str) -> None:
-        self._certificate = Certificate.loadPEM(Path(path).read_bytes())
+        self._path = Path(path)
         self._domain = domain
 
     def creatorForNetloc(self, hostname: bytes, port: int) -> Any:
-        return optionsForClientTLS(self._domain, trustRoot=self._certificate)
+        return optionsForClientTLS(self._domain, trustRoot=Certificate.loadPEM(self._path.read_bytes()))
 
 
 def tell(**what: Any) -> None:
