@@ -39,7 +39,11 @@ class Gate:
             return None
         if waiting is None:
             return self._refusal(incoming)
-        waiter: Deferred[Verdict] = Deferred(lambda given_up: waiting.pop(given_up, None))
+
+        def given_up(waiter: Deferred[Verdict]) -> None:
+            waiting.pop(waiter, None)
+
+        waiter: Deferred[Verdict] = Deferred(given_up)
         waiting[waiter] = incoming
         return waiter
 

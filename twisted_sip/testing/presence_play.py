@@ -141,7 +141,8 @@ class PresencePlay:
         for client in living:
             client.disconnect()
         self.network.advance(10.0)
-        for holder in (self.server, *living):
+        holders: list[SimulatedPresenceServer | PresenceClient] = [self.server, *living]
+        for holder in holders:
             left = holder.leftovers()
             if left:
                 self.problems.append(f"left over at {holder!r}: {left}")
