@@ -119,6 +119,30 @@ def test_what_the_server_refuses(tmp_path: Path) -> None:
     assert (result.exit_code, result.stderr) == (1, "twisted-sip: no such thing\n")
 
 
+@pytest.mark.parametrize("arguments", [["presence"], ["watchers", "a@example.com"], ["messages", "a@example.com"]])
+def test_a_server_without_presence(arguments: list[str], tmp_path: Path) -> None:
+    with answering(tmp_path, {"ok": False, "error": "unknown command 'x', known are status"}):
+        result = run(*arguments, "--state-dir", str(tmp_path))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("twisted-sip: the server that runs cannot tell: it serves no presence")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_listing_watchers(tmp_path: Path) -> None:
+    seen = [
+        {"watcher": "sip:bob@example.com", "event": "presence", "state": "active", "expires_in": 75},
+        {"watcher": "", "event": "presence.winfo", "state": "pending\x1b[2J", "expires_in": 5},
+    ]
+    with answering(tmp_path, {"ok": True, "result": seen}) as asked:
+        result = run("watchers", "alice@EXAMPLE.com", "--state-dir", str(tmp_path))
+    assert asked == [{"command": "watchers", "aor": "sip:alice@example.com"}]
+    rows = [line.split() for line in result.stdout.splitlines()[2:]]
+    assert rows == [
+        ["bob@example.com", "presence", "active", "1", "min"],
+        ["(somebody)", "presence.winfo", "pending\ufffd[2J", "5", "s"],
+    ]
+
+
 def test_a_server_that_goes_away(tmp_path: Path) -> None:
     with answering(tmp_path):
         result = run("status", "--state-dir", str(tmp_path))

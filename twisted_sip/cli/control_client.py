@@ -93,7 +93,13 @@ class ControlClient:
             raise Failed("the server went away")
         answer: dict[str, Any] = json.loads(line)
         if not answer.get("ok"):
-            raise Failed(str(answer.get("error", "the server gave no reason")))
+            error = str(answer.get("error", "the server gave no reason"))
+            if error.startswith("unknown command"):
+                error = (
+                    "the server that runs cannot tell: it serves no presence (twistd sip-presence, or "
+                    "sip-proxy --presence), or is of another version"
+                )
+            raise Failed(error)
         return answer
 
     def _line(self) -> bytes:
