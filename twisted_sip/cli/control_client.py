@@ -93,13 +93,13 @@ class ControlClient:
             raise Failed("the server went away")
         answer: dict[str, Any] = json.loads(line)
         if not answer.get("ok"):
-            error = str(answer.get("error", "the server gave no reason"))
-            if error.startswith("unknown command"):
-                error = (
+            reason = str(answer.get("error", "the server gave no reason"))
+            if reason.startswith("unknown command"):
+                reason = (
                     "the server that runs cannot tell: it serves no presence (twistd sip-presence, or "
                     "sip-proxy --presence), or is of another version"
                 )
-            raise Failed(error)
+            raise Failed(reason)
         return answer
 
     def _line(self) -> bytes:
