@@ -129,7 +129,9 @@ class PresencePart:
         assert self._publications is not None and self._subscriptions is not None and self._messages is not None
         # Behind a proxy nobody registers here: it is not known who is there, but by which way everybody is reached.
         registered: ILocationStore | None = location if server.registers else None
-        devices: ILocationStore = registered or BehindProxy(configuration.presence.outbound_proxy)
+        devices: ILocationStore = (
+            registered if registered is not None else BehindProxy(configuration.presence.outbound_proxy)
+        )
         router = LocationRouter(element, devices)
         self.notifier = Notifier(
             element,
