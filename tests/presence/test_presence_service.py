@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from twisted.internet.defer import succeed
 
 from twisted_sip.documents.pidf import Presence
 from twisted_sip.errors import LocalProtocolError, StoreError, StoreFull
@@ -176,3 +177,14 @@ def test_the_end(desk: Any, alice: Any) -> None:
     desk.put("pidf-manipulation", OPEN.to_xml())
     desk.put("pres-rules", "<x/>")
     desk.store._kept.clear()
+
+
+def test_who_may_see_without_asking_first(make_desk: Callable[..., Any]) -> None:
+    desk = make_desk().start()
+    service, bob = desk.service, "sip:bob@example.com"
+    assert service.may_see(ALICE, bob) is True and service.may_see(ALICE, "sip:bob@example.net") is False
+    desk.put("pres-rules", '<ruleset xmlns="urn:ietf:params:xml:ns:common-policy"/>')
+    assert service.may_see(ALICE, bob) is False
+    names = desk.documents.names
+    desk.documents.names = lambda auid, owner: succeed(names(auid, owner))
+    assert got(service.may_see(ALICE, bob)) is False
