@@ -52,9 +52,9 @@ def main() -> int:
     parser.add_argument("--extra", default="", help="more arguments for twistd sip-proxy")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    unknown = [name for name in args.workloads if name not in WORKLOADS]
+    unknown = [name for name in args.workloads if name not in RATES]
     if unknown:
-        parser.error(f"no such workload: {', '.join(unknown)} (there are {', '.join(WORKLOADS)})")
+        parser.error(f"no such workload: {', '.join(unknown)} (there are {', '.join(RATES)})")
     if shutil.which(SIPP) is None:
         parser.error("SIPp is not installed (Debian: sip-tester)")
     servers = ["twisted-sip"] + (["kamailio"] if shutil.which("kamailio") else [])

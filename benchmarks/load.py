@@ -34,6 +34,8 @@ WORKLOADS: dict[str, dict[str, Any]] = {
     "W4": {"uac": "message_uac", "uas": "answer200", "unit": "MESSAGE"},
     "W5": {"uac": "publish", "watch": "watcher", "unit": "PUBLISH to NOTIFY", "units": 3, "hold": 20},
     "W6": {"uac": "options", "unit": "OPTIONS"},
+    # Its peers are not SIPp's: presence_scale.py.
+    "W8": {"unit": "10,000 watchers of 1,000 presentities"},
 }
 
 

@@ -35,7 +35,7 @@ def import_users(context: dict[str, Any]) -> None:
 
 def presence_database(context: dict[str, Any]) -> None:
     """For the presence workload: an empty database from the schema files that Kamailio ships."""
-    if context["workload"] != "W5":
+    if context["workload"] not in ("W5", "W8"):
         return
     share = pathlib.Path(shutil.which("kamailio") or "/usr/sbin/kamailio").resolve().parents[1]
     with contextlib.closing(sqlite3.connect(pathlib.Path(context["work"], "kamailio.db"))) as database:
@@ -54,6 +54,7 @@ SERVERS: dict[str, dict[str, Any]] = {
             "W4": "--no-auth",
             "W5": "--no-auth --presence",
             "W6": "--no-auth",
+            "W8": "--no-auth --presence",
         },
         "prepare": import_users,
     },
@@ -61,7 +62,7 @@ SERVERS: dict[str, dict[str, Any]] = {
         "cmd": "kamailio -DD -E -f {here}/kamailio.cfg -Y {work} -w {work} -m 2048 -M 32 -b 4194304 -l udp:{ip}:{port}",
         "flags": {
             "W2": "-A WITH_AUTH -A NUSERS={users}",
-            "W5": "-A WITH_PRESENCE -A 'DBURL=\"sqlite:///{work}/kamailio.db\"'",
+            **dict.fromkeys(("W5", "W8"), "-A WITH_PRESENCE -A 'DBURL=\"sqlite:///{work}/kamailio.db\"'"),
         },
         "prepare": presence_database,
     },
