@@ -34,6 +34,7 @@ ELEMENT_LIMIT = 4096
 ATTRIBUTE_LIMIT = 64
 
 _DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'
+_DECLARED_UTF8 = b'<?xml version="1.0" encoding="UTF-8"?>'
 _UTF8_NAMES = frozenset(("utf-8", "utf8", "us-ascii", "ascii"))
 _UTF16_NAMES = frozenset(("utf-16", "utf-16le", "utf-16be"))
 _XML_DECLARATION = re.compile(r"<\?xml\s[^>]{0,200}\?>")
@@ -154,6 +155,16 @@ class _Inspection:
     def doctype(self, name: str, system: str | None, public: str | None, internal: bool) -> None:
         raise DocumentError("XML with a document type declaration is refused")
 
+    def fits(self, body: bytes) -> bool:
+        """Tell whether *body* is so small that no limit can be reached: nothing needs to be counted then."""
+        tags = body.count(b"<")
+        return tags <= self.depth_limit and tags <= self.elements and 2 * body.count(b"=") <= self.attributes
+
+    def start_of_few(self, name: str, attributes: list[str]) -> None:
+        self.names.add(name)
+        if attributes:
+            self.names.update(attributes[::2])
+
     def start(self, name: str, attributes: list[str]) -> None:
         self.depth += 1
         if self.depth > self.depth_limit:
@@ -186,10 +197,14 @@ def _inspect(body: bytes, inspection: _Inspection) -> None:
     parser = expat.ParserCreate("utf-8", _BETWEEN)
     parser.namespace_prefixes = True
     parser.ordered_attributes = True
-    parser.XmlDeclHandler = inspection.declared
+    if not body.startswith(_DECLARED_UTF8):
+        parser.XmlDeclHandler = inspection.declared
     parser.StartDoctypeDeclHandler = inspection.doctype
-    parser.StartElementHandler = inspection.start
-    parser.EndElementHandler = inspection.end
+    if inspection.fits(body):
+        parser.StartElementHandler = inspection.start_of_few
+    else:
+        parser.StartElementHandler = inspection.start
+        parser.EndElementHandler = inspection.end
     parser.StartNamespaceDeclHandler = inspection.namespace
     parser.ProcessingInstructionHandler = inspection.instruction
     try:
