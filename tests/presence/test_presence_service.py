@@ -116,7 +116,7 @@ def test_settings_may_change(desk: Any, alice: Any) -> None:
     assert len(desk.service.presence_of(ALICE).services) == 2
     desk.service.settings = attrs.evolve(desk.service.settings, composition="latest", max_publications_per_user=2)
     assert len(desk.service.presence_of(ALICE).services) == 1
-    assert alice.publish(OPEN, if_match="").status == 503
+    assert alice.publish(OPEN.with_note("a third"), if_match="").status == 503
 
 
 def test_other_requests_pass(desk: Any, alice: Any) -> None:

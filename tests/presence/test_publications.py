@@ -102,6 +102,25 @@ def test_it_is_seen_once_it_is_durable(table: Table) -> None:
     table.check_empty()
 
 
+def test_a_device_that_repeats_itself_has_one_publication(table: Table) -> None:
+    table.store.slow = False
+
+    def publish(body: bytes, source: str = "UDP:192.0.2.1:5060") -> Any:
+        made, committed = table.publications.publish(
+            ALICE, "presence", content_type="a/b", body=body, expires=100, publisher=ALICE, source=source
+        )
+        table.keep(committed)
+        return made
+
+    first, second = publish(b"open"), publish(b"open")
+    assert table.bodies() == [b"open"] and table.tagged(first) is None and table.tagged(second) == second
+    publish(b"open", "UDP:192.0.2.2:5060")
+    publish(b"else")
+    assert table.bodies() == [b"open", b"open", b"else"], "another device, or something else to say"
+    table.remove(second)
+    assert table.bodies() == [b"open", b"else"]
+
+
 def test_a_refresh_tells_nobody(table: Table) -> None:
     made = table.publish()
     table.store.write()

@@ -203,8 +203,8 @@ def test_a_body_that_is_too_long(make_desk: Callable[..., Any]) -> None:
 def test_no_room(make_desk: Callable[..., Any]) -> None:
     desk = make_desk(max_publications_per_user=2, max_publications=3).start()
     alice, bob = desk.user("alice"), desk.user("bob")
-    for _ in range(2):
-        assert alice.publish(OPEN, if_match="").status == 200
+    for number in range(2):
+        assert alice.publish(OPEN.with_note(f"device {number}"), if_match="").status == 200
     refused = alice.publish(OPEN, if_match="")
     assert (refused.status, refused.headers.first("retry-after")) == (503, "30")
     # What is there may change.

@@ -23,6 +23,7 @@ class Publication:
     :ivar expires_at: end of life, seconds since the epoch.
     :ivar published_at: when the body came, seconds since the epoch; a refresh without a body leaves it.
     :ivar publisher: the address-of-record that proved itself when it was published, or empty.
+    :ivar source: where the PUBLISH came from, as ``transport:host:port``, or empty.
     """
 
     resource: str
@@ -34,6 +35,7 @@ class Publication:
     expires_at: float
     published_at: float
     publisher: str = ""
+    source: str = ""
 
 
 @attrs.frozen(slots=True)

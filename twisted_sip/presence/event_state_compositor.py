@@ -116,6 +116,7 @@ class EventStateCompositor:
                 body=body,
                 expires=asked.expires,
                 publisher=incoming.user,
+                source=f"{incoming.flow.kind.token}:{incoming.flow.remote}",
                 replaces=known,
             )
         except PublishRefused as refusal:

@@ -108,11 +108,13 @@ class Publications:
         body: bytes,
         expires: int,
         publisher: str = "",
+        source: str = "",
         replaces: Publication | None = None,
     ) -> tuple[Publication, Deferred[None]]:
         """Make a publication, or replace one; refresh it if nothing but the time is new.
 
         :param expires: seconds that it lives.
+        :param source: where it came from, empty for programs on this server.
         :param replaces: the one that it replaces, as :meth:`tagged` gave it.
         :return: the publication with its new entity-tag, and a Deferred that fires with None once it is durable and
             has been told of; or fails with StoreError, and all is as before.
@@ -120,6 +122,8 @@ class Publications:
         """
         place = (resource, package)
         now = self._clock.seconds()
+        if replaces is None and source:
+            replaces = self._twin(place, source, publisher, body)
         refreshed = replaces is not None and replaces.body == body and replaces.content_type == content_type
         if replaces is None:
             if self._size >= self.most or len(self._tags.get(place, ())) >= self.most_each:
@@ -135,6 +139,7 @@ class Publications:
             expires_at=now + expires,
             published_at=replaces.published_at if refreshed and replaces is not None else now,
             publisher=publisher,
+            source=source,
         )
         tags = self._tags.setdefault(place, {})
         if replaces is not None:
@@ -143,6 +148,17 @@ class Publications:
         committed = self._commit(place, made.key, PublicationChange(put=(made,)))
         committed.addCallbacks(self._published, self._not_published, callbackArgs=(made,), errbackArgs=(made, replaces))
         return made, committed
+
+    def _twin(self, place: Place, source: str, publisher: str, body: bytes) -> Publication | None:
+        """Return what the same device has published in the same words before, None if there is nothing.
+
+        Some devices publish again before they have heard of their first entity-tag, or forget it when they start anew.
+        Nobody would withdraw that publication: it would tell the same until it expires, whatever the device says then.
+        """
+        for known in self._tags.get(place, _NONE).values():
+            if known.source == source and known.publisher == publisher and known.body == body:
+                return known
+        return None
 
     def remove(self, publication: Publication) -> Deferred[None]:
         """Drop a publication (section 4.5); fires with None once that is durable and has been told of."""

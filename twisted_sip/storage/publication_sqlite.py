@@ -27,13 +27,14 @@ PUBLICATION_SCHEMA = Schema(
             """CREATE TABLE publication (
                 resource TEXT NOT NULL, package TEXT NOT NULL, key TEXT NOT NULL, etag TEXT NOT NULL,
                 content_type TEXT NOT NULL, body BLOB NOT NULL, expires_at REAL NOT NULL, published_at REAL NOT NULL,
-                publisher TEXT NOT NULL, PRIMARY KEY (resource, package, key))""",
+                publisher TEXT NOT NULL, source TEXT NOT NULL, PRIMARY KEY (resource, package, key))""",
         ),
     ),
 )
 
 _COLUMNS = (
     "resource", "package", "key", "etag", "content_type", "body", "expires_at", "published_at", "publisher",
+    "source",
 )  # fmt: skip
 
 PUBLICATIONS: RecordTable[Publication] = RecordTable(

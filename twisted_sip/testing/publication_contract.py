@@ -53,6 +53,7 @@ class PublicationStoreContract(RecordStoreContract):
             expires_at=START + 0.5,
             published_at=START - 0.25,
             publisher=ALICE,
+            source="TCP:[2001:db8::7]:5062",
         )
 
     def change(self, put: Iterable[Any] = (), remove: Iterable[str] = ()) -> PublicationChange:
