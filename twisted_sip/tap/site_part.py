@@ -25,6 +25,7 @@ from twisted_sip.tap.presence_part import PresencePart
 from twisted_sip.tap.sections import DEFAULT_XCAP_LISTEN
 from twisted_sip.tap.startup import StartFailure
 from twisted_sip.transport.descriptors import Descriptor, parse_descriptor
+from twisted_sip.xcap.diff_package import XCAPDiffPackage
 from twisted_sip.xcap.digest import HTTPDigest
 from twisted_sip.xcap.resource import BoundedRequest, XCAPResource
 from twisted_sip.xcap.usages import default_usages
@@ -48,6 +49,7 @@ class SitePart:
     def __init__(self, presence: PresencePart) -> None:
         self._presence = presence
         self._index: ServiceIndex | None = None
+        self._diffs: XCAPDiffPackage | None = None
         self.ports: list[Any] = []
 
     def listens(self, configuration: Configuration) -> Sequence[str]:
@@ -62,9 +64,13 @@ class SitePart:
         assert documents is not None and server.authenticator is not None
         self._index = ServiceIndex(documents)
         root = Resource()
+        usages = default_usages(self._index, *([] if server.user_known is None else [server.user_known]))
+        if self._presence.notifier is not None:
+            self._diffs = XCAPDiffPackage(documents, usages, self._root(server))
+            self._presence.notifier.add(self._diffs)
         resource = XCAPResource(
             documents,
-            default_usages(self._index),
+            usages,
             HTTPDigest(server.authenticator, server.realms(), server.credentials),
             root=self._root(server),
             now=server.reactor.seconds,
@@ -138,6 +144,9 @@ class SitePart:
         ports, self.ports = self.ports, []
         for port in ports:
             await port.stopListening()
+        diffs, self._diffs = self._diffs, None
+        if diffs is not None:
+            diffs.close()
         index, self._index = self._index, None
         if index is not None:
             index.close()
