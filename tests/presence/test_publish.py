@@ -204,7 +204,8 @@ def test_no_room(make_desk: Callable[..., Any]) -> None:
     desk = make_desk(max_publications_per_user=2, max_publications=3).start()
     alice, bob = desk.user("alice"), desk.user("bob")
     for number in range(2):
-        assert alice.publish(OPEN.with_note(f"device {number}"), if_match="").status == 200
+        device = Presence("sip:alice@example.com").with_status("open", id=f"d{number}")
+        assert alice.publish(device, if_match="").status == 200
     refused = alice.publish(OPEN, if_match="")
     assert (refused.status, refused.headers.first("retry-after")) == (503, "30")
     # What is there may change.

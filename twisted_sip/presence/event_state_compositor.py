@@ -16,7 +16,7 @@ from twisted_sip.message.builders import response_to
 from twisted_sip.message.response import Response
 from twisted_sip.presence.publication import Publications
 from twisted_sip.presence.publish_request import PublishRefused, PublishRequest
-from twisted_sip.presence.published_body import PUBLISHED_TYPES, full_state
+from twisted_sip.presence.published_body import PUBLISHED_TYPES, full_state, same_components
 from twisted_sip.presence.settings import PresenceSettings
 
 _log = Logger()
@@ -117,6 +117,7 @@ class EventStateCompositor:
                 expires=asked.expires,
                 publisher=incoming.user,
                 source=f"{incoming.flow.kind.token}:{incoming.flow.remote}",
+                alike=lambda known: same_components(known.body, body),
                 replaces=known,
             )
         except PublishRefused as refusal:

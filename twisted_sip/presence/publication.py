@@ -25,6 +25,14 @@ Place = tuple[str, str]
 _NONE: dict[str, Publication] = {}
 
 
+#: Within so many seconds a device may not have heard yet of the entity-tag of its first publication.
+_AT_ONCE = 0.5
+
+
+def _never(known: Publication) -> bool:
+    return False
+
+
 class Publications:
     """All publications of one event state compositor.
 
@@ -109,12 +117,14 @@ class Publications:
         expires: int,
         publisher: str = "",
         source: str = "",
+        alike: Callable[[Publication], bool] = _never,
         replaces: Publication | None = None,
     ) -> tuple[Publication, Deferred[None]]:
         """Make a publication, or replace one; refresh it if nothing but the time is new.
 
         :param expires: seconds that it lives.
         :param source: where it came from, empty for programs on this server.
+        :param alike: tells whether another publication is about the same components.
         :param replaces: the one that it replaces, as :meth:`tagged` gave it.
         :return: the publication with its new entity-tag, and a Deferred that fires with None once it is durable and
             has been told of; or fails with StoreError, and all is as before.
@@ -122,8 +132,10 @@ class Publications:
         """
         place = (resource, package)
         now = self._clock.seconds()
+        superseded = ""
         if replaces is None and source:
-            replaces = self._twin(place, source, publisher, body)
+            replaces = self._twin(place, source, publisher, body, alike)
+            superseded = "" if replaces is None else replaces.etag
         refreshed = replaces is not None and replaces.body == body and replaces.content_type == content_type
         if replaces is None:
             if self._size >= self.most or len(self._tags.get(place, ())) >= self.most_each:
@@ -143,27 +155,34 @@ class Publications:
         )
         tags = self._tags.setdefault(place, {})
         if replaces is not None:
-            tags.pop(replaces.etag, None)
+            self._untag(place, made.key)
         tags[made.etag] = made
+        if superseded:
+            # Whichever of its answers the device goes by: it is good until one of the two is used.
+            tags[superseded] = made
         committed = self._commit(place, made.key, PublicationChange(put=(made,)))
         committed.addCallbacks(self._published, self._not_published, callbackArgs=(made,), errbackArgs=(made, replaces))
         return made, committed
 
-    def _twin(self, place: Place, source: str, publisher: str, body: bytes) -> Publication | None:
-        """Return what the same device has published in the same words before, None if there is nothing.
+    def _twin(
+        self, place: Place, source: str, publisher: str, body: bytes, alike: Callable[[Publication], bool]
+    ) -> Publication | None:
+        """Return what the same device has published before of the same, None if there is nothing.
 
         Some devices publish again before they have heard of their first entity-tag, or forget it when they start anew.
         Nobody would withdraw that publication: it would tell the same until it expires, whatever the device says then.
         """
+        just_now = self._clock.seconds() - _AT_ONCE
         for known in self._tags.get(place, _NONE).values():
-            if known.source == source and known.publisher == publisher and known.body == body:
-                return known
+            if known.source == source and known.publisher == publisher:
+                if known.body == body or (known.published_at >= just_now and alike(known)):
+                    return known
         return None
 
     def remove(self, publication: Publication) -> Deferred[None]:
         """Drop a publication (section 4.5); fires with None once that is durable and has been told of."""
         place = (publication.resource, publication.package)
-        self._untag(place, publication.etag)
+        self._untag(place, publication.key)
         committed = self._commit(place, publication.key, PublicationChange(remove=((*place, publication.key),)))
         committed.addCallbacks(
             self._removed, self._not_removed, callbackArgs=(publication,), errbackArgs=(publication,)
@@ -207,6 +226,7 @@ class Publications:
             if replaces is not None and replaces.key in self._durable.get(place, _NONE):
                 tags[replaces.etag] = replaces
             else:
+                self._untag(place, made.key)
                 self._size -= 1
         self._end_of_change(place)
         return failure
@@ -236,10 +256,12 @@ class Publications:
         if known:
             self._expiry.at(_name(place), min(publication.expires_at for publication in known.values()))
 
-    def _untag(self, place: Place, etag: str) -> None:
+    def _untag(self, place: Place, key: str) -> None:
+        """Make the entity-tags of a publication bad."""
         tags = self._tags.get(place)
         if tags is not None:
-            tags.pop(etag, None)
+            for etag in [etag for etag, publication in tags.items() if publication.key == key]:
+                del tags[etag]
 
     def _tidy(self, place: Place) -> None:
         if not self._tags.get(place, True):
@@ -269,7 +291,7 @@ class Publications:
         known = self._durable[place]
         for publication in gone:
             del known[publication.key]
-            self._untag(place, publication.etag)
+            self._untag(place, publication.key)
             self._size -= 1
         self._tidy(place)
         # Should this not become durable, it has expired all the same when it is read again.

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Final
 
 from twisted_sip.documents import pidf, pidf_diff
+from twisted_sip.documents.pidf import Presence
 from twisted_sip.documents.xml_selector import PatchError
 from twisted_sip.errors import DocumentError
 from twisted_sip.interfaces.publication import Publication
 from twisted_sip.presence.composition import published
 from twisted_sip.presence.publish_request import PublishRefused, PublishRequest
 
+# No <basic> at all is legal.
+_BASIC: Final = ("open", "closed", "")
 #: The media types that a PUBLISH may have.
 PUBLISHED_TYPES: Final = (pidf.MEDIA_TYPE, pidf_diff.MEDIA_TYPE)
 
@@ -27,8 +31,9 @@ def full_state(asked: PublishRequest, known: Publication | None, limit: int) -> 
         return ("", b"") if known is None else (known.content_type, known.body)
     try:
         if asked.content_type == pidf.MEDIA_TYPE:
-            published(asked.body, limit)
-            return asked.content_type, asked.body
+            presence = published(asked.body, limit)
+            mended = _without_unknown_states(presence)
+            return asked.content_type, asked.body if mended is presence else mended.to_xml()
         base = None if known is None else published(known.body, len(known.body))
         presence, _ = pidf_diff.patched(asked.body, base, limit=limit)
         return pidf.MEDIA_TYPE, presence.to_xml()
@@ -36,6 +41,33 @@ def full_state(asked: PublishRequest, known: Publication | None, limit: int) -> 
         raise PublishRefused(400, f"Partial presence does not fit: {_phrase(str(error))}") from error
     except DocumentError as error:
         raise PublishRefused(413 if error.too_large else 400, _phrase(error.reason)) from error
+
+
+def _without_unknown_states(presence: Presence) -> Presence:
+    """Return *presence* without <basic> elements that are neither open nor closed (RFC 3863 section 4.1.4).
+
+    Some phones say ``unknown`` before they have registered, and some watchers then show nothing at all.
+    """
+    if all(service.basic in _BASIC for service in presence.services):
+        return presence
+    root = deepcopy(presence.root)
+    for basic in list(root.iterfind(f"{pidf.TUPLE}/{pidf.STATUS}/{pidf.BASIC}")):
+        status = basic.getparent()
+        if status is not None and (basic.text or "").strip().lower() not in _BASIC:
+            status.remove(basic)
+    return Presence.of(root)
+
+
+def same_components(one: bytes, other: bytes) -> bool:
+    """Tell whether two published documents are about the same tuples, persons and devices, by their identifiers."""
+    try:
+        found = [
+            sorted(child.get("id", "") for child in published(body, len(body)).root.iterchildren("*"))
+            for body in (one, other)
+        ]
+    except DocumentError:
+        return False
+    return any(found[0]) and found[0] == found[1]
 
 
 def _phrase(text: str) -> str:
