@@ -85,8 +85,6 @@ def linphone(server: Server, tmp_path: Path) -> Iterator[Callable[..., Linphone]
 TRANSPORTS = ("udp", "tcp", "tls")
 #: The names of two users.
 Pair = tuple[str, str]
-#: Baresip may publish a second time before it knows the first entity-tag, and forgets that one (RFC 3903 section 4.1).
-published_twice = pytest.mark.xfail(reason="the first of two publications of a phone outlives it", strict=False)
 #: How many pairs of users the servers with presence have; each test takes one that nobody has had before.
 PAIRS = 60
 #: Short lives, so that a test can wait until what a killed phone has left behind is over.

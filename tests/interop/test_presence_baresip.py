@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from baresip import Baresip
-from conftest import TRANSPORTS, Pair, published_twice
+from conftest import TRANSPORTS, Pair
 from server import Server
 
 Start = Callable[..., Baresip]
@@ -24,7 +24,6 @@ def test_what_its_user_says(phone: Start, pair: Callable[[], Pair], transport: s
     alice.wait_to_see("Online")
 
 
-@published_twice
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_phone_that_leaves(phone: Start, presence: Server, pair: Callable[[], Pair], transport: str) -> None:
     one, other = pair()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from baresip import Baresip
-from conftest import TRANSPORTS, Pair, published_twice
+from conftest import TRANSPORTS, Pair
 from linphonec import LinphoneConsole
 from server import Server
 
@@ -42,7 +42,6 @@ def test_phones_that_are_killed(phone: Start, presence: Server, pair: Callable[[
         assert presence.contacts(bob.user) == []
 
 
-@published_twice
 @pytest.mark.parametrize(("here", "there"), [("udp", "udp"), ("tls", "tcp")])
 def test_with_a_phone_of_another_make(phone: Start, pair: Callable[[], Pair], here: str, there: str) -> None:
     one, other = pair()
