@@ -272,6 +272,16 @@ class DialogTests(EventPackageContract, unittest.TestCase):
         self.calls.move(call, "confirmed")
         assert self.asked() == ["notify"] and self.states(lamp) == ["confirmed"]
 
+    def test_who_is_politely_blocked_sees_no_call(self) -> None:
+        self.rights = {DESK: DialogView.IDLE}
+        self.calls.begin("old", state="confirmed")
+        lamp = self.subscribed(DESK)
+        assert lamp.authorization.detail is DialogView.IDLE and self.states(lamp) == []
+        self.asked()
+        call = self.calls.begin()
+        self.calls.move(call, "confirmed")
+        assert not self.asked(), "when a NOTIFY comes tells something, too"
+
     def test_the_entity_tag_is_that_of_the_state(self) -> None:
         self.rights = {BOB: True}
         for watcher in (ALICE, BOB):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import succeed
 
+from twisted_sip.documents.permissions import SubHandling
 from twisted_sip.documents.pidf import Presence
 from twisted_sip.errors import LocalProtocolError, StoreError, StoreFull
 from twisted_sip.interfaces.services import IPresenceService
@@ -179,12 +180,24 @@ def test_the_end(desk: Any, alice: Any) -> None:
     desk.store._kept.clear()
 
 
-def test_who_may_see_without_asking_first(make_desk: Callable[..., Any]) -> None:
+def test_what_other_packages_may_tell(make_desk: Callable[..., Any]) -> None:
     desk = make_desk().start()
     service, bob = desk.service, "sip:bob@example.com"
-    assert service.may_see(ALICE, bob) is True and service.may_see(ALICE, "sip:bob@example.net") is False
+    assert service.handling_of(ALICE, bob) is SubHandling.ALLOW
+    assert service.handling_of(ALICE, "sip:bob@example.net") is SubHandling.BLOCK
     desk.put("pres-rules", '<ruleset xmlns="urn:ietf:params:xml:ns:common-policy"/>')
-    assert service.may_see(ALICE, bob) is False
+    assert service.handling_of(ALICE, bob) is SubHandling.BLOCK
     names = desk.documents.names
     desk.documents.names = lambda auid, owner: succeed(names(auid, owner))
-    assert got(service.may_see(ALICE, bob)) is False
+    assert got(service.handling_of(ALICE, bob)) is SubHandling.BLOCK
+
+
+def test_other_packages_ask_anew_when_rules_change(make_desk: Callable[..., Any]) -> None:
+    desk = make_desk().start()
+    asked: list[tuple[str, str]] = []
+    notifier = desk.service.notifier
+    reauthorize = notifier.reauthorize
+    notifier.reauthorize = lambda event, resource: (asked.append((event, resource)), reauthorize(event, resource))
+    desk.service.guarded = ("dialog",)
+    desk.put("pres-rules", '<ruleset xmlns="urn:ietf:params:xml:ns:common-policy"/>')
+    assert asked == [("presence", ALICE), ("dialog", ALICE)]

@@ -97,6 +97,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 def test_it_serves(stage: Stage) -> None:
     stage.network.advance(1)
     assert stage.publish().status == 200
+    stage.network.advance(1)
     assert stage.publish("pres:alice@example.com").status == 200
     assert stage.publish("pres:alice@example.net").status == 416
     subscribed = stage.ask(

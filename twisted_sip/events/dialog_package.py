@@ -39,12 +39,13 @@ _VIRTUAL: Final = "calls"
 class DialogView(enum.Enum):
     """What a watcher is told.
 
-    NONE: nothing, it may not watch. BUSY: whether there is a call or an attempt at one (section 3.7.2 recommends no
-    more). STATES: how far that has come, so that a lamp can blink while it rings. COMPLETE: every call, with identities
-    and dialog identifiers.
+    NONE: nothing, it may not watch. IDLE: that there is no call, whatever there is: it is politely blocked. BUSY:
+    whether there is a call or an attempt at one (section 3.7.2 recommends no more). STATES: how far that has come, so
+    that a lamp can blink while it rings. COMPLETE: every call, with identities and dialog identifiers.
     """
 
     NONE = "none"
+    IDLE = "idle"
     BUSY = "busy"
     STATES = "states"
     COMPLETE = "complete"
@@ -126,7 +127,7 @@ class DialogPackage:
     def _concerns(self, subscription: PackageSubscription, call: Call) -> bool:
         """Tell whether there is news for a watcher. When a NOTIFY comes tells something, too."""
         view = subscription.authorization.detail
-        if view in (DialogView.BUSY, DialogView.STATES):
+        if view in (DialogView.IDLE, DialogView.BUSY, DialogView.STATES):
             told: str = subscription.memory.get(_VIRTUAL_TOLD, "")
             return self._virtual_state(subscription) != told
         wanted = _Wanted.of(subscription)
@@ -215,7 +216,7 @@ class DialogPackage:
     def _virtual_state(self, subscription: PackageSubscription) -> str:
         """Return the state of the one dialog that stands for all (section 3.7.2), empty while there is no call."""
         states = [call.state for call in self._calls.of(subscription.resource)]
-        if not states:
+        if not states or subscription.authorization.detail is DialogView.IDLE:
             return ""
         return (
             max(states, key=STATE_ORDER.index) if subscription.authorization.detail is DialogView.STATES else CONFIRMED

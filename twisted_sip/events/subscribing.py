@@ -197,7 +197,7 @@ class Subscribing:
         if sibling is None:
             # Section 4.5.2: the dialog of somebody else's session.
             raise SubscribeRefused(403, "Dialog Sharing Not Supported")
-        if (sibling.authenticated or incoming.user) and incoming.user != sibling.watcher:
+        if (sibling.authenticated and not incoming.user) or notifier.watcher_of(incoming) != sibling.watcher:
             # Nobody goes on with the subscription of somebody else, whatever tags he knows.
             raise SubscribeRefused(403)
         # Before it is judged any further: a replay is one whatever it asks for (RFC 3261 section 12.2.2).

@@ -116,7 +116,7 @@ class EventStateCompositor:
                 body=body,
                 expires=asked.expires,
                 publisher=incoming.user,
-                source=f"{incoming.flow.kind.token}:{incoming.flow.remote}",
+                source=_source(incoming),
                 alike=lambda known: same_components(known.body, body),
                 replaces=known,
             )
@@ -161,6 +161,12 @@ def _accepted(incoming: IncomingRequest, etag: str, expires: int) -> Response:
     response.headers.names += _ACCEPTED
     response.headers.lines += (f"SIP-ETag: {etag}", f"Expires: {expires}")
     return response
+
+
+def _source(incoming: IncomingRequest) -> str:
+    """Return where a PUBLISH came from if it came directly: a proxy stands for many devices."""
+    via = incoming.request.headers.elements("via")
+    return f"{incoming.flow.kind.token}:{incoming.flow.remote}" if len(via) == 1 else ""
 
 
 def _refuse(incoming: IncomingRequest, refusal: PublishRefused) -> Response:

@@ -169,13 +169,13 @@ class Publications:
     ) -> Publication | None:
         """Return what the same device has published before of the same, None if there is nothing.
 
-        Some devices publish again before they have heard of their first entity-tag, or forget it when they start anew.
-        Nobody would withdraw that publication: it would tell the same until it expires, whatever the device says then.
+        Some devices publish again before they have heard of their first entity-tag, and forget that one. Nobody would
+        withdraw that publication: it would tell the same until it expires, whatever the device says then.
         """
         just_now = self._clock.seconds() - _AT_ONCE
         for known in self._tags.get(place, _NONE).values():
-            if known.source == source and known.publisher == publisher:
-                if known.body == body or (known.published_at >= just_now and alike(known)):
+            if known.source == source and known.publisher == publisher and known.published_at >= just_now:
+                if known.body == body or alike(known):
                     return known
         return None
 

@@ -103,6 +103,8 @@ class PresenceService(Service):
         self.compositor = EventStateCompositor(self.publications, PRESENCE, self._may_publish, self.settings, make_text)
         # With what it was made of: whether somebody was registered.
         self._composed: dict[str, tuple[Presence, bool]] = {}
+        #: The other packages whose watchers depend on presence rules.
+        self.guarded: tuple[str, ...] = ()
         self._observers: list[Callable[[str], None]] = []
         self._stops: list[Callable[[], None]] = []
 
@@ -217,14 +219,17 @@ class PresenceService(Service):
         publication = self.publications.tagged(_canonical(resource), PRESENCE, etag)
         return succeed(None) if publication is None else self.publications.remove(publication)
 
-    def may_see(self, resource: str, watcher: str) -> bool | Deferred[bool]:
-        """Tell whether the rules of *resource* let *watcher*, one of our users, see presence without asking first."""
+    def handling_of(self, resource: str, watcher: str) -> SubHandling | Deferred[SubHandling]:
+        """Return what the rules of *resource* make of *watcher*; who is not one of our users is blocked.
+
+        For packages that have no rules of their own. Those named in :attr:`guarded` are asked anew when rules change.
+        """
         if not self._is_ours(watcher):
-            return False
+            return SubHandling.BLOCK
         permissions = self._rules.decide(resource, watcher, authenticated=True)
         if isinstance(permissions, Deferred):
-            return permissions.addCallback(lambda known: known.sub_handling is SubHandling.ALLOW)
-        return permissions.sub_handling is SubHandling.ALLOW
+            return permissions.addCallback(lambda known: known.sub_handling)
+        return permissions.sub_handling
 
     def state_changed(self, resource: str) -> None:
         """Something that :meth:`compose` looks at has changed: compose anew and tell the watchers."""
@@ -301,7 +306,8 @@ class PresenceService(Service):
 
     def _reauthorize(self, resource: str) -> None:
         if self.notifier is not None:
-            self.notifier.reauthorize(PRESENCE, resource)
+            for event in (PRESENCE, *self.guarded):
+                self.notifier.reauthorize(event, resource)
 
     def _watched(self, resource: str) -> bool:
         return self.notifier is not None and bool(self.notifier.subscriptions(PRESENCE, resource))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 
 from twisted_sip.calls.tracker import CallTracker
+from twisted_sip.documents.permissions import SubHandling
 from twisted_sip.element.element import Element
 from twisted_sip.events.dialog_package import DialogPackage, DialogView
 from twisted_sip.events.message_summary_package import MessageSummaryPackage, stored_messages
@@ -52,8 +53,10 @@ class PackagesPart:
             self._stops.append(registrations.stop)
         if server.forwards:
             self.calls = CallTracker(reactor, element.domains.is_local_uri)
-            lamps = DialogPackage(self.calls, reactor, authorize=self._may_see)
+            lamps = DialogPackage(self.calls, reactor, authorize=self._view)
             notifier.add(lamps)
+            assert self._presence.presence is not None
+            self._presence.presence.guarded = (lamps.event,)
             self._stops += [lamps.stop, self.calls.stop]
         self.summaries = MessageSummaryPackage(counts=stored_messages(messages))
         notifier.add(self.summaries)
@@ -63,16 +66,16 @@ class PackagesPart:
             self._presence.lists.add_known()
         return ()
 
-    def _may_see(self, resource: str, watcher: str) -> DialogView | Deferred[DialogView]:
+    def _view(self, resource: str, watcher: str) -> DialogView | Deferred[DialogView]:
         """Decide about a lamp: whoever may see the presence of a user may see whether the user is in a call, and no
         more. Watchers of other domains have proved nothing."""
         presence = self._presence.presence
         if presence is None:
             return DialogView.NONE
-        allowed = presence.may_see(resource, watcher)
-        if isinstance(allowed, Deferred):
-            return allowed.addCallback(_view)
-        return _view(allowed)
+        handling = presence.handling_of(resource, watcher)
+        if isinstance(handling, Deferred):
+            return handling.addCallback(_VIEWS.__getitem__)
+        return _VIEWS[handling]
 
     def front_links(self) -> Sequence[Any]:
         return ()
@@ -109,5 +112,10 @@ class PackagesPart:
         self.calls = self.summaries = None
 
 
-def _view(allowed: bool) -> DialogView:
-    return DialogView.STATES if allowed else DialogView.NONE
+#: What watchers see of lamps by what the presence rules make of them (RFC 5025 section 3.2.1).
+_VIEWS = {
+    SubHandling.ALLOW: DialogView.STATES,
+    SubHandling.POLITE_BLOCK: DialogView.IDLE,
+    SubHandling.CONFIRM: DialogView.NONE,
+    SubHandling.BLOCK: DialogView.NONE,
+}
