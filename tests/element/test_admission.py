@@ -123,6 +123,7 @@ def message(
 
 FOREIGN = "<sip:eve@example.net>;tag=f"
 ELSEWHERE = "sip:carol@example.net"
+ANONYMOUS = '"Anonymous" <sip:anonymous@anonymous.invalid>;tag=f'
 
 
 @pytest.fixture
@@ -301,3 +302,39 @@ def test_a_subclass_may_believe_less() -> None:
     world = World(Careful, required=False)
     assert world.run(message(uri=ELSEWHERE)).admitted
     assert world.run(message(uri=ELSEWHERE, from_="<sip:bob@example.com>;tag=f")).status == 403
+
+
+def credentials(realm: str) -> str:
+    return f'Digest username="alice", realm="{realm}", nonce="n", uri="sip:bob@example.com", response="0f"'
+
+
+@pytest.mark.parametrize("from_", [ANONYMOUS, FOREIGN])
+@pytest.mark.parametrize("realm", ["example.com", "EXAMPLE.org", "2001:db8::10"])
+def test_a_strangers_credentials_for_our_domains_stay_here(from_: str, realm: str) -> None:
+    others = [credentials("example.net"), credentials(""), credentials("x" * 300), "Digest garbage", "Basic QWxh"]
+    fields = [("Proxy-Authorization", value) for value in (credentials(realm), *others)]
+    incoming = World().run(message(from_=from_, fields=fields))
+    assert incoming.admitted and not incoming.user
+    assert incoming.request.headers.all("proxy-authorization") == others
+
+
+def test_a_strangers_credentials_for_the_configured_realm_stay_here() -> None:
+    fields = [("Proxy-Authorization", credentials(realm)) for realm in ("house", "example.com")]
+    incoming = World(realm="house").run(message(from_=ANONYMOUS, fields=fields))
+    assert incoming.admitted
+    assert "proxy-authorization" not in incoming.request.headers
+
+
+def test_believed_users_credentials_stay_here() -> None:
+    fields = [("Proxy-Authorization", credentials("example.com"))]
+    incoming = World(required=False).run(message(fields=fields))
+    assert incoming.admitted
+    assert "proxy-authorization" not in incoming.request.headers
+
+
+def test_what_is_for_the_callee_goes_on() -> None:
+    """RFC 3261 section 20, table 2: Authorization is for the user agent that asked, whatever its realm."""
+    fields = [("Authorization", credentials("example.com"))]
+    incoming = World().run(message(from_=FOREIGN, fields=fields))
+    assert incoming.admitted
+    assert incoming.request.headers.all("authorization") == [credentials("example.com")]

@@ -60,11 +60,18 @@ def consume_credentials(request: Request, realm: str) -> None:
 
     Those of other realms stay: they are for other proxies (RFC 3261 section 22.3).
     """
+    if "proxy-authorization" in request.headers.names:
+        consume_credentials_where(request, lambda given: given == realm)
+
+
+def consume_credentials_where(request: Request, is_ours: Callable[[str], bool]) -> None:
+    """Take the Proxy-Authorization values for the realms that *is_ours* is true of off *request*.
+
+    As :func:`consume_credentials`, where nobody was asked for credentials of a certain realm.
+    """
     headers = request.headers
-    if "proxy-authorization" not in headers.names:
-        return
     values = headers.all("proxy-authorization")
-    kept = [value for value in values if not _is_for(value, realm)]
+    kept = [value for value in values if not _is_for(value, is_ours)]
     if len(kept) == len(values):
         return
     headers.remove("proxy-authorization")
@@ -72,12 +79,12 @@ def consume_credentials(request: Request, realm: str) -> None:
         headers.append("proxy-authorization", value)
 
 
-def _is_for(text: str, realm: str) -> bool:
+def _is_for(text: str, is_ours: Callable[[str], bool]) -> bool:
     try:
         credentials = Credentials.parse(text, "Proxy-Authorization")
     except RemoteProtocolError:
         return False
-    return credentials.is_digest and credentials.realm == realm
+    return credentials.is_digest and is_ours(credentials.realm)
 
 
 def made_for(uri: str, request: Request, realm: str, is_ours: Callable[[URI], bool] | None = None) -> bool:

@@ -25,13 +25,16 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from twisted_sip.auth.authenticator import Accepted, Authenticator, Challenge, Outcome
-from twisted_sip.auth.credentials import consume_credentials, user_of
+from twisted_sip.auth.credentials import consume_credentials, consume_credentials_where, user_of
 from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, IRequestProcessor, Verdict
 from twisted_sip.message.hosts import canonical_host, ipv4_bytes
 from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI, URI
 
 __all__ = ["AdmissionProcessor", "Ownership", "TokenCheck", "consume_credentials"]
+
+#: Longer names no host has (RFC 1035 section 2.3.4).
+_MOST_HOST_CHARS = 255
 
 
 class Ownership(Protocol):
@@ -184,8 +187,7 @@ class AdmissionProcessor:
                 return self._authenticate(incoming, identity)
             if routed or not self.believes(incoming, identity):
                 return self._refuse(incoming, 403)
-            incoming.admitted = True
-            return None
+            return self._admit_unproved(incoming)
         return self._stranger(incoming, not registers and not routed and is_local_uri(request.uri))
 
     def _stranger(self, incoming: IncomingRequest, for_us: bool) -> Verdict:
@@ -203,8 +205,24 @@ class AdmissionProcessor:
             or authenticator.bans.banned(incoming.flow.remote.host)
         ):
             return self._refuse(incoming, 403)
+        return self._admit_unproved(incoming)
+
+    def _admit_unproved(self, incoming: IncomingRequest) -> Verdict:
+        """Admit a request whose credentials, if it has any, nobody has looked at."""
         incoming.admitted = True
+        request = incoming.request
+        if "proxy-authorization" in request.headers.names:
+            # RFC 3261 section 22.3: phones send them unasked, with the user name of a caller who is anonymous.
+            consume_credentials_where(request, self._is_our_realm)
         return None
+
+    def _is_our_realm(self, realm: str) -> bool:
+        """Tell whether *realm* is the configured one or one of our domains."""
+        if realm == self._authenticator.settings.realm:
+            return bool(realm)
+        # Only what may be the name of a host is asked for: the answers are remembered.
+        host = f"[{realm}]" if ":" in realm else realm
+        return 0 < len(realm) <= _MOST_HOST_CHARS and self._domains.is_local(host)
 
     def _claimed(self, request: Request) -> URI:
         """Return the identity that *request* claims: From, or P-Preferred-Identity beside an anonymous From
