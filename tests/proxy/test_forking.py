@@ -200,6 +200,32 @@ def test_non_invite_fork_gives_one_final_response(house: Any) -> None:
     alice.expect_nothing(within=10)
 
 
+def test_the_search_for_a_non_invite_ends_with_its_transaction(house: Any) -> None:
+    """RFC 4320 section 4.2: Timer F of the client has fired when the first one has not answered."""
+    alice = house.peer("192.0.2.2")
+    high, low = phones(house, 700, 300)
+    house.send(alice, house.request("MESSAGE", BOB))
+    assert high.expect("MESSAGE")
+    low.expect_nothing(within=80)
+    assert [response.status for response in alice.messages] == [100]
+
+
+@pytest.mark.parametrize(("seconds", "goes_on"), [(30, True), (31.7, False)])
+def test_the_search_for_a_non_invite_goes_on_while_somebody_waits(house: Any, seconds: float, goes_on: bool) -> None:
+    alice = house.peer("192.0.2.2")
+    high, low = phones(house, 700, 300)
+    house.send(alice, house.request("MESSAGE", BOB))
+    message = high.expect("MESSAGE")
+    house.network.advance(seconds)
+    high.answer(message, 480)
+    if goes_on:
+        low.answer(low.expect("MESSAGE"), 200)
+        assert alice.expect(200)
+    else:
+        assert alice.expect(480)
+        low.expect_nothing(within=5)
+
+
 def test_at_most_max_branches(make_house: Any) -> None:
     house = make_house(settings=ProxySettings(max_branches=2))
     alice = house.peer("192.0.2.2")

@@ -102,6 +102,14 @@ def test_next_flow_after(house: Any, alice: Any, status: int) -> None:
     assert alice.expect(200)
 
 
+def test_no_next_flow_when_nobody_waits(house: Any, alice: Any) -> None:
+    """RFC 4320 section 4.2: the 408 comes when the client of a MESSAGE has given up."""
+    one, two = flows(house, 1, 2)
+    house.send(alice, house.request("MESSAGE", BOB))
+    house.network.advance(80)
+    assert len(one.messages) + len(two.messages) == 3  # two answers to OPTIONS, one MESSAGE
+
+
 def test_503_of_the_instance_is_its_answer(house: Any, alice: Any) -> None:
     one, two = flows(house, 1, 2)
     text = house.request("INVITE", BOB)

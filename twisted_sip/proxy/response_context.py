@@ -18,6 +18,7 @@ from twisted_sip.message.response import Response
 from twisted_sip.proxy.best_response import best_response
 from twisted_sip.proxy.branch import Branch
 from twisted_sip.proxy.record_route import FlowMark
+from twisted_sip.transaction.states import TERMINATED
 
 if TYPE_CHECKING:
     from twisted_sip.interfaces.processing import IncomingRequest
@@ -51,6 +52,7 @@ class ResponseContext:
         "_answered",
         "_branches",
         "_cancelled",
+        "_ends_at",
         "_groups",
         "_pending",
         "_stop",
@@ -99,6 +101,8 @@ class ResponseContext:
         self._answered = False
         self._cancelled = False
         self._stop = False
+        # When the client of another request than an INVITE gives up; None while nobody but one target is asked.
+        self._ends_at: float | None = None
 
     def start(self, targets: Sequence[Target]) -> None:
         """Begin with the first group of *targets* (section 16.6)."""
@@ -118,6 +122,10 @@ class ResponseContext:
             self._pending = 1
             self._start(branch)
         else:
+            if not calls:
+                # A round trip before Timer F fires there: an answer made later would come too late.
+                values = self.service.element.transactions.values
+                self._ends_at = self.service.element.timers.now() + values.timeout - values.T1
             groups = self._groups = self._grouped(targets)
             self._next_group(groups)
 
@@ -242,6 +250,9 @@ class ResponseContext:
         if status >= 600:
             # Step 5: the search is over, but the others may still give a 2xx.
             self._give_up((("reason", f"SIP;cause={status}"),))
+        elif self._too_late():
+            # RFC 4320 section 4.2: nobody waits for what others would answer.
+            self._stop = True
         elif not self._stop and self._next_flow(branch, response):
             return
         if self._pending:
@@ -250,6 +261,12 @@ class ResponseContext:
             self._next_group(self._groups)
             return
         self._finish()
+
+    def _too_late(self) -> bool:
+        """Tell whether the client of a request other than an INVITE has given up, or is about to."""
+        if self._ends_at is None:
+            return False
+        return self.transaction.state is TERMINATED or self.service.element.timers.now() >= self._ends_at
 
     def _next_flow(self, branch: Branch, response: Response) -> bool:
         """Try another flow of the same instance; tell whether there was one."""
