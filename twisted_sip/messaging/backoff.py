@@ -45,7 +45,13 @@ class BackOff:
 
     def may_try(self, device: Device, now: float) -> bool:
         """Tell whether it is time to try *device*."""
-        return self._states[device.id].next_try <= now + _GRAIN
+        return self._state(device).next_try <= now + _GRAIN
+
+    def _state(self, device: Device) -> _State:
+        state = self._states.get(device.id)
+        if state is None:
+            state = self._states[device.id] = _State(_shape(device))
+        return state
 
     def failed(self, device: Device, now: float, first: float, most: float, retry_after: float) -> None:
         """*device* did not take a message.
@@ -54,16 +60,14 @@ class BackOff:
         :param most: the most of that.
         :param retry_after: the seconds that it asked for.
         """
-        state = self._states.get(device.id)
-        if state is None:
-            state = self._states[device.id] = _State(_shape(device))
+        state = self._state(device)
         state.last_try = now
         state.next_try = now + min(most, max(retry_after, first * 2.0 ** min(state.failures, 32)))
         state.failures += 1
 
     def taken(self, device: Device) -> None:
         """*device* took a message."""
-        state = self._states[device.id]
+        state = self._state(device)
         state.failures, state.next_try = 0, 0.0
 
     def hurry(self, first: float) -> None:
@@ -73,7 +77,7 @@ class BackOff:
 
     def next_try(self, devices: Sequence[Device]) -> float:
         """Return when the first of *devices*, one or more, is to be tried again."""
-        return min(self._states[device.id].next_try for device in devices)
+        return min(self._state(device).next_try for device in devices)
 
     # -- refusals ---------------------------------------------------------------------
 

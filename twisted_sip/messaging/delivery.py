@@ -44,7 +44,7 @@ class _Result(enum.Enum):
     DONE = "done"
     #: No device is there, or none takes it now.
     LATER = "later"
-    #: It is too large for the way to any device that is there; others need not wait for it.
+    #: No device that is there can be given it, for its size or its ``sips``; others need not wait for it.
     UNFIT = "unfit"
 
 
@@ -246,10 +246,17 @@ class OfflineDelivery:
     async def _deliver(self, queue: _Queue, message: StoredMessage) -> _Result:
         settings = self._service.settings
         backoff = queue.backoff
-        devices = await self._service.devices.of(queue.recipient, secure=is_secure(message), most=settings.max_devices)
+        find = self._service.devices.of
+        devices = await find(queue.recipient, most=settings.max_devices)
+        # All of them, or what is known of the others would be forgotten.
         backoff.look(devices)
         if not devices:
             return _Result.LATER
+        if is_secure(message):
+            # RFC 5630 section 5.3.
+            devices = await find(queue.recipient, secure=True, most=settings.max_devices)
+            if not devices:
+                return _Result.UNFIT
         if self._service.size_of(message) > settings.size_limit:
             # RFC 3428 section 8 holds for every hop.
             devices = [device for device in devices if device.congestion_safe]
