@@ -44,3 +44,98 @@ def test_what_is_for_sips_contacts_holds_up_no_other(house: Any) -> None:
     bob.expect_nothing(within=300)
     assert house.waiting() == ["secret"]
     house.settle()
+
+
+def test_what_one_device_refused_and_the_other_cannot_take_holds_up_no_other(house: Any) -> None:
+    alice = house.peer("192.0.2.2")
+    keep(house, alice, "one", "two", "three")
+    bob, away = appear(house, 3), appear(house, 4, registered_at=0)
+    take(bob, "one", 415)
+    take(away, "one", 480)
+    take(bob, "two")
+    take(bob, "three")
+    # For the other device it is the first one still.
+    take(away, "one", within=100)
+    away.expect_nothing(within=100)
+    house.settle()
+
+
+def test_a_device_gets_them_in_order(house: Any) -> None:
+    alice = house.peer("192.0.2.2")
+    keep(house, alice, "one", "two")
+    bob = appear(house, 3)
+    first = bob.expect("MESSAGE")
+    # One that comes while the first is on its way does not get the second before it.
+    other = appear(house, 4)
+    bob.answer(first, 480)
+    take(other, "one")
+    take(other, "two")
+    bob.expect_nothing(within=100)
+    house.settle()
+
+
+def test_a_message_that_a_device_fails_over_does_not_hold_up_the_others(house: Any) -> None:
+    alice = house.peer("192.0.2.2")
+    keep(house, alice, "bad", "good")
+    bob = appear(house, 3)
+    take(bob, "bad", 500)
+    take(bob, "good")
+    take(bob, "bad", 500, within=61)
+    keep(house, alice, "better")
+    take(bob, "better")
+    take(bob, "bad", within=130)
+    house.settle()
+
+
+def test_a_device_that_fails_over_all_of_them_has_its_rest(house: Any) -> None:
+    alice = house.peer("192.0.2.2")
+    keep(house, alice, "one", "two", "three")
+    bob = appear(house, 3)
+    take(bob, "one", 500)
+    take(bob, "two", 500)
+    bob.expect_nothing(within=50)
+    for text in ("one", "two", "three"):
+        take(bob, text, within=20)
+    house.settle()
+
+
+def test_a_device_in_trouble_is_not_given_the_next_one(house: Any) -> None:
+    alice = house.peer("192.0.2.2")
+    keep(house, alice, "one", "two")
+    bob = appear(house, 3)
+    take(bob, "one", 503)
+    bob.expect_nothing(within=50)
+    take(bob, "one", within=20)
+    take(bob, "two")
+    house.settle()
+
+
+def test_a_refusal_of_the_first_copy_is_one_of_the_message_alone(house: Any) -> None:
+    alice, bob, away = house.peer("192.0.2.2"), appear(house, 3), appear(house, 4, registered_at=0)
+    house.say(alice, "one")
+    take(bob, "one", 415)
+    take(away, "one", 480)
+    alice.expect(202)
+    house.say(alice, "two")
+    alice.expect(202)
+    # It is neither asked for the first again nor left alone.
+    take(bob, "two", within=1)
+    bob.expect_nothing(within=300)
+    away.skip()
+    assert house.waiting() == ["one"]
+    take(away, "one", within=300)
+    house.network.advance(1)
+    assert house.waiting() == []
+    house.settle()
+
+
+def test_a_late_refusal_counts_too(house: Any) -> None:
+    alice, bob = house.peer("192.0.2.2"), appear(house, 3)
+    house.say(alice, "one")
+    first = bob.expect("MESSAGE")
+    alice.expect(202, within=15)
+    bob.skip()
+    bob.answer(first, 415)
+    bob.expect_nothing(within=100)
+    assert house.waiting() == []
+    house.settle()

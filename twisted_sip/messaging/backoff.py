@@ -1,4 +1,4 @@
-"""When a device that did not take a message is tried again."""
+"""When a device that did not take a message is tried again, and what it may be given until then."""
 
 from __future__ import annotations
 
@@ -15,25 +15,34 @@ class _State:
     """What is known of one device.
 
     :ivar shape: its contacts and flows: with another one it counts as registered anew.
+    :ivar suspect: the key of the message that it has answered 5xx to, empty once it has taken another.
     """
 
-    __slots__ = ("failures", "last_try", "next_try", "shape")
+    __slots__ = ("failures", "last_try", "next_try", "shape", "suspect")
 
     def __init__(self, shape: Any) -> None:
         self.shape = shape
         self.failures = 0
         self.last_try = 0.0
         self.next_try = 0.0
+        self.suspect = ""
+
+    def failed(self, now: float, first: float, most: float, retry_after: float) -> None:
+        self.last_try = now
+        self.next_try = now + min(most, max(retry_after, first * 2.0 ** min(self.failures, 32)))
+        self.failures += 1
 
 
 class BackOff:
     """The devices of one recipient that failed lately, and what they have refused."""
 
-    __slots__ = ("_refused", "_states")
+    __slots__ = ("_failed", "_refused", "_states")
 
     def __init__(self) -> None:
         self._states: dict[str, _State] = {}
         self._refused: dict[str, set[str]] = {}
+        # By message and device: what one of them answered 5xx to.
+        self._failed: dict[str, dict[str, _State]] = {}
 
     def look(self, devices: Sequence[Device]) -> None:
         """Take note of the *devices* that are registered: others are forgotten, and so is what was before a change."""
@@ -43,9 +52,9 @@ class BackOff:
             state = known.get(device.id)
             self._states[device.id] = state if state is not None and state.shape == shape else _State(shape)
 
-    def may_try(self, device: Device, now: float) -> bool:
-        """Tell whether it is time to try *device*."""
-        return self._state(device).next_try <= now + _GRAIN
+    def may_try(self, device: Device, now: float, key: str = "") -> bool:
+        """Tell whether it is time to try *device*, with the message with *key*."""
+        return self.next_try(device, key) <= now + _GRAIN
 
     def _state(self, device: Device) -> _State:
         state = self._states.get(device.id)
@@ -60,24 +69,40 @@ class BackOff:
         :param most: the most of that.
         :param retry_after: the seconds that it asked for.
         """
+        self._state(device).failed(now, first, most, retry_after)
+
+    def failed_with(self, key: str, device: Device, now: float, first: float, most: float, retry_after: float) -> bool:
+        """*device* failed over the message with *key*; the parameters are those of :meth:`failed`.
+
+        :return: the message may be the reason. False where another one failed before it, and none was taken: it is the
+            device.
+        """
         state = self._state(device)
-        state.last_try = now
-        state.next_try = now + min(most, max(retry_after, first * 2.0 ** min(state.failures, 32)))
-        state.failures += 1
+        tried = self._failed.setdefault(key, {})
+        alone = state.suspect in ("", key)
+        state.suspect = key
+        tried.setdefault(device.id, _State(state.shape)).failed(now, first, most, retry_after)
+        return alone
+
+    def has_failed(self, key: str, device: Device) -> bool:
+        """Tell whether *device* has failed over the message with *key*, registered as it is now."""
+        state = self._failed.get(key, {}).get(device.id)
+        return state is not None and state.shape == self._state(device).shape
 
     def taken(self, device: Device) -> None:
         """*device* took a message."""
         state = self._state(device)
-        state.failures, state.next_try = 0, 0.0
+        state.failures, state.next_try, state.suspect = 0, 0.0, ""
 
     def hurry(self, first: float) -> None:
         """There is a reason to try: *first* seconds after the last one are enough."""
-        for state in self._states.values():
+        for state in (*self._states.values(), *(state for tried in self._failed.values() for state in tried.values())):
             state.next_try = min(state.next_try, state.last_try + first)
 
-    def next_try(self, devices: Sequence[Device]) -> float:
-        """Return when the first of *devices*, one or more, is to be tried again."""
-        return min(self._state(device).next_try for device in devices)
+    def next_try(self, device: Device, key: str = "") -> float:
+        """Return when *device* is to be tried again, with the message with *key*."""
+        date = self._state(device).next_try
+        return max(date, self._failed[key][device.id].next_try) if self.has_failed(key, device) else date
 
     # -- refusals ---------------------------------------------------------------------
 
@@ -92,6 +117,37 @@ class BackOff:
     def forget(self, key: str) -> None:
         """The message with *key* waits no more."""
         self._refused.pop(key, None)
+        self._failed.pop(key, None)
+
+
+class Round:
+    """One time of going through what waits for a recipient.
+
+    :ivar next: when the next round is due, None if nothing says so.
+    """
+
+    __slots__ = ("_blocked", "_known", "next")
+
+    def __init__(self) -> None:
+        # Ids of devices that a message has been left for, and of those that were there for all that were passed by.
+        self._blocked: set[str] = set()
+        self._known: set[str] | None = None
+        self.next: float | None = None
+
+    def is_open(self, device: Device) -> bool:
+        """Tell whether *device* may have what is next without it overtaking anything there."""
+        return device.id not in self._blocked and (self._known is None or device.id in self._known)
+
+    def pass_by(self, present: Sequence[Device]) -> None:
+        """A message stays: devices that come after *present* were not asked for it, and wait for the next round."""
+        ids = {device.id for device in present}
+        self._known = ids if self._known is None else self._known & ids
+
+    def look_again(self, date: float, device: Device | None = None) -> None:
+        """There is a try due at *date*; until then a message is left for *device*."""
+        self.next = date if self.next is None else min(self.next, date)
+        if device is not None:
+            self._blocked.add(device.id)
 
 
 def _shape(device: Device) -> Any:

@@ -2,8 +2,10 @@
 
 Each recipient for whom something waits has a queue here. It is worked off when a device registers, when a message comes
 on top while one is there, and after a while where a device did not take what it was given. A 2xx takes a message out of
-the store; what comes before it stays at its head, so that nothing is overtaken. Each try has the Call-ID, From, To and
-CSeq that the message came with. A 2xx that is not durable when the machine dies is the one thing that makes a message
+the store. Each device is given them in order: while one is left for a device that may yet take it, that device gets
+none of those behind, but other devices do. A message that a device has refused, has answered with a 5xx that speaks of
+it alone, or cannot be given, keeps none of the following from that device. Each try has the Call-ID, From, To and CSeq
+that the message came with. A 2xx that is not durable when the machine dies is the one thing that makes a message
 come twice.
 
 A device that refuses a message will not be asked again for it, and when all that are registered have refused it, or the
@@ -26,7 +28,7 @@ from twisted_sip.errors import StoreError
 from twisted_sip.interfaces.location import LocationChange
 from twisted_sip.interfaces.message_store import IMessageStore, StoredMessage
 from twisted_sip.messaging.attempt import Attempt
-from twisted_sip.messaging.backoff import BackOff
+from twisted_sip.messaging.backoff import BackOff, Round
 from twisted_sip.messaging.copies import is_secure, request_for
 from twisted_sip.messaging.devices import Device
 from twisted_sip.messaging.notifications import failed_notification, stored_notification
@@ -42,7 +44,9 @@ class _Result(enum.Enum):
 
     #: The message is gone, one way or the other.
     DONE = "done"
-    #: No device is there, or none takes it now.
+    #: Nobody who is there takes it now.
+    LEFT = "left"
+    #: No device is there, or all wait for something: nothing behind it can be delivered either.
     LATER = "later"
     #: No device that is there can be given it, for its size or its ``sips``; others need not wait for it.
     UNFIT = "unfit"
@@ -147,11 +151,11 @@ class OfflineDelivery:
         """A device took the message with *key* late."""
         self._remove(key)
 
-    def failed(self, recipient: str, device: Device, retry_after: float) -> None:
-        """*device* did not take a message that was kept for *recipient* then."""
+    def failed(self, recipient: str, key: str, attempt: Attempt) -> None:
+        """*attempt* led to no 2xx; the message was kept for *recipient* as *key* then."""
         queue = self._queues.get(recipient)
         if queue is not None:
-            self._back_off(queue, device, retry_after)
+            self._note(queue, key, attempt)
 
     def stored(self, message: StoredMessage) -> None:
         """*message* was kept: tell its sender, where that is asked for."""
@@ -224,67 +228,70 @@ class OfflineDelivery:
     async def _work_off(self, queue: _Queue) -> None:
         passed: set[str] = set()
         queue.unfit.clear()
+        queue.again = False
+        current = Round()
         while self._active:
-            queue.again = False
             waiting = await _settled(self._store.waiting(queue.recipient))
             message = next((found for found in waiting if found.key not in passed), None)
             if message is None:
                 if not waiting and not queue.again:
                     self._queues.pop(queue.recipient, None)
-                return
+                break
             if message.key in self._held:
                 # Its release goes on here.
-                return
-            result = await self._deliver(queue, message)
+                break
+            result = await self._deliver(queue, message, current)
             if result is _Result.LATER:
-                return
+                break
             # Whatever it led to, it is not tried again in this round.
             passed.add(message.key)
             if result is _Result.UNFIT:
                 queue.unfit.add(message.key)
+        if current.next is not None and self._active:
+            self._schedule.at(queue.recipient, current.next)
 
-    async def _deliver(self, queue: _Queue, message: StoredMessage) -> _Result:
+    async def _deliver(self, queue: _Queue, message: StoredMessage, current: Round) -> _Result:
         settings = self._service.settings
-        backoff = queue.backoff
+        backoff, key = queue.backoff, message.key
         find = self._service.devices.of
-        devices = await find(queue.recipient, most=settings.max_devices)
+        present = devices = await find(queue.recipient, most=settings.max_devices)
         # All of them, or what is known of the others would be forgotten.
-        backoff.look(devices)
-        if not devices:
-            return _Result.LATER
-        if is_secure(message):
+        backoff.look(present)
+        if is_secure(message) and present:
             # RFC 5630 section 5.3.
             devices = await find(queue.recipient, secure=True, most=settings.max_devices)
-            if not devices:
-                return _Result.UNFIT
+        if not any(map(current.is_open, present)):
+            return _Result.LATER
         if self._service.size_of(message) > settings.size_limit:
             # RFC 3428 section 8 holds for every hop.
             devices = [device for device in devices if device.congestion_safe]
-            if not devices:
-                return _Result.UNFIT
-        for device in devices:
-            if backoff.has_refused(message.key, device) or not backoff.may_try(device, self._now()):
+        if not devices:
+            current.pass_by(present)
+            return _Result.UNFIT
+        left = [device for device in devices if not backoff.has_refused(key, device)]
+        for device in left:
+            if not current.is_open(device) or not backoff.may_try(device, self._now(), key):
                 continue
             attempt = await self._try(message, device)
             outcome = outcome_of(attempt.status)
             if outcome is Outcome.TAKEN:
                 backoff.taken(device)
-                backoff.forget(message.key)
-                self._remove(message.key)
+                backoff.forget(key)
+                self._remove(key)
                 return _Result.DONE
             if outcome is Outcome.DECLINED:
                 return self._drop(queue, message, attempt.status)
-            if outcome is Outcome.REFUSED:
-                backoff.refused(message.key, device)
-            else:
-                self._back_off(queue, device, retry_after_of(attempt.response))
+            self._note(queue, key, attempt)
             if not self._active:
                 return _Result.LATER
-        left = [device for device in devices if not backoff.has_refused(message.key, device)]
+        left = [device for device in left if not backoff.has_refused(key, device)]
         if not left:
             return self._drop(queue, message, 0)
-        self._schedule.at(queue.recipient, backoff.next_try(left))
-        return _Result.LATER
+        current.pass_by(present)
+        for device in left:
+            alone = backoff.has_failed(key, device)
+            current.look_again(backoff.next_try(device, key), None if alone else device)
+        return _Result.LEFT
 
     async def _try(self, message: StoredMessage, device: Device) -> Attempt:
         ended: Deferred[Attempt] = Deferred()
@@ -296,9 +303,17 @@ class OfflineDelivery:
         finally:
             self._in_flight.discard(message.key)
 
-    def _back_off(self, queue: _Queue, device: Device, retry_after: float) -> None:
-        settings = self._service.settings
-        queue.backoff.failed(device, self._now(), settings.retry_first, settings.retry_most, retry_after)
+    def _note(self, queue: _Queue, key: str, attempt: Attempt) -> None:
+        """Take note of what *attempt* to give away the message with *key* has led to, which is no 2xx."""
+        device, status = attempt.device, attempt.status
+        settings, now = self._service.settings, self._now()
+        if outcome_of(status) is not Outcome.TEMPORARY:
+            queue.backoff.refused(key, device)
+            return
+        times = (now, settings.retry_first, settings.retry_most, retry_after_of(attempt.response))
+        # RFC 3261 section 21.5: a 503 speaks of the server, the others may well speak of this request.
+        if not (status >= 500 and status != 503 and queue.backoff.failed_with(key, device, *times)):
+            queue.backoff.failed(device, *times)
 
     def _drop(self, queue: _Queue, message: StoredMessage, status: int) -> _Result:
         self._log.info(

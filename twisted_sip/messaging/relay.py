@@ -24,7 +24,7 @@ from twisted_sip.message.response import Response
 from twisted_sip.messaging.attempt import Attempt
 from twisted_sip.messaging.copies import forwarded_copy
 from twisted_sip.messaging.devices import Device
-from twisted_sip.messaging.outcome import Outcome, best_refusal, outcome_of, retry_after_of
+from twisted_sip.messaging.outcome import Outcome, best_refusal, outcome_of
 
 if TYPE_CHECKING:
     from twisted_sip.messaging.service import MessagingService
@@ -145,6 +145,9 @@ class Relay:
         self._pending -= 1
         if outcome_of(attempt.status) is Outcome.TAKEN and attempt.response is not None:
             self._taken(attempt.response)
+        elif self._key and outcome_of(attempt.status) is Outcome.REFUSED:
+            # Late, but it need not be asked again.
+            self._service.delivery.failed(self.recipient, self._key, attempt)
         if not self._pending:
             self._all_ended()
 
@@ -219,7 +222,7 @@ class Relay:
             raise
         for attempt in self._attempts:
             if attempt.status:
-                service.delivery.failed(self.recipient, attempt.device, retry_after_of(attempt.response))
+                service.delivery.failed(self.recipient, message.key, attempt)
         if self._state is _STORING:
             self._respond(self._made(202))
             service.delivery.stored(message)
