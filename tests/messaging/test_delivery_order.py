@@ -139,3 +139,27 @@ def test_a_late_refusal_counts_too(house: Any) -> None:
     bob.expect_nothing(within=100)
     assert house.waiting() == []
     house.settle()
+
+
+def test_a_device_that_registers_again_is_there(house: Any) -> None:
+    alice = house.peer("192.0.2.2")
+    keep(house, alice, "one")
+    bob = appear(house, 3)
+    take(bob, "one", 480)
+    for _ in range(4):
+        take(bob, "one", 480, within=1000)
+    bob.expect_nothing(within=200)
+    house.bind("bob", f"sip:bob@{bob.address}")
+    take(bob, "one", 480)
+    # Not more than once in a while, however often it registers.
+    for _ in range(5):
+        house.bind("bob", f"sip:bob@{bob.address}")
+        bob.expect_nothing(within=6)
+    message = bob.expect("MESSAGE", within=5)
+    bob.answer(message, 480, [("retry-after", "300")])
+    house.network.advance(50)
+    house.bind("bob", f"sip:bob@{bob.address}")
+    # What it asked for itself it gets.
+    bob.expect_nothing(within=240)
+    take(bob, "one", within=20)
+    house.settle()

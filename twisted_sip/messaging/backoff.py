@@ -15,20 +15,23 @@ class _State:
     """What is known of one device.
 
     :ivar shape: its contacts and flows: with another one it counts as registered anew.
+    :ivar not_before: what it asked for with Retry-After.
     :ivar suspect: the key of the message that it has answered 5xx to, empty once it has taken another.
     """
 
-    __slots__ = ("failures", "last_try", "next_try", "shape", "suspect")
+    __slots__ = ("failures", "last_try", "next_try", "not_before", "shape", "suspect")
 
     def __init__(self, shape: Any) -> None:
         self.shape = shape
         self.failures = 0
         self.last_try = 0.0
         self.next_try = 0.0
+        self.not_before = 0.0
         self.suspect = ""
 
     def failed(self, now: float, first: float, most: float, retry_after: float) -> None:
         self.last_try = now
+        self.not_before = now + min(most, retry_after)
         self.next_try = now + min(most, max(retry_after, first * 2.0 ** min(self.failures, 32)))
         self.failures += 1
 
@@ -93,6 +96,17 @@ class BackOff:
         """*device* took a message."""
         state = self._state(device)
         state.failures, state.next_try, state.suspect = 0, 0.0, ""
+
+    def refreshed(self, names: Sequence[str], date: float, least: float) -> None:
+        """A device that goes by one of *names* has registered again: it is there, and worth a try.
+
+        :param date: when it did; what came before the last try says nothing.
+        :param least: the seconds that have to lie between two tries.
+        """
+        for name in names:
+            state = self._states.get(name)
+            if state is not None and state.failures and date >= state.last_try:
+                state.next_try = min(state.next_try, max(state.last_try + least, state.not_before))
 
     def hurry(self, first: float) -> None:
         """There is a reason to try: *first* seconds after the last one are enough."""

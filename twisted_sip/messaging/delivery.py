@@ -166,6 +166,11 @@ class OfflineDelivery:
     def _registered(self, change: LocationChange) -> None:
         queue = self._queues.get(change.aor) if change.put else None
         if queue is not None:
+            # Within 64*T1 it may take the next try for a loop (RFC 3261 section 8.2.2.2); no device has itself tried
+            # more often than that.
+            least = self._service.element.timer_values.timeout + 1.0
+            for binding in change.put:
+                queue.backoff.refreshed((binding.instance, binding.key), binding.registered_at, least)
             # Its 200 comes first.
             self._wake(queue, self._service.settings.settle_time)
 
