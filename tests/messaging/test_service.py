@@ -58,9 +58,40 @@ def test_what_is_in_a_dialog_passes_on(house: Any) -> None:
     house.say(alice, to=f"sip:bob@{bob.address}")
     bob.answer(bob.expect("MESSAGE"), 486)
     alice.expect(486)
-    house.send(alice, request("Max-Forwards: 7").replace(f"To: <{BOB}>", f"To: <{BOB}>;tag=t"))
-    alice.expect(480)
+    house.send(alice, request("Max-Forwards: 7", "Route: <sip:192.0.2.3;lr>"))
+    bob.expect("MESSAGE")
     assert len(house.messages) == 0
+
+
+def in_dialog(body: str, *extra: str) -> str:
+    lines = [
+        f"MESSAGE {BOB} SIP/2.0",
+        f"Via: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bK{body[:3]}",
+        "Max-Forwards: 70",
+        *extra,
+    ]
+    lines += [f"From: <{ALICE}>;tag=a", f"To: <{BOB}>;tag=t", f"Call-ID: {body[:3]}", "CSeq: 2 MESSAGE", "", body]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("route", [[], ["Route: <sip:token@192.0.2.1;lr>"]])
+def test_what_only_looks_like_in_a_dialog_is_for_the_user(make_house: Callable[..., Any], route: list[str]) -> None:
+    class Picky(MessagingService):
+        def accept(self, sender: str, recipient: str, message: Any) -> bool:
+            return b"no" not in message.body
+
+    house = make_house(Picky)
+    alice, bob = house.peer("192.0.2.2"), house.peer("192.0.2.3")
+    house.bind("bob", f"sip:bob@{bob.address}")
+    for body, status in (("no", 403), ("x" * 2000, 513)):
+        house.send(alice, in_dialog(body, *route))
+        alice.expect(status)
+    bob.expect_nothing(within=1)
+    house.unregister("bob")
+    house.admit.proves = not route
+    house.send(alice, in_dialog("yes", *route))
+    # A dialog is no proof of who it is.
+    alice.expect(480 if route else 202)
 
 
 def test_it_can_be_switched_off(make_house: Callable[..., Any]) -> None:

@@ -1,6 +1,6 @@
 """Instant messages in pager mode: the service and its link of the chain (RFC 3428).
 
-What becomes of a MESSAGE outside of dialogs for one of our users (in a dialog it passes on, to the proxy):
+What becomes of a MESSAGE for one of our users (for a Contact, as in a dialog, it passes on, to the proxy):
 
 - Section 7: a final response comes at once. A copy goes to every registered device at the same time, whatever the q of
   its contact (RFC 3261 section 16.6; section 6 of RFC 3428 lets a MESSAGE fork so that it gets to where the user might
@@ -104,8 +104,9 @@ class MessagingService(Service):
     def recipient_of(self, incoming: IncomingRequest) -> str:
         """Return the address-of-record that a MESSAGE is for, or an empty text to pass it on.
 
-        Default: that of a Request-URI of ours. What has a To tag, a Route to follow or a GRUU, which means one device
-        and no other (RFC 5627), passes on.
+        Default: that of a Request-URI of ours, with a To tag too: in a dialog it would be a Contact (RFC 3261 section
+        12.2.1.1), which is no address-of-record. What has a Route to follow or a GRUU, which means one device and no
+        other (RFC 5627), passes on.
         """
         request = incoming.request
         uri = request.uri
@@ -114,9 +115,7 @@ class MessagingService(Service):
             or not uri.user
             or not self.element.domains.is_local_uri(uri)
             or "gr" in uri.params
-            or request.to.tag
             or "route" in request.headers.names
-            or any(route.user for route in incoming.own_routes)
         ):
             return ""
         return uri.address_of_record
@@ -192,7 +191,10 @@ class MessagingService(Service):
         if breadth == 0:
             # RFC 5393 section 5.3.3.
             return response_to(request, 440, to_tag=incoming.to_tag)
-        stranger = not incoming.user and not self.element.domains.is_local_uri(request.from_.uri)
+        # A dialog that admits a request does not prove who it is from.
+        in_dialog = any(route.user for route in incoming.own_routes)
+        is_ours = not in_dialog and self.element.domains.is_local_uri(request.from_.uri)
+        stranger = not incoming.user and not is_ours
         relay = Relay(self, request, recipient, sender, incoming, stranger=stranger)
         refusal = await self._start(relay, _BREADTH if breadth is None else min(_BREADTH, breadth), suffix)
         return TAKEN if refusal is None else response_to(request, refusal, to_tag=incoming.to_tag)
