@@ -73,6 +73,23 @@ def test_one_server_owns_the_database(tmp_path: Path, clock: Clock) -> None:
     store.close()
 
 
+@pytest.mark.parametrize(
+    "change",
+    ["headers = '5'", "headers = 'no json'", "headers = '[[1, 2, 3]]'", "headers = x'ff'", "expires_at = ''"],
+)
+def test_rows_that_are_damaged_are_told_of_in_one_line(tmp_path: Path, clock: Clock, change: str) -> None:
+    path = tmp_path / "m.db"
+    store = SQLiteMessageStore(path, clock)
+    store.add(message("one"))
+    clock.advance(1)
+    store._connection.execute(f"UPDATE message SET {change}")
+    store.close()
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"damaged .*; restore a backup or move the file away$") as raised:
+            SQLiteMessageStore(path, clock)
+        assert "\n" not in str(raised.value)
+
+
 def test_what_cannot_be_opened_says_why(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "m.db"
     path.write_bytes(b"this is no database, not at all" * 100)

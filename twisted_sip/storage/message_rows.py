@@ -83,6 +83,7 @@ def read_messages(connection: sqlite3.Connection) -> Iterable[StoredMessage]:
     """Return every message, expired ones too, in the order in which they came.
 
     :raises sqlite3.Error: they cannot be read.
+    :raises ValueError: they are not what was written; so do TypeError, OverflowError and AttributeError say.
     """
     messages: list[StoredMessage] = []
     for row in connection.execute(f"SELECT {_NAMES} FROM message ORDER BY seq"):
@@ -92,5 +93,8 @@ def read_messages(connection: sqlite3.Connection) -> Iterable[StoredMessage]:
             if isinstance(value, bytes):
                 fields[name] = value.decode("utf-8", "surrogateescape")
         headers = tuple((name, value) for name, value in json.loads(fields.pop("headers")))
+        numbers = (fields["cseq"], fields["received_at"], fields["expires_at"])
+        if not (isinstance(fields["body"], bytes) and all(isinstance(number, (int, float)) for number in numbers)):
+            raise ValueError("a value is of the wrong type")
         messages.append(StoredMessage(headers=headers, **fields))
     return messages

@@ -90,10 +90,16 @@ class SQLiteMessageStore:
         self._open = True
         try:
             self._table.load(read_messages(self._connection))
-        except (sqlite3.Error, ValueError) as error:
+        except sqlite3.Error as error:
             self._release()
             self._thread.stop()
             raise explain(path, error) from error
+        except (TypeError, ValueError, OverflowError, AttributeError) as error:
+            # Rows that are not what was written.
+            self._release()
+            self._thread.stop()
+            text = str(error).partition("\n")[0]
+            raise StoreError(f"{path}: damaged ({text}); restore a backup or move the file away") from error
 
     def __len__(self) -> int:
         """The number of messages held, for metrics."""
