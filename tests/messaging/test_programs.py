@@ -84,6 +84,9 @@ def test_what_a_program_cannot_send(house: Any) -> None:
     ]:
         with pytest.raises(LocalProtocolError):
             house.service.send(from_, to, "x", headers=headers)
+    for seconds in (-1, 1 << 32):
+        with pytest.raises(LocalProtocolError):
+            house.service.send("sip:robot@example.com", BOB, "x", expires=seconds)
     large = result_of(house.service.send("sip:robot@example.com", BOB, "x" * 2000))
     assert [found.status for found in large] == [513]
     house.settle()

@@ -291,6 +291,8 @@ class MessagingService(Service):
             was none.
         :raises LocalProtocolError: a URI is malformed, or a value cannot be sent.
         """
+        if expires is not None and not 0 <= expires < 1 << 32:
+            raise LocalProtocolError(f"expires: {expires} s, not 0 to 2**32 - 1")
         try:
             sender, recipient = NameAddr.parse(from_), NameAddr.parse(to)
             uri = recipient.uri
