@@ -24,7 +24,9 @@ class CalendarPresence(PresenceService):
         return made.with_person(activities=["meeting"]) if resource in self.busy else made
 
     async def look(self, domain: str) -> None:
-        now = frozenset(f"sip:{name}@{domain}" for name in Path("calendar.txt").read_text().split())
+        calendar = Path("calendar.txt")
+        names = calendar.read_text().split() if calendar.exists() else []
+        now = frozenset(f"sip:{name}@{domain}" for name in names)
         changed, self.busy = self.busy ^ now, now
         for resource in changed:
             self.state_changed(resource)
