@@ -47,7 +47,7 @@ def send(subscription: NotifierSubscription) -> str:
         (PENDING, ACTIVE, ACTIVE, ""),
         (PENDING, TERMINATED, TERMINATED, "rejected"),
         (ACTIVE, ACTIVE, ACTIVE, ""),
-        (ACTIVE, PENDING, TERMINATED, "deactivated"),
+        (ACTIVE, PENDING, PENDING, ""),
         (ACTIVE, TERMINATED, TERMINATED, "rejected"),
         (ACTIVE, "new", ACTIVE, ""),
         (TERMINATED, ACTIVE, TERMINATED, "timeout"),

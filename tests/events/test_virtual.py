@@ -186,20 +186,19 @@ def test_rights_come_and_go(desk: Desk) -> None:
         made.reauthorize()
         seen.append((made.state, made.reason, made.id[-1], desk.news))
     assert seen == [
-        ("pending", "", "2", 2),
-        ("pending", "", "2", 2),
-        ("terminated", "rejected", "2", 3),
-        ("terminated", "rejected", "2", 3),
-        ("active", "", "3", 4),
-        ("active", "", "3", 5),
-        ("active", "", "3", 5),
+        ("pending", "", "1", 2),
+        ("pending", "", "1", 2),
+        ("terminated", "rejected", "1", 3),
+        ("terminated", "rejected", "1", 3),
+        ("active", "", "2", 4),
+        ("active", "", "2", 5),
+        ("active", "", "2", 5),
     ]
     assert desk.package.changes == [
         ("active", "", "s1/a/1"),
-        ("terminated", "deactivated", "s1/a/1"),
-        ("pending", "", "s1/a/2"),
-        ("terminated", "rejected", "s1/a/2"),
-        ("active", "", "s1/a/3"),
+        ("pending", "", "s1/a/1"),
+        ("terminated", "rejected", "s1/a/1"),
+        ("active", "", "s1/a/2"),
     ]
 
 

@@ -90,11 +90,12 @@ def test_who_waits_for_a_decision_learns_nothing_either(make_desk: Callable[...,
     watching = desk.user("bob").watch()
     first = watching.notify()
     assert str(first.headers.first("subscription-state")).startswith("pending")
-    # RFC 3856 section 6.6.2: some kind of textual note.
-    assert Presence.parse(first.body).note == "Waiting for authorization"
-    assert not Presence.parse(first.body).services
+    # RFC 5025 section 3.2.1: no document.
+    assert not first.body and "content-type" not in first.headers
     alice.publish(OPEN)
     watching.quiet()
+    watching.subscribe(600)
+    assert not watching.notify().body
     desk.put("pres-rules", rules("allow", EVERYTHING))
     told = watching.notify()
     assert str(told.headers.first("subscription-state")).startswith("active")

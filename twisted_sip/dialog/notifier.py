@@ -32,13 +32,13 @@ AT_ONCE: Final = 2
 _FIRST_PAUSE = 10.0
 _LONGEST_PAUSE = 600.0
 
-#: (state, what policy says) -> the next state. The figure in section 4.2.2 has no way from active back to pending: such
-#: a watcher is asked to subscribe anew (``deactivated``, section 4.1.3) and is pending then.
+#: (state, what policy says) -> the next state. The figure in section 4.2.2 has no way from active back to pending: RFC
+#: 5025 section 3.2.1 has it, in the same subscription.
 _DECIDED: dict[tuple[str, str], str] = {
     (PENDING, PENDING): PENDING,
     (PENDING, ACTIVE): ACTIVE,
     (PENDING, TERMINATED): TERMINATED,
-    (ACTIVE, PENDING): TERMINATED,
+    (ACTIVE, PENDING): PENDING,
     (ACTIVE, ACTIVE): ACTIVE,
     (ACTIVE, TERMINATED): TERMINATED,
 }
@@ -116,7 +116,7 @@ class NotifierSubscription:
         if following is None or following == self.state:
             return False
         if following is TERMINATED:
-            return self.end(reason or ("deactivated" if state == PENDING else "rejected"), retry_after)
+            return self.end(reason or "rejected", retry_after)
         self.state = following
         self.owe(AT_ONCE)
         return True

@@ -223,9 +223,10 @@ class VirtualSubscription:
                 return
             else:
                 self.state, self.reason = TERMINATED, reason
-        elif before == PENDING and answer.state == ACTIVE:
+        elif before in (ACTIVE, PENDING) and before != answer.state:
+            # Both ways (RFC 5025 section 3.2.1).
             self.authorization = answer
-            self.state = ACTIVE
+            self.state = answer.state
             self._tell()
         elif before == answer.state:
             self.authorization = answer
@@ -235,9 +236,6 @@ class VirtualSubscription:
                 self._on_news(self)
                 return
         else:
-            if before == ACTIVE:
-                # There is no way back to pending (RFC 6665 section 4.2.2): another one begins.
-                self._over("deactivated")
             self._anew(answer)
         self.full_state_due()
         self._on_news(self)

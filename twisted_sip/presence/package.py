@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable
-from functools import lru_cache
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,19 +27,13 @@ from twisted_sip.presence.formats import CONTENT_TYPES, etag_of, formatted, full
 if TYPE_CHECKING:
     from twisted_sip.presence.service import PresenceService
 
-#: Nothing at all about somebody who has said no, or is no more.
+#: Nothing at all about somebody who has said no, has not decided yet, or is no more.
 _NEUTRAL = Notification()
 #: Active, and told what is told of everybody who is not there (RFC 5025 section 3.2.1).
 _POLITELY_BLOCKED = Authorization(detail=None)
-# Where the entity-tag of what a watcher was told last is noted.
+# Where the entity-tag of what a watcher was told last is noted, and what stands there for nothing.
 _TOLD: Final = "presence.told"
-
-
-@lru_cache(maxsize=1024)
-def undecided(resource: str) -> Presence:
-    """Return what is told of *resource* while it has not decided about the watcher: nothing but that (section
-    6.6.2)."""
-    return Presence(resource).with_note("Waiting for authorization", "en")
+_NO_DOCUMENT: Final = ""
 
 
 @implementer(IEventPackage)
@@ -90,7 +83,11 @@ class PresencePackage:
         authorization = subscription.authorization
         resource = subscription.resource
         if authorization.state == "pending":
-            return self._told(undecided(resource), subscription)
+            # RFC 5025 section 3.2.1: no document, and no NOTIFY when something changes.
+            if subscription.memory.get(_TOLD) == _NO_DOCUMENT:
+                return UNCHANGED
+            subscription.memory[_TOLD] = _NO_DOCUMENT
+            return _NEUTRAL
         if authorization.state != "active":
             return _NEUTRAL
         permissions: Any = authorization.detail

@@ -261,12 +261,14 @@ def test_a_watcher_may_lose_its_right_at_a_refresh(desk: Any) -> None:
     assert not desk.stored()
 
 
-def test_who_was_active_and_has_to_wait_now_subscribes_anew(desk: Any) -> None:
+def test_who_was_active_may_have_to_wait_now(desk: Any) -> None:
+    """RFC 5025 section 3.2.1."""
     watcher = desk.subscribed()
     desk.package.decision = Authorization(state="pending")
     assert watcher.subscribe().status == 200
-    assert state_of(watcher.notify()) == "terminated;reason=deactivated"
+    assert state_of(watcher.notify()).startswith("pending;expires=")
     watcher.quiet()
+    assert [record.state for record in desk.stored()] == ["pending"]
 
 
 def test_what_ends_while_a_refresh_is_decided(desk: Any) -> None:
