@@ -41,4 +41,4 @@ def serve(reactor: Any, domain: str, port: int) -> None:
 if __name__ == "__main__":
     serve(reactor, sys.argv[1], int(sys.argv[2]))
     print(f"listening on port {sys.argv[2]}", flush=True)
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.run()

@@ -42,6 +42,6 @@ if __name__ == "__main__":
     server: Any = Server(reactor, configuration, forwards=False, parts=[part])
     server.startService()
     task.LoopingCall(lambda: part.presence and part.presence.look(sys.argv[1])).start(0.5)
-    reactor.addSystemEventTrigger("before", "shutdown", server.stopService)  # type: ignore[attr-defined]
+    reactor.addSystemEventTrigger("before", "shutdown", server.stopService)
     print(f"listening on port {sys.argv[2]}", flush=True)
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.run()

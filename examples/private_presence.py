@@ -34,6 +34,6 @@ if __name__ == "__main__":
     configuration = overridden(Configuration(), domains=[domain], listen=listen, no_auth=True)
     server: Any = Server(reactor, configuration, forwards=False, parts=[PrivatePart()])
     server.startService()
-    reactor.addSystemEventTrigger("before", "shutdown", server.stopService)  # type: ignore[attr-defined]
+    reactor.addSystemEventTrigger("before", "shutdown", server.stopService)
     print(f"listening on port {port}", flush=True)
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.run()

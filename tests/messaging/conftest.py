@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
-from twisted.logger import globalLogPublisher
+from twisted.logger import ILogObserver, globalLogPublisher
+from zope.interface import implementer, provider
 
 from twisted_sip.element.element import Element
 from twisted_sip.element.entry import EntryProcessor
 from twisted_sip.interfaces.flow import Address
 from twisted_sip.interfaces.location import Binding, LocationChange
+from twisted_sip.interfaces.processing import IRequestProcessor
 from twisted_sip.interfaces.transport_kind import TCP
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
@@ -37,6 +39,7 @@ BOB = "sip:bob@example.com"
 LONG = 600.0
 
 
+@implementer(IRequestProcessor)
 class Admit:
     """Stands for the link that admits: whoever says to be ours is."""
 
@@ -206,6 +209,7 @@ def logged() -> Iterator[list[str]]:
     """The failures that were logged; a test that means them clears the list."""
     events: list[str] = []
 
+    @provider(ILogObserver)
     def observer(event: Any) -> None:
         if "log_failure" in event:
             events.append(event["log_failure"].getTraceback())
