@@ -35,6 +35,19 @@ class RemoteProtocolError(SIPError):
         self.fatal = fatal
 
 
+class MediaRefused(RemoteProtocolError):
+    """An offer or an answer that the media of this call cannot be made with (RFC 3261 sections 13.3.1.3 and 20.43).
+
+    :ivar warning_code: the warn-code for a Warning header field: 304, 305, 399 and others of RFC 3261 section 20.43.
+    :ivar warning_text: its warn-text.
+    """
+
+    def __init__(self, reason: str, *, status: int = 488, warning_code: int = 304, warning_text: str = "") -> None:
+        super().__init__(reason, status=status, header="")
+        self.warning_code = warning_code
+        self.warning_text = warning_text or reason
+
+
 class LocalProtocolError(SIPError, ValueError):
     """The caller asked for something that SIP does not allow (a bad value, a CR or LF in it, an illegal move)."""
 
