@@ -1,0 +1,60 @@
+"""What an ICE agent is told: servers, timers and limits (RFC 8445 sections 6.1.2.5, 11 and 14)."""
+
+from __future__ import annotations
+
+import attrs
+
+from twisted_sip.interfaces.flow import Address
+
+
+@attrs.frozen(slots=True)
+class TURNServer:
+    """A TURN server and the long-term credentials for it (RFC 8656).
+
+    :ivar address: its numeric address, for UDP.
+    :ivar username: as it was given out; an empty one asks for no authentication.
+    :ivar password: never logged.
+    """
+
+    address: Address
+    username: str = ""
+    password: str = attrs.field(default="", repr=False)
+
+
+@attrs.frozen(slots=True)
+class ICESettings:
+    """Times are in seconds.
+
+    :ivar stun_servers: numeric addresses that tell server-reflexive candidates.
+    :ivar turn_servers: servers that give relayed (and server-reflexive) candidates.
+    :ivar Ta: between two transactions, of all streams together (section 14.2: 0.05).
+    :ivar RTO: the least first retransmission time of a transaction (section 14.3: 0.5).
+    :ivar keepalive: Tr, silence after which a keep-alive goes out (section 11: 15).
+    :ivar consent: True asks the peer for fresh consent to send (RFC 7675), False sends indications only.
+    :ivar consent_interval: between two consent checks, plus or minus a fifth.
+    :ivar consent_timeout: without an answer for so long the pair is lost.
+    :ivar nomination_wait: how long the controlling agent waits for a better pair once each component has a valid one.
+    :ivar gather_limit: after so long candidates that did not come are given up.
+    :ivar check_limit: after so long without a valid pair for each component the stream has failed; it counts from the
+        first check on.
+    :ivar max_pairs: of all checklists together (section 6.1.2.5: 100).
+    :ivar max_remote_candidates: of one stream, peer-reflexive ones included; more are ignored.
+    :ivar max_early_checks: checks kept that came before the peer's description.
+    :ivar relay_only: True tells and uses relayed candidates alone, for privacy.
+    """
+
+    stun_servers: tuple[Address, ...] = ()
+    turn_servers: tuple[TURNServer, ...] = ()
+    Ta: float = 0.05
+    RTO: float = 0.5
+    keepalive: float = 15.0
+    consent: bool = True
+    consent_interval: float = 5.0
+    consent_timeout: float = 30.0
+    nomination_wait: float = 0.3
+    gather_limit: float = 5.0
+    check_limit: float = 40.0
+    max_pairs: int = 100
+    max_remote_candidates: int = 64
+    max_early_checks: int = 16
+    relay_only: bool = False
