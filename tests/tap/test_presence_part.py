@@ -174,6 +174,18 @@ def test_behind_a_proxy(tmp_path: Path) -> None:
     stage.stop()
 
 
+def test_who_registers_again_is_told_what_did_not_arrive(stage: Stage) -> None:
+    stage.network.advance(1)
+    contact = "Contact: <sip:alice@192.0.2.11>"
+    assert stage.ask("SUBSCRIBE", ALICE, "Event: presence", contact).status == 200
+    stage.peer.answer(stage.peer.expect("NOTIFY"), 200)
+    assert stage.publish().status == 200
+    stage.peer.answer(stage.peer.expect("NOTIFY"), 500)
+    stage.network.advance(0.1)
+    assert stage.ask("REGISTER", "sip:example.com", contact).status == 200
+    stage.peer.answer(stage.peer.expect("NOTIFY", within=1.0), 200)
+
+
 def test_a_failed_load_is_no_exception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SQLitePublicationStore, "load", lambda store: fail(StoreError("damaged")))
     stage = Stage(tmp_path)

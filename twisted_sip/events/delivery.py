@@ -22,6 +22,7 @@ from twisted_sip.events.answers import deferred_answer
 from twisted_sip.events.conditional import entity_tag_of, holds
 from twisted_sip.events.cseq_blocks import CSeqBlocks
 from twisted_sip.events.deadlines import Deadlines
+from twisted_sip.events.held_off import HeldOff
 from twisted_sip.events.hosted import UNDECIDED, HostedSubscription
 from twisted_sip.events.notifier_settings import NotifierSettings
 from twisted_sip.events.pacing import PacedQueue
@@ -59,6 +60,7 @@ class Delivery:
     :ivar queue: subscriptions that wait for their turn.
     :ivar deadlines: when subscriptions have to be looked at.
     :ivar ended: called with each subscription that is over, perhaps more than once.
+    :ivar held_off: subscriptions whose NOTIFY is to be tried again later.
     :ivar decide: called with each subscription whose package has to be asked first; it calls :meth:`owe` then.
     """
 
@@ -81,6 +83,7 @@ class Delivery:
         self.deadlines: Deadlines[HostedSubscription] = Deadlines(element.timers, self.seconds, self._date_came)
         self.ended = ended
         self.decide = decide
+        self.held_off = HeldOff(self.owe)
         self._element = element
         self._dialogs = dialogs
         self._numbers = CSeqBlocks(records, dialogs, settings.cseq_block, self._number_came)
@@ -351,6 +354,8 @@ class Delivery:
         if outcome in (Outcome.DIALOG_OVER, Outcome.OVER):
             self.lost(subscription)
             return
+        if outcome is Outcome.LATER and retry_after is None:
+            self.held_off.add(subscription)
         subscription.hosted.full_state_due(subscription)
         self.owe(subscription, NOTHING)
         self.schedule(subscription)
@@ -358,6 +363,7 @@ class Delivery:
     def lost(self, subscription: HostedSubscription) -> None:
         """The subscription is gone: its last NOTIFY has ended, or there can be none. Harmless when repeated."""
         subscription.drop()
+        self.held_off.discard(subscription)
         self.deadlines.forget(subscription)
         if self._dialogs.usage(subscription.dialog.id, subscription.usage_key) is subscription:
             self._dialogs.end_usage(subscription.dialog.id, subscription.usage_key)

@@ -41,6 +41,7 @@ class HostedSubscription(NotifierSubscription):
 
     :ivar hosted: its package.
     :ivar flow: the token of the flow by which the SUBSCRIBE came, empty where it came through a proxy.
+    :ivar instance: the instance of the watcher's device (message.gruu.instance_key), empty where that is not known.
     :ivar way: that flow itself, None where it is not known or has failed.
     :ivar authenticated: the watcher had to prove who it is.
     :ivar stored: a record of it is in the store, or on its way there.
@@ -74,6 +75,7 @@ class HostedSubscription(NotifierSubscription):
         "flow",
         "hosted",
         "id",
+        "instance",
         "kept_limit",
         "queued",
         "rates",
@@ -114,7 +116,7 @@ class HostedSubscription(NotifierSubscription):
         self.supported: tuple[str, ...] = ()
         self.body = _NO_BODY
         self.authorization = UNDECIDED
-        self.flow = ""
+        self.flow = self.instance = ""
         self.way: Flow | None = None
         self.authenticated = False
         self.stored = False

@@ -39,6 +39,8 @@ def record_of(subscription: HostedSubscription, cseq_limit: int) -> Subscription
         options["supported"] = subscription.supported
     if subscription.condition:
         options["condition"] = subscription.condition
+    if subscription.instance:
+        options["instance"] = subscription.instance
     if subscription.authenticated:
         options["authenticated"] = True
     if subscription.rates is not None:
@@ -109,6 +111,7 @@ def restore(
         made.event_params = tuple((str(name), str(value)) for name, value in options.get("params", ()))
         made.supported = tuple(map(str, options.get("supported", ())))
         made.condition = str(options.get("condition", ""))
+        made.instance = str(options.get("instance", ""))
         made.authenticated = bool(options.get("authenticated", False))
         content_type, body = options.get("body", ("", ""))
         made.body = (str(content_type), base64.b64decode(body))

@@ -9,10 +9,13 @@ from twisted_sip.events.notifier_settings import NotifierSettings
 from twisted_sip.events.rates import RateControl
 from twisted_sip.events.subscribe_request import SubscribeRequest
 from twisted_sip.interfaces.processing import IncomingRequest
+from twisted_sip.message.gruu import instance_key
+from twisted_sip.message.parameterized import parameter
 from twisted_sip.message.request import Request
 
 _TERMS = (
-    "expires_at", "event_params", "accept", "supported", "body", "condition", "rates", "flow", "way", "authenticated",
+    "expires_at", "event_params", "accept", "supported", "body", "condition", "rates", "flow", "instance", "way",
+    "authenticated",
 )  # fmt: skip
 
 
@@ -39,6 +42,7 @@ def apply_terms(
     if asked.rates:
         subscription.rates = RateControl(asked.rates, now, remaining=float(asked.expires), most=settings.max_min_rate)
     subscription.authenticated = subscription.authenticated or bool(incoming.user)
+    subscription.instance = _instance(incoming.request)
     # The watcher's own flow is the only way to it behind a NAT; a flow that leads to a proxy does not lead to it.
     direct = not subscription.dialog.route_set and came_directly(incoming.request)
     subscription.way = incoming.flow if direct else None
@@ -55,6 +59,14 @@ def restore_terms(subscription: HostedSubscription, terms: tuple[list[Any], str]
     values, subscription.dialog.remote_target = terms
     for name, value in zip(_TERMS, values, strict=True):
         setattr(subscription, name, value)
+
+
+def _instance(request: Request) -> str:
+    """Return the instance of the device that sent *request* (RFC 5626 section 4.1), empty without one."""
+    if not any("+sip.instance" in text.lower() for text in request.headers.all("contact")):
+        return ""
+    contacts = request.contacts
+    return instance_key(parameter(contacts[0].params, "+sip.instance")) if contacts else ""
 
 
 def came_directly(request: Request) -> bool:

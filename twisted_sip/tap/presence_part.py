@@ -6,7 +6,7 @@ they cannot be read, these requests are refused, and the rest of the server work
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_sip.element.element import Element
-from twisted_sip.events.hosted import HostedSubscription
 from twisted_sip.events.notifier import Notifier
 from twisted_sip.events.subscriber import Subscriber
-from twisted_sip.interfaces.flow import Flow
+from twisted_sip.events.watcher_flows import WatcherFlows
 from twisted_sip.interfaces.location import ILocationStore
 from twisted_sip.message.request import Request
 from twisted_sip.messaging.service import MessagingService
@@ -81,6 +80,7 @@ class PresencePart:
         self._publications: SQLitePublicationStore | None = None
         self._subscriptions: SQLiteSubscriptionStore | None = None
         self._messages: SQLiteMessageStore | None = None
+        self._flows: WatcherFlows | None = None
         self._server: Server | None = None
 
     @property
@@ -133,13 +133,16 @@ class PresencePart:
             registered if registered is not None else BehindProxy(configuration.presence.outbound_proxy)
         )
         router = LocationRouter(element, devices)
+        flows = WatcherFlows(element.transports.flow_from_token, location)
         self.notifier = Notifier(
             element,
             self._subscriptions,
             settings=configuration.events,
-            flow_for=_flows_of_watchers(element, location),
+            flow_for=flows.find,
             claims_all=not server.forwards,
         )
+        flows.observe(self.notifier.delivery)
+        self._flows = flows
         self.subscriber = Subscriber(element)
         self.presence = self.presence_class(
             element,
@@ -235,6 +238,8 @@ class PresencePart:
         notifier, self.notifier = self.notifier, None
         if notifier is not None:
             notifier.stop()
+        if self._flows is not None:
+            self._flows.close()
         if self.lists is not None:
             self.lists.close()
         if self.subscriber is not None:
@@ -258,22 +263,3 @@ def _limits(settings: MessagingSettings) -> MessageLimits:
         messages=settings.max_messages,
         bytes=settings.max_bytes,
     )
-
-
-def _flows_of_watchers(element: Element, location: ILocationStore) -> Callable[[HostedSubscription], Flow | None]:
-    """Return what finds the flow to a watcher whose own is gone: that of a binding with the same contact."""
-
-    def find(subscription: HostedSubscription) -> Flow | None:
-        flow = element.transports.flow_from_token(subscription.flow) if subscription.flow else None
-        if flow is not None:
-            return flow
-        found = location.lookup(subscription.watcher)
-        if isinstance(found, Deferred):
-            return None
-        target = str(subscription.dialog.remote_target)
-        for binding in found:
-            if binding.flow and binding.contact == target:
-                return element.transports.flow_from_token(binding.flow)
-        return None
-
-    return find
