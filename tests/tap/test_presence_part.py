@@ -109,7 +109,9 @@ def test_it_serves(stage: Stage) -> None:
     # RFC 3903 section 7.
     assert "PUBLISH" in str(options.headers.first("allow"))
     assert "presence" in str(options.headers.first("allow-events"))
-    assert stage.part.counts()["publications"] == 2 and "presence" in stage.part.commands()
+    counts = stage.part.counts()
+    assert counts["publications"] == 2 and counts["list subscriptions"] == counts["back-end subscriptions"] == 0
+    assert "presence" in stage.part.commands()
     assert stage.ask("REGISTER", "sip:example.com", "Contact: <sip:alice@192.0.2.11>").status == 200
 
 

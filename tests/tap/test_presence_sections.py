@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from twisted_sip.errors import ConfigurationError
+from twisted_sip.presence.lists.settings import ListSettings
 from twisted_sip.tap import configuration
 
 
@@ -20,7 +21,7 @@ def faults(text: str) -> list[str]:
     ("text", "line"),
     [
         ('[presence]\ndefault_handling = "alow"', 'presence.default_handling: "alow" is unknown, did you mean allow?'),
-        ("[presence]\nmax_body = 0", "presence.max_body: 0 must be 1 or more, write a whole number"),
+        ("[presence]\nmax_body = 0", "presence.max_body: 0 is out of range, write a whole number from 1 to 1048576"),
         (
             "[presence]\nmin_expires = 9000",
             "presence.min_expires: 9000 is more than max_expires, write 7200 or less",
@@ -42,7 +43,25 @@ def faults(text: str) -> list[str]:
             "[messaging]\nretry_first = 9000",
             "messaging.retry_first: 9000 is more than retry_most, write 1800 or less",
         ),
-        ("[events]\nnotify_rate = 0", "events.notify_rate: 0 is out of range, write more than 0"),
+        (
+            "[events]\nnotify_rate = 0",
+            "events.notify_rate: 0 is out of range, write a number, more than 0, at most 1000000",
+        ),
+        (
+            "[events]\nanswer_timeout = 601",
+            "events.answer_timeout: 601 is out of range, write a number, more than 0, at most 600",
+        ),
+        (
+            "[events]\nmax_per_watcher = 0",
+            "events.max_per_watcher: 0 is out of range, write a whole number, at least 1",
+        ),
+        ("[lists]\nmax_depth = 33", "lists.max_depth: 33 is out of range, write a whole number from 1 to 32"),
+        ("[lists]\ngather = -1", "lists.gather: -1 is out of range, write a number from 0 to 60"),
+        (
+            '[lists]\nad_hoc_user = "a b"',
+            'lists.ad_hoc_user: "a b" is not a user part, write one word or nothing',
+        ),
+        ("[lists]\nmax_resource = 1", "lists.max_resource: unknown key, did you mean max_resources?"),
         ("[events]\nmin_expires = 100_000", "events.min_expires: 100000 is more than max_expires, write 86400 or less"),
         ('[events]\ncontact_user = "a b"', 'events.contact_user: "a b" is not a user part, write one word'),
         (
@@ -67,6 +86,10 @@ def test_all_at_once() -> None:
 
 def test_right_values() -> None:
     read = configuration.read(
-        '[presence]\noutbound_proxy = "sip:192.0.2.1;transport=tcp"\n[xcap]\nlisten = ["tls:0"]\n', "x", Path("/")
+        '[presence]\noutbound_proxy = "sip:192.0.2.1;transport=tcp"\n[xcap]\nlisten = ["tls:0"]\n'
+        '[lists]\nmax_depth = 32\nad_hoc_user = ""\nremote = false\n',
+        "x",
+        Path("/"),
     )
     assert read.xcap.listen == ("tls:0",)
+    assert read.lists == ListSettings(max_depth=32, ad_hoc_user="", remote=False)

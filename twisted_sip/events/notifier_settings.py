@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
+
+from twisted_sip.errors import LocalProtocolError
+from twisted_sip.interfaces.ranges import above, at_least, between
+from twisted_sip.message.grammar import is_token
+
+#: In seconds.
+_YEAR: Final = 31_536_000
 
 
 @attrs.frozen(slots=True, kw_only=True)
 class NotifierSettings:
-    """An immutable snapshot.
+    """An immutable snapshot; LocalProtocolError where a value is out of range.
 
     :ivar min_expires: seconds; a SUBSCRIBE for less is answered 423, unless it is for an hour or more (section
         4.2.1.1).
@@ -26,16 +35,24 @@ class NotifierSettings:
     :ivar contact_user: the user part of the Contact, by which requests in our dialogs are known.
     """
 
-    min_expires: int = 60
-    max_expires: int = 86_400
-    max_subscriptions: int = 100_000
-    max_per_watcher: int = 10_000
-    max_per_resource: int = 20_000
-    retry_after: int = 60
-    notify_rate: float = 2_000.0
-    notify_burst: int = 500
-    notify_few: int = 8
-    max_min_rate: float = 1.0
-    answer_timeout: float = 10.0
-    cseq_block: int = 4096
+    min_expires: int = attrs.field(default=60, validator=between(0, _YEAR))
+    max_expires: int = attrs.field(default=86_400, validator=between(1, _YEAR))
+    max_subscriptions: int = attrs.field(default=100_000, validator=between(1, 10_000_000))
+    max_per_watcher: int = attrs.field(default=10_000, validator=at_least(1))
+    max_per_resource: int = attrs.field(default=20_000, validator=at_least(1))
+    retry_after: int = attrs.field(default=60, validator=between(0, 86_400))
+    notify_rate: float = attrs.field(default=2_000.0, validator=above(0, 1_000_000))
+    notify_burst: int = attrs.field(default=500, validator=between(1, 1_000_000))
+    notify_few: int = attrs.field(default=8, validator=between(0, 10_000))
+    max_min_rate: float = attrs.field(default=1.0, validator=between(0, 1_000))
+    answer_timeout: float = attrs.field(default=10.0, validator=above(0, 600))
+    cseq_block: int = attrs.field(default=4096, validator=between(1, 1 << 20))
     contact_user: str = "notifier"
+
+    def __attrs_post_init__(self) -> None:
+        if self.min_expires > self.max_expires:
+            raise LocalProtocolError(
+                f"min_expires: {self.min_expires} is more than max_expires, write {self.max_expires} or less"
+            )
+        if not is_token(self.contact_user):
+            raise LocalProtocolError(f'contact_user: "{self.contact_user}" is not a user part, write one word')

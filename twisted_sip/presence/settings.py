@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Final, Literal
 
 import attrs
 
 from twisted_sip.errors import LocalProtocolError
+from twisted_sip.interfaces.ranges import at_least, between
 
-
-def _positive(instance: Any, attribute: attrs.Attribute[int], value: int) -> None:
-    if value < 1:
-        raise LocalProtocolError(f"{attribute.name}: {value} must be 1 or more")
-
-
-def _not_negative(instance: Any, attribute: attrs.Attribute[Any], value: float) -> None:
-    if value < 0:
-        raise LocalProtocolError(f"{attribute.name}: {value} must be 0 or more")
+#: In seconds.
+_YEAR: Final = 31_536_000
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -44,14 +38,14 @@ class PresenceSettings:
     foreign_handling: Literal["allow", "confirm", "polite-block", "block"] = "confirm"
     composition: Literal["union", "latest", "most-available"] = "union"
     registration_fallback: bool = True
-    default_expires: int = attrs.field(default=3600, validator=_positive)
-    min_expires: int = attrs.field(default=60, validator=_not_negative)
-    max_expires: int = attrs.field(default=7200, validator=_positive)
-    max_body: int = attrs.field(default=65536, validator=_positive)
-    max_publications: int = attrs.field(default=200_000, validator=_positive)
-    max_publications_per_user: int = attrs.field(default=20, validator=_positive)
+    default_expires: int = attrs.field(default=3600, validator=between(1, _YEAR))
+    min_expires: int = attrs.field(default=60, validator=between(0, _YEAR))
+    max_expires: int = attrs.field(default=7200, validator=between(1, _YEAR))
+    max_body: int = attrs.field(default=65536, validator=between(1, 1 << 20))
+    max_publications: int = attrs.field(default=200_000, validator=at_least(1))
+    max_publications_per_user: int = attrs.field(default=20, validator=at_least(1))
     outbound_proxy: str = ""
-    min_interval: float = attrs.field(default=0.0, validator=_not_negative)
+    min_interval: float = attrs.field(default=0.0, validator=between(0, 3600))
 
     def __attrs_post_init__(self) -> None:
         if not self.min_expires <= self.max_expires:

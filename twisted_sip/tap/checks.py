@@ -6,9 +6,7 @@ import ipaddress
 
 from twisted_sip.auth.settings import AuthSettings
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
-from twisted_sip.events.notifier_settings import NotifierSettings
 from twisted_sip.interfaces.transport_kind import TCP, TLS
-from twisted_sip.message.grammar import is_token
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.uri import SIPURI, parse_uri
 from twisted_sip.messaging.settings import MessagingSettings
@@ -129,36 +127,6 @@ def check_messaging(settings: MessagingSettings) -> None:
         )
 
 
-#: What must be more than 0 of subscriptions.
-_COUNTED = (
-    "max_expires",
-    "max_subscriptions",
-    "max_per_watcher",
-    "max_per_resource",
-    "notify_rate",
-    "notify_burst",
-    "answer_timeout",
-    "cseq_block",
-)
-
-
-def check_events(settings: NotifierSettings) -> None:
-    """Refuse limits that would let nobody in, and a user part that cannot stand in a URI.
-
-    :raises WrongSetting: naming the key.
-    """
-    for name in _COUNTED:
-        value = getattr(settings, name)
-        if not value > 0:
-            raise WrongSetting(f"{quoted(value)} is out of range", "write more than 0", name)
-    if settings.min_expires > settings.max_expires:
-        raise WrongSetting(
-            f"{settings.min_expires} is more than max_expires", f"write {settings.max_expires} or less", "min_expires"
-        )
-    if not is_token(settings.contact_user):
-        raise WrongSetting(f"{quoted(settings.contact_user)} is not a user part", "write one word", "contact_user")
-
-
 def check_xcap(section: XCAPSection) -> None:
     """Refuse to serve HTTP over what carries none.
 
@@ -179,6 +147,5 @@ CHECKS: Checks = {
     RegistrarSettings: check_registrar,
     PresenceSettings: check_presence,
     MessagingSettings: check_messaging,
-    NotifierSettings: check_events,
     XCAPSection: check_xcap,
 }

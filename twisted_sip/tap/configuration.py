@@ -20,6 +20,7 @@ from twisted_sip.element.limits import LimitSettings
 from twisted_sip.errors import ConfigurationError
 from twisted_sip.events.notifier_settings import NotifierSettings
 from twisted_sip.messaging.settings import MessagingSettings
+from twisted_sip.presence.lists.settings import ListSettings
 from twisted_sip.presence.settings import PresenceSettings
 from twisted_sip.proxy.settings import ProxySettings
 from twisted_sip.proxy.static_routes import StaticRoute
@@ -57,6 +58,7 @@ class Configuration:
         default=(), metadata={"help": "Static routes, asked before the registrations; the first that matches decides."}
     )
     presence: PresenceSettings = _section(PresenceSettings, "Who sees whom, and what is published.")
+    lists: ListSettings = _section(ListSettings, "Lists of buddies behind one URI, and lists in requests.")
     messaging: MessagingSettings = _section(MessagingSettings, "Instant messages, also for those who are away.")
     events: NotifierSettings = _section(NotifierSettings, "Subscriptions, and how they are told of news.")
     xcap: XCAPSection = _section(XCAPSection, "Where users keep buddy lists and presence rules.")

@@ -24,7 +24,7 @@ from twisted_sip.messaging.service import MessagingService
 from twisted_sip.messaging.settings import MessagingSettings
 from twisted_sip.presence.lists.server import OPTION_TAGS, ResourceListServer
 from twisted_sip.presence.package import PresencePackage
-from twisted_sip.presence.service import PresenceService
+from twisted_sip.presence.service import PRESENCE, PresenceService
 from twisted_sip.presence.watcher_info import WatcherInfoPackage
 from twisted_sip.proxy.identity import IdentityPolicy, trusts
 from twisted_sip.proxy.location_router import LocationRouter
@@ -40,6 +40,7 @@ from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.control import Command
 from twisted_sip.tap.gate import Gate
 from twisted_sip.tap.presence_commands import message_commands, presence_commands
+from twisted_sip.tap.user_removal import end_subscriptions, remove_documents, remove_publications
 
 if TYPE_CHECKING:
     from twisted_sip.interfaces.routing import IForwardingPolicy
@@ -159,6 +160,7 @@ class PresencePart:
             router.target_of,
             settings=configuration.messaging,
             user_known=server.user_known,
+            authenticated=configuration.auth.required,
             policies=[IdentityPolicy(trusts(configuration.proxy.trusted))],
         )
         watcher_info = WatcherInfoPackage(self.presence, element)
@@ -169,6 +171,7 @@ class PresencePart:
             self.notifier,
             self.documents,
             self.subscriber,
+            settings=configuration.lists,
             xcap_path=configuration.xcap.path,
             is_user=server.user_known,
         )
@@ -224,6 +227,19 @@ class PresencePart:
         location = None if self._server is None else self._server.location
         return {**presence_commands(self.presence, self.notifier, location), **message_commands(self._messages)}
 
+    async def remove_user(self, aor: str, keep_data: bool) -> Mapping[str, int]:
+        presence, notifier, messaging, documents = self.presence, self.notifier, self.messaging, self.documents
+        if presence is None or notifier is None or messaging is None or documents is None:
+            return {}
+        counts = {
+            "subscriptions": end_subscriptions(notifier, aor),
+            "publications": await remove_publications(presence.publications, aor, PRESENCE),
+        }
+        if not keep_data:
+            counts["messages"] = await messaging.delivery.forget(aor)
+            counts["documents"] = await remove_documents(documents, aor)
+        return counts
+
     def counts(self) -> Mapping[str, Any]:
         if self.presence is None or self.notifier is None:
             return {}
@@ -232,6 +248,7 @@ class PresencePart:
             "publications": len(self.presence.publications),
             "subscriptions": counts["subscriptions"],
             "notifications waiting": counts["waiting"],
+            **({} if self.lists is None else self.lists.counts()),
         }
 
     async def close(self) -> None:

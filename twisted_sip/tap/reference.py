@@ -22,8 +22,8 @@ The file that `twistd sip-proxy`, `twistd sip-presence` and `twistd sip-registra
 [TOML](https://toml.io). Every key may be left out. What stands on the command line wins over the file, and relative
 paths in the file count from its directory. `twisted-sip check FILE` reports every fault of a file in one go, each as
 `file: key: what is wrong, what would be right`; elements of arrays are counted from 0, so `route[2].to` is in the
-third `[[route]]`. The sections `[presence]`, `[messaging]`, `[events]` and `[xcap]` matter where presence is served: by
-`twistd sip-presence`, and by `twistd sip-proxy --presence`.
+third `[[route]]`. The sections `[presence]`, `[lists]`, `[messaging]`, `[events]` and `[xcap]` matter where presence is
+served: by `twistd sip-presence`, and by `twistd sip-proxy --presence`.
 """
 
 

@@ -126,6 +126,8 @@ def test_settings_make_sense() -> None:
         ListSettings(max_resources=0)
     with pytest.raises(LocalProtocolError):
         ListSettings(gather=-1)
+    with pytest.raises(LocalProtocolError, match="ad_hoc_user"):
+        ListSettings(ad_hoc_user="a b")
 
 
 # -- references ------------------------------------------------------------------

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
 from twisted_sip.errors import LocalProtocolError
-
-
-def _positive(instance: Any, attribute: attrs.Attribute[int], value: int) -> None:
-    if value < 1:
-        raise LocalProtocolError(f"{attribute.name}: {value} must be 1 or more")
-
-
-def _not_negative(instance: Any, attribute: attrs.Attribute[Any], value: float) -> None:
-    if value < 0:
-        raise LocalProtocolError(f"{attribute.name}: {value} must be 0 or more")
+from twisted_sip.interfaces.ranges import between
+from twisted_sip.message.grammar import is_token
 
 
 @attrs.frozen(slots=True, kw_only=True)
 class ListSettings:
-    """One snapshot.
+    """One snapshot; LocalProtocolError where a value is out of range.
 
     :ivar max_resources: the most resources of a subscription, those of lists in its list included.
     :ivar max_depth: how deep lists may stand in lists: below one another in a document, and by lists whose URIs are
@@ -40,16 +30,20 @@ class ListSettings:
     :ivar back_end_expires: seconds that these are asked for at a time.
     """
 
-    max_resources: int = attrs.field(default=500, validator=_positive)
-    max_depth: int = attrs.field(default=4, validator=_positive)
-    max_references: int = attrs.field(default=50, validator=_not_negative)
-    max_body: int = attrs.field(default=49_152, validator=_positive)
-    max_part: int = attrs.field(default=65_536, validator=_positive)
-    max_request_body: int = attrs.field(default=65_536, validator=_positive)
-    gather: float = attrs.field(default=0.2, validator=_not_negative)
+    max_resources: int = attrs.field(default=500, validator=between(1, 10_000))
+    max_depth: int = attrs.field(default=4, validator=between(1, 32))
+    max_references: int = attrs.field(default=50, validator=between(0, 1_000))
+    max_body: int = attrs.field(default=49_152, validator=between(1, 1 << 20))
+    max_part: int = attrs.field(default=65_536, validator=between(1, 1 << 20))
+    max_request_body: int = attrs.field(default=65_536, validator=between(1, 1 << 20))
+    gather: float = attrs.field(default=0.2, validator=between(0, 60))
     ad_hoc_user: str = "rls"
     remote: bool = True
     remote_lists: bool = True
-    max_back_ends: int = attrs.field(default=5_000, validator=_not_negative)
-    max_back_ends_per_watcher: int = attrs.field(default=200, validator=_not_negative)
-    back_end_expires: int = attrs.field(default=3600, validator=_positive)
+    max_back_ends: int = attrs.field(default=5_000, validator=between(0, 1_000_000))
+    max_back_ends_per_watcher: int = attrs.field(default=200, validator=between(0, 100_000))
+    back_end_expires: int = attrs.field(default=3600, validator=between(1, 86_400))
+
+    def __attrs_post_init__(self) -> None:
+        if self.ad_hoc_user and not is_token(self.ad_hoc_user):
+            raise LocalProtocolError(f'ad_hoc_user: "{self.ad_hoc_user}" is not a user part, write one word or nothing')
