@@ -76,7 +76,23 @@ def mapped_address(response: STUNMessage) -> tuple[str, int] | None:
     if value is not None:
         return decode_xor_address(value, response.transaction_id)
     value = response.first(MAPPED_ADDRESS)
-    return None if value is None else _decode(value, bytes(16))
+    return None if value is None else decode_address(value)
+
+
+def encode_address(host: str, port: int) -> bytes:
+    """Return the value of a MAPPED-ADDRESS or ALTERNATE-SERVER for a numeric *host* (RFC 8489 sections 14.1, 14.15).
+
+    :raises LocalProtocolError: *host* is not numeric.
+    """
+    return _encode(host, port, bytes(16))
+
+
+def decode_address(value: bytes) -> tuple[str, int]:
+    """Return host and port of a MAPPED-ADDRESS or ALTERNATE-SERVER (RFC 8489 sections 14.1 and 14.15).
+
+    :raises RemoteProtocolError: it is malformed.
+    """
+    return _decode(value, bytes(16))
 
 
 def encode_xor_address(host: str, port: int, transaction_id: bytes) -> bytes:
@@ -84,13 +100,7 @@ def encode_xor_address(host: str, port: int, transaction_id: bytes) -> bytes:
 
     :raises LocalProtocolError: *host* is not numeric.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        packed = socket.inet_pton(family, host.partition("%")[0])
-    except OSError:
-        raise LocalProtocolError(f"{host!r} is no numeric address") from None
-    head = struct.pack("!BBH", 0, 2 if family == socket.AF_INET6 else 1, port ^ MAGIC_COOKIE >> 16)
-    return head + _xor(packed, _COOKIE + transaction_id)
+    return _encode(host, port, _COOKIE + transaction_id)
 
 
 def decode_xor_address(value: bytes, transaction_id: bytes) -> tuple[str, int]:
@@ -99,6 +109,16 @@ def decode_xor_address(value: bytes, transaction_id: bytes) -> tuple[str, int]:
     :raises RemoteProtocolError: it is malformed.
     """
     return _decode(value, _COOKIE + transaction_id)
+
+
+def _encode(host: str, port: int, key: bytes) -> bytes:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        packed = socket.inet_pton(family, host.partition("%")[0])
+    except OSError:
+        raise LocalProtocolError(f"{host!r} is no numeric address") from None
+    head = bytes((0, 2 if family == socket.AF_INET6 else 1))
+    return head + _xor(struct.pack("!H", port), key) + _xor(packed, key)
 
 
 def _decode(value: bytes, key: bytes) -> tuple[str, int]:

@@ -1,6 +1,7 @@
 """STUN messages: header and attributes, from bytes and to bytes (RFC 8489 sections 5 and 14).
 
-Sans-I/O. Integrity attributes are kept as they are; a binding server on a SIP port asks for none (RFC 5626 section 8).
+Sans-I/O. Integrity attributes are kept as they are (see integrity.py); a binding server on a SIP port asks for none
+(RFC 5626 section 8).
 """
 
 from __future__ import annotations
@@ -26,10 +27,20 @@ REQUEST, INDICATION, SUCCESS, ERROR = 0b00, 0b01, 0b10, 0b11
 
 #: Attribute types (section 18.3).
 MAPPED_ADDRESS = 0x0001
+USERNAME = 0x0006
+MESSAGE_INTEGRITY = 0x0008
 ERROR_CODE = 0x0009
 UNKNOWN_ATTRIBUTES = 0x000A
+REALM = 0x0014
+NONCE = 0x0015
+MESSAGE_INTEGRITY_SHA256 = 0x001C
+PASSWORD_ALGORITHM = 0x001D
+USERHASH = 0x001E
 XOR_MAPPED_ADDRESS = 0x0020
+PASSWORD_ALGORITHMS = 0x8002
+ALTERNATE_DOMAIN = 0x8003
 SOFTWARE = 0x8022
+ALTERNATE_SERVER = 0x8023
 FINGERPRINT = 0x8028
 
 _COOKIE = MAGIC_COOKIE.to_bytes(4, "big")
@@ -62,7 +73,27 @@ class STUNMessage:
     @property
     def unknown_required(self) -> tuple[int, ...]:
         """Types of comprehension-required attributes that nobody here understands (section 14: 0x0000 to 0x7FFF)."""
-        return tuple(known for known, _ in self.attributes if known < 0x8000 and known not in _UNDERSTOOD)
+        return self.unknown_beyond(frozenset())
+
+    def unknown_beyond(self, understood: frozenset[int]) -> tuple[int, ...]:
+        """Types of comprehension-required attributes that are neither of RFC 8489 nor among those *understood*."""
+        return tuple(
+            known
+            for known, _ in self.attributes
+            if known < 0x8000 and known not in _UNDERSTOOD and known not in understood
+        )
+
+    def all(self, attribute: int) -> tuple[bytes, ...]:
+        """Return the values of every attribute of that type, in order."""
+        return tuple(value for known, value in self.attributes if known == attribute)
+
+    @property
+    def error(self) -> tuple[int, str] | None:
+        """Code and reason phrase of an error response, None if it has no ERROR-CODE that can be read (section 14.8)."""
+        value = self.first(ERROR_CODE)
+        if value is None or len(value) < 4 or not 3 <= value[2] & 7 <= 6 or value[3] > 99:
+            return None
+        return (value[2] & 7) * 100 + value[3], value[4:].decode("utf-8", "replace")
 
     def to_bytes(self, *, fingerprint: bool = False) -> bytes:
         """Return the message as it goes onto the wire.
@@ -86,7 +117,15 @@ class STUNMessage:
 #: Those of the comprehension-required range that a binding client or server knows; the credentials attributes
 #: (USERNAME, MESSAGE-INTEGRITY, REALM, NONCE, MESSAGE-INTEGRITY-SHA256, PASSWORD-ALGORITHM, USERHASH) may be ignored
 #: by a server that asks for none (section 9.1.3 speaks of those that do).
-_CREDENTIALS = (0x0006, 0x0008, 0x0014, 0x0015, 0x001C, 0x001D, 0x001E)
+_CREDENTIALS = (
+    USERNAME,
+    MESSAGE_INTEGRITY,
+    REALM,
+    NONCE,
+    MESSAGE_INTEGRITY_SHA256,
+    PASSWORD_ALGORITHM,
+    USERHASH,
+)
 _UNDERSTOOD = frozenset((MAPPED_ADDRESS, ERROR_CODE, UNKNOWN_ATTRIBUTES, XOR_MAPPED_ADDRESS, *_CREDENTIALS))
 
 
@@ -106,6 +145,7 @@ def parse_stun(data: bytes) -> STUNMessage:
     if size % 4 or 20 + size != len(data):
         raise RemoteProtocolError("STUN message length does not fit the datagram")
     attributes: list[tuple[int, bytes]] = []
+    closed = 0
     place = 20
     while place < len(data):
         # The length is a multiple of four, so a header always fits.
@@ -118,7 +158,11 @@ def parse_stun(data: bytes) -> STUNMessage:
             if value != _crc(data[:2] + struct.pack("!H", place - 20 + 8) + data[4:place]):
                 raise RemoteProtocolError("wrong STUN FINGERPRINT")
             break
-        attributes.append((attribute, value))
+        # Section 9: nothing after an integrity attribute counts, but for a stronger one and a FINGERPRINT.
+        if not closed or (closed == MESSAGE_INTEGRITY and attribute == MESSAGE_INTEGRITY_SHA256):
+            attributes.append((attribute, value))
+        if attribute in (MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256):
+            closed = max(closed, attribute)
         place += 4 + length + (-length % 4)
     method = (kind & 0x000F) | (kind & 0x00E0) >> 1 | (kind & 0x3E00) >> 2
     message_class = (kind >> 4 & 1) | (kind >> 7 & 2)
