@@ -55,6 +55,8 @@ class DigestClient:
     :param realms: the realms that may be answered. None: with a password, the domain of each request's From alone.
         ``(ANY_REALM,)``: all.
     :param algorithms: the algorithms that may be used; leaving MD5 out keeps an attacker on the way from asking for it.
+    :param strongest: of several challenges of one realm answer that with the strongest algorithm, wherever it stands;
+        otherwise the topmost, as RFC 8760 section 2.4 has it where there is no policy of ours.
     :param token: gives an unguessable text for use as cnonce.
     :raises LocalProtocolError: neither or both of password and HA1s, an unknown algorithm, CR, LF or NUL in the user.
     """
@@ -67,6 +69,7 @@ class DigestClient:
         ha1s: Mapping[str, Mapping[str, str]] | None = None,
         realms: Iterable[str] | None = None,
         algorithms: Iterable[str] = ALGORITHMS,
+        strongest: bool = False,
         token: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
         if (password is None) == (ha1s is None):
@@ -82,6 +85,7 @@ class DigestClient:
         self._algorithms = frozenset(algorithms)
         if not self._algorithms <= HASHES.keys():
             raise LocalProtocolError(f"digest algorithms are {', '.join(ALGORITHMS)}")
+        self._strongest = strongest
         self._token = token
         self._sessions: dict[tuple[str, str], _Session] = {}
 
@@ -141,7 +145,8 @@ class DigestClient:
         return isinstance(uri, SIPURI) and uri.host.lower() == realm.lower()
 
     def _chosen(self, request: Request, response: Response, field: str) -> list[Challenge]:
-        """Return for each trusted realm the topmost challenge that can be answered (RFC 8760 section 2.4)."""
+        """Return for each trusted realm the topmost challenge that can be answered, or the strongest where that is
+        wanted (RFC 8760 section 2.4)."""
         chosen: dict[str, Challenge] = {}
         for text in response.headers.all(field)[:_MOST_CHALLENGES]:
             try:
@@ -150,9 +155,12 @@ class DigestClient:
                 # "The client MUST ignore any challenge it does not understand."
                 continue
             realm = challenge.realm
-            if not challenge.is_digest or realm in chosen or not self._trusts(request, realm):
+            known = chosen.get(realm)
+            if known is not None and not self._strongest:
                 continue
-            if self._can_answer(challenge):
+            if not challenge.is_digest or not self._trusts(request, realm) or not self._can_answer(challenge):
+                continue
+            if known is None or _strength(challenge) > _strength(known):
                 chosen[realm] = challenge
         return list(chosen.values())
 
@@ -247,6 +255,11 @@ class DigestClient:
             opaque=challenge.opaque,
             params=params.items(),
         )
+
+
+def _strength(challenge: Challenge) -> int:
+    """Return a number that is higher for stronger algorithms."""
+    return -ALGORITHMS.index(base_algorithm(challenge.algorithm))
 
 
 def _qop(challenge: Challenge) -> str:

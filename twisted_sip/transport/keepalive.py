@@ -33,7 +33,10 @@ Failed = Callable[[Flow], None]
 
 
 class StreamKeepAlive:
-    """Pings over one connection until :meth:`stop` or until it fails."""
+    """Pings over one connection until :meth:`stop` or until it fails.
+
+    :ivar answered: a pong has come.
+    """
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class StreamKeepAlive:
         self._random = random
         self._interval = interval
         self._call: IDelayedCall | None = None
+        self.answered = False
         flow.on_pong(self._pong)
         self._wait()
 
@@ -70,6 +74,7 @@ class StreamKeepAlive:
         self._call = self._clock.callLater(PONG_TIMEOUT, self._fail)
 
     def _pong(self) -> None:
+        self.answered = True
         self._cancel()
         self._wait()
 
@@ -124,6 +129,11 @@ class DatagramKeepAlive:
         self._sent = 0
         self._call: IDelayedCall | None = None
         self._begin()
+
+    @property
+    def answered(self) -> bool:
+        """True once a Binding response has come."""
+        return self.mapped is not None
 
     def _begin(self) -> None:
         self._transaction = self._token()

@@ -1,0 +1,130 @@
+"""What has happened, in order: one stream of typed events, for as many readers as there are.
+
+Bounded: who reads too slowly, or begins too late, is told how many events are gone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+E = TypeVar("E")
+
+_log = Logger()
+
+#: Events kept for those who read later.
+_KEPT = 256
+
+
+class EventLog(Generic[E]):
+    """The events of one thing, from its first to its last.
+
+    :ivar closed: the last event has happened.
+    """
+
+    def __init__(self, kept: int = _KEPT) -> None:
+        """Make an empty log.
+
+        :param kept: how many events are kept for who has not read them yet.
+        """
+        self.closed = False
+        self._events: deque[E] = deque(maxlen=kept)
+        # The number of the event that comes next.
+        self._next = 0
+        self._waiting: list[Deferred[None]] = []
+        self._observers: list[Callable[[E], object]] = []
+        self._untold: deque[E] = deque()
+        self._telling = False
+
+    def add(self, event: E) -> None:
+        """*event* has happened. Observers are told in order, even if one of them makes the next event happen."""
+        if self.closed:
+            return
+        self._events.append(event)
+        self._next += 1
+        self._untold.append(event)
+        if self._telling:
+            return
+        self._telling = True
+        try:
+            while self._untold:
+                told = self._untold.popleft()
+                for observer in list(self._observers):
+                    try:
+                        observer(told)
+                    except Exception:
+                        _log.failure("an observer of {event}", event=repr(told))
+        finally:
+            self._telling = False
+        self._wake()
+
+    def close(self) -> None:
+        """Nothing happens any more: streams end once they have been read."""
+        self.closed = True
+        self._wake()
+
+    def observe(self, observer: Callable[[E], object]) -> Callable[[], None]:
+        """Call *observer* with each event from now on; return what ends that."""
+        self._observers.append(observer)
+
+        def forget() -> None:
+            if observer in self._observers:
+                self._observers.remove(observer)
+
+        return forget
+
+    def stream(self) -> EventStream[E]:
+        """Return all events, from the first that is kept, to iterate over."""
+        return EventStream(self)
+
+    def kept(self) -> list[E]:
+        """Return the events that are kept, the latest last."""
+        return list(self._events)
+
+    def read(self, place: int) -> tuple[int, E] | None:
+        """Return the event with number *place*, or the next one that is kept, and its number; None if there is none."""
+        first = self._next - len(self._events)
+        place = max(place, first)
+        return (place, self._events[place - first]) if place < self._next else None
+
+    def wait(self) -> Deferred[None]:
+        """Return a Deferred that fires with None at the next event or at the end; it may be cancelled."""
+        waiting: Deferred[None] = Deferred(self._waiting.remove)
+        self._waiting.append(waiting)
+        return waiting
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            waiter.callback(None)
+
+
+class EventStream(Generic[E]):
+    """An asynchronous iterator over the events of a log, in order; it ends with the log.
+
+    :ivar missed: how many events were gone before they were read.
+    """
+
+    def __init__(self, log: EventLog[E]) -> None:
+        self.missed = 0
+        self._log = log
+        self._place = 0
+
+    def __aiter__(self) -> EventStream[E]:
+        return self
+
+    async def __anext__(self) -> E:
+        while True:
+            found = self._log.read(self._place)
+            if found is not None:
+                place, event = found
+                self.missed += place - self._place
+                self._place = place + 1
+                return event
+            if self._log.closed:
+                raise StopAsyncIteration
+            await self._log.wait()
