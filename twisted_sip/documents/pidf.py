@@ -19,12 +19,14 @@ from twisted_sip.documents.xml import (
     SIZE_LIMIT,
     Element,
     attributes_of,
+    inspected,
     know,
     make_element,
     parse_again,
-    parse_xml,
     serialize,
+    tree_of,
 )
+from twisted_sip.documents.xml_outline import Outline, is_declared
 from twisted_sip.errors import LocalProtocolError
 
 NAMESPACE: Final = "urn:ietf:params:xml:ns:pidf"
@@ -43,8 +45,8 @@ know("mustUnderstand", "impp", "None", "http://www.w3.org/XML/1998/namespace", "
 
 # Prefixes as the RFCs have them.
 _PREFIXES: dict[str | None, str] = {"dm": data_model.NAMESPACE, "rpid": rpid.NAMESPACE}
-# What begins with these goes on as it is; the declaration is a must (RFC 3863 section 4.1), and UTF-8 what we send.
-_DECLARATIONS = (b'<?xml version="1.0" encoding="UTF-8"?>', b"<?xml version='1.0' encoding='UTF-8'?>")
+#: What <basic> may say (RFC 3863 section 4.1.4), and that it is not there.
+STATES: Final = ("open", "closed", "")
 # In which order the children of <presence> stand (RFC 3863 section 4.1.1).
 _ORDER = {TUPLE: 0, NOTE: 1}
 
@@ -129,7 +131,7 @@ def _finish(
 class Presence:
     """A presence document. Treat as immutable; the ``with_`` methods return another one."""
 
-    __slots__ = ("__weakref__", "_entity", "_root", "_variants", "_xml")
+    __slots__ = ("__weakref__", "_entity", "_root", "_states_known", "_variants", "_xml")
 
     def __init__(self, entity: str) -> None:
         """Make a document that says nothing about *entity*, a URI."""
@@ -137,6 +139,8 @@ class Presence:
         self._entity: str | None = None
         self._xml: bytes | None = None
         self._variants: dict[object, object] | None = None
+        # None for what has not been looked at.
+        self._states_known: bool | None = None
 
     @classmethod
     def parse(cls, body: bytes, *, limit: int = SIZE_LIMIT) -> Presence:
@@ -145,8 +149,16 @@ class Presence:
         :param limit: the most bytes.
         :raises DocumentError: it is no presence document, or beyond a limit.
         """
-        root = parse_xml(body, root=(NAMESPACE, "presence"), limit=limit)
-        return cls.of_text(body, root.get("entity", "")) if body.startswith(_DECLARATIONS) else cls.of(root)
+        outline = Outline(NAMESPACE, "basic")
+        text = inspected(body, outline, limit)
+        if outline.has_root(NAMESPACE, "presence") and outline.is_plain(body):
+            made = cls.of_text(body, outline.root_attribute("entity"))
+            if all(basic.strip().lower() in STATES for basic in outline.texts):
+                made._states_known = True
+            return made
+        root = tree_of(text, (NAMESPACE, "presence"))
+        # What is declared so goes on as it is: the declaration is a must (RFC 3863 section 4.1), UTF-8 what we send.
+        return cls.of_text(body, root.get("entity", "")) if is_declared(body) else cls.of(root)
 
     @classmethod
     def of_text(cls, body: bytes, entity: str) -> Presence:
@@ -161,6 +173,7 @@ class Presence:
         made._entity = entity
         made._xml = body
         made._variants = None
+        made._states_known = None
         return made
 
     @classmethod
@@ -171,6 +184,7 @@ class Presence:
         made._entity = None
         made._xml = None
         made._variants = None
+        made._states_known = None
         return made
 
     @property
@@ -207,6 +221,14 @@ class Presence:
     def services(self) -> tuple[Service, ...]:
         """Its tuples, in order."""
         return tuple([Service(child) for child in self.root.iterchildren(TUPLE)])
+
+    @property
+    def states_known(self) -> bool:
+        """True unless a service tells a state that is neither open nor closed (RFC 3863 section 4.1.4)."""
+        known = self._states_known
+        if known is None:
+            known = self._states_known = all(service.basic in STATES for service in self.services)
+        return known
 
     @property
     def persons(self) -> tuple[Person, ...]:

@@ -41,8 +41,8 @@ _XML_DECLARATION = re.compile(r"<\?xml\s[^>]{0,200}\?>")
 _ENCODING = re.compile(r"""\sencoding\s*=\s*["']([^"']*)["']""")
 # libxml2 keeps white space of this length between tags as if it were a name.
 _INDENT = re.compile(rb">([ \t\r\n]{16,59})<")
-# What stands between a name of expat's (namespace, local name, prefix) and the next.
-_BETWEEN = " "
+#: What stands between a name of expat's (namespace, local name, prefix) and the next.
+BETWEEN = " "
 
 
 class Vocabulary:
@@ -68,7 +68,7 @@ class Vocabulary:
         new = names - self._names
         if not new:
             return True
-        words = {word for name in new for word in name.split(_BETWEEN)} - self._words
+        words = {word for name in new for word in name.split(BETWEEN)} - self._words
         if words:
             size = self._size + sum(map(len, words)) + 64 * len(words)
             if len(words) > self.document_limit or size > self.limit:
@@ -100,7 +100,11 @@ def admit_names(*names: str) -> None:
 
     :raises DocumentError: there have been too many names already (``too_large``).
     """
-    if not _vocabulary.admits(set(names)):
+    _admit(set(names))
+
+
+def _admit(names: AbstractSet[str]) -> None:
+    if not _vocabulary.admits(names):
         raise DocumentError("XML has too many names that were never seen before", too_large=True)
 
 
@@ -136,17 +140,56 @@ def _as_utf8(body: bytes) -> bytes:
     return text.encode()
 
 
-class _Inspection:
-    """One pass of expat over a document: refuses what must not be there, and collects the names."""
+class Inspection:
+    """One pass of expat over a document: refuses what must not be there, and collects the names.
+
+    :param depth: the deepest nesting; the root is 1 deep.
+    :param elements: the most elements.
+    :param attributes: the most attributes of one element.
+    :ivar names: the names, as expat gives them, and the declarations of namespaces.
+    """
 
     __slots__ = ("attributes", "depth", "depth_limit", "elements", "names")
 
-    def __init__(self, depth: int, elements: int, attributes: int) -> None:
+    def __init__(
+        self, depth: int = DEPTH_LIMIT, elements: int = ELEMENT_LIMIT, attributes: int = ATTRIBUTE_LIMIT
+    ) -> None:
         self.depth = 0
         self.depth_limit = depth
         self.elements = elements
         self.attributes = 2 * attributes
         self.names: set[str] = set()
+
+    def run(self, body: bytes) -> None:
+        """Let expat read *body* (UTF-8), and look on.
+
+        :raises DocumentError: it is not well-formed, or something in it is refused.
+        """
+        parser = expat.ParserCreate("utf-8", BETWEEN)
+        parser.namespace_prefixes = True
+        parser.ordered_attributes = True
+        if not body.startswith(_DECLARED_UTF8):
+            parser.XmlDeclHandler = self.declared
+        parser.StartDoctypeDeclHandler = self.doctype
+        if self.fits(body):
+            parser.StartElementHandler = self.start_of_few
+        else:
+            parser.StartElementHandler = self.start
+            parser.EndElementHandler = self.end
+        parser.StartNamespaceDeclHandler = self.namespace
+        parser.ProcessingInstructionHandler = self.instruction
+        self.read(parser, body)
+
+    def read(self, parser: expat.XMLParserType, body: bytes) -> None:
+        """Have *parser* read *body*.
+
+        :raises DocumentError: as :meth:`run`.
+        """
+        try:
+            parser.Parse(body, True)
+        except expat.ExpatError as error:
+            what = expat.ErrorString(error.code) or "bad syntax"
+            raise DocumentError(f"XML is not well-formed: {what}, line {error.lineno}") from None
 
     def declared(self, version: str, encoding: str | None, standalone: int) -> None:
         if encoding is not None and encoding.lower() not in _UTF8_NAMES:
@@ -189,29 +232,36 @@ class _Inspection:
         self.names.add(target)
 
 
-def _inspect(body: bytes, inspection: _Inspection) -> None:
-    """Let expat read *body* (UTF-8) and *inspection* look at it.
+def inspected(body: bytes, inspection: Inspection, limit: int = SIZE_LIMIT) -> bytes:
+    """Return *body* in UTF-8 once *inspection* has seen it and there is room for its names.
 
-    :raises DocumentError: it is not well-formed, or something in it is refused.
+    :param limit: the most bytes.
+    :raises DocumentError: it is not well-formed, something in it is refused, or it is beyond a limit (``too_large``).
     """
-    parser = expat.ParserCreate("utf-8", _BETWEEN)
-    parser.namespace_prefixes = True
-    parser.ordered_attributes = True
-    if not body.startswith(_DECLARED_UTF8):
-        parser.XmlDeclHandler = inspection.declared
-    parser.StartDoctypeDeclHandler = inspection.doctype
-    if inspection.fits(body):
-        parser.StartElementHandler = inspection.start_of_few
-    else:
-        parser.StartElementHandler = inspection.start
-        parser.EndElementHandler = inspection.end
-    parser.StartNamespaceDeclHandler = inspection.namespace
-    parser.ProcessingInstructionHandler = inspection.instruction
+    if len(body) > limit:
+        raise DocumentError(f"XML is longer than {limit} bytes", too_large=True)
+    body = _as_utf8(body)
+    inspection.run(body)
+    names = inspection.names
+    for spaces in _INDENT.findall(body):
+        names.add(spaces.decode().replace(" ", "s"))
+    _admit(names)
+    return body
+
+
+def tree_of(body: bytes, root: tuple[str, str] | None = None) -> Element:
+    """Return the root element of the document in *body*, which is as :func:`inspected` gave it.
+
+    :param root: (namespace, local name) that the root element must have; an empty namespace is none at all.
+    :raises DocumentError: libxml2 does not take it, or it has another root.
+    """
     try:
-        parser.Parse(body, True)
-    except expat.ExpatError as error:
-        what = expat.ErrorString(error.code) or "bad syntax"
-        raise DocumentError(f"XML is not well-formed: {what}, line {error.lineno}") from None
+        element = etree.fromstring(body, _parser)
+    except etree.XMLSyntaxError as error:
+        raise DocumentError(f"XML is not well-formed: {_short(str(error))}") from None
+    if root is not None:
+        check_root(element, root)
+    return element
 
 
 def parse_xml(
@@ -233,22 +283,7 @@ def parse_xml(
     :raises DocumentError: it is no such document, it has a document type declaration, or it is beyond a limit
         (``too_large``).
     """
-    if len(body) > limit:
-        raise DocumentError(f"XML is longer than {limit} bytes", too_large=True)
-    body = _as_utf8(body)
-    inspection = _Inspection(depth, elements, attributes)
-    _inspect(body, inspection)
-    names = inspection.names
-    for spaces in _INDENT.findall(body):
-        names.add(spaces.decode().replace(" ", "s"))
-    admit_names(*names)
-    try:
-        element = etree.fromstring(body, _parser)
-    except etree.XMLSyntaxError as error:
-        raise DocumentError(f"XML is not well-formed: {_short(str(error))}") from None
-    if root is not None:
-        check_root(element, root)
-    return element
+    return tree_of(inspected(body, Inspection(depth, elements, attributes), limit), root)
 
 
 def parse_again(body: bytes) -> Element:
@@ -265,10 +300,11 @@ def check_root(element: Element, root: tuple[str, str]) -> None:
     expected = f"{{{namespace}}}{local}" if namespace else local
     if element.tag == expected:
         return
-    found = etree.QName(element)
-    if found.localname != local:
-        raise DocumentError(f"XML root element is {_short(found.localname)}, not {local!r}")
-    raise DocumentError(f"XML root element is in namespace {_short(found.namespace or '')}, not {namespace!r}")
+    # A namespace may hold anything, a bracket too.
+    found, _, name = element.tag[1:].rpartition("}") if element.tag[0] == "{" else ("", "", element.tag)
+    if name != local:
+        raise DocumentError(f"XML root element is {_short(name)}, not {local!r}")
+    raise DocumentError(f"XML root element is in namespace {_short(found)}, not {namespace!r}")
 
 
 def make_element(

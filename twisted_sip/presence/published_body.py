@@ -13,8 +13,6 @@ from twisted_sip.interfaces.publication import Publication
 from twisted_sip.presence.composition import published
 from twisted_sip.presence.publish_request import PublishRefused, PublishRequest
 
-# No <basic> at all is legal.
-_BASIC: Final = ("open", "closed", "")
 #: The media types that a PUBLISH may have.
 PUBLISHED_TYPES: Final = (pidf.MEDIA_TYPE, pidf_diff.MEDIA_TYPE)
 
@@ -48,12 +46,12 @@ def _without_unknown_states(presence: Presence) -> Presence:
 
     Some phones say ``unknown`` before they have registered, and some watchers then show nothing at all.
     """
-    if all(service.basic in _BASIC for service in presence.services):
+    if presence.states_known:
         return presence
     root = deepcopy(presence.root)
     for basic in list(root.iterfind(f"{pidf.TUPLE}/{pidf.STATUS}/{pidf.BASIC}")):
         status = basic.getparent()
-        if status is not None and (basic.text or "").strip().lower() not in _BASIC:
+        if status is not None and (basic.text or "").strip().lower() not in pidf.STATES:
             status.remove(basic)
     return Presence.of(root)
 
