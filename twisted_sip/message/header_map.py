@@ -117,9 +117,13 @@ class HeaderMap:
 
     def all(self, name: str) -> list[str]:
         """Return the values of all lines called *name*, one for each line."""
-        if name not in self.names:
+        names = self.names
+        count = names.count(name)
+        if not count:
             return []
-        return [line_value(line) for known, line in zip(self.names, self.lines, strict=True) if known == name]
+        if count == 1:
+            return [line_value(self.lines[names.index(name)])]
+        return [line_value(line) for known, line in zip(names, self.lines, strict=True) if known == name]
 
     def elements(self, name: str) -> list[str]:
         """Return the elements of all lines called *name*, comma lists taken apart (RFC 3261 section 7.3.1)."""

@@ -165,8 +165,10 @@ def _accepted(incoming: IncomingRequest, etag: str, expires: int) -> Response:
 
 def _source(incoming: IncomingRequest) -> str:
     """Return where a PUBLISH came from if it came directly: a proxy stands for many devices."""
-    via = incoming.request.headers.elements("via")
-    return f"{incoming.flow.kind.token}:{incoming.flow.remote}" if len(via) == 1 else ""
+    headers = incoming.request.headers
+    if headers.count("via") > 1 or len(headers.elements("via")) > 1:
+        return ""
+    return f"{incoming.flow.kind.token}:{incoming.flow.remote}"
 
 
 def _refuse(incoming: IncomingRequest, refusal: PublishRefused) -> Response:
