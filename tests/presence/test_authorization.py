@@ -134,7 +134,7 @@ def test_the_sphere_is_asked_for_where_a_rule_does() -> None:
     assert asked == depends == []
     assert handling(made(document(ruleset(rule("allow", '<sphere value="work"/>'))), **how)) == "ALLOW"
     assert handling(made(document(ruleset(rule("allow", '<sphere value="home"/>'))), **how)) == "BLOCK"
-    assert asked == [ALICE] * 2 and depends == [(ALICE, "work", float("inf"))] * 2
+    assert asked == [ALICE] * 2 and depends == [(ALICE, "work", float("inf"), False)] * 2
 
 
 def test_until_when_a_decision_holds() -> None:
@@ -147,7 +147,7 @@ def test_until_when_a_decision_holds() -> None:
     for now, wanted in ((0, "BLOCK"), (600, "ALLOW"), (1200, "BLOCK"), (1800, "ALLOW"), (2400, "BLOCK")):
         rules = made(content, clock=lambda now=now: float(now), depends=lambda *noted: depends.append(noted))
         assert handling(rules) == wanted
-    assert depends == [(ALICE, ANY_SPHERE, moment) for moment in (600.0, 1200.0, 1800.0, 2400.0)]
+    assert depends == [(ALICE, ANY_SPHERE, moment, False) for moment in (600.0, 1200.0, 1800.0, 2400.0)]
 
 
 # -- decisions anew -----------------------------------------------------------------------

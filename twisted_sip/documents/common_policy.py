@@ -66,7 +66,7 @@ class Request:
     :ivar sphere: the sphere of the presentity, None while it is undefined (RFC 5025 section 3.1.2).
     :ivar now: seconds since the epoch.
     :ivar named: whether any rule of the presentity names the watcher, for ``other-identity``.
-    :ivar members: gives the URIs in the list that an ``external-list`` refers to, None if there is no such list.
+    :ivar members: gives the URIs in the list that an ``external-list`` refers to, None if that cannot be had.
     """
 
     watcher: str = ""
@@ -164,7 +164,13 @@ class Rule:
         return all(holds(condition, request) for condition in self.conditions)
 
     def names(self, watcher: str, members: Callable[[str], Collection[str] | None]) -> bool:
-        """Tell whether an identity condition of this rule is true of *watcher*, whatever its other conditions."""
+        """Tell whether an identity condition of this rule is true of *watcher*, whatever its other conditions.
+
+        Of a list that cannot be had it may be: who is not named must not be let in by mistake.
+        """
+        lists = [anchor for each in self.conditions if isinstance(each, ExternalList) for anchor in each.anchors]
+        if any(members(anchor) is None for anchor in lists):
+            return True
         request = Request(watcher=watcher, authenticated=True, members=members)
         return any(
             holds(condition, request) for condition in self.conditions if isinstance(condition, Identity | ExternalList)

@@ -9,12 +9,13 @@ from typing import Any, cast
 import attrs
 from twisted.internet.defer import Deferred
 
-from twisted_sip.documents.common_policy import Ruleset, Sphere, Validity
+from twisted_sip.documents.common_policy import ExternalList, Ruleset, Sphere, Validity
 from twisted_sip.documents.permissions import ALL_PERMISSIONS, Permissions, SubHandling
 from twisted_sip.documents.pres_rules import evaluate, parse
 from twisted_sip.errors import DocumentError
 from twisted_sip.interfaces.documents import Document, IDocumentStore
 from twisted_sip.presence.reauthorization import ANY_SPHERE
+from twisted_sip.presence.rule_lists import Members
 
 #: The application usages whose documents are presence rules: the IETF's and the Open Mobile Alliance's.
 RULES_AUIDS = ("pres-rules", "org.openmobilealliance.pres-rules")
@@ -31,6 +32,8 @@ _DEFAULTS = {
 }
 #: Rulesets kept parsed.
 _MOST_PARSED = 10_000
+#: The most lists that the rules of one presentity may refer to; others grant nothing.
+_MOST_LISTS = 50
 
 
 @attrs.frozen(slots=True)
@@ -41,12 +44,14 @@ class _Parsed:
     :ivar ruleset: what stands in it, None if it cannot be read.
     :ivar spheres: a rule asks for the sphere.
     :ivar moments: when a validity begins or ends, seconds since the epoch.
+    :ivar anchors: the lists that rules refer to.
     """
 
     etag: str
     ruleset: Ruleset | None
     spheres: bool = False
     moments: tuple[float, ...] = ()
+    anchors: tuple[str, ...] = ()
 
 
 class WatcherRules:
@@ -58,8 +63,10 @@ class WatcherRules:
         with the watcher.
     :param sphere_of: gives the sphere of a presentity (RFC 4745 section 7.3), None while it has none; asked where a
         rule does.
-    :param depends: called with (resource, sphere, until) where a decision depends on the sphere or on the time
-        (reauthorization.Reauthorization.note).
+    :param depends: called with (resource, sphere, until, listed) where a decision depends on the sphere, on the time or
+        on lists (reauthorization.Reauthorization.note).
+    :param members_of: gives who is in a list that the rules of a presentity refer to, called with both
+        (rule_lists.RuleLists.members).
     """
 
     def __init__(
@@ -68,13 +75,15 @@ class WatcherRules:
         clock: Callable[[], float],
         default: Callable[[str], str],
         sphere_of: Callable[[str], str | None] = lambda resource: None,
-        depends: Callable[[str, str | None, float], None] = lambda resource, sphere, until: None,
+        depends: Callable[[str, str | None, float, bool], None] = lambda resource, sphere, until, listed: None,
+        members_of: Callable[[str, str], Members | Deferred[Members]] = lambda resource, anchor: None,
     ) -> None:
         self._documents = documents
         self._clock = clock
         self._default = default
         self._sphere_of = sphere_of
         self._depends = depends
+        self._members_of = members_of
         self._parsed: dict[tuple[str, str, str], _Parsed] = {}
 
     def decide(self, resource: str, watcher: str, *, authenticated: bool) -> Permissions | Deferred[Permissions]:
@@ -99,20 +108,58 @@ class WatcherRules:
         documents: list[Document] = []
         for each in found:
             documents += await each if isinstance(each, Deferred) else each
-        return self._evaluate(documents, resource, watcher, authenticated)
+        answer = self._evaluate(documents, resource, watcher, authenticated)
+        return await answer if isinstance(answer, Deferred) else answer
 
-    def _evaluate(self, documents: Sequence[Document], resource: str, watcher: str, authenticated: bool) -> Permissions:
+    def _evaluate(
+        self, documents: Sequence[Document], resource: str, watcher: str, authenticated: bool
+    ) -> Permissions | Deferred[Permissions]:
         if not documents:
             return _DEFAULTS[self._default(watcher)]
         parsed = [self._read(document) for document in documents]
+        anchors = [anchor for each in parsed for anchor in each.anchors][:_MOST_LISTS]
+        if not anchors:
+            return self._judge(parsed, resource, watcher, authenticated, {})
+        found = {anchor: self._members_of(resource, anchor) for anchor in anchors}
+        if any(isinstance(members, Deferred) for members in found.values()):
+            return Deferred.fromCoroutine(self._wait_for_lists(parsed, resource, watcher, authenticated, found))
+        return self._judge(parsed, resource, watcher, authenticated, cast("dict[str, Members]", found))
+
+    async def _wait_for_lists(
+        self,
+        parsed: Sequence[_Parsed],
+        resource: str,
+        watcher: str,
+        authenticated: bool,
+        found: dict[str, Members | Deferred[Members]],
+    ) -> Permissions:
+        lists = {anchor: await each if isinstance(each, Deferred) else each for anchor, each in found.items()}
+        return self._judge(parsed, resource, watcher, authenticated, lists)
+
+    def _judge(
+        self,
+        parsed: Sequence[_Parsed],
+        resource: str,
+        watcher: str,
+        authenticated: bool,
+        lists: dict[str, Members],
+    ) -> Permissions:
         rulesets = [each.ruleset for each in parsed if each.ruleset is not None]
         now = self._clock()
         spheres = any(each.spheres for each in parsed)
         sphere = self._sphere_of(resource) if spheres else None
         until = min((moment for each in parsed for moment in each.moments if moment > now), default=inf)
-        if spheres or until != inf:
-            self._depends(resource, sphere if spheres else ANY_SPHERE, until)
-        _, permissions = evaluate(rulesets, watcher, sphere=sphere, now=now, authenticated=authenticated)
+        if spheres or until != inf or lists:
+            self._depends(resource, sphere if spheres else ANY_SPHERE, until, bool(lists))
+
+        def members(anchor: str) -> tuple[str, ...] | None:
+            # All that counts is whether the watcher is one of them.
+            known = lists.get(anchor)
+            return None if known is None else (watcher,) * (watcher in known)
+
+        _, permissions = evaluate(
+            rulesets, watcher, sphere=sphere, now=now, authenticated=authenticated, members=members
+        )
         return permissions
 
     def _read(self, document: Document) -> _Parsed:
@@ -140,4 +187,7 @@ def _parsed(document: Document) -> _Parsed:
         ruleset,
         any(isinstance(each, Sphere) for each in conditions),
         tuple(sorted({moment for period in periods for moment in period})),
+        tuple(
+            dict.fromkeys(anchor for each in conditions if isinstance(each, ExternalList) for anchor in each.anchors)
+        ),
     )

@@ -1,5 +1,6 @@
 """When watchers have to be decided about anew though nobody has changed the rules: the sphere of a presentity is
-another (RFC 4745 section 7.3, RFC 5025 section 3.1.2), or a validity has begun or ended (RFC 4745 section 7.4)."""
+another (RFC 4745 section 7.3, RFC 5025 section 3.1.2), a validity has begun or ended (RFC 4745 section 7.4), or a list
+that the rules refer to is another."""
 
 from __future__ import annotations
 
@@ -41,23 +42,24 @@ class Reauthorization:
         self._watched = watched
         self._again = again
         self._most = most
-        # The sphere in which decisions were made, and when they end.
-        self._noted: dict[str, tuple[str | None, float]] = {}
+        # The sphere in which decisions were made, when they end, and whether lists counted.
+        self._noted: dict[str, tuple[str | None, float, bool]] = {}
         self._dates = ExpirySchedule(clock, self._look)
 
     def __len__(self) -> int:
         """How many presentities are looked after."""
         return len(self._noted)
 
-    def note(self, resource: str, sphere: str | None, until: float) -> None:
+    def note(self, resource: str, sphere: str | None, until: float, listed: bool = False) -> None:
         """The rules of *resource* were evaluated.
 
         :param sphere: the sphere that counted, ANY_SPHERE if none did.
         :param until: when another decision may be due, seconds since the epoch; infinite for never.
+        :param listed: lists counted.
         """
         if resource not in self._noted and len(self._noted) >= self._most:
             return
-        self._noted[resource] = (sphere, until)
+        self._noted[resource] = (sphere, until, listed)
         self._dates.at(resource, self._date(until))
 
     def _date(self, until: float) -> float:
@@ -74,6 +76,14 @@ class Reauthorization:
         if noted is not None and noted[0] != ANY_SPHERE and noted[0] != self._sphere_of(resource):
             self.forget(resource)
             self._again(resource)
+
+    def lists_changed(self, owner: str) -> None:
+        """A list of *owner* has changed, a global one if it is empty."""
+        for resource in [owner] if owner else list(self._noted):
+            noted = self._noted.get(resource)
+            if noted is not None and noted[2]:
+                self.forget(resource)
+                self._again(resource)
 
     def _look(self, resource: str, now: float) -> float | None:
         noted = self._noted.get(resource)

@@ -29,8 +29,10 @@ from twisted_sip.presence.authorization import RULES_AUIDS, WatcherRules
 from twisted_sip.presence.composition import Compositor
 from twisted_sip.presence.event_state_compositor import EventStateCompositor
 from twisted_sip.presence.facts import Facts
+from twisted_sip.presence.lists.references import AUID as LISTS_AUID
 from twisted_sip.presence.publication import Publications
 from twisted_sip.presence.reauthorization import Reauthorization
+from twisted_sip.presence.rule_lists import RuleLists
 from twisted_sip.presence.settings import PresenceSettings
 from twisted_sip.presence.watcher_info import WatcherInfoPackage
 
@@ -68,6 +70,7 @@ class PresenceService(Service):
         location: ILocationStore | None = None,
         authenticated: bool = True,
         make_text: Callable[[], str] | None = None,
+        xcap_path: str = "/xcap-root",
     ) -> None:
         """Make a service; nothing is loaded before it starts.
 
@@ -76,6 +79,7 @@ class PresenceService(Service):
         :param location: the bindings of our users, for presence without PUBLISH; None for none.
         :param authenticated: local users have to prove who they are before a request comes here; False on trusted
             networks, where From is believed.
+        :param xcap_path: the path of the XCAP root, by which rules refer to lists of this server.
         """
         self.element = element
         self._settings = settings or PresenceSettings()
@@ -89,8 +93,14 @@ class PresenceService(Service):
         make_text = make_text or element.random_text
         self.facts = Facts(documents, location, self.state_changed)
         self._reauthorization = Reauthorization(clock, self._sphere, self._watched, self._reauthorize)
+        self._lists = RuleLists(documents, xcap_path)
         self._rules = WatcherRules(
-            documents, clock.seconds, self._default_handling, self._sphere, self._reauthorization.note
+            documents,
+            clock.seconds,
+            self._default_handling,
+            self._sphere,
+            self._reauthorization.note,
+            self._lists.members,
         )
         self.publications = Publications(
             store,
@@ -297,6 +307,12 @@ class PresenceService(Service):
             self.state_changed(owner)
             return
         document = change.after or change.before
+        if document is not None and document.auid == LISTS_AUID:
+            self._lists.changed(document.owner)
+            self._reauthorization.lists_changed(document.owner)
+            if self.watcher_info is not None:
+                self.watcher_info.decided(document.owner)
+            return
         if document is None or document.auid not in RULES_AUIDS:
             return
         self._reauthorization.forget(document.owner)

@@ -152,6 +152,7 @@ class PresencePart:
             documents=self.documents,
             location=registered,
             authenticated=configuration.auth.required,
+            xcap_path=configuration.xcap.path,
         )
         self.messaging = self.messaging_class(
             element,

@@ -33,6 +33,10 @@ _STEP = re.compile(
 )
 
 
+class ReferenceToNothing(DocumentError):
+    """A reference within this server to a document, or an element, that is not there."""
+
+
 class References:
     """Follows references for one server.
 
@@ -95,7 +99,7 @@ class References:
             found = self._documents.get(AUID, home, name)
             document = (await found) if isinstance(found, Deferred) else found
         if document is None:
-            raise DocumentError("a reference to a document that is not there")
+            raise ReferenceToNothing("a reference to a document that is not there")
         return _selected(self._root(document), unquote(node))
 
     def _root(self, document: Document) -> Element:
@@ -145,7 +149,7 @@ def _selected(root: Element, node: str) -> Element:
             level = [each for each in level if each.get(found["attribute"]) == value]
         if len(level) != 1:
             # Section 6.3: a selector selects exactly one.
-            raise DocumentError("a reference to an element that is not there")
+            raise ReferenceToNothing("a reference to an element that is not there")
     return level[0]
 
 
