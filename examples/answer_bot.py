@@ -30,7 +30,8 @@ def serve(reactor: Any, domain: str, port: int) -> None:
     element, location = Element(reactor, domains=[domain]), MemoryLocationStore(reactor)
     trusting = Authenticator.build(MemoryCredentialStore(), AuthSettings(required=False), reactor.seconds)
     proxy = ProxyService(element, location)
-    bot = AnswerBot(element, location, MemoryMessageStore(reactor), proxy.location_router.target_of)
+    messages, target_of = MemoryMessageStore(reactor), proxy.location_router.target_of
+    bot = AnswerBot(element, location, messages, target_of, authenticated=False)
     admission = AdmissionProcessor(element.domains, element.dialog_tokens, trusting)
     registrar = RegistrarService(location, reactor, element.domains.is_local_uri)
     element.chain += [EntryProcessor(element.domains), admission, registrar, bot, proxy]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from twisted_sip.documents.cpim import CPIMMessage, parse_cpim
 from twisted_sip.documents.imdn import HEADER_NAMESPACE, Category, Notification, is_notification, parse_imdn
@@ -173,3 +174,17 @@ def test_the_same_message_is_told_of_once(house: Any) -> None:
     kept = house.messages.waiting(ALICE)
     assert [parse_imdn(parse_cpim(found.body).body).status for found in kept] == ["stored", "failed"]
     assert len({found.key for found in kept}) == len({found.call_id for found in kept}) == 2
+
+
+def test_what_waits_for_who_is_removed_goes(house: Any) -> None:
+    peer, alice = house.peer("192.0.2.2"), phone_of_alice(house)
+    say(house, peer, cpim("negative-delivery"))
+    house.say(peer, "plain")
+    peer.expect(202)
+    dropped: list[int] = []
+    Deferred.fromCoroutine(house.service.delivery.forget(BOB)).addCallback(dropped.append)
+    assert dropped == [2] and house.waiting() == []
+    message = alice.expect("MESSAGE")
+    assert (told(message).category, told(message).status) == (Category.DELIVERY, "failed")
+    alice.answer(message, 200)
+    house.settle()

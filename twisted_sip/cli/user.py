@@ -11,6 +11,7 @@ from twisted_sip.cli import state_dir as state
 from twisted_sip.cli.accounts import open_accounts
 from twisted_sip.cli.output import Failed, json_option, print_json, print_table
 from twisted_sip.cli.user_import import import_users
+from twisted_sip.cli.user_rest import remove_rest
 from twisted_sip.interfaces.credentials import ALGORITHMS
 
 _password_option = click.option(
@@ -80,14 +81,24 @@ def passwd(aor: str, password_stdin: bool, algorithm: str | None, state_dir: Pat
 
 @user.command()
 @click.argument("aor")
+@click.option("--keep-data", is_flag=True, help="Keep the messages that wait for AOR, and the XCAP documents.")
 @state.state_dir_options
-def remove(aor: str, state_dir: Path | None, config: Path | None) -> None:
-    """Remove the user AOR."""
+def remove(aor: str, keep_data: bool, state_dir: Path | None, config: Path | None) -> None:
+    """Remove the user AOR, and what is kept for it.
+
+    That is contacts, subscriptions, publications, messages that wait, and XCAP documents.
+    """
     with open_accounts(state_dir, config) as accounts:
         account = accounts.account(aor)
-        if not accounts.store.remove(account.user, account.realm):
-            raise Failed(f"there is no user {account.aor}")
-    click.echo(f"{account.aor} removed")
+        known = accounts.store.remove(account.user, account.realm)
+    removed = remove_rest(accounts, account, known, keep_data, state_dir, config)
+    if not known and not removed:
+        raise Failed(f"there is no user {account.aor}")
+    what = ", ".join(f"{count} {name if count > 1 else name[:-1]}" for name, count in removed.items())
+    if known:
+        click.echo(f"{account.aor} removed" + (f", with {what}" if what else ""))
+    else:
+        click.echo(f"there was no user {account.aor}; removed what was left of it: {what}")
 
 
 @user.command(name="list")

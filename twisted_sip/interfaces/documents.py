@@ -56,6 +56,9 @@ class IDocumentStore(Interface):
     def every(auid: str) -> Sequence[Document] | Deferred[Sequence[Document]]:
         """Return the documents of all users of one application usage, by owner and name: for an index, at a start."""
 
+    def owned(owner: str) -> Sequence[Document] | Deferred[Sequence[Document]]:
+        """Return the documents of one user of every application usage, by usage and name: for who removes the user."""
+
     def put(document: Document, replaces: str = "") -> Deferred[None]:
         """Make *document* durable.
 

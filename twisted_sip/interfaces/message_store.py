@@ -19,13 +19,15 @@ class StoredMessage:
     :ivar recipient: the canonical address-of-record it is for.
     :ivar sender: the canonical URI of who sent it.
     :ivar from_value: the From value as it came, tag included.
-    :ivar to_value: the To value as it came.
+    :ivar to_value: the To value as it came; a tag in it names a dialog, and does not go out again.
     :ivar call_id: its Call-ID.
     :ivar cseq: its CSeq number.
     :ivar headers: further header fields that belong to it, (name, value): Content-Type, Subject, Date and so on.
     :ivar body: its body.
     :ivar received_at: seconds since the epoch.
     :ivar expires_at: when it is of no use any more, seconds since the epoch.
+    :ivar instance: the key of the one instance of the recipient that it is for (RFC 5627; message.gruu.instance_key),
+        empty where any device may have it.
     """
 
     key: str
@@ -39,6 +41,7 @@ class StoredMessage:
     expires_at: float
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    instance: str = ""
 
 
 class IMessageStore(Interface):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +34,11 @@ class _State:
         self.last_try = now
         self.not_before = now + min(most, retry_after)
         self.next_try = now + min(most, max(retry_after, first * 2.0 ** min(self.failures, 32)))
+        self.failures += 1
+
+    def gone(self, now: float) -> None:
+        self.last_try = self.not_before = now
+        self.next_try = math.inf
         self.failures += 1
 
 
@@ -73,6 +79,10 @@ class BackOff:
         :param retry_after: the seconds that it asked for.
         """
         self._state(device).failed(now, first, most, retry_after)
+
+    def gone(self, device: Device, now: float) -> None:
+        """*device* is not at its contact: to try again leads to nothing before it registers, or something new waits."""
+        self._state(device).gone(now)
 
     def failed_with(self, key: str, device: Device, now: float, first: float, most: float, retry_after: float) -> bool:
         """*device* failed over the message with *key*; the parameters are those of :meth:`failed`.
@@ -158,8 +168,9 @@ class Round:
         self._known = ids if self._known is None else self._known & ids
 
     def look_again(self, date: float, device: Device | None = None) -> None:
-        """There is a try due at *date*; until then a message is left for *device*."""
-        self.next = date if self.next is None else min(self.next, date)
+        """There is a try due at *date*, infinity for none; until then a message is left for *device*."""
+        if date < math.inf:
+            self.next = date if self.next is None else min(self.next, date)
         if device is not None:
             self._blocked.add(device.id)
 

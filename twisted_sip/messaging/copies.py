@@ -1,7 +1,8 @@
 """A message on its way through: the copy that goes to a device, the one that is kept, and the one made of that.
 
 RFC 3261 section 16.6 steps 1 to 3, RFC 3327 section 5.3, RFC 5393 section 5.3.3, RFC 3428 sections 4 and 9. A message
-that is kept goes out later with the Call-ID, From, To and CSeq that it came with, so that who gets it twice can tell.
+that is kept goes out later with the Call-ID, From, To and CSeq that it came with, so that who gets it twice can tell,
+but for a tag in its To: the dialog that it names is none that the device would know (RFC 3261 section 12.2.2: 481).
 """
 
 from __future__ import annotations
@@ -56,7 +57,13 @@ def forwarded_copy(request: Request, target: Target, breadth: int, now: float) -
 
 
 def kept_message(
-    request: Request, recipient: str, sender: str, now: float, lifetime: float, max_lifetime: float
+    request: Request,
+    recipient: str,
+    sender: str,
+    now: float,
+    lifetime: float,
+    max_lifetime: float,
+    instance: str = "",
 ) -> StoredMessage | None:
     """Return *request* as it is kept, None if it expires at once or cannot be sent again as it came.
 
@@ -64,6 +71,7 @@ def kept_message(
 
     :param lifetime: seconds, where Expires is missing.
     :param max_lifetime: the most seconds.
+    :param instance: the key of the one instance that it is for.
     :raises RemoteProtocolError: a header field is malformed.
     """
     expires = request.expires
@@ -86,6 +94,7 @@ def kept_message(
         expires_at=min(began + (lifetime if expires is None else expires), now + max_lifetime),
         headers=tuple(headers),
         body=request.body,
+        instance=instance,
     )
     if message.expires_at <= now or (request.uri_text[:5].lower() == "sips:" and not is_secure(message)):
         return None
@@ -117,6 +126,11 @@ def is_secure(message: StoredMessage) -> bool:
     return NameAddr.parse(message.to_value).uri_text[:5].lower() == "sips:"
 
 
+def _untagged(value: str) -> str:
+    address = NameAddr.parse(value)
+    return str(address.without("tag")) if address.tag else value
+
+
 def request_for(message: StoredMessage, target: Target) -> Request:
     """Return the request that takes *message* to *target*; its sender adds the Via.
 
@@ -129,7 +143,7 @@ def request_for(message: StoredMessage, target: Target) -> Request:
             *(("route", value) for value in target.path),
             ("max-forwards", str(_MAX_FORWARDS)),
             ("from", message.from_value),
-            ("to", message.to_value),
+            ("to", _untagged(message.to_value)),
             ("call-id", message.call_id),
             ("cseq", f"{message.cseq} MESSAGE"),
             *message.headers,

@@ -8,13 +8,15 @@ it alone, or cannot be given, keeps none of the following from that device. Each
 that the message came with. A 2xx that is not durable when the machine dies is the one thing that makes a message
 come twice.
 
+A device that is not at its contact any more (404, 410, 481) is not tried again before it registers, or something new
+waits for its user. Nothing is delivered to who is no user any more; it waits until it expires, or somebody removes it.
+
 A device that refuses a message will not be asked again for it, and when all that are registered have refused it, or the
 user has (6xx), it is dropped; so it is when it expires. Its sender is told, where that was asked for (RFC 5438).
 """
 
 from __future__ import annotations
 
-import enum
 from collections import deque
 from collections.abc import Callable
 from inspect import isawaitable
@@ -28,46 +30,16 @@ from twisted_sip.errors import StoreError
 from twisted_sip.interfaces.location import LocationChange
 from twisted_sip.interfaces.message_store import IMessageStore, StoredMessage
 from twisted_sip.messaging.attempt import Attempt
-from twisted_sip.messaging.backoff import BackOff, Round
+from twisted_sip.messaging.backoff import Round
 from twisted_sip.messaging.copies import is_secure, request_for
 from twisted_sip.messaging.devices import Device
 from twisted_sip.messaging.notifications import failed_notification, stored_notification
-from twisted_sip.messaging.outcome import Outcome, outcome_of, retry_after_of
+from twisted_sip.messaging.outcome import CONTACT_GONE, Outcome, outcome_of, retry_after_of
+from twisted_sip.messaging.recipient_queue import RecipientQueue, Result
 from twisted_sip.storage.expiry import ExpirySchedule
 
 if TYPE_CHECKING:
     from twisted_sip.messaging.service import MessagingService
-
-
-class _Result(enum.Enum):
-    """What a round of tries has led to."""
-
-    #: The message is gone, one way or the other.
-    DONE = "done"
-    #: Nobody who is there takes it now.
-    LEFT = "left"
-    #: No device is there, or all wait for something: nothing behind it can be delivered either.
-    LATER = "later"
-    #: No device that is there can be given it, for its size or its ``sips``; others need not wait for it.
-    UNFIT = "unfit"
-
-
-class _Queue:
-    """One recipient for whom something waits.
-
-    :ivar again: something has changed while it was worked off.
-    :ivar unfit: keys of messages that nobody who is there can be given.
-    """
-
-    __slots__ = ("again", "backoff", "ready", "recipient", "running", "unfit")
-
-    def __init__(self, recipient: str) -> None:
-        self.recipient = recipient
-        self.backoff = BackOff()
-        self.ready = False
-        self.running = False
-        self.again = False
-        self.unfit: set[str] = set()
 
 
 class OfflineDelivery:
@@ -81,8 +53,8 @@ class OfflineDelivery:
     def __init__(self, service: MessagingService) -> None:
         self._service = service
         self._store: IMessageStore = service.messages
-        self._queues: dict[str, _Queue] = {}
-        self._ready: deque[_Queue] = deque()
+        self._queues: dict[str, RecipientQueue] = {}
+        self._ready: deque[RecipientQueue] = deque()
         self._held: set[str] = set()
         self._in_flight: set[str] = set()
         self._schedule = ExpirySchedule(service.element.reactor, self._due)
@@ -157,6 +129,19 @@ class OfflineDelivery:
         if queue is not None:
             self._note(queue, key, attempt)
 
+    async def forget(self, recipient: str) -> int:
+        """Drop what waits for *recipient*, who is no user any more, and tell the senders who want to know.
+
+        :return: how many messages.
+        :raises StoreError: that is not durable.
+        """
+        waiting: list[StoredMessage] = await _settled(self._store.waiting(recipient))
+        for message in waiting:
+            if message.key not in self._in_flight:
+                self._notify(failed_notification, message)
+        await self._store.remove([message.key for message in waiting])
+        return len(waiting)
+
     def stored(self, message: StoredMessage) -> None:
         """*message* was kept: tell its sender, where that is asked for."""
         self._notify(stored_notification, message)
@@ -183,14 +168,14 @@ class OfflineDelivery:
         queue.backoff.hurry(settings.retry_first)
         self._wake(queue, 0.0)
 
-    def _queue(self, recipient: str) -> _Queue:
+    def _queue(self, recipient: str) -> RecipientQueue:
         queue = self._queues.get(recipient)
         if queue is None:
-            queue = self._queues[recipient] = _Queue(recipient)
+            queue = self._queues[recipient] = RecipientQueue(recipient)
             self._sweep_later()
         return queue
 
-    def _wake(self, queue: _Queue, delay: float) -> None:
+    def _wake(self, queue: RecipientQueue, delay: float) -> None:
         if queue.running:
             queue.again = True
         elif self._active:
@@ -213,7 +198,7 @@ class OfflineDelivery:
             work.addErrback(self._broken)
             work.addBoth(self._worked_off, queue)
 
-    def _worked_off(self, result: object, queue: _Queue) -> None:
+    def _worked_off(self, result: object, queue: RecipientQueue) -> None:
         queue.running = False
         self.running -= 1
         if self._active:
@@ -230,10 +215,12 @@ class OfflineDelivery:
 
     # -- one recipient ---------------------------------------------------------------------------
 
-    async def _work_off(self, queue: _Queue) -> None:
+    async def _work_off(self, queue: RecipientQueue) -> None:
         passed: set[str] = set()
         queue.unfit.clear()
         queue.again = False
+        if not await self._is_user(queue.recipient):
+            return
         current = Round()
         while self._active:
             waiting = await _settled(self._store.waiting(queue.recipient))
@@ -246,33 +233,43 @@ class OfflineDelivery:
                 # Its release goes on here.
                 break
             result = await self._deliver(queue, message, current)
-            if result is _Result.LATER:
+            if result is Result.LATER:
                 break
             # Whatever it led to, it is not tried again in this round.
             passed.add(message.key)
-            if result is _Result.UNFIT:
+            if result is Result.UNFIT:
                 queue.unfit.add(message.key)
         if current.next is not None and self._active:
             self._schedule.at(queue.recipient, current.next)
 
-    async def _deliver(self, queue: _Queue, message: StoredMessage, current: Round) -> _Result:
+    async def _is_user(self, recipient: str) -> bool:
+        """Tell whether *recipient* is a user still: a device may outlive its user by what is left of its binding."""
+        try:
+            return bool(await _settled(self._service.user_known(recipient)))
+        except StoreError:
+            if self._active:
+                self._schedule.at(recipient, self._now() + self._service.settings.retry_first)
+            raise
+
+    async def _deliver(self, queue: RecipientQueue, message: StoredMessage, current: Round) -> Result:
         settings = self._service.settings
         backoff, key = queue.backoff, message.key
         find = self._service.devices.of
         present = devices = await find(queue.recipient, most=settings.max_devices)
         # All of them, or what is known of the others would be forgotten.
         backoff.look(present)
-        if is_secure(message) and present:
-            # RFC 5630 section 5.3.
-            devices = await find(queue.recipient, secure=True, most=settings.max_devices)
+        secure, instance = is_secure(message), message.instance
+        if (secure or instance) and present:
+            # RFC 5630 section 5.3, RFC 5627 section 6.1.
+            devices = await find(queue.recipient, secure=secure, instance=instance, most=settings.max_devices)
         if not any(map(current.is_open, present)):
-            return _Result.LATER
+            return Result.LATER
         if self._service.size_of(message) > settings.size_limit:
             # RFC 3428 section 8 holds for every hop.
             devices = [device for device in devices if device.congestion_safe]
         if not devices:
             current.pass_by(present)
-            return _Result.UNFIT
+            return Result.UNFIT
         left = [device for device in devices if not backoff.has_refused(key, device)]
         for device in left:
             if not current.is_open(device) or not backoff.may_try(device, self._now(), key):
@@ -283,12 +280,12 @@ class OfflineDelivery:
                 backoff.taken(device)
                 backoff.forget(key)
                 self._remove(key)
-                return _Result.DONE
+                return Result.DONE
             if outcome is Outcome.DECLINED:
                 return self._drop(queue, message, attempt.status)
             self._note(queue, key, attempt)
             if not self._active:
-                return _Result.LATER
+                return Result.LATER
         left = [device for device in left if not backoff.has_refused(key, device)]
         if not left:
             return self._drop(queue, message, 0)
@@ -296,7 +293,7 @@ class OfflineDelivery:
         for device in left:
             alone = backoff.has_failed(key, device)
             current.look_again(backoff.next_try(device, key), None if alone else device)
-        return _Result.LEFT
+        return Result.LEFT
 
     async def _try(self, message: StoredMessage, device: Device) -> Attempt:
         ended: Deferred[Attempt] = Deferred()
@@ -308,19 +305,22 @@ class OfflineDelivery:
         finally:
             self._in_flight.discard(message.key)
 
-    def _note(self, queue: _Queue, key: str, attempt: Attempt) -> None:
+    def _note(self, queue: RecipientQueue, key: str, attempt: Attempt) -> None:
         """Take note of what *attempt* to give away the message with *key* has led to, which is no 2xx."""
         device, status = attempt.device, attempt.status
         settings, now = self._service.settings, self._now()
         if outcome_of(status) is not Outcome.TEMPORARY:
             queue.backoff.refused(key, device)
             return
+        if status in CONTACT_GONE:
+            queue.backoff.gone(device, now)
+            return
         times = (now, settings.retry_first, settings.retry_most, retry_after_of(attempt.response))
         # RFC 3261 section 21.5: a 503 speaks of the server, the others may well speak of this request.
         if not (status >= 500 and status != 503 and queue.backoff.failed_with(key, device, *times)):
             queue.backoff.failed(device, *times)
 
-    def _drop(self, queue: _Queue, message: StoredMessage, status: int) -> _Result:
+    def _drop(self, queue: RecipientQueue, message: StoredMessage, status: int) -> Result:
         self._log.info(
             "a message from {sender} was refused by {recipient}",
             sender=message.sender,
@@ -331,7 +331,7 @@ class OfflineDelivery:
         queue.backoff.forget(message.key)
         self._notify(failed_notification, message)
         self._remove(message.key)
-        return _Result.DONE
+        return Result.DONE
 
     def _remove(self, *keys: str) -> Deferred[None]:
         removed: Deferred[None] = self._store.remove(keys)

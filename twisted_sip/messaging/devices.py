@@ -12,6 +12,7 @@ from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.location import Binding, ILocationStore
 from twisted_sip.interfaces.routing import Target
 from twisted_sip.interfaces.transport_kind import TRANSPORT_KINDS
+from twisted_sip.message.gruu import instance_key, public_gruu
 from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI, URI
 
@@ -83,10 +84,11 @@ class Devices:
         self._target_of = target_of
         self._is_local_uri = is_local_uri
 
-    async def of(self, aor: str, *, secure: bool = False, most: int = 32) -> list[Device]:
+    async def of(self, aor: str, *, secure: bool = False, instance: str = "", most: int = 32) -> list[Device]:
         """Return the devices of *aor*, that which registered last first.
 
         :param secure: those with a ``sips`` contact alone: the request was for a ``sips`` URI.
+        :param instance: that with this instance key alone: the request was for a GRUU (RFC 5627 section 6.1).
         :param most: no more than so many.
         :raises StoreError: the bindings cannot be read.
         """
@@ -94,6 +96,8 @@ class Devices:
         places: set[Any] = set()
         for target in await self._targets(aor, {aor}, 0):
             fitting = _fitting(target, secure)
+            if fitting is not None and instance:
+                fitting = self._of_instance(fitting, aor, instance)
             if fitting is None:
                 continue
             place = (str(fitting.uri), fitting.flow, fitting.path)
@@ -103,6 +107,16 @@ class Devices:
             places.add(place)
             found.setdefault(target.instance or target.key or str(target.uri), []).append(fitting)
         return [Device(id=name, ways=tuple(ways)) for name, ways in list(found.items())[:most]]
+
+    def _of_instance(self, target: Target, aor: str, instance: str) -> Target | None:
+        """Return *target* if it leads to this instance of *aor*: a GRUU means one device, and forwards to nobody."""
+        if target.aor == aor and target.instance and instance_key(target.instance) == instance:
+            return target
+        uri = target.uri
+        if target.path and not target.instance and isinstance(uri, SIPURI) and uri.address_of_record == aor:
+            # Whoever is registered is known further on.
+            return attrs.evolve(target, uri=SIPURI.parse(public_gruu(aor, instance, secure=uri.secure)))
+        return None
 
     async def _targets(self, aor: str, known: set[str], depth: int) -> list[Target]:
         bindings: Any = self.location.lookup(aor)

@@ -17,6 +17,9 @@ from twisted_sip.message.response import Response
 #: 4xx and 5xx that leave hope: of the contact (404, 410, 430, 480, 481), of the moment (408, 486, 487, 491), of a
 #: transaction that is going on still (482, RFC 3261 section 8.2.2.2), and 5xx but those below.
 _TEMPORARY = frozenset((404, 408, 410, 430, 480, 481, 482, 486, 487, 491))
+#: Of these, what the contact will say again until its device registers anew: nobody of that name is there (RFC 3261
+#: sections 21.4.5 and 21.4.11), or a dialog that nothing of ours has spoken of (section 12.2.2).
+CONTACT_GONE = frozenset((404, 410, 481))
 #: 5xx that will come again: not implemented, version, too large, precondition.
 _LASTING = frozenset((501, 505, 513, 580))
 

@@ -50,6 +50,7 @@ class Relay:
     :ivar sender: the canonical URI of who sent it.
     :ivar incoming: the request with its transaction, None for a message of a program on this server.
     :ivar stranger: the sender is nobody of ours, or nobody knows.
+    :ivar instance: the key of the one instance of the recipient that it is for (RFC 5627), empty for all devices.
     """
 
     __slots__ = (
@@ -65,6 +66,7 @@ class Relay:
         "_share",
         "_state",
         "incoming",
+        "instance",
         "recipient",
         "request",
         "sender",
@@ -82,6 +84,7 @@ class Relay:
         answer: Callable[[Response], None] | None = None,
         *,
         stranger: bool = False,
+        instance: str = "",
     ) -> None:
         """Make a relay that is not started.
 
@@ -92,6 +95,7 @@ class Relay:
         self.sender = sender
         self.incoming = incoming
         self.stranger = stranger
+        self.instance = instance
         self.transaction: Any = None
         self._service = service
         self._answer = answer

@@ -13,8 +13,11 @@ What becomes of a MESSAGE for one of our users (for a Contact, as in a dialog, i
   device, is known to control congestion.
 - Unknown users: 404 for those who have proved to be ours. For strangers, whose messages are not kept unless that is
   set, who is unknown looks like who is not registered, 480, as it does when the proxy answers.
+- A GRUU means one device (RFC 5627 section 6.1): a message for it goes there and nowhere else, and waits for it.
 
-The sender is who admission has found it to be; an asserted identity is not believed.
+The sender is who admission has found it to be; an asserted identity is not believed. Nobody else speaks as one of our
+users: a From in one of our domains, whatever its scheme, that nobody has proved is refused with 403, so what hooks see
+and what is kept is the sender, or one of another domain who has proved nothing.
 """
 
 from __future__ import annotations
@@ -37,15 +40,17 @@ from twisted_sip.interfaces.routing import IForwardingPolicy, Target
 from twisted_sip.interfaces.services import IMessagingService
 from twisted_sip.message.builders import build_request, response_to
 from twisted_sip.message.dates import SIPDate
+from twisted_sip.message.gruu import gruu_instance
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
-from twisted_sip.message.uri import SIPURI, parse_uri
+from twisted_sip.message.uri import SIPURI, URI, parse_uri
 from twisted_sip.messaging.content import content_of
 from twisted_sip.messaging.copies import kept_message, request_for
 from twisted_sip.messaging.delivery import OfflineDelivery
 from twisted_sip.messaging.devices import Device, Devices, came_safely
 from twisted_sip.messaging.relay import Relay
+from twisted_sip.messaging.sender import claims_ours, sender_of
 from twisted_sip.messaging.settings import MessagingSettings
 
 #: The Max-Breadth of requests that bring none (RFC 5393 section 5.3.3.1).
@@ -79,12 +84,15 @@ class MessagingService(Service):
         *,
         settings: MessagingSettings | None = None,
         user_known: Callable[[str], bool | Deferred[bool]] | None = None,
+        authenticated: bool = True,
         policies: Sequence[IForwardingPolicy] = (),
     ) -> None:
         """Make a service.
 
         :param target_of: makes a target of a binding: its flow, its Path (LocationRouter.target_of).
         :param user_known: tells whether there is a user with this address-of-record; None knows everybody.
+        :param authenticated: local users have to prove who they are before a request comes here; False on trusted
+            networks, where From is believed.
         :raises LocalProtocolError: ``answer_within`` is longer than senders wait.
         """
         self.element = element
@@ -96,6 +104,7 @@ class MessagingService(Service):
         self.devices = Devices(location, target_of, element.domains.is_local_uri)
         self.policies = list(policies)
         self._user_known = user_known
+        self._authenticated = authenticated
         self._turns: dict[str, DeferredLock] = {}
         self.delivery = OfflineDelivery(self)
 
@@ -105,8 +114,8 @@ class MessagingService(Service):
         """Return the address-of-record that a MESSAGE is for, or an empty text to pass it on.
 
         Default: that of a Request-URI of ours, with a To tag too: in a dialog it would be a Contact (RFC 3261 section
-        12.2.1.1), which is no address-of-record. What has a Route to follow or a GRUU, which means one device and no
-        other (RFC 5627), passes on.
+        12.2.1.1), which is no address-of-record. What has a Route to follow passes on, and so does what is for a GRUU
+        in a dialog that goes through this server.
         """
         request = incoming.request
         uri = request.uri
@@ -114,14 +123,18 @@ class MessagingService(Service):
             not isinstance(uri, SIPURI)
             or not uri.user
             or not self.element.domains.is_local_uri(uri)
-            or "gr" in uri.params
             or "route" in request.headers.names
+            or ("gr" in uri.params and any(route.user for route in incoming.own_routes))
         ):
             return ""
         return uri.address_of_record
 
     def accept(self, sender: str, recipient: str, message: Request) -> bool | Deferred[bool] | Awaitable[bool]:
-        """Tell whether *sender* (a canonical URI) may write to *recipient*; False answers 403. Default: yes."""
+        """Tell whether *sender* may write to *recipient*; False answers 403. Default: yes.
+
+        :param sender: a canonical URI: of one of our users who has proved to be it, or of somebody in another domain
+            who has proved nothing.
+        """
         return True
 
     def deliver(self, message: Request, incoming: IncomingRequest) -> bool | Deferred[bool] | Awaitable[bool]:
@@ -180,7 +193,12 @@ class MessagingService(Service):
         suffix = self._loop_suffix(request)
         if self._is_loop(request, suffix):
             return response_to(request, 482, "Loop Detected", to_tag=incoming.to_tag)
-        sender = self._sender_of(incoming)
+        uri = request.uri
+        instance = _instance_of(uri)
+        if not instance and isinstance(uri, SIPURI) and "gr" in uri.params:
+            # RFC 5627 section 6.1: none that this server has made.
+            return response_to(request, 404, to_tag=incoming.to_tag)
+        sender = sender_of(incoming, self.element.domains, self._authenticated)
         if not await _settled(self.accept(sender, recipient, request)):
             return response_to(request, 403, to_tag=incoming.to_tag)
         if await _settled(self.deliver(request, incoming)):
@@ -191,11 +209,8 @@ class MessagingService(Service):
         if breadth == 0:
             # RFC 5393 section 5.3.3.
             return response_to(request, 440, to_tag=incoming.to_tag)
-        # A dialog that admits a request does not prove who it is from.
-        in_dialog = any(route.user for route in incoming.own_routes)
-        is_ours = not in_dialog and self.element.domains.is_local_uri(request.from_.uri)
-        stranger = not incoming.user and not is_ours
-        relay = Relay(self, request, recipient, sender, incoming, stranger=stranger)
+        stranger = not incoming.user and not claims_ours(request.from_.uri, self.element.domains)
+        relay = Relay(self, request, recipient, sender, incoming, stranger=stranger, instance=instance)
         refusal = await self._start(relay, _BREADTH if breadth is None else min(_BREADTH, breadth), suffix)
         return TAKEN if refusal is None else response_to(request, refusal, to_tag=incoming.to_tag)
 
@@ -204,7 +219,7 @@ class MessagingService(Service):
         request, recipient = relay.request, relay.recipient
         most = min(self.settings.max_devices, breadth)
         secure = request.uri_text[:5].lower() == "sips:"
-        devices = await self.devices.of(recipient, secure=secure, most=most)
+        devices = await self.devices.of(recipient, secure=secure, instance=relay.instance, most=most)
         if not self._fits(request, devices):
             return 513
         composing = content_of(request.headers.first("content-type"), request.body).composing
@@ -221,21 +236,6 @@ class MessagingService(Service):
     def size_of(self, message: StoredMessage) -> int:
         """Return the bytes of the request that takes *message* to a device, but for its Via."""
         return len(request_for(message, Target(uri=parse_uri(message.recipient))).to_bytes())
-
-    def _sender_of(self, incoming: IncomingRequest) -> str:
-        """Return who sent the message, as admission knows or, of strangers, as From says.
-
-        :raises RemoteProtocolError: From is somebody else than who has proved to be somebody (403).
-        """
-        uri = incoming.request.from_.uri
-        claimed = uri.address_of_record if isinstance(uri, SIPURI) else str(uri)
-        user = incoming.user
-        if not user or claimed == user:
-            return claimed
-        if isinstance(uri, SIPURI) and uri.host.lower() == "anonymous.invalid":
-            # RFC 3323 section 4.1.1.3: who it is stands in P-Preferred-Identity, which admission has looked at.
-            return user
-        raise RemoteProtocolError("From is not who you are", status=403, header="From")
 
     def _loop_suffix(self, request: Request) -> str:
         """Return what ends the branches of *request*: a hash of all that its way depends on (RFC 5393 section 4.2)."""
@@ -261,8 +261,12 @@ class MessagingService(Service):
         if not await _settled(self.user_known(relay.recipient)):
             tag = self.element.random_text() if relay.incoming is None else relay.incoming.to_tag
             return response_to(request, 404, to_tag=tag)
+        instance, limits = relay.instance, (settings.lifetime, settings.max_lifetime)
+        if instance and request.to.tag:
+            # In a dialog of that device: nothing for it once that is over.
+            return None
         now = self.element.timers.now()
-        message = kept_message(request, relay.recipient, relay.sender, now, settings.lifetime, settings.max_lifetime)
+        message = kept_message(request, relay.recipient, relay.sender, now, *limits, instance)
         kept: StoredMessage | None = None if message is None else await _settled(self.store(message))
         return kept
 
@@ -294,7 +298,7 @@ class MessagingService(Service):
         if expires is not None and not 0 <= expires < 1 << 32:
             raise LocalProtocolError(f"expires: {expires} s, not 0 to 2**32 - 1")
         try:
-            sender, recipient = NameAddr.parse(from_), NameAddr.parse(to)
+            sender, recipient = _named(from_), _named(to)
             uri = recipient.uri
             given = sender.uri
         except RemoteProtocolError as error:
@@ -340,11 +344,22 @@ class MessagingService(Service):
         if not (isinstance(uri, SIPURI) and uri.user and self.element.domains.is_local_uri(uri)):
             return await self.element.sender.request(request)
         answered: Deferred[Response] = Deferred()
-        relay = Relay(self, request, uri.address_of_record, sender, None, answered.callback)
+        instance = _instance_of(uri)
+        relay = Relay(self, request, uri.address_of_record, sender, None, answered.callback, instance=instance)
         refusal = await self._start(relay, _BREADTH, self._loop_suffix(request))
         if refusal is not None:
             return response_to(request, refusal, to_tag=self.element.random_text())
         return await answered
+
+
+def _named(text: str) -> NameAddr:
+    """Return *text*, a URI, or a name and a URI; parameters of a URI that stands alone are its own."""
+    return NameAddr.parse(text if "<" in text else f"<{text.strip()}>")
+
+
+def _instance_of(uri: URI) -> str:
+    """Return the key of the instance that *uri* names as a GRUU, an empty text where it is none (RFC 5627)."""
+    return (gruu_instance(uri) or "") if isinstance(uri, SIPURI) and "gr" in uri.params else ""
 
 
 async def _settled(value: Any) -> Any:

@@ -122,6 +122,10 @@ class SQLiteCredentialStore:
         self._known[key] = found
         return found
 
+    def changed(self) -> None:
+        """Somebody has changed the database: look at the next opportunity, not within a second."""
+        self._next_poll = 0.0
+
     def _poll(self) -> None:
         version = self._run(lambda db: int(db.execute("PRAGMA data_version").fetchone()[0]))
         if version != self._version:

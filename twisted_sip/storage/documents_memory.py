@@ -78,6 +78,10 @@ class MemoryDocumentStore:
         found = [document for (kind, _), home in self._homes.items() if kind == auid for document in home.values()]
         return sorted(found, key=attrgetter("owner", "name"))
 
+    def owned(self, owner: str) -> Sequence[Document]:
+        found = [document for (_, one), home in self._homes.items() if one == owner for document in home.values()]
+        return sorted(found, key=attrgetter("auid", "name"))
+
     def put(self, document: Document, replaces: str = "") -> Deferred[None]:
         before = self._find(document.auid, document.owner, document.name)
         try:

@@ -154,11 +154,17 @@ class SQLiteDocumentStore:
         return home.addCallback(_sorted)
 
     def every(self, auid: str) -> Deferred[Sequence[Document]]:
+        return self._listed("auid = ? ORDER BY owner, name", auid)
+
+    def owned(self, owner: str) -> Deferred[Sequence[Document]]:
+        return self._listed("owner = ? ORDER BY auid, name", owner)
+
+    def _listed(self, condition: str, value: str) -> Deferred[Sequence[Document]]:
         found: list[Document] = []
         answered: Deferred[Sequence[Document]] = Deferred()
 
         def read() -> None:
-            rows = self._connection.execute(f"{_SELECT} WHERE auid = ? ORDER BY owner, name", (auid,))
+            rows = self._connection.execute(f"{_SELECT} WHERE {condition}", (value,))
             found.extend(Document(**_fields(row)) for row in rows)
 
         def done(failure: Failure | None) -> None:

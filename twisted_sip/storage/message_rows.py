@@ -23,14 +23,16 @@ MESSAGE_SCHEMA = Schema(
                 from_value TEXT NOT NULL, to_value TEXT NOT NULL, call_id TEXT NOT NULL, cseq INTEGER NOT NULL,
                 received_at REAL NOT NULL, expires_at REAL NOT NULL, headers TEXT NOT NULL, body BLOB NOT NULL)""",
         ),
+        # RFC 5627: for one device alone.
+        ("ALTER TABLE message ADD COLUMN instance TEXT NOT NULL DEFAULT ''",),
     ),
 )
 
 _COLUMNS = (
     "key", "recipient", "sender", "from_value", "to_value", "call_id", "cseq", "received_at", "expires_at",
-    "headers", "body",
+    "instance", "headers", "body",
 )  # fmt: skip
-_TEXTS = frozenset(("key", "recipient", "sender", "from_value", "to_value", "call_id"))
+_TEXTS = frozenset(("key", "recipient", "sender", "from_value", "to_value", "call_id", "instance"))
 _NAMES = ", ".join(_COLUMNS)
 _INSERT = f"INSERT OR IGNORE INTO message ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 _DELETE = "DELETE FROM message WHERE key = ?"

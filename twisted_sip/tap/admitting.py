@@ -9,9 +9,9 @@ from twisted.internet.defer import Deferred
 
 from twisted_sip.element.admission import AdmissionProcessor
 from twisted_sip.interfaces.credentials import ICredentialStore
-from twisted_sip.interfaces.processing import IncomingRequest
+from twisted_sip.interfaces.processing import IncomingRequest, Verdict
 from twisted_sip.message.request import Request
-from twisted_sip.message.uri import SIPURI, parse_uri
+from twisted_sip.message.uri import SIPURI, URI, parse_uri
 from twisted_sip.proxy.service import ProxyService
 
 
@@ -26,6 +26,35 @@ class ServerAdmission(AdmissionProcessor):
     def answers_itself(self, request: Request) -> bool:
         """Tell whether this server answers *request* itself (RFC 3261 section 22.1)."""
         return super().answers_itself(request) or any(claims(request) for claims in self.claims)
+
+    def process(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
+        """Pass on what is admitted; challenge or refuse the rest.
+
+        A MESSAGE for an address-of-record is taken here, whatever dialog it stands in. The token of a dialog tells that
+        it may be forwarded, not who sent it: that is asked for.
+        """
+        new = not incoming.admitted
+        verdict = super().process(incoming)
+        request = incoming.request
+        if (
+            verdict is None
+            and new
+            and incoming.admitted
+            and not incoming.user
+            and request.method == "MESSAGE"
+            and any(route.user for route in incoming.own_routes)
+            and not _is_gruu(request.uri)
+            and self._for_us(incoming)
+            and self.answers_itself(request)
+        ):
+            incoming.admitted = False
+            return self._outside(incoming)
+        return verdict
+
+
+def _is_gruu(uri: URI) -> bool:
+    """Tell whether *uri* is a GRUU: in a dialog it means a device, as a Contact does (RFC 5627)."""
+    return isinstance(uri, SIPURI) and "gr" in uri.params
 
 
 class KnownUsers:

@@ -48,6 +48,7 @@ from twisted_sip.tap.part import Part
 from twisted_sip.tap.startup import StartFailure
 from twisted_sip.tap.status import element_counts, fill, listening
 from twisted_sip.tap.transport_settings import transport_settings
+from twisted_sip.tap.user_removal import removal_commands
 from twisted_sip.transaction.timers import TimerValues
 
 _log = Logger()
@@ -277,10 +278,9 @@ class Server(MultiService):
         )
 
     def _control(self, location: SQLiteLocationStore) -> ControlSocket:
-        commands: dict[str, Command] = {"status": self.status}
-        commands |= trace_commands(self.trace)
-        commands |= contact_commands(location, self.reactor.seconds)
-        commands |= ban_commands(self.bans, self.reactor.seconds)
+        commands: dict[str, Command] = {"status": self.status, **trace_commands(self.trace)}
+        commands |= contact_commands(location, self.reactor.seconds) | ban_commands(self.bans, self.reactor.seconds)
+        commands |= removal_commands(location, self.parts, self.user_known, self.credentials)
         for part in self.parts:
             commands |= part.commands()
         return ControlSocket(self.reactor, self.configuration.server.state_dir, commands)

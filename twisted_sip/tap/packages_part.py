@@ -102,6 +102,9 @@ class PackagesPart:
     def commands(self) -> Mapping[str, Command]:
         return {}
 
+    async def remove_user(self, aor: str, keep_data: bool) -> Mapping[str, int]:
+        return {}
+
     def counts(self) -> Mapping[str, Any]:
         return {} if self.calls is None else {"calls": len(self.calls), "calls not tracked": self.calls.refused}
 

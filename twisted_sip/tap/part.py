@@ -58,6 +58,13 @@ class Part(Protocol):
     def commands(self) -> Mapping[str, Command]:
         """Return what it adds to the control socket."""
 
+    async def remove_user(self, aor: str, keep_data: bool) -> Mapping[str, int]:
+        """Remove what *aor* has here, who is no user any more; return how much of what, by the name of many of them.
+
+        :param keep_data: keep what is more than the state of devices that are there.
+        :raises StoreError: that is not durable.
+        """
+
     def counts(self) -> Mapping[str, Any]:
         """Return what it holds, for the status page."""
 

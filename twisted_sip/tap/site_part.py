@@ -137,6 +137,9 @@ class SitePart:
     def commands(self) -> Mapping[str, Command]:
         return {}
 
+    async def remove_user(self, aor: str, keep_data: bool) -> Mapping[str, int]:
+        return {}
+
     def counts(self) -> Mapping[str, Any]:
         return {}
 

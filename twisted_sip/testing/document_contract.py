@@ -148,6 +148,13 @@ class DocumentStoreContract:
             assert self._get(each.name, each.owner, each.auid) == each
         assert list(self.wait(self.store.every("pres-rules"))) == [made[2], made[0], made[1]]
 
+    def test_what_one_user_has_of_every_usage(self) -> None:
+        made = [document(), document("other"), document(auid="a"), document(owner=BOB), document(owner="")]
+        for each in made:
+            self._put(each)
+        assert list(self.wait(self.store.owned(made[0].owner))) == [made[2], made[0], made[1]]
+        assert list(self.wait(self.store.owned("sip:nobody@example.com"))) == []
+
     def test_a_version_replaces_the_one_it_was_made_from(self) -> None:
         self._put(document(etag="1"))
         assert self._get() is not None

@@ -159,6 +159,7 @@ class MessageStoreContract:
             expires_at=START + 0.5,
             headers=(("Subject", "größer \udcff"), ("X-Two", "1"), ("X-Two", "2")),
             body=b"\x00\xff whole",
+            instance="urn:x:\udcff",
         )
         self._add(whole)
         assert self._waiting() == [whole]

@@ -1,0 +1,119 @@
+"""A message for one device alone: it goes there, waits for it, and for no other (RFC 5627 section 6.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+BOB = "sip:bob@example.com"
+ONE, TWO = "<urn:uuid:AAAA0000-0000-1000-8000-00000000000A>", "<urn:uuid:bbbb0000-0000-1000-8000-00000000000b>"
+GRUU = f"{BOB};gr={ONE[1:-1].lower()}"
+
+
+def appear(house: Any, number: int, instance: str, **fields: Any) -> Any:
+    peer = house.peer(f"192.0.2.{number}")
+    house.bind("bob", f"sip:bob@{peer.address}", instance=instance, **fields)
+    return peer
+
+
+def test_it_goes_to_that_device_and_no_other(house: Any) -> None:
+    alice, other, bob = house.peer("192.0.2.2"), appear(house, 4, TWO), appear(house, 3, ONE)
+    plain = house.peer("192.0.2.5")
+    house.bind("bob", f"sip:bob@{plain.address}")
+    house.say(alice, to=GRUU)
+    message = bob.expect("MESSAGE")
+    # Section 6.1: the contact in the place of the GRUU, nothing of the GRUU in it.
+    assert str(message.uri) == f"sip:bob@{bob.address}" and str(message.to.uri) == GRUU
+    bob.answer(message, 200)
+    alice.expect(200)
+    for peer in (other, plain):
+        peer.expect_nothing(within=1)
+    house.settle()
+
+
+def test_it_waits_for_that_device(house: Any) -> None:
+    alice, other = house.peer("192.0.2.2"), appear(house, 4, TWO)
+    house.say(alice, "for one", to=GRUU)
+    alice.expect(202)
+    other.expect_nothing(within=100)
+    # Others are not held up by it.
+    house.say(alice, "for all")
+    message = other.expect("MESSAGE")
+    assert message.body == b"for all"
+    other.answer(message, 200)
+    alice.expect(200)
+    assert house.waiting() == ["for one"]
+    bob = appear(house, 3, ONE)
+    message = bob.expect("MESSAGE")
+    assert message.body == b"for one" and "gr" not in getattr(message.uri, "params", ())
+    bob.answer(message, 200)
+    house.network.advance(1)
+    assert house.waiting() == []
+    house.settle()
+
+
+def test_it_is_refused_by_that_device_alone(house: Any) -> None:
+    alice, other, bob = house.peer("192.0.2.2"), appear(house, 4, TWO), appear(house, 3, ONE)
+    house.say(alice, to=GRUU)
+    bob.answer(bob.expect("MESSAGE"), 415)
+    alice.expect(415)
+    other.expect_nothing(within=1)
+    house.settle()
+
+
+def test_nobody_is_forwarded_to(house: Any) -> None:
+    alice, carol = house.peer("192.0.2.2"), house.peer("192.0.2.4")
+    house.bind("bob", "sip:carol@example.com", instance=ONE)
+    house.bind("carol", f"sip:carol@{carol.address}", instance=ONE)
+    house.say(alice, to=GRUU)
+    alice.expect(202)
+    carol.expect_nothing(within=10)
+    house.messages.remove([found.key for found in house.messages.waiting(BOB)])
+    house.settle()
+
+
+def test_in_a_dialog_it_is_not_kept(house: Any) -> None:
+    alice, bob = house.peer("192.0.2.2"), appear(house, 3, ONE)
+    house.say(alice, to=GRUU)
+    bob.answer(bob.expect("MESSAGE"), 200)
+    alice.expect(200)
+    house.unregister("bob")
+    for route in ([], ["Route: <sip:token@192.0.2.1;lr>"]):
+        number = len(route)
+        lines = [f"MESSAGE {GRUU} SIP/2.0", f"Via: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bKd{number}", "Max-Forwards: 70"]
+        lines += [*route, "From: <sip:alice@example.com>;tag=a", f"To: <{GRUU}>;tag=b", f"Call-ID: d{number}"]
+        house.send(alice, "\n".join([*lines, "CSeq: 2 MESSAGE", "", "hello"]))
+        alice.expect(480)
+    assert len(house.messages) == 0
+    house.settle()
+
+
+@pytest.mark.parametrize("uri", [f"{BOB};gr", f"{BOB};gr="])
+def test_what_is_no_gruu_of_ours(house: Any, uri: str) -> None:
+    alice = house.peer("192.0.2.2")
+    house.say(alice, to=uri)
+    alice.expect(404)
+    house.settle()
+
+
+def test_behind_a_proxy_the_proxy_knows_the_device(house: Any) -> None:
+    proxy = house.peer("192.0.2.7")
+    house.bind("bob", BOB, path=(f"<sip:{proxy.address};lr>",))
+    alice = house.peer("192.0.2.2")
+    house.say(alice, to=GRUU)
+    message = proxy.expect("MESSAGE")
+    assert str(message.uri) == GRUU
+    proxy.answer(message, 200)
+    alice.expect(200)
+    house.settle()
+
+
+def test_programs_write_to_one_device(house: Any) -> None:
+    other, bob = appear(house, 4, TWO), appear(house, 3, ONE)
+    outcome = house.service.send("sip:bot@example.com", GRUU, "ready")
+    bob.answer(bob.expect("MESSAGE"), 200)
+    house.network.advance(1)
+    assert outcome.result.status == 200
+    other.expect_nothing(within=1)
+    house.settle()
