@@ -1,0 +1,75 @@
+"""Whom to believe: symmetric RTP (RFC 4961) that strangers cannot take over.
+
+The address in the session description is always believed. Behind a NAT it is not the one that packets come from: then
+the first valid source is taken, and nobody else until the next offer and answer, or until it has been silent for long.
+"""
+
+from __future__ import annotations
+
+
+class Latch:
+    """Where the packets of one component come from, and go to.
+
+    :ivar target: where to send; None while that is not known.
+    :ivar latched: whence packets are taken, None before the first.
+    :ivar refused: packets of strangers.
+    :ivar moves: how often another source was taken.
+    :ivar open: any source is taken and none is followed: something else proves who it is (ICE, SRTP).
+    """
+
+    __slots__ = ("_heard_at", "_relatch", "_told", "latched", "moves", "open", "refused", "symmetric", "target")
+
+    def __init__(self, *, symmetric: bool = True, relatch: float = 2.0) -> None:
+        """Make one.
+
+        :param symmetric: follow the source; False takes packets of the told host alone and sends where it was told.
+        :param relatch: seconds of silence after which another source is taken.
+        """
+        self.symmetric = symmetric
+        self._relatch = relatch
+        self._told: tuple[str, int] | None = None
+        self._heard_at = 0.0
+        self.target: tuple[str, int] | None = None
+        self.latched: tuple[str, int] | None = None
+        self.refused = 0
+        self.moves = 0
+        self.open = False
+
+    def tell(self, address: tuple[str, int] | None) -> None:
+        """The session description says *address*; another one than before begins anew."""
+        if address != self._told:
+            self._told = address
+            self.target = address
+            self.latched = None
+        elif self.latched is None:
+            self.target = address
+
+    def renew(self) -> None:
+        """A new offer/answer was made: the peer may have moved without telling another address."""
+        self._heard_at = float("-inf")
+
+    def accepts(self, address: tuple[str, int], now: float) -> bool:
+        """Tell whether a valid packet from *address* is to be taken; *now* is in seconds."""
+        if address == self.latched:
+            self._heard_at = now
+            return True
+        if self.open:
+            return True
+        told = self._told
+        if address != told:
+            if not self.symmetric:
+                # Another port of the same host is no stranger.
+                if told is None or address[0] != told[0]:
+                    self.refused += 1
+                    return False
+                return True
+            if self.latched is not None and now - self._heard_at < self._relatch:
+                self.refused += 1
+                return False
+        if self.latched is not None:
+            self.moves += 1
+        self.latched = address
+        self._heard_at = now
+        if self.symmetric and self.target is not None:
+            self.target = address
+        return True
