@@ -20,11 +20,6 @@ _MKI = re.compile(r"([0-9]{1,39}):([0-9]{1,3})").fullmatch
 
 _MOST_TAG = 999_999_999
 
-#: Session parameters that RFC 4568 section 6.3 defines, to the left of an equals sign.
-SESSION_PARAMS = frozenset(
-    {"KDR", "UNENCRYPTED_SRTP", "UNENCRYPTED_SRTCP", "UNAUTHENTICATED_SRTP", "FEC_ORDER", "FEC_KEY", "WSH"}
-)
-
 
 @attrs.frozen(slots=True, repr=False)
 class SRTPKey:
