@@ -22,8 +22,9 @@ from twisted_sip.tap.configuration import Configuration, overridden
 from twisted_sip.tap.control import CommandError
 from twisted_sip.tap.packages_part import PackagesPart
 from twisted_sip.tap.presence_part import PresencePart
+from twisted_sip.tap.presence_removal import remove_documents
 from twisted_sip.tap.site_part import SitePart
-from twisted_sip.tap.user_removal import removal_commands, remove_documents
+from twisted_sip.tap.user_removal import removal_commands
 from twisted_sip.testing.network import Network
 from twisted_sip.testing.peer import Peer
 
@@ -150,7 +151,7 @@ def test_a_part_that_has_not_started_has_nothing() -> None:
     part = PresencePart()
     results: list[Any] = []
     Deferred.fromCoroutine(part.remove_user(BOB, False)).addCallback(results.append)
-    parts = [part, PackagesPart(part), SitePart(part)]
+    parts: list[Any] = [part, PackagesPart(part), SitePart(part)]
     commands = removal_commands(MemoryLocationStore(Clock()), parts, None, None)
     commands["user-remove"]({"aor": BOB}).addCallback(results.append)
     assert results == [{}, {}]

@@ -40,7 +40,7 @@ from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.control import Command
 from twisted_sip.tap.gate import Gate
 from twisted_sip.tap.presence_commands import message_commands, presence_commands
-from twisted_sip.tap.user_removal import end_subscriptions, remove_documents, remove_publications
+from twisted_sip.tap.presence_removal import end_subscriptions, remove_documents, remove_publications
 
 if TYPE_CHECKING:
     from twisted_sip.interfaces.routing import IForwardingPolicy
