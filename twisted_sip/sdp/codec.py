@@ -48,7 +48,9 @@ class Codec:
     @property
     def key(self) -> tuple[str, int, int]:
         """What two descriptions of one encoding have in common: name in lower case, clock rate and channels."""
-        return self.name.lower(), self.clock_rate, self.channels
+        name = self.name.lower()
+        # Always two for Opus (RFC 7587 section 7); some leave them out.
+        return name, self.clock_rate, 2 if name == "opus" else self.channels
 
     @property
     def rtpmap(self) -> str:

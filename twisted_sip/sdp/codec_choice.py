@@ -20,11 +20,8 @@ _SAME = {
 
 def match_codec(offered: Codec, ours: Codec) -> Codec | None:
     """Return the codec for the answer with the offered payload type, None where they are not the same codec."""
-    name, rate, channels = offered.key
-    if (name, rate) != ours.key[:2]:
-        return None
-    # RFC 7587 section 7: always two; some leave them out.
-    if channels != ours.channels and name != "opus":
+    name = offered.key[0]
+    if offered.key != ours.key:
         return None
     if name == "telephone-event":
         return _events(offered, ours)

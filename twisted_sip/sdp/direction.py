@@ -44,5 +44,10 @@ class Direction(enum.Enum):
         """The same with the other side put on hold: it is not to send (RFC 3264 section 8.4)."""
         return Direction.of(send=self.sends, receive=False)
 
+    @property
+    def held_by_peer(self) -> Direction:
+        """The same with nothing sent: the other side receives nothing."""
+        return Direction.of(send=False, receive=self.receives)
+
     def __str__(self) -> str:
         return self.value
