@@ -272,7 +272,9 @@ class Desk:
             location=self.location,
             authenticated=self.authenticated,
         )
-        self.watcher_info = self.service.watcher_info = WatcherInfoPackage(self.service, self.element)
+        self.watcher_info = self.service.watcher_info = WatcherInfoPackage(
+            self.service, self.element, self.subscriptions
+        )
         self.notifier.add(PresencePackage(self.service))
         self.notifier.add(self.watcher_info)
         loaded = Deferred.fromCoroutine(self._load())
@@ -298,6 +300,8 @@ class Desk:
     def restart(self, away: float = 1.0) -> None:
         """Kill the process, and start another one at the same place."""
         self.node.crash()
+        # A process that is no more observes nothing.
+        self.service.stop_observing()
         self.network.advance(away)
         self.node = self.network.node(HOST)
         self.store._clock = self.subscriptions._clock = self.node
@@ -336,7 +340,7 @@ class Desk:
         assert not self.notifier.counts()["subscriptions"] and not len(self.notifier.dialogs)
         assert not len(self.watcher_info.waiting) and not len(service._reauthorization)
         assert not service.compositor.turns
-        assert not self.store.load()
+        assert not self.store.load() and not self.subscriptions.load()
 
 
 @pytest.fixture

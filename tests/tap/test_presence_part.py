@@ -111,6 +111,7 @@ def test_it_serves(stage: Stage) -> None:
     assert "presence" in str(options.headers.first("allow-events"))
     counts = stage.part.counts()
     assert counts["publications"] == 2 and counts["list subscriptions"] == counts["back-end subscriptions"] == 0
+    assert counts["watchers undecided"] == 0
     assert "presence" in stage.part.commands()
     assert stage.ask("REGISTER", "sip:example.com", "Contact: <sip:alice@192.0.2.11>").status == 200
 

@@ -20,6 +20,7 @@ from twisted_sip.events.rates import RateControl
 from twisted_sip.events.virtual import VirtualSubscriptions
 from twisted_sip.interfaces.event_package import Authorization, IEventPackage, PackageSubscription
 from twisted_sip.interfaces.flow import Flow
+from twisted_sip.interfaces.subscription import SubscriptionRecord
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 
@@ -220,6 +221,8 @@ class HostedPackage:
     :ivar response_headers: gives further header fields for the 200 to a SUBSCRIBE: its method of that name, if it has
         one.
     :ivar tells_differences: it answers UNCHANGED where the watcher would learn nothing: its attribute of that name.
+    :ivar waiting_restored: takes the records of watchers who waited before a restart: its method of that name, if it
+        has one.
     :ivar by_resource: subscriptions that are not over, by resource, in the order of their making.
     :ivar count: how many these are.
     :ivar virtual: subscriptions to it without a dialog.
@@ -247,6 +250,7 @@ class HostedPackage:
         "tells_differences",
         "usage_key",
         "virtual",
+        "waiting_restored",
     )
 
     def __init__(self, package: Any, *, min_expires: int, max_expires: int, option_tags: frozenset[str]) -> None:
@@ -271,6 +275,9 @@ class HostedPackage:
             package, "response_headers", None
         )
         self.tells_differences = bool(getattr(package, "tells_differences", False))
+        self.waiting_restored: Callable[[Iterable[SubscriptionRecord]], None] | None = getattr(
+            package, "waiting_restored", None
+        )
         self.usage_key = UsageKey("notifier", self.event)
         self.by_resource: dict[str, dict[HostedSubscription, None]] = {}
         self.count = 0

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from twisted.logger import Logger
 
 from twisted_sip.errors import LocalProtocolError
-from twisted_sip.events.hosted import HostedSubscription
+from twisted_sip.events.hosted import HostedPackage, HostedSubscription
 from twisted_sip.events.records import dialog_of, not_stored, restore
 from twisted_sip.events.subscribe_request import SubscribeRefused
-from twisted_sip.interfaces.subscription import SubscriptionRecord
+from twisted_sip.interfaces.subscription import WAITING, SubscriptionRecord
 
 if TYPE_CHECKING:
     from twisted_sip.events.notifier import Notifier
@@ -27,8 +27,12 @@ def load(notifier: Notifier, records: Sequence[SubscriptionRecord]) -> list[Host
     now = notifier.delivery.seconds()
     loaded: list[HostedSubscription] = []
     lost: list[str] = []
+    waiting: dict[HostedPackage, list[SubscriptionRecord]] = {}
     for record in records:
         hosted = notifier.hosted(record.event)
+        if record.state == WAITING and hosted is not None and hosted.waiting_restored is not None:
+            waiting.setdefault(hosted, []).append(record)
+            continue
         try:
             if hosted is None:
                 raise LocalProtocolError(f"{record.event} is not served any more")
@@ -51,6 +55,9 @@ def load(notifier: Notifier, records: Sequence[SubscriptionRecord]) -> list[Host
                 if isinstance(usage, HostedSubscription):
                     usage.shared = True
         loaded.append(subscription)
+    for hosted, found in waiting.items():
+        assert hosted.waiting_restored is not None
+        hosted.waiting_restored(found)
     if lost:
         notifier.records.forget(lost).addErrback(not_stored)
     return loaded

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import attrs
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
+
+#: The state of a subscription that ran out before somebody had decided about it (RFC 3857 section 4.7.1). Packages that
+#: have such watchers put their records into the store.
+WAITING: Final = "waiting"
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -18,10 +23,11 @@ class SubscriptionRecord:
     :ivar event_id: the id parameter of Event (RFC 6665 section 8.2.1), or empty.
     :ivar resource: the canonical URI subscribed to.
     :ivar watcher: the canonical URI of who watches.
-    :ivar state: ``active`` or ``pending``.
+    :ivar state: ``active``, ``pending`` or :data:`WAITING`.
     :ivar expires_at: end of life, seconds since the epoch.
     :ivar created_at: seconds since the epoch.
-    :ivar dialog: the dialog as :meth:`twisted_sip.dialog.dialog.Dialog.snapshot` gives it, JSON text.
+    :ivar dialog: the dialog as :meth:`twisted_sip.dialog.dialog.Dialog.snapshot` gives it, JSON text; empty of those
+        who wait.
     :ivar cseq_limit: no NOTIFY has had a CSeq number, and no document a version, from this one on: where to go on after
         a restart, so that a NOTIFY needs no write of its own.
     :ivar flow: the token of the flow by which the SUBSCRIBE came, or empty.

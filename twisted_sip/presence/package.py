@@ -20,6 +20,7 @@ from twisted_sip.interfaces.event_package import (
     NotifierHost,
     PackageSubscription,
 )
+from twisted_sip.interfaces.subscription import SubscriptionRecord
 from twisted_sip.presence.composition import offline
 from twisted_sip.presence.filtering import filter_presence
 from twisted_sip.presence.formats import CONTENT_TYPES, etag_of, formatted, full_state_due
@@ -118,6 +119,12 @@ class PresencePackage:
         watcher_info = self._service.watcher_info
         if watcher_info is not None:
             watcher_info.watchers_changed(subscriptions)
+
+    def waiting_restored(self, records: Iterable[SubscriptionRecord]) -> None:
+        """Take up watchers who waited before a restart (RFC 3857 section 4.7.1)."""
+        watcher_info = self._service.watcher_info
+        if watcher_info is not None:
+            watcher_info.waiting.restore(records)
 
 
 def _authorization(permissions: Permissions) -> Authorization:

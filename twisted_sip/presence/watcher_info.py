@@ -1,7 +1,7 @@
 """The event package ``presence.winfo``: who watches a presentity, told to the presentity alone (RFC 3857, 3858).
 
 A watcher whose subscription ran out while it was pending is *waiting*: the presentity learns of it when it looks, so
-that it can decide before the next try. That is forgotten in a restart.
+that it can decide before the next try.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from twisted_sip.interfaces.event_package import (
     NotifierHost,
     PackageSubscription,
 )
+from twisted_sip.interfaces.subscription import ISubscriptionStore
 from twisted_sip.presence.waiting import WaitingWatcher, WaitingWatchers
 
 if TYPE_CHECKING:
@@ -60,12 +61,16 @@ class WatcherInfoPackage:
     # Section 4.10: whoever comes and goes must not have a presentity told each time.
     min_interval = 5.0
 
-    def __init__(self, service: PresenceService, element: Any) -> None:
-        """Make the package that goes with *service*."""
+    def __init__(self, service: PresenceService, element: Any, store: ISubscriptionStore | None = None) -> None:
+        """Make the package that goes with *service*.
+
+        :param store: the store of the notifier's subscriptions, which keeps those who wait as well; None to forget them
+            in a restart.
+        """
         self._service = service
         self._seconds = element.reactor.seconds
         self._host: NotifierHost | None = None
-        self.waiting = WaitingWatchers(element.reactor, self._given_up)
+        self.waiting = WaitingWatchers(element.reactor, self._given_up, store)
 
     # -- IEventPackage -------------------------------------------------------------------
 

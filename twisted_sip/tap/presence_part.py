@@ -164,7 +164,7 @@ class PresencePart:
             authenticated=configuration.auth.required,
             policies=[IdentityPolicy(trusts(configuration.proxy.trusted))],
         )
-        watcher_info = WatcherInfoPackage(self.presence, element)
+        watcher_info = WatcherInfoPackage(self.presence, element, self._subscriptions)
         self.presence.watcher_info = watcher_info
         for package in (PresencePackage(self.presence), watcher_info):
             self.notifier.add(package)
@@ -244,11 +244,12 @@ class PresencePart:
     def counts(self) -> Mapping[str, Any]:
         if self.presence is None or self.notifier is None:
             return {}
-        counts = self.notifier.counts()
+        counts, watcher_info = self.notifier.counts(), self.presence.watcher_info
         return {
             "publications": len(self.presence.publications),
             "subscriptions": counts["subscriptions"],
             "notifications waiting": counts["waiting"],
+            "watchers undecided": 0 if watcher_info is None else len(watcher_info.waiting),
             **({} if self.lists is None else self.lists.counts()),
         }
 

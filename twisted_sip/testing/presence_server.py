@@ -76,7 +76,7 @@ class SimulatedPresenceServer(SimulatedServer):
             location=self.location,
             authenticated=self._passwords is not None,
         )
-        watcher_info = self.presence.watcher_info = WatcherInfoPackage(self.presence, element)
+        watcher_info = self.presence.watcher_info = WatcherInfoPackage(self.presence, element, self._subscriptions)
         self.notifier.add(PresencePackage(self.presence))
         self.notifier.add(watcher_info)
         gate = Gate(_METHODS)
