@@ -25,6 +25,7 @@ from twisted_sip.events.deadlines import Deadlines
 from twisted_sip.events.held_off import HeldOff
 from twisted_sip.events.hosted import UNDECIDED, HostedSubscription
 from twisted_sip.events.notifier_settings import NotifierSettings
+from twisted_sip.events.notify_under_way import send_notify
 from twisted_sip.events.pacing import PacedQueue
 from twisted_sip.events.rates import RateControl
 from twisted_sip.events.records import SubscriptionRecords
@@ -296,7 +297,7 @@ class Delivery:
             way = self._flow_for(subscription) if subscription.flow else None
         request = subscription.notify(now, params, names, lines, notification.body)
         try:
-            self._element.sender.send(request, subscription, flow=way)
+            send_notify(self._element.sender, request, subscription, way)
         except SIPError as error:
             # What is sent has been read or checked before, so this is a fault of ours.
             _log.failure("a NOTIFY could not be sent", Failure(error), id=subscription.id)

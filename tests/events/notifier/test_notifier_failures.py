@@ -237,7 +237,8 @@ def test_a_fault_of_ours_is_not_the_end(desk: Any, failures: Any) -> None:
     def send(*args: Any, **how: Any) -> None:
         raise LocalProtocolError("oh")
 
-    real, desk.element.sender = desk.element.sender, type("Sender", (), {"send": staticmethod(send)})()
+    sender = type("Sender", (), {"send": staticmethod(send), "start_straight": staticmethod(send)})
+    real, desk.element.sender = desk.element.sender, sender()
     desk.package.put("one")
     desk.element.sender = real
     assert watcher.notify(within=11).body == b"one"
