@@ -171,6 +171,21 @@ def test_many_watchers_are_told_at_a_pace(make_desk: Callable[..., Any]) -> None
     assert 0.8 < desk.network.clock.seconds() - began < 2.5
 
 
+def test_no_more_than_once_in_five_seconds_where_it_is_set_so(make_desk: Callable[..., Any]) -> None:
+    """RFC 3856 section 6.10."""
+    desk = make_desk(min_interval=5).start()
+    alice, bob = desk.user("alice"), desk.user("bob").watched()
+    desk.network.advance(6)
+    alice.publish(OPEN)
+    assert bob.notify(within=0.5).body == OPEN.to_xml()
+    began = desk.network.clock.seconds()
+    for body in (BUSY, OPEN, BUSY):
+        alice.publish(body)
+    assert bob.notify().body == BUSY.to_xml()
+    assert desk.network.clock.seconds() - began > 4.5
+    bob.quiet()
+
+
 def test_the_end(desk: Any, alice: Any) -> None:
     alice.publish(OPEN)
     assert got(desk.service.close()) is None

@@ -109,6 +109,7 @@ def test_it_serves(stage: Stage) -> None:
     # RFC 3903 section 7.
     assert "PUBLISH" in str(options.headers.first("allow"))
     assert "presence" in str(options.headers.first("allow-events"))
+    assert stage.part.lists is not None and stage.part.services is stage.part.lists.index is not None
     counts = stage.part.counts()
     assert counts["publications"] == 2 and counts["list subscriptions"] == counts["back-end subscriptions"] == 0
     assert counts["watchers undecided"] == 0

@@ -34,6 +34,7 @@ from twisted_sip.storage.documents_sqlite import SQLiteDocumentStore
 from twisted_sip.storage.message_sqlite import SQLiteMessageStore
 from twisted_sip.storage.message_table import MessageLimits
 from twisted_sip.storage.publication_sqlite import PUBLICATION_FILE, SQLitePublicationStore
+from twisted_sip.storage.service_index import ServiceIndex
 from twisted_sip.storage.subscription_sqlite import SUBSCRIPTION_FILE, SQLiteSubscriptionStore
 from twisted_sip.tap.behind_proxy import BehindProxy
 from twisted_sip.tap.configuration import Configuration
@@ -65,6 +66,7 @@ class PresencePart:
     :ivar subscriber: our own subscriptions, likewise.
     :ivar documents: what users keep by XCAP, likewise.
     :ivar lists: the resource list server, likewise.
+    :ivar services: the URIs of all lists, likewise; for XCAP too.
     """
 
     #: The services that are made; subclasses of these.
@@ -78,6 +80,7 @@ class PresencePart:
         self.subscriber: Subscriber | None = None
         self.documents: SQLiteDocumentStore | None = None
         self.lists: ResourceListServer | None = None
+        self.services: ServiceIndex | None = None
         self._publications: SQLitePublicationStore | None = None
         self._subscriptions: SQLiteSubscriptionStore | None = None
         self._messages: SQLiteMessageStore | None = None
@@ -168,12 +171,15 @@ class PresencePart:
         self.presence.watcher_info = watcher_info
         for package in (PresencePackage(self.presence), watcher_info):
             self.notifier.add(package)
+        assert self.documents is not None
+        self.services = ServiceIndex(self.documents)
         self.lists = ResourceListServer(
             self.notifier,
             self.documents,
             self.subscriber,
             settings=configuration.lists,
             xcap_path=configuration.xcap.path,
+            index=self.services,
             is_user=server.user_known,
         )
         self.lists.add_known()
@@ -261,6 +267,8 @@ class PresencePart:
             self._flows.close()
         if self.lists is not None:
             self.lists.close()
+        if self.services is not None:
+            self.services.close()
         if self.subscriber is not None:
             await self.subscriber.stop()
         presence, self.presence = self.presence, None

@@ -17,7 +17,6 @@ from twisted.web.server import Site
 
 from twisted_sip.element.element import Element
 from twisted_sip.message.request import Request
-from twisted_sip.storage.service_index import ServiceIndex
 from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.control import Command
 from twisted_sip.tap.hosts import is_address
@@ -48,7 +47,6 @@ class SitePart:
 
     def __init__(self, presence: PresencePart) -> None:
         self._presence = presence
-        self._index: ServiceIndex | None = None
         self._diffs: XCAPDiffPackage | None = None
         self.ports: list[Any] = []
 
@@ -60,11 +58,10 @@ class SitePart:
 
     def links(self, server: Server, element: Element) -> Sequence[Any]:
         section = server.configuration.xcap
-        documents = self._presence.documents
-        assert documents is not None and server.authenticator is not None
-        self._index = ServiceIndex(documents)
+        documents, services = self._presence.documents, self._presence.services
+        assert documents is not None and services is not None and server.authenticator is not None
         root = Resource()
-        usages = default_usages(self._index, *([] if server.user_known is None else [server.user_known]))
+        usages = default_usages(services, *([] if server.user_known is None else [server.user_known]))
         if self._presence.notifier is not None:
             self._diffs = XCAPDiffPackage(documents, usages, self._root(server))
             self._presence.notifier.add(self._diffs)
@@ -150,6 +147,3 @@ class SitePart:
         diffs, self._diffs = self._diffs, None
         if diffs is not None:
             diffs.close()
-        index, self._index = self._index, None
-        if index is not None:
-            index.close()
