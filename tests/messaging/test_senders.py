@@ -1,4 +1,4 @@
-"""Nobody speaks as one of our users without proof (RFC 3261 section 22.1, RFC 3428 section 11)."""
+"""Nobody speaks as one of our users without proof (RFC 3261 section 22.1, RFC 3428 section 11.1)."""
 
 from __future__ import annotations
 

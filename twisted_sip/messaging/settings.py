@@ -43,7 +43,7 @@ class MessagingSettings:
     :ivar settle_time: seconds between a registration and the first message for the device.
     :ivar retry_first: seconds before a device that did not take a message is tried again; doubled each time. More than
         64*T1, within which some devices take a second try for a loop (RFC 3261 section 8.2.2.2).
-    :ivar retry_most: the most seconds between two tries.
+    :ivar retry_most: the most seconds between two tries; a device that registers again is tried sooner.
     :ivar max_deliveries: recipients to whom kept messages are delivered at the same time.
     :ivar expiry_interval: seconds between two looks for messages that have expired.
     """
@@ -67,8 +67,10 @@ class MessagingSettings:
         default=True, metadata={"help": "tell senders who ask for it what became of messages that were kept (IMDN)"}
     )
     settle_time: float = _number(0.5, "seconds between a registration and the first message for the device")
-    retry_first: float = _number(60.0, "seconds before a device is tried again; doubled each time")
-    retry_most: float = _number(1800.0, "the most seconds between two tries")
+    retry_first: float = _number(
+        60.0, "seconds before a device that did not take a message is tried again, above 32; doubled with each try"
+    )
+    retry_most: float = _number(1800.0, "the most seconds between two tries of a device, unless it registers again")
     max_deliveries: int = _number(50, "recipients to whom kept messages are delivered at the same time")
     expiry_interval: float = _number(30.0, "seconds between two looks for messages that have expired")
 
