@@ -64,6 +64,20 @@ def test_who_is_not_there_is_asked_again_when_it_registers(house: Any, status: i
     house.settle()
 
 
+@pytest.mark.parametrize("status", [404, 413])
+def test_who_says_when_is_asked_then(house: Any, status: int) -> None:
+    """RFC 3428 table 2, RFC 3261 section 21.4.11."""
+    keep(house, "one")
+    bob = house.peer("192.0.2.3")
+    house.bind("bob", f"sip:bob@{bob.address}")
+    bob.answer(bob.expect("MESSAGE"), status, [("retry-after", "300")])
+    bob.expect_nothing(within=290)
+    bob.answer(bob.expect("MESSAGE", within=20), 200)
+    house.network.advance(1)
+    assert house.waiting() == []
+    house.settle()
+
+
 def test_another_device_takes_what_one_is_not_there_for(house: Any) -> None:
     keep(house, "one", "two")
     gone, bob = house.peer("192.0.2.3"), house.peer("192.0.2.4")

@@ -117,6 +117,28 @@ def test_it_serves(stage: Stage) -> None:
     assert stage.ask("REGISTER", "sip:example.com", "Contact: <sip:alice@192.0.2.11>").status == 200
 
 
+def test_a_message_for_one_device(stage: Stage) -> None:
+    stage.network.advance(1)
+    instance = '+sip.instance="<urn:uuid:00000000-0000-1000-8000-00000000000A>"'
+    contact = f"Contact: <sip:alice@192.0.2.11>;{instance}"
+    registered = stage.ask("REGISTER", "sip:example.com", contact, "Supported: gruu")
+    (binding,) = registered.typed("contact")
+    gruu = binding.pub_gruu
+    assert gruu.startswith(f"{ALICE};gr=")
+    body = "hello"
+    head = ["Via: SIP/2.0/UDP 192.0.2.11;branch=z9hG4bKg", "Max-Forwards: 70", f"From: <{ALICE}>;tag=g"]
+    head += [f"To: <{gruu}>", "Call-ID: g", "CSeq: 1 MESSAGE", "Content-Type: text/plain", "Content-Length: 5"]
+    stage.peer.send("\n".join([f"MESSAGE {gruu} SIP/2.0", *head, "", body]), (HOST, 5060))
+    arrived = stage.peer.expect("MESSAGE")
+    assert str(arrived.uri) == "sip:alice@192.0.2.11" and arrived.body == b"hello"
+    stage.peer.answer(arrived, 200)
+    assert stage.peer.expect(200).cseq.method == "MESSAGE"
+    # Another device, which is away, and one that is none.
+    assert stage.ask("MESSAGE", f"{ALICE};gr=urn:uuid:other", body=body).status == 202
+    assert stage.ask("MESSAGE", f"{ALICE};gr", body=body).status == 404
+    stage.peer.expect_nothing(within=5)
+
+
 def test_what_it_answers_itself(stage: Stage) -> None:
     from twisted_sip.message.builders import build_request
 

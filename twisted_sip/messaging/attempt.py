@@ -15,6 +15,7 @@ from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.route_set import leave_proxy
 from twisted_sip.messaging.devices import Device
+from twisted_sip.messaging.outcome import Outcome, outcome_of, retry_after_of
 
 _log = Logger()
 
@@ -56,6 +57,14 @@ class Attempt:
         self._suffix = suffix
         self._ways = list(device.ways)
         self._target: Target | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the outcome means for the message."""
+        if self.status == 413 and retry_after_of(self.response):
+            # RFC 3261 section 21.4.11: a temporary condition.
+            return Outcome.TEMPORARY
+        return outcome_of(self.status)
 
     def start(self) -> None:
         """Send; the outcome may be there at once where there is no way."""

@@ -34,7 +34,7 @@ from twisted_sip.messaging.backoff import Round
 from twisted_sip.messaging.copies import is_secure, request_for
 from twisted_sip.messaging.devices import Device
 from twisted_sip.messaging.notifications import failed_notification, stored_notification
-from twisted_sip.messaging.outcome import CONTACT_GONE, Outcome, outcome_of, retry_after_of
+from twisted_sip.messaging.outcome import CONTACT_GONE, Outcome, retry_after_of
 from twisted_sip.messaging.recipient_queue import RecipientQueue, Result
 from twisted_sip.storage.expiry import ExpirySchedule
 
@@ -275,7 +275,7 @@ class OfflineDelivery:
             if not current.is_open(device) or not backoff.may_try(device, self._now(), key):
                 continue
             attempt = await self._try(message, device)
-            outcome = outcome_of(attempt.status)
+            outcome = attempt.outcome
             if outcome is Outcome.TAKEN:
                 backoff.taken(device)
                 backoff.forget(key)
@@ -309,13 +309,14 @@ class OfflineDelivery:
         """Take note of what *attempt* to give away the message with *key* has led to, which is no 2xx."""
         device, status = attempt.device, attempt.status
         settings, now = self._service.settings, self._now()
-        if outcome_of(status) is not Outcome.TEMPORARY:
+        if attempt.outcome is not Outcome.TEMPORARY:
             queue.backoff.refused(key, device)
             return
-        if status in CONTACT_GONE:
+        retry_after = retry_after_of(attempt.response)
+        if status in CONTACT_GONE and not retry_after:
             queue.backoff.gone(device, now)
             return
-        times = (now, settings.retry_first, settings.retry_most, retry_after_of(attempt.response))
+        times = (now, settings.retry_first, settings.retry_most, retry_after)
         # RFC 3261 section 21.5: a 503 speaks of the server, the others may well speak of this request.
         if not (status >= 500 and status != 503 and queue.backoff.failed_with(key, device, *times)):
             queue.backoff.failed(device, *times)

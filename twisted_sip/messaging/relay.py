@@ -24,7 +24,7 @@ from twisted_sip.message.response import Response
 from twisted_sip.messaging.attempt import Attempt
 from twisted_sip.messaging.copies import forwarded_copy
 from twisted_sip.messaging.devices import Device
-from twisted_sip.messaging.outcome import Outcome, best_refusal, outcome_of
+from twisted_sip.messaging.outcome import Outcome, best_refusal
 
 if TYPE_CHECKING:
     from twisted_sip.messaging.service import MessagingService
@@ -147,9 +147,9 @@ class Relay:
 
     def _ended(self, attempt: Attempt) -> None:
         self._pending -= 1
-        if outcome_of(attempt.status) is Outcome.TAKEN and attempt.response is not None:
+        if attempt.outcome is Outcome.TAKEN and attempt.response is not None:
             self._taken(attempt.response)
-        elif self._key and outcome_of(attempt.status) is Outcome.REFUSED:
+        elif self._key and attempt.outcome is Outcome.REFUSED:
             # Late, but it need not be asked again.
             self._service.delivery.failed(self.recipient, self._key, attempt)
         if not self._pending:
@@ -173,7 +173,7 @@ class Relay:
         if self._key:
             self._service.delivery.release(self._key, self.recipient)
         if self._state is _ASKING:
-            refused = all(outcome_of(attempt.status) is not Outcome.TEMPORARY for attempt in self._attempts)
+            refused = all(attempt.outcome is not Outcome.TEMPORARY for attempt in self._attempts)
             if self._given_up or self._declined() or refused:
                 self._refuse()
             else:
