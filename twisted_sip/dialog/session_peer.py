@@ -1,0 +1,57 @@
+"""What the peer of a session can do, as its messages tell.
+
+Allow and Supported of RFC 3261 sections 13.2.1, 13.2.2.1 and 13.3.1.4, Recv-Info of RFC 6086 section 5.2.
+"""
+
+from __future__ import annotations
+
+from twisted_sip.dialog.session_terms import option_tags, tokens_of
+from twisted_sip.message.message import Message
+
+#: The most names of one list that are kept, and the longest that is.
+_MOST_NAMES = 100
+_LONGEST_NAME = 100
+
+
+class Peer:
+    """What the peer can do.
+
+    :ivar packages: the Info Packages that it takes, None if it has not said.
+    """
+
+    __slots__ = ("_allow", "_forbidden", "_supported", "packages")
+
+    def __init__(self) -> None:
+        self.packages: tuple[str, ...] | None = None
+        self._allow: frozenset[str] | None = None
+        self._supported: frozenset[str] = frozenset()
+        self._forbidden: set[str] = set()
+
+    def learn(self, message: Message) -> None:
+        """Take note of what *message* says; the newest word counts."""
+        allow = tokens_of(message.headers, "allow")
+        if allow is not None:
+            self._allow = frozenset(_kept(allow))
+        if "supported" in message.headers:
+            self._supported = frozenset(_kept(option_tags(message, "supported")))
+        packages = tokens_of(message.headers, "recv-info")
+        if packages is not None:
+            self.packages = tuple(_kept(packages))
+
+    def allows(self, method: str) -> bool | None:
+        """Tell whether it takes *method*, None if it has not said."""
+        if method in self._forbidden:
+            return False
+        return None if self._allow is None else method in self._allow
+
+    def forbid(self, method: str) -> None:
+        """It has answered *method* as one that it does not know."""
+        self._forbidden.add(method)
+
+    def supports(self, tag: str) -> bool:
+        """Tell whether it has said to support the option *tag*."""
+        return tag.lower() in self._supported
+
+
+def _kept(names: tuple[str, ...] | frozenset[str]) -> list[str]:
+    return [name for name in names if len(name) <= _LONGEST_NAME][:_MOST_NAMES]

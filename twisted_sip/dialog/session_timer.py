@@ -1,0 +1,226 @@
+"""Session timers: who refreshes a session, when, and when it is given up (RFC 4028 sections 7, 9 and 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted_sip.dialog.session_terms import Header, SessionTerms, Side, option_tags
+from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.message.message import Message
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+from twisted_sip.message.session_timer import SHORTEST_INTERVAL, MinSE, SessionExpires
+from twisted_sip.transaction.timers import Timer, TimerQueue
+
+#: The longest Min-SE that a 422 may make us ask for, in seconds: a day.
+MOST_MIN_SE = 86_400
+
+#: Seconds until a refresh that has failed is tried again, where the answer does not say; then twice as long each time.
+_PATIENCE = 10.0
+
+
+def session_expires_of(message: Message) -> SessionExpires | None:
+    """Return Session-Expires, None where it is missing or malformed."""
+    try:
+        found: SessionExpires | None = message.typed("session-expires")
+    except RemoteProtocolError:
+        return None
+    return found
+
+
+def min_se_of(message: Message) -> int:
+    """Return Min-SE in seconds, 0 where it is missing or malformed."""
+    try:
+        found: MinSE | None = message.typed("min-se")
+    except RemoteProtocolError:
+        return 0
+    return 0 if found is None else found.seconds
+
+
+class SessionTimer:
+    """The session timer of one dialog.
+
+    :ivar interval: the session interval in seconds, 0 without a timer.
+    :ivar refresher: ``local``, ``remote``, or empty without a timer.
+    :ivar min_se: the longest Min-SE heard of in this dialog, 0 without one (section 7.4).
+    """
+
+    __slots__ = (
+        "_expired",
+        "_expiry",
+        "_failures",
+        "_refresh",
+        "_refresh_due",
+        "_terms",
+        "_timers",
+        "interval",
+        "min_se",
+        "refresher",
+    )
+
+    def __init__(
+        self,
+        terms: SessionTerms,
+        timers: TimerQueue,
+        refresh_due: Callable[[], None],
+        expired: Callable[[], None],
+    ) -> None:
+        """Make one that does not run.
+
+        :param refresh_due: called when it is up to us to refresh.
+        :param expired: called shortly before the session expires without a refresh.
+        """
+        self._terms = terms
+        self._timers = timers
+        self._refresh_due = refresh_due
+        self._expired = expired
+        self._refresh: Timer | None = None
+        self._expiry: Timer | None = None
+        self._failures = 0
+        self.interval = 0
+        self.refresher: Side | str = ""
+        self.min_se = 0
+
+    # -- as UAC -----------------------------------------------------------------------
+
+    def request_fields(self, *, first: bool = False) -> list[Header]:
+        """Return Session-Expires and Min-SE for an INVITE or UPDATE of ours (sections 7.1 and 7.4).
+
+        :param first: it is the initial INVITE.
+        """
+        terms = self._terms
+        if not terms.supports("timer"):
+            return []
+        made: list[Header] = []
+        min_se = max(self.min_se, terms.min_se)
+        wanted = self.interval or terms.session_expires
+        if wanted:
+            who = "" if first else self.refresher
+            if first and terms.refresher is not None:
+                who = terms.refresher
+            value = SessionExpires.build(
+                max(wanted, min_se),
+                {"local": "uac", "remote": "uas"}.get(who),  # type: ignore[arg-type]
+            )
+            made.append(("session-expires", str(value)))
+        if self.min_se or min_se > SHORTEST_INTERVAL:
+            made.append(("min-se", str(min_se)))
+        return made
+
+    def too_small(self, response: Response) -> bool:
+        """Take a 422 (section 7.3).
+
+        :return: True if there is sense in asking again.
+        """
+        wanted = min_se_of(response)
+        if not max(self.min_se, SHORTEST_INTERVAL) < wanted <= MOST_MIN_SE or not self._terms.supports("timer"):
+            return False
+        self.min_se = wanted
+        return True
+
+    def response_received(self, request: Request, response: Response) -> None:
+        """Our *request* has a 2xx (section 7.2)."""
+        told = session_expires_of(response)
+        if told is not None:
+            # Without a refresher, which must not be, somebody has to do it.
+            self._lasts(told.seconds, "remote" if told.refresher == "uas" else "local")
+            return
+        asked = session_expires_of(request)
+        if asked is not None and self._terms.session_expires:
+            # The peer does not know of timers: they serve us alone, and so we refresh.
+            self._lasts(asked.seconds, "local")
+        else:
+            self.stop()
+
+    # -- as UAS -----------------------------------------------------------------------
+
+    def minimum_for(self, request: Request) -> int:
+        """Return the Min-SE with which *request* has to be refused (422, section 9), 0 if it is none too brief."""
+        told = session_expires_of(request)
+        terms = self._terms
+        if told is None or not terms.supports("timer") or "timer" not in option_tags(request, "supported"):
+            return 0
+        return terms.min_se if told.seconds < terms.min_se else 0
+
+    def request_received(self, request: Request) -> None:
+        """Take note of Min-SE in a request that refreshes the session (section 7.4)."""
+        self.min_se = max(self.min_se, min(min_se_of(request), MOST_MIN_SE))
+
+    def answer(self, request: Request) -> list[Header]:
+        """*request* is going to be accepted: the timer starts anew, or stops (section 9).
+
+        :return: Session-Expires and Require for the 2xx.
+        """
+        terms = self._terms
+        told = session_expires_of(request)
+        knows = "timer" in option_tags(request, "supported")
+        if not terms.supports("timer") or (told is None and not (knows and terms.session_expires)):
+            self.stop()
+            return []
+        if told is None:
+            seconds = max(terms.session_expires, min_se_of(request), terms.min_se)
+        elif told.seconds < SHORTEST_INTERVAL:
+            # No session interval is shorter; of somebody who does not know of timers it cannot be refused with 422.
+            self.stop()
+            return []
+        else:
+            seconds = told.seconds
+            if terms.session_expires:
+                # It may be made shorter, but never longer than was asked for.
+                least = max(min_se_of(request), terms.min_se)
+                seconds = min(seconds, max(least, terms.session_expires))
+        asked = told.refresher if told is not None else None
+        if not knows:
+            # Table 2: who does not know of timers cannot refresh.
+            refresher = "uas"
+        elif asked is not None:
+            refresher = asked
+        else:
+            refresher = "uas" if terms.refresher == "local" else "uac"
+        self._lasts(seconds, "local" if refresher == "uas" else "remote")
+        made = [("session-expires", f"{seconds};refresher={refresher}")]
+        if knows:
+            made.append(("require", "timer"))
+        return made
+
+    # -- time --------------------------------------------------------------------------
+
+    def _lasts(self, seconds: int, refresher: Side) -> None:
+        self.stop()
+        self._failures = 0
+        self.interval = seconds = max(seconds, SHORTEST_INTERVAL)
+        self.refresher = refresher
+        # Section 10: the BYE leaves before middleboxes forget the session.
+        self._expiry = self._timers.start(seconds - min(32.0, seconds / 3), self._expire)
+        if refresher == "local":
+            self._refresh = self._timers.start(seconds / 2, self._due)
+
+    def again(self, wait: float | None) -> None:
+        """A refresh may have failed: try again, unless the session expires before that.
+
+        :param wait: seconds that the peer wants us to wait, None where it does not say.
+        """
+        if self._expiry is None or self._refresh is not None or self.refresher != "local":
+            return
+        patience = _PATIENCE * 2 ** min(self._failures, 10)
+        self._failures += 1
+        delay = patience if wait is None else max(1.0, float(wait))
+        if self._timers.now() + delay < self._expiry.due:
+            self._refresh = self._timers.start(delay, self._due)
+
+    def _due(self) -> None:
+        self._refresh = None
+        self._refresh_due()
+
+    def _expire(self) -> None:
+        self.stop()
+        self._expired()
+
+    def stop(self) -> None:
+        """There is no session timer any more."""
+        self.interval = 0
+        self.refresher = ""
+        for timer in (self._refresh, self._expiry):
+            if timer is not None:
+                timer.cancel()
+        self._refresh = self._expiry = None
