@@ -62,6 +62,7 @@ class Requester:
     :param software: the SOFTWARE to tell, none if empty (section 14.14).
     :param understood: comprehension-required attributes of the usage beyond RFC 8489.
     :param limit: how many requests may wait at the same time.
+    :ivar terms: may be changed for the requests to come.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Requester:
         self._random_bytes = random_bytes
         self._send = send
         self._credentials = credentials
-        self._terms = terms or Retransmission()
+        self.terms = terms or Retransmission()
         self._software = software.encode("utf-8")
         self._understood = understood
         self._limit = limit
@@ -118,7 +119,7 @@ class Requester:
         if credentials is not None and not credentials.believes(data, response, request.key):
             # Section 9.1.4: as if it had never been received, over an unreliable transport.
             request.forged = True
-            if self._terms.reliable:
+            if self.terms.reliable:
                 self._end(response.transaction_id, STUNFailure(0, "the integrity protection was violated"))
             return True
         self._answered(request, response)
@@ -147,7 +148,7 @@ class Requester:
         message = STUNMessage(request.method, REQUEST, transaction_id, made)
         data = sign(message, request.key or b"", kinds, fingerprint=True)
         request.transaction = ClientTransaction(
-            self._timers, self._terms, data, self._send, lambda: self._timed_out(transaction_id)
+            self._timers, self.terms, data, self._send, lambda: self._timed_out(transaction_id)
         )
         self._waiting[transaction_id] = request
         request.transaction.start()
@@ -175,7 +176,7 @@ class Requester:
             # Section 6.3.4: it may be sent again; not at once, since the server has trouble.
             request.server_errors += 1
             request.stop()
-            delay = self._terms.rto * 2**request.server_errors
+            delay = self.terms.rto * 2**request.server_errors
             request.pause = self._timers.start(delay, self._again, transaction_id)
             return
         self._end(transaction_id, STUNFailure(code, reason, _alternate(response) if code == 300 else None))

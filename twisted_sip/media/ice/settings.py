@@ -35,8 +35,11 @@ class ICESettings:
     :ivar consent_timeout: without an answer for so long the pair is lost.
     :ivar nomination_wait: how long the controlling agent waits for a better pair once each component has a valid one.
     :ivar gather_limit: after so long candidates that did not come are given up.
-    :ivar check_limit: after so long without a valid pair for each component the stream has failed; it counts from the
-        first check on.
+    :ivar Rc: requests of one check at most (RFC 8489 section 6.2.1: 7).
+    :ivar Rm: times RTO to wait after the last of them (16).
+    :ivar patience: a stream whose checks have all failed fails no sooner: the peer's may still come (39.5, what one
+        check takes).
+    :ivar check_limit: after so long without selected pairs the stream has failed; it counts from the first check on.
     :ivar max_pairs: of all checklists together (section 6.1.2.5: 100).
     :ivar max_remote_candidates: of one stream, peer-reflexive ones included; more are ignored.
     :ivar max_early_checks: checks kept that came before the peer's description.
@@ -51,9 +54,12 @@ class ICESettings:
     consent: bool = True
     consent_interval: float = 5.0
     consent_timeout: float = 30.0
-    nomination_wait: float = 0.3
+    nomination_wait: float = 0.5
     gather_limit: float = 5.0
-    check_limit: float = 40.0
+    Rc: int = 7
+    Rm: float = 16
+    patience: float = 39.5
+    check_limit: float = 90.0
     max_pairs: int = 100
     max_remote_candidates: int = 64
     max_early_checks: int = 16

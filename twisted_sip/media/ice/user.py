@@ -34,3 +34,6 @@ class ICEUser(Protocol):
 
     def ice_gathered(self) -> None:
         """All local candidates are known: the description may be sent. Once after each :meth:`ICEAgent.gather`."""
+
+    def ice_closed(self) -> None:
+        """After :meth:`ICEAgent.close`: relays are given back, sockets may be closed. At once without relays."""
