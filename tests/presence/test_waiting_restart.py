@@ -168,6 +168,19 @@ def test_the_presentity_learns_of_them_after_a_restart(make_desk: Callable[..., 
     assert "waiting" not in [record.state for record in desk.subscriptions.load()]
 
 
+def test_a_removed_user_is_waited_for_no_more(make_desk: Callable[..., Any]) -> None:
+    desk = make_desk(default_handling="confirm").start()
+    carol = "sip:carol@example.com"
+    desk.user("bob").watch(ALICE, 0).notify()
+    desk.user("alice").watch(carol, 0).notify()
+    desk.user("bob").watch(carol, 0).notify()
+    winfo = desk.user("carol").watched(carol, event="presence.winfo")
+    assert desk.watcher_info.forget(ALICE) == 2 and desk.watcher_info.forget(ALICE) == 0
+    assert told(winfo.notify()) == [(ALICE, "terminated", "giveup")]
+    records = [record for record in desk.subscriptions.load() if record.state == "waiting"]
+    assert [(record.resource, record.watcher) for record in records] == [(carol, BOB)]
+
+
 def test_it_is_decided_about_them_after_a_restart(make_desk: Callable[..., Any]) -> None:
     desk = make_desk(default_handling="confirm").start()
     assert desk.user("bob").watch(ALICE, 0).notify()

@@ -156,6 +156,11 @@ class WaitingWatchers:
         """Return who waits for *resource*."""
         return list(self._waiting.get(resource, {}).values())
 
+    def concerning(self, aor: str) -> list[WaitingWatcher]:
+        """Return who waits for *aor*, and for whom *aor* waits."""
+        everybody = [each for waiting in self._waiting.values() for each in waiting.values()]
+        return [each for each in everybody if aor in (each.resource, each.watcher)]
+
     def add(self, subscription: PackageSubscription, id: str) -> WaitingWatcher | None:
         """Have the watcher of *subscription* wait; return None where too many do.
 

@@ -205,6 +205,14 @@ class WatcherInfoPackage:
     def _given_up(self, watcher: WaitingWatcher) -> None:
         self._tell(watcher.resource, self._as_watcher(watcher, "terminated", "giveup"))
 
+    def forget(self, aor: str) -> int:
+        """*aor* is no user any more: nobody waits for it, and it waits for nobody; return how many did."""
+        gone = self.waiting.concerning(aor)
+        for watcher in gone:
+            self.waiting.remove(watcher.resource, watcher.watcher)
+            self._given_up(watcher)
+        return len(gone)
+
     @staticmethod
     def _as_watcher(watcher: WaitingWatcher, status: str, event: str) -> Watcher:
         return Watcher(id=watcher.id, uri=watcher.watcher, status=status, event=event)

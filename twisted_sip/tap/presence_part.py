@@ -242,6 +242,8 @@ class PresencePart:
             "subscriptions": end_subscriptions(notifier, aor),
             "publications": await remove_publications(presence.publications, aor, PRESENCE),
         }
+        if presence.watcher_info is not None:
+            presence.watcher_info.forget(aor)
         if not keep_data:
             counts["messages"] = await messaging.delivery.forget(aor)
             counts["documents"] = await remove_documents(documents, aor)
