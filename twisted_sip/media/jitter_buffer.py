@@ -179,6 +179,12 @@ class JitterBuffer:
             self.depth = wanted
             self._calm = 0
 
+    def limit(self, least: int, most: int) -> None:
+        """Hold from *least* to *most* packets from now on; as many as there is room for."""
+        self._most = min(most, self._room)
+        self._least = min(least, self._most)
+        self.depth = min(self._most, max(self._least, self.depth))
+
     def reset(self) -> None:
         """Begin with another source; the counters go on."""
         self._packets.clear()

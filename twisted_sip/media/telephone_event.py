@@ -174,6 +174,7 @@ class EventSender:
 class EventReceiver:
     """Tells of each key of the peer once, when it is let go.
 
+    :ivar clock_rate: of its timestamps in Hz.
     :ivar malformed: payloads that made no sense.
     """
 
@@ -185,7 +186,7 @@ class EventReceiver:
 
         :param told: called with the key and how long it was held, in seconds.
         """
-        self._rate = clock_rate
+        self.clock_rate = clock_rate
         self._told = told
         self._event = -1
         self._begin = 0
@@ -249,7 +250,7 @@ class EventReceiver:
             self._finish()
 
     def _finish(self) -> None:
-        event, held = self._event, (self._before + self._duration) / self._rate
+        event, held = self._event, (self._before + self._duration) / self.clock_rate
         self._over = self._begin
         self._event = -1
         self._told(KEYS[event], held)

@@ -1,0 +1,226 @@
+"""The built-in media of a call: its sound, above the offers and answers of :mod:`session_exchange`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from twisted_sip.errors import LocalProtocolError
+from twisted_sip.interfaces.media import AudioSink, AudioSource, IAudioSession, MediaStatistics
+from twisted_sip.media.audio_stream import AudioStream
+from twisted_sip.media.bridge import Bridge, Party
+from twisted_sip.media.dtmf_detector import KeyDetector
+from twisted_sip.media.session_exchange import SessionExchange
+from twisted_sip.media.session_sound import GuardedSink, SessionSound
+from twisted_sip.media.silence_detector import SilenceDetector
+from twisted_sip.media.telephone_event import check_keys
+
+if TYPE_CHECKING:
+    from twisted_sip.media.plane import MediaPlane
+
+
+@implementer(IAudioSession)
+class MediaSession(SessionExchange):
+    """The media of one call: one audio stream; other streams as :attr:`other_streams` says.
+
+    :ivar on_timeout: see IAudioSession.
+    """
+
+    def __init__(self, plane: MediaPlane) -> None:
+        """Make one; ports are bound with the first offer or answer."""
+        super().__init__(plane)
+        self.on_timeout: Callable[[float], object] | None = None
+        self._on_dtmf: Callable[[str, float, str], object] | None = None
+        self._on_silence: Callable[[bool], object] | None = None
+        self._key_detector: GuardedSink | None = None
+        self._silence_detector: GuardedSink | None = None
+        self._sound = SessionSound()
+        self._waiting_keys: list[Deferred[bool]] = []
+        self._statistics = MediaStatistics()
+        self._extensions = [made for make in plane.extensions if (made := make(self)) is not None]
+        plane.sessions.add(self)
+
+    def _new_stream(self) -> AudioStream:
+        plane = self._plane
+        return AudioStream(
+            self,
+            plane.ports,
+            self.settings,
+            ticker=plane.ticker,
+            now=plane.clock.seconds,
+            random_bytes=plane.random_bytes,
+            cname=plane.cname,
+        )
+
+    def _stream_changed(self, stream: AudioStream) -> None:
+        self._sound.at(stream.rate)
+        self._listen()
+
+    # -- sound -----------------------------------------------------------------------------------
+
+    @property
+    def rate(self) -> int:
+        """Samples per second of the sound now."""
+        return self._sound.rate
+
+    def play(self, source: AudioSource) -> Deferred[bool]:
+        """See IAudioSession."""
+        self._check_open()
+        return self._sound.play(source)
+
+    def stop_playing(self) -> None:
+        """See IAudioSession."""
+        self._sound.stop_playing()
+
+    def record(self, sink: AudioSink) -> None:
+        """See IAudioSession."""
+        self._check_open()
+        self._sound.record(sink)
+        self._listen()
+
+    def stop_recording(self) -> None:
+        """See IAudioSession."""
+        self._sound.stop_recording()
+        self._listen()
+
+    def echo(self, on: bool = True) -> None:
+        """See IAudioSession."""
+        self._sound.echoing = on
+        self._listen()
+
+    def join(self, bridge: Bridge | None, name: str = "") -> Party | None:
+        """Take part in *bridge*, and in no other one; None leaves it.
+
+        :raises LocalProtocolError: it is full, or the session is closed.
+        """
+        if bridge is not None:
+            self._check_open()
+        party = self._sound.join(bridge, name)
+        self._listen()
+        return party
+
+    def bridge(self, other: Any) -> None:
+        """See IAudioSession; a Bridge may be given as well."""
+        if isinstance(other, Bridge) or other is None:
+            self.join(other)
+            return
+        bridge = Bridge(max(self.rate, other.rate))
+        self.join(bridge)
+        other.join(bridge)
+
+    def send_dtmf(
+        self, digits: str, *, duration: float = 0.1, gap: float = 0.1, inband: bool | None = None
+    ) -> Deferred[bool]:
+        """See IAudioSession."""
+        self._check_open()
+        digits = check_keys(digits)
+        events = None if self._stream is None else self._stream.sender.events
+        if inband or (inband is None and events is None and self._agreed is not None):
+            return self._sound.press(digits, duration, gap)
+        if events is None:
+            raise LocalProtocolError("telephone events were not negotiated")
+        events.press(digits, duration, gap)
+        done: Deferred[bool] = Deferred()
+        self._waiting_keys.append(done)
+        return done
+
+    @property
+    def on_dtmf(self) -> Callable[[str, float, str], object] | None:
+        """See IAudioSession."""
+        return self._on_dtmf
+
+    @on_dtmf.setter
+    def on_dtmf(self, called: Callable[[str, float, str], object] | None) -> None:
+        self._on_dtmf = called
+        self._listen()
+
+    @property
+    def on_silence(self) -> Callable[[bool], object] | None:
+        """See IAudioSession."""
+        return self._on_silence
+
+    @on_silence.setter
+    def on_silence(self, called: Callable[[bool], object] | None) -> None:
+        self._on_silence = called
+        self._listen()
+
+    def _listen(self) -> None:
+        sound, stream = self._sound, self._stream
+        if stream is None:
+            return
+        # In-band keys are listened for where there is no other way for them to come.
+        events = any(form.role.value == "events" for form in stream.terms.formats.values())
+        rate = sound.rate
+        if self._on_dtmf is None or events:
+            self._key_detector = None
+        elif self._key_detector is None:
+            self._key_detector = GuardedSink(KeyDetector(lambda key, held: self._key(key, held, "inband")), rate)
+        if self._on_silence is None:
+            self._silence_detector = None
+        elif self._silence_detector is None or self._silence_detector.rate != rate:
+            self._silence_detector = GuardedSink(SilenceDetector(self._silence, self.settings.silence, rate), rate)
+        if self._key_detector is not None:
+            self._key_detector = self._key_detector.at(rate)
+        sound.detectors = [one for one in (self._key_detector, self._silence_detector) if one is not None]
+        stream.sinks[:] = sound.sinks()
+        stream.echoing = sound.echoing
+
+    def _key(self, key: str, held: float, how: str) -> None:
+        if self._on_dtmf is not None:
+            self._on_dtmf(key, held, how)
+
+    def _silence(self, silent: bool) -> None:
+        if self._on_silence is not None:
+            self._on_silence(silent)
+
+    # -- what the stream says --------------------------------------------------------------------
+
+    def stream_frame(self, heard: bytes, samples: int) -> bytes | None:
+        """See StreamUser."""
+        return self._sound.frame(heard, samples)
+
+    def stream_sent(self) -> None:
+        """See StreamUser."""
+        stream = self._stream
+        if self._waiting_keys and stream is not None:
+            events = stream.sender.events
+            if events is None or not events.busy:
+                waiting, self._waiting_keys = self._waiting_keys, []
+                for done in waiting:
+                    done.callback(events is not None)
+
+    def stream_key(self, key: str, seconds: float) -> None:
+        """See StreamUser."""
+        self._key(key, seconds, "rtp")
+
+    def stream_silent(self, seconds: float) -> None:
+        """See StreamUser."""
+        if self.on_timeout is not None:
+            self.on_timeout(seconds)
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def statistics(self) -> MediaStatistics:
+        """See IMediaSession."""
+        return self._statistics if self._stream is None else self._stream.statistics()
+
+    def close(self) -> None:
+        """See IMediaSession."""
+        if self._closed:
+            return
+        self._closed = True
+        self._plane.sessions.discard(self)
+        for extension in self._extensions:
+            extension.close()
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            self._statistics = stream.statistics()
+            stream.close()
+        waiting, self._waiting_keys = self._waiting_keys, []
+        for done in waiting:
+            done.callback(False)
+        self._sound.close()
+        self._offer = self._agreed = self._before = None

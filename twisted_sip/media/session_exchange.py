@@ -1,0 +1,327 @@
+"""Offers and answers of a media session with one audio stream (RFC 3264, RFC 6337)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from twisted_sip.errors import LocalProtocolError, MediaRefused
+from twisted_sip.media.agreement import formats_of, kind_of, offered_codecs, terms_of
+from twisted_sip.media.audio_stream import AudioStream, StreamTerms
+from twisted_sip.media.codecs.table import codec_kinds
+from twisted_sip.media.port import MediaPort
+from twisted_sip.media.stream_extension import StreamExtension
+from twisted_sip.sdp.connection import Origin
+from twisted_sip.sdp.description import SessionDescription
+from twisted_sip.sdp.direction import Direction
+from twisted_sip.sdp.local_stream import PLAIN, LocalStream
+from twisted_sip.sdp.media_description import MediaDescription
+from twisted_sip.sdp.negotiation import Choice, build_answer
+from twisted_sip.sdp.offer import build_offer
+
+if TYPE_CHECKING:
+    from twisted_sip.media.plane import MediaPlane
+
+_log = Logger()
+
+
+@attrs.frozen(slots=True)
+class _Agreed:
+    """One exchange: both descriptions, and in which slot our audio is (-1 for none)."""
+
+    local: SessionDescription
+    remote: SessionDescription
+    slot: int
+    offered: bool
+
+
+class SessionExchange:
+    """Who offers and answers; what becomes of the stream then is told to the session that this is a part of.
+
+    :ivar direction: what we wish without hold; for the next offer or answer.
+    :ivar other_streams: called with place and description of each further offered stream, returns what
+        :func:`twisted_sip.sdp.negotiation.build_answer` takes for it; None rejects them all.
+    :ivar further_offers: streams that are offered beside the audio, in the first offer.
+    """
+
+    def __init__(self, plane: MediaPlane) -> None:
+        self._plane = plane
+        self.settings = plane.settings
+        self._kinds = codec_kinds(plane.settings.codecs)
+        self.direction = Direction.SENDRECV
+        self.other_streams: Callable[[int, MediaDescription], Choice] | None = None
+        self.further_offers: tuple[LocalStream | MediaDescription, ...] = ()
+        self._held = False
+        self._stream: AudioStream | None = None
+        self._extensions: list[StreamExtension] = []
+        drawn = int.from_bytes(plane.random_bytes(8), "big") >> 2
+        self._origin = Origin("-", str(drawn), drawn & 0x7FFFFFFF, plane.settings.address)
+        self._last: SessionDescription | None = None
+        self._offer: tuple[SessionDescription, int] | None = None
+        self._outstanding = False
+        self._agreed: _Agreed | None = None
+        self._before: _Agreed | None = None
+        self._exchange = 0
+        self._closed = False
+
+    @property
+    def local(self) -> SessionDescription | None:
+        """Our description in what was agreed last."""
+        return None if self._agreed is None else self._agreed.local
+
+    @property
+    def remote(self) -> SessionDescription | None:
+        """The peer's description in what was agreed last."""
+        return None if self._agreed is None else self._agreed.remote
+
+    @property
+    def port(self) -> MediaPort:
+        """The sockets; bound if they were not.
+
+        :raises MediaRefused: there is no port.
+        """
+        return self._need_stream().port
+
+    @property
+    def stream(self) -> AudioStream:
+        """The stream under it, for extensions; as :attr:`port`."""
+        return self._need_stream()
+
+    def _need_stream(self) -> AudioStream:
+        self._check_open()
+        if self._stream is None:
+            self._stream = self._new_stream()
+        return self._stream
+
+    def _new_stream(self) -> AudioStream:
+        raise NotImplementedError
+
+    def _stream_changed(self, stream: AudioStream) -> None:
+        raise NotImplementedError
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LocalProtocolError("the media session is closed")
+
+    def _wish(self, mux: bool) -> LocalStream:
+        port = self._need_stream().port
+        return LocalStream(
+            codecs=offered_codecs(self._kinds, self.settings),
+            address=self.settings.address,
+            port=port.port,
+            rtcp_port=port.rtcp_port,
+            rtcp_mux=mux,
+            direction=self.direction.held if self._held else self.direction,
+            ptime=self.settings.ptime,
+        )
+
+    def offer(self) -> SessionDescription | Deferred[SessionDescription]:
+        """See IMediaSession."""
+        self._check_open()
+        if self._outstanding:
+            raise LocalProtocolError("an offer is outstanding")
+        muxed = self._stream is not None and self._stream.port.muxed
+        wish = self._wish(self.settings.rtcp_mux or muxed)
+        self._outstanding = True
+        return self._prepared(wish, None, self._made_offer)
+
+    def _made_offer(self, wish: LocalStream) -> SessionDescription:
+        agreed = self._agreed
+        slot = agreed.slot if agreed is not None and agreed.slot >= 0 else 0
+        previous = None if agreed is None else agreed.local
+        if previous is None:
+            streams: list[LocalStream | MediaDescription | None] = [wish, *self.further_offers]
+        else:
+            # Other streams stay as they are (RFC 3264 section 8).
+            streams = [one if one.port else None for one in previous.media]
+            if streams:
+                streams[slot] = wish
+            else:
+                streams = [wish]
+        offer = build_offer(self._origin, self.settings.address, streams, previous=previous)
+        offer = self._numbered(offer)
+        self._offer = (offer, slot)
+        self._need_stream().expect(formats_of(offer.media[slot], self._kinds))
+        return offer
+
+    def answer(self, offer: SessionDescription) -> SessionDescription | Deferred[SessionDescription]:
+        """See IMediaSession."""
+        self._check_open()
+        if self._outstanding:
+            # The call sees to glare (RFC 3261 section 14.2); who answers has given up the offer.
+            self.rolled_back()
+        slot = self._slot_of(offer)
+        if slot < 0:
+            return self._made_answer(offer, slot, None)
+        offered = offer.media[slot]
+        wish = self._wish(True)
+        return self._prepared(wish, offered, lambda stream: self._made_answer(offer, slot, stream))
+
+    def _slot_of(self, offer: SessionDescription) -> int:
+        possible = [*PLAIN, *(one for extension in self._extensions for one in extension.protocols)]
+        found = [
+            place
+            for place, media in enumerate(offer.media)
+            if media.kind.lower() == "audio"
+            and media.port
+            and media.protocol.upper() in possible
+            and any(kind_of(codec, self._kinds) is not None for codec in media.codecs)
+        ]
+        agreed = self._agreed
+        if agreed is not None and agreed.slot in found:
+            return agreed.slot
+        if found:
+            return found[0]
+        # One that is refused, so that the reason is told.
+        return next((n for n, one in enumerate(offer.media) if one.kind.lower() == "audio" and one.port), -1)
+
+    def _made_answer(self, offer: SessionDescription, slot: int, stream: LocalStream | None) -> SessionDescription:
+        def choose(place: int, offered: MediaDescription) -> Choice:
+            if place == slot:
+                return stream
+            return None if self.other_streams is None else self.other_streams(place, offered)
+
+        answer = self._numbered(build_answer(offer, self._origin, self.settings.address, choose))
+        agreed = _Agreed(answer, offer, slot, False)
+        terms = self._terms(agreed)
+        self._before = self._agreed
+        self._apply(agreed, terms)
+        return answer
+
+    def answered(self, answer: SessionDescription) -> None:
+        """See IMediaSession."""
+        self._check_open()
+        if self._offer is None:
+            raise LocalProtocolError("there is no offer that this could answer")
+        offer, slot = self._offer
+        if len(answer.media) != len(offer.media):
+            # RFC 3264 section 6.
+            raise MediaRefused("The answer has another number of streams than the offer", warning_code=399)
+        if answer.media[slot].port and answer.media[slot].kind.lower() != offer.media[slot].kind:
+            raise MediaRefused("The answer has another kind of media than the offer", warning_code=304)
+        agreed = _Agreed(offer, answer, slot, True)
+        terms = self._terms(agreed)
+        if self._outstanding:
+            self._before = self._agreed
+            self._outstanding = False
+        self._apply(agreed, terms)
+
+    def rolled_back(self) -> None:
+        """See IMediaSession."""
+        if self._closed:
+            return
+        if self._outstanding:
+            self._outstanding = False
+            self._offer = None
+        else:
+            self._agreed, self._before = self._before, None
+        self._exchange += 1
+        agreed = self._agreed
+        if agreed is not None:
+            self._apply(agreed, self._terms(agreed))
+        elif self._stream is not None:
+            self._stream.agree(StreamTerms(ptime=self.settings.ptime))
+
+    def _terms(self, agreed: _Agreed) -> StreamTerms:
+        if agreed.slot < 0:
+            return StreamTerms(ptime=self.settings.ptime)
+        local, remote = agreed.local.media[agreed.slot], agreed.remote.media[agreed.slot]
+        six = ":" in self.settings.host
+        return terms_of(local, remote, self._kinds, self.settings, offered=agreed.offered, six=six)
+
+    def _apply(self, agreed: _Agreed, terms: StreamTerms) -> None:
+        if agreed.slot >= 0 and terms.kind is not None:
+            for extension in self._extensions:
+                extension.agreed(
+                    agreed.local.media[agreed.slot], agreed.remote.media[agreed.slot], offered=agreed.offered
+                )
+        self._agreed = agreed
+        self._exchange += 1
+        if terms.kind is None and self._stream is None:
+            return
+        stream = self._need_stream()
+        stream.agree(self._resolved(terms))
+        self._stream_changed(stream)
+
+    def _resolved(self, terms: StreamTerms) -> StreamTerms:
+        # A name in the description: nothing is sent before it is known.
+        target = terms.target
+        if target is None or not _is_name(target[0]):
+            if terms.rtcp_target is not None and _is_name(terms.rtcp_target[0]):
+                return attrs.evolve(terms, rtcp_target=None)
+            return terms
+        exchange = self._exchange
+
+        def found(host: str) -> None:
+            if exchange == self._exchange and self._stream is not None and not self._closed:
+                rtcp = terms.rtcp_target
+                new = attrs.evolve(
+                    terms, target=(host, target[1]), rtcp_target=None if rtcp is None else (host, rtcp[1])
+                )
+                self._stream.agree(new)
+                self._stream_changed(self._stream)
+
+        def failed(failure: Any) -> None:
+            _log.warn("No address for media: {error}", error=failure.getErrorMessage())
+
+        self._plane.resolve(target[0]).addCallbacks(found, failed)
+        return attrs.evolve(terms, target=None, rtcp_target=None)
+
+    def _prepared(
+        self,
+        wish: LocalStream,
+        offered: MediaDescription | None,
+        then: Callable[[LocalStream], SessionDescription],
+    ) -> SessionDescription | Deferred[SessionDescription]:
+        stream: LocalStream | Deferred[LocalStream] = wish
+        try:
+            for extension in self._extensions:
+                if isinstance(stream, Deferred):
+                    stream.addCallback(extension.prepare, offered)
+                else:
+                    stream = extension.prepare(stream, offered)
+            if not isinstance(stream, Deferred):
+                return then(stream)
+        except Exception:
+            if offered is None:
+                self._outstanding = False
+            raise
+        made: Deferred[SessionDescription] = stream.addCallback(self._still_open).addCallback(then)
+        return made.addErrback(self._unprepared, offered)
+
+    def _still_open(self, stream: LocalStream) -> LocalStream:
+        self._check_open()
+        return stream
+
+    def _unprepared(self, failure: Any, offered: MediaDescription | None) -> Any:
+        if offered is None:
+            self._outstanding = False
+        return failure
+
+    def _numbered(self, description: SessionDescription) -> SessionDescription:
+        # RFC 3264 section 8: one more with each change, the same without.
+        last = self._last
+        if last is None:
+            self._last = description
+        elif attrs.evolve(description, origin=last.origin) != last:
+            self._last = attrs.evolve(description, origin=attrs.evolve(last.origin, version=last.origin.version + 1))
+        else:
+            return last
+        return self._last
+
+    def hold(self, on: bool) -> None:
+        """See IMediaSession."""
+        self._held = on
+
+    @property
+    def held(self) -> bool:
+        """Whether we wish to hold the peer."""
+        return self._held
+
+
+def _is_name(host: str) -> bool:
+    return not (":" in host or host.replace(".", "").isdigit())
