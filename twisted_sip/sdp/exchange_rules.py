@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from twisted_sip.errors import MediaRefused, RemoteProtocolError
-from twisted_sip.sdp.codec import FIRST_DYNAMIC
+from twisted_sip.sdp.codec import FIRST_DYNAMIC, Codec
 from twisted_sip.sdp.description import SessionDescription
 from twisted_sip.sdp.media_description import MediaDescription
 
 #: For each slot: its media type, and what the dynamic payload types of its description mean.
-Bindings = tuple[tuple[str, Mapping[int, tuple[str, int, int]]], ...]
+Bindings = tuple[tuple[str, Mapping[int, Codec]], ...]
 
 
-def bound(before: Bindings, description: SessionDescription) -> Bindings:
-    """Return *before* with what *description* adds. A slot that is used anew starts afresh (RFC 3264 section 8.1)."""
-    found: list[tuple[str, Mapping[int, tuple[str, int, int]]]] = []
-    for slot, media in enumerate(description.media):
+def bound(before: Bindings, description: SessionDescription, other: SessionDescription) -> Bindings:
+    """Return *before* with what *description* adds. A slot that is used anew starts afresh (RFC 3264 section 8.1).
+
+    :param other: what the other side said in the same exchange.
+    """
+    found: list[tuple[str, Mapping[int, Codec]]] = []
+    for slot, (media, theirs) in enumerate(zip(description.media, other.media, strict=True)):
         kind, known = before[slot] if slot < len(before) else ("", {})
-        if not media.port:
+        if not media.port or not theirs.port:
             found.append(("", {}))
             continue
         if kind != media.kind:
             known = {}
-        now = {codec.payload_type: codec.key for codec in media.codecs if codec.payload_type >= FIRST_DYNAMIC}
+        now = {codec.payload_type: codec for codec in media.codecs if codec.payload_type >= FIRST_DYNAMIC}
         # What a number meant first it means on.
         found.append((media.kind, {**now, **known}))
     return tuple(found)
@@ -36,7 +39,7 @@ def check_bindings(before: Bindings, description: SessionDescription) -> str:
             continue
         for codec in media.codecs:
             meant = known.get(codec.payload_type)
-            if meant is not None and meant != codec.key:
+            if meant is not None and meant.key != codec.key:
                 return f"Payload type {codec.payload_type} changes its meaning"
     return ""
 

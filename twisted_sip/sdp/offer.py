@@ -12,6 +12,7 @@ from twisted_sip.sdp.codec import FIRST_DYNAMIC, Codec
 from twisted_sip.sdp.connection import Connection, Origin
 from twisted_sip.sdp.description import SessionDescription
 from twisted_sip.sdp.direction import Direction
+from twisted_sip.sdp.exchange_rules import Bindings
 from twisted_sip.sdp.fingerprint import Setup
 from twisted_sip.sdp.groups import Group
 from twisted_sip.sdp.local_stream import LocalStream, assign_payload_types
@@ -53,6 +54,7 @@ def build_offer(
     streams: Sequence[LocalStream | MediaDescription | None],
     *,
     previous: SessionDescription | None = None,
+    bindings: Bindings = (),
     groups: Iterable[Group] = (),
     attributes: Iterable[Attribute] = (),
 ) -> SessionDescription:
@@ -63,6 +65,7 @@ def build_offer(
     :param streams: one for each slot; a finished media description stands as it is, None for a stream that is removed
         or not wanted. Slots of *previous* beyond them are removed streams.
     :param previous: what was described last; its slots stay (RFC 3264 section 8).
+    :param bindings: what our payload types mean, from :class:`~twisted_sip.sdp.offer_answer.OfferAnswer`.
     :param groups: groups of media descriptions.
     :param attributes: of the session: ``ice-lite`` and so on.
     :raises LocalProtocolError: a stream was removed that was never there.
@@ -75,7 +78,8 @@ def build_offer(
         if isinstance(wanted, MediaDescription):
             media.append(wanted)
         elif wanted is not None:
-            media.append(offer_media(wanted, _bindings(old, wanted)))
+            kind, known = bindings[slot] if slot < len(bindings) else ("", {})
+            media.append(offer_media(wanted, {**_bindings(old, wanted), **(known if kind == wanted.kind else {})}))
         elif old is not None:
             media.append(disabled(old))
         else:

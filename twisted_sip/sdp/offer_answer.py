@@ -100,6 +100,11 @@ class OfferAnswer:
         """What the last exchange came to, one for each slot."""
         return self._agreed.streams
 
+    @property
+    def bindings(self) -> Bindings:
+        """What our dynamic payload types mean in each slot; later offers must keep to it (RFC 3264 section 8.3.2)."""
+        return self._agreed.local_bindings
+
     def checkpoint(self) -> Agreement:
         """Return what is agreed now, for :meth:`rollback`: before a re-INVITE, say (RFC 6141 section 3)."""
         return self._agreed
@@ -209,9 +214,8 @@ class OfferAnswer:
         self, base: Agreement, local: SessionDescription, remote: SessionDescription, *, offered_by_us: bool
     ) -> None:
         self._before_answer = base
-        self._agreed = Agreement(
-            local, remote, offered_by_us, bound(base.local_bindings, local), bound(base.remote_bindings, remote)
-        )
+        ours, theirs = bound(base.local_bindings, local, remote), bound(base.remote_bindings, remote, local)
+        self._agreed = Agreement(local, remote, offered_by_us, ours, theirs)
         self._state = NegotiationState.STABLE
         self._pending = None
 
