@@ -106,6 +106,7 @@ class TURNServerProtocol(DatagramProtocol):
     ) -> None:
         self._reactor = reactor
         self._host = host
+        self.transport: Any = None
         self.verifier: LongTermServer | None = None
         if passwords:
             self.verifier = LongTermServer(realm, passwords, b"a secret of tests", reactor.seconds, **options)

@@ -22,6 +22,7 @@ class Socket(DatagramProtocol):
     def __init__(self, side: Side, component: int) -> None:
         self.side = side
         self.component = component
+        self.transport: Any = None
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         source = Address(*addr[:2])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from .conftest import ICECall, Side
 from twisted_sip.interfaces.flow import Address
 from twisted_sip.media.ice.settings import ICESettings, TURNServer
 from twisted_sip.testing.nat import NAT
 from twisted_sip.testing.network import Conditions, Network
 from twisted_sip.testing.turn_server import TURNServerProtocol
+
+from .conftest import ICECall, Side
 
 STUN = Address("198.51.100.1", 3478)
 SETTINGS = ICESettings(stun_servers=(STUN,))
@@ -118,12 +119,14 @@ def test_role_conflict() -> None:
         call.close()
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_loss(seed: int) -> None:
-    network = Network(seed, Conditions(loss=0.3, reordering=0.1, duplication=0.1))
+@pytest.mark.parametrize(("seed", "relayed"), [(seed, relayed) for seed in range(8) for relayed in (False, True)])
+def test_loss(seed: int, relayed: bool) -> None:
+    # A relay doubles the hops that a check and its answer have to survive.
+    network = Network(seed, Conditions(loss=0.15 if relayed else 0.3, reordering=0.1, duplication=0.1))
     with_server(network)
     one = network.node("10.0.0.1", behind=NAT.port_restricted(network, "203.0.113.1"))
-    other = network.node("10.0.0.2", behind=NAT.symmetric(network, "203.0.113.2"))
+    make = NAT.symmetric if relayed else NAT.port_restricted
+    other = network.node("10.0.0.2", behind=make(network, "203.0.113.2"))
     call = ICECall(network, Side(one, PATIENT, controlling=True), Side(other, PATIENT, controlling=False))
     call.exchange()
     call.complete()

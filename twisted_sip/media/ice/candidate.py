@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import enum
 import ipaddress
-import re
+from collections.abc import Iterable, Mapping
 
 import attrs
 
-from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.flow import Address
+from twisted_sip.sdp.ice import Candidate as SDPCandidate
 
 
 class CandidateType(enum.Enum):
@@ -31,9 +31,6 @@ TYPE_PREFERENCE = {
     CandidateType.SERVER_REFLEXIVE: 100,
     CandidateType.RELAYED: 0,
 }
-
-_FOUNDATION = re.compile(r"[A-Za-z0-9+/]{1,32}\Z")
-_TOKEN = re.compile(r"[!-~]+\Z")
 
 
 def candidate_priority(kind: CandidateType, local_preference: int, component: int) -> int:
@@ -74,69 +71,70 @@ class Candidate:
 
         :raises RemoteProtocolError: it is malformed.
         """
-        words = value.strip().removeprefix("candidate:").split()
-        if len(words) < 8 or words[6].lower() != "typ":
-            raise RemoteProtocolError("malformed ICE candidate")
-        foundation, component, transport, priority, host, port = words[:6]
-        if not _FOUNDATION.match(foundation):
-            raise RemoteProtocolError("malformed foundation of an ICE candidate")
-        address = Address(_host(host), _number(port, 0, 65535))
+        return cls.from_sdp(SDPCandidate.parse(value))
+
+    @classmethod
+    def from_sdp(cls, told: SDPCandidate) -> Candidate:
+        """Return the candidate that a description tells."""
         try:
-            kind = CandidateType(words[7].lower())
+            kind = CandidateType(told.type.lower())
         except ValueError:
             kind = None
-        extensions = []
-        related_host = related_port = None
-        # An odd word at the end has no value and tells nothing.
-        for name, told in zip(words[8::2], words[9::2], strict=False):
-            if name.lower() == "raddr":
-                related_host = _host(told)
-            elif name.lower() == "rport":
-                related_port = _number(told, 0, 65535)
-            else:
-                extensions.append((name, told))
         related = None
-        if related_host is not None and related_port is not None:
-            related = Address(related_host, related_port)
+        if told.related_address and told.related_port is not None:
+            related = Address(told.related_address, told.related_port)
         return cls(
-            foundation,
-            _number(component, 1, 256),
-            transport.lower(),
-            _number(priority, 1, 2**31 - 1),
-            address,
+            told.foundation,
+            told.component,
+            told.transport.lower(),
+            told.priority,
+            Address(told.address, told.port),
             kind,
             related,
-            tuple(extensions),
+            told.extensions,
+        )
+
+    def to_sdp(self) -> SDPCandidate:
+        """Return it as a value of a description."""
+        return SDPCandidate(
+            self.foundation,
+            self.component,
+            self.transport.upper(),
+            self.priority,
+            self.address.host,
+            self.address.port,
+            self.kind.value if self.kind is not None else "unknown",
+            self.related.host if self.related is not None else "",
+            self.related.port if self.related is not None else None,
+            self.extensions,
         )
 
     def to_text(self) -> str:
         """Return what follows ``a=candidate:``."""
-        kind = self.kind.value if self.kind is not None else "unknown"
-        text = (
-            f"{self.foundation} {self.component} {self.transport.upper()} {self.priority}"
-            f" {self.address.host} {self.address.port} typ {kind}"
-        )
-        if self.related is not None:
-            text += f" raddr {self.related.host} rport {self.related.port}"
-        return text + "".join(f" {name} {told}" for name, told in self.extensions)
+        return str(self.to_sdp())
 
     @property
     def numeric(self) -> bool:
         """Tell whether the host is an IPv4 or IPv6 address and not a name."""
-        try:
-            ipaddress.ip_address(self.address.host)
-        except ValueError:
-            return False
-        return True
+        return _is_numeric(self.address.host)
 
 
-def _host(text: str) -> str:
-    if len(text) > 255 or not _TOKEN.match(text):
-        raise RemoteProtocolError("malformed address of an ICE candidate")
-    return text
+def mismatch(candidates: Iterable[Candidate], defaults: Mapping[int, Address]) -> bool:
+    """Tell whether somebody between has changed the default destinations: ICE cannot be used (RFC 8839 section 4.2.5).
+
+    :param defaults: by component, what c=, m= and a=rtcp: tell. Names, and 0.0.0.0 or :: with port 9, are no mismatch.
+    """
+    told = {(candidate.component, candidate.address) for candidate in candidates}
+    return any(
+        (component, address) not in told
+        for component, address in defaults.items()
+        if _is_numeric(address.host) and not (address.host in ("0.0.0.0", "::") and address.port == 9)
+    )
 
 
-def _number(text: str, least: int, most: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 10 and least <= int(text) <= most):
-        raise RemoteProtocolError("malformed number in an ICE candidate")
-    return int(text)
+def _is_numeric(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -323,4 +323,3 @@ class ICESession:
         for alive in self._liveness.values():
             alive.stop()
         self._liveness.clear()
-

@@ -16,6 +16,7 @@ from twisted_sip.media.ice.session import ICESession
 from twisted_sip.media.ice.settings import TURNServer
 from twisted_sip.media.ice.turn_client import TURNClient
 from twisted_sip.media.ice.user import ICEStreamUser
+from twisted_sip.sdp.ice import Candidate as SDPCandidate
 from twisted_sip.stun.message import BINDING, ERROR, REQUEST, SUCCESS, USERNAME, STUNMessage, parse_stun
 from twisted_sip.stun.server import check_short_term, error_response
 from twisted_sip.stun.transaction import Retransmission
@@ -124,12 +125,15 @@ class ICEStream:
         session = self.session
         return bool(session.remote_ufrag) and ufrag != session.remote_ufrag and pwd != session.remote_pwd
 
-    def set_remote(self, ufrag: str, pwd: str, candidates: Sequence[Candidate], *, lite: bool = False) -> None:
+    def set_remote(
+        self, ufrag: str, pwd: str, candidates: Sequence[Candidate | SDPCandidate], *, lite: bool = False
+    ) -> None:
         """Take the peer's description, from an offer or an answer. Checks begin with :meth:`ICEAgent.start`.
 
         Unusable candidates (TCP, names, unknown types, other components, too many) are left out. A new ufrag and pwd
         restart this stream, if it was not restarted here already: gather anew before the answer.
 
+        :param candidates: as ``MediaDescription.candidates`` has them, or as this room does.
         :param lite: the peer said ``a=ice-lite``.
         :raises RemoteProtocolError: ufrag or pwd are malformed (RFC 8839 section 5.4), status 488.
         """
@@ -142,7 +146,8 @@ class ICEStream:
         # RFC 8445 section 6.1.1: with one lite agent the full one controls.
         if lite is not self.agent.lite:
             self.agent.take_role(controlling=lite)
-        for candidate in candidates:
+        for each in candidates:
+            candidate = Candidate.from_sdp(each) if isinstance(each, SDPCandidate) else each
             if (
                 candidate.component in session.components
                 and candidate.transport == "udp"
@@ -204,7 +209,7 @@ class ICEStream:
 
     # -- datagrams -------------------------------------------------------------------------------
 
-    def datagram(self, component: int, base: Address, remote: Address, data: bytes) -> bool:
+    def datagram(self, component: int, base: tuple[str, int], remote: tuple[str, int], data: bytes) -> bool:
         """Take a datagram from the socket bound to *base*; tell whether it was ours (STUN, TURN).
 
         False is the application's: RTP, RTCP, DTLS. Never raises for what the datagram holds.
@@ -212,17 +217,18 @@ class ICEStream:
         # RFC 7983 section 7: STUN from 0 to 3, TURN channels from 64 to 79.
         if not data or not (data[0] < 4 or 64 <= data[0] < 80):
             return False
-        if self.relays.datagram(base, remote, data):
+        here, source = Address(*base[:2]), Address(*remote[:2])
+        if self.relays.datagram(here, source, data):
             return True
-        if self.gathering is not None and self.gathering.datagram(base, remote, data):
+        if self.gathering is not None and self.gathering.datagram(here, source, data):
             return True
-        if not self.agent.closed:
-            self._stun(component, base, base, None, remote, data)
+        if not self.agent.closed and data[0] < 4:
+            self._stun(component, here, here, None, source, data)
         return True
 
-    def refused(self, component: int, base: Address, remote: Address) -> None:
+    def refused(self, component: int, base: tuple[str, int], remote: tuple[str, int]) -> None:
         """ICMP told that nobody listens at *remote* (RFC 8445 section 7.2.5.2.2)."""
-        self.session.outgoing.refused(base, remote)
+        self.session.outgoing.refused(Address(*base[:2]), Address(*remote[:2]))
 
     def send(self, component: int, data: bytes) -> bool:
         """Send application data over the selected pair; False if there is none (nothing was sent)."""
