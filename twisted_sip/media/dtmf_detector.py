@@ -55,8 +55,8 @@ _SCALE = 2.0 / BLOCK
 
 
 def _power(samples: array[int], tables: tuple[list[float], list[float]]) -> float:
-    cosine = sum(map(mul, samples, tables[0]))
-    sine = sum(map(mul, samples, tables[1]))
+    cosine: float = sum(map(mul, samples, tables[0]))
+    sine: float = sum(map(mul, samples, tables[1]))
     return (cosine * cosine + sine * sine) * _SCALE
 
 

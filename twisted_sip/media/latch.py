@@ -17,7 +17,18 @@ class Latch:
     :ivar open: any source is taken and none is followed: something else proves who it is (ICE, SRTP).
     """
 
-    __slots__ = ("_heard_at", "_relatch", "_told", "latched", "moves", "open", "refused", "symmetric", "target")
+    __slots__ = (
+        "_follow",
+        "_heard_at",
+        "_relatch",
+        "_told",
+        "latched",
+        "moves",
+        "open",
+        "refused",
+        "symmetric",
+        "target",
+    )
 
     def __init__(self, *, symmetric: bool = True, relatch: float = 2.0) -> None:
         """Make one.
@@ -29,14 +40,19 @@ class Latch:
         self._relatch = relatch
         self._told: tuple[str, int] | None = None
         self._heard_at = 0.0
+        self._follow = False
         self.target: tuple[str, int] | None = None
         self.latched: tuple[str, int] | None = None
         self.refused = 0
         self.moves = 0
         self.open = False
 
-    def tell(self, address: tuple[str, int] | None) -> None:
-        """The session description says *address*; another one than before begins anew."""
+    def tell(self, address: tuple[str, int] | None, *, follow: bool | None = None) -> None:
+        """The session description says *address*; another one than before begins anew.
+
+        :param follow: send to where packets come from; by default if there is an address at all.
+        """
+        self._follow = address is not None if follow is None else follow
         if address != self._told:
             self._told = address
             self.target = address
@@ -70,6 +86,6 @@ class Latch:
             self.moves += 1
         self.latched = address
         self._heard_at = now
-        if self.symmetric and self.target is not None:
+        if self.symmetric and self._follow:
             self.target = address
         return True

@@ -27,12 +27,12 @@ class WavSource:
         :raises LocalProtocolError: it is no WAV file of 8 or 16 bits.
         :raises OSError: it cannot be read.
         """
-        target = file if hasattr(file, "read") else os.fspath(file)
+        target = os.fspath(file) if isinstance(file, (str, os.PathLike)) else file
         try:
             self._wave = wave.open(target, "rb")  # noqa: SIM115
         except (wave.Error, EOFError) as error:
             raise LocalProtocolError(f"not a WAV file that can be played: {error}") from None
-        self.rate = self._wave.getframerate()
+        self.rate: int = self._wave.getframerate()
         self._width = self._wave.getsampwidth()
         self._channels = self._wave.getnchannels()
         self._repeat = repeat and self._wave.getnframes() > 0
@@ -97,7 +97,7 @@ class WavSink:
         :param longest: nothing is written after so many seconds: a call must not fill the disk.
         :raises OSError: it cannot be written.
         """
-        target = file if hasattr(file, "write") else os.fspath(file)
+        target = os.fspath(file) if isinstance(file, (str, os.PathLike)) else file
         self.rate = rate
         self.seconds = 0.0
         self._longest = longest
