@@ -18,6 +18,7 @@ ROOMS = (
     "errors",
     "message",
     "stun",
+    "sdp",
     "documents",
     "interfaces",
     "transaction",
