@@ -29,6 +29,8 @@ def test_crypto() -> None:
 
 def test_key_lifetimes() -> None:
     assert SRTPKey.parse(f"{KEY}|1:4") == SRTPKey(KEY, mki=1, mki_length=4)
+    for text in (KEY, f"{KEY}|2^20", f"{KEY}|1:4", f"{KEY}|1000|7:128"):
+        assert str(SRTPKey.parse(text)) == text
     assert [SRTPKey(KEY, text).packets for text in ("", "2^20", "2^999", "1000")] == [None, 1 << 20, 1 << 64, 1000]
 
 

@@ -154,6 +154,7 @@ def test_other_bytes_than_utf8_are_kept() -> None:
         ("v=0\r\n=x\r\n", 400),
         ("v=0\r\no=- 1 1 IN IP4 h\r\nv=0\r\n", 400),
         ("v=0\r\no=- 1 1 IN IP4 h\0\r\n", 400),
+        ("v=0\r\no=- 1 1 IN IP4 h\r\na=\ud800\r\n", 400),
         ("v=0\r\no=- 1 1 IN IP4 h\r\nc=IN\r\n", 400),
         ("v=0\r\no=- 1 1 IN IP4 h\r\nc=IN IP4 []\r\n", 400),
         ("v=0\r\no=- 1 1 IN IP4 h\r\nc=IN IP4 224.0.0.1/256\r\n", 400),
@@ -195,7 +196,7 @@ def test_limits() -> None:
             SessionDescription.parse(text, small)
         assert caught.value.status == status
     with pytest.raises(RemoteProtocolError):
-        SessionDescription.parse(head + "y=\r\n" * 65)
+        SessionDescription.parse(head + "y=\r\n" * 40 + "x=\r\n" * 25)
     assert len(SessionDescription.parse(head + "m=a 1 b 1\r\n" * 2, small).media) == 2
 
 
@@ -211,6 +212,11 @@ def test_nothing_with_an_end_of_line_can_be_built() -> None:
         lambda: Attribute(""),
         lambda: Attribute("a\n"),
         lambda: UnknownLine("y", "\n"),
+        lambda: UnknownLine("yy", "x"),
+        lambda: UnknownLine("=", "x"),
+        lambda: UnknownLine("\n", "x"),
+        lambda: Attribute("x", "\ud800"),
+        lambda: Origin("\udfff", "1", 1, "h"),
         lambda: Origin("a b", "1", 1, "h"),
         lambda: Origin("", "1", 1, "h"),
         lambda: Origin("-", "1", -1, "h"),
@@ -233,6 +239,11 @@ def test_nothing_with_an_end_of_line_can_be_built() -> None:
     ]:
         with pytest.raises(LocalProtocolError):
             make()
+
+
+def test_types_of_lines_are_one_character() -> None:
+    found = described("X-Y=z|\u00fc=kept|m=audio 1 RTP/AVP 0")
+    assert [(one.type, one.value) for one in found.unknown] == [("\u00fc", "kept")]
 
 
 def test_groups_and_session_attributes() -> None:

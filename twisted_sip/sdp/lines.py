@@ -12,9 +12,10 @@ from twisted_sip.message.hosts import printable
 from twisted_sip.sdp.limits import SDPLimits
 
 _LINE_END = re.compile("\r\n|\n|\r")
-_UNFIT = re.compile("[\0\r\n]")
+# Ends of lines, and halves of characters that stand for no byte (those from DC80 to DCFF do).
+_UNFIT = re.compile("[\0\r\n\ud800-\udc7f\udd00-\udfff]")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`{|}~]+").fullmatch
-_WORD = re.compile(r"[^\0-\x20\x7f]+").fullmatch
+_WORD = re.compile(r"[^\0-\x20\x7f\ud800-\udc7f\udd00-\udfff]+").fullmatch
 
 #: One line: its type letter and its value.
 Line = tuple[str, str]
@@ -24,7 +25,7 @@ Line = tuple[str, str]
 class UnknownLine:
     """A line whose type no RFC defines; kept where it stood, so that it can be passed on.
 
-    :ivar type: its type, most often a letter.
+    :ivar type: its type, one character.
     :ivar value: what stands behind the equals sign.
     :ivar after: the type of the known line that it follows.
     :ivar index: how many lines of that type stand before it in its section.
@@ -36,7 +37,8 @@ class UnknownLine:
     index: int = 1
 
     def __attrs_post_init__(self) -> None:
-        check_text(self.type, "a line type")
+        if len(self.type) != 1 or not self.type.isprintable() or self.type in " =":
+            raise LocalProtocolError(f"{self.type[:40]!r} is no type of a line: one character is required")
         check_text(self.value, "a line")
 
 
@@ -48,10 +50,10 @@ def split_lines(data: bytes | str, limits: SDPLimits) -> list[Line]:
     if len(data) > limits.size:
         raise RemoteProtocolError(f"Session description of more than {limits.size} bytes")
     text = data if isinstance(data, str) else data.decode("utf-8", "surrogateescape")
-    if "\0" in text:
-        raise RemoteProtocolError("NUL in session description")
     found: list[Line] = []
     for line in _LINE_END.split(text.removeprefix("\ufeff")):
+        if _UNFIT.search(line) is not None:
+            raise RemoteProtocolError("NUL in session description")
         if not line.strip(" \t"):
             continue
         if len(line) > limits.line:
@@ -107,7 +109,7 @@ def is_token(text: str) -> bool:
 def check_text(text: str, what: str) -> None:
     """Refuse *text* where it cannot stand in one line.
 
-    :raises LocalProtocolError: it has a CR, LF or NUL.
+    :raises LocalProtocolError: it has a CR, LF or NUL, or is no Unicode.
     """
     if _UNFIT.search(text) is not None:
         raise LocalProtocolError(f"CR, LF or NUL in {what} of a session description: {text[:40]!r}")

@@ -17,8 +17,9 @@ _MOST = 64
 class Section:
     """What was read of one section.
 
-    Lines of a known type that do not belong into it are left out, as are bandwidths, repeat times and zones that are
-    malformed: nothing needs them. Of those that may stand once, the first counts.
+    Lines of a known type that do not belong into it are left out, as are lines whose type is no character, and
+    bandwidths, repeat times and zones that are malformed: nothing needs them. Of those that may stand once, the first
+    counts.
 
     :param limits: what is too much.
     """
@@ -46,11 +47,16 @@ class Section:
         if kind == "a":
             self._attribute(value)
             return
-        count = self._counts.get(kind, 0) + 1
+        if len(kind) != 1 or not kind.isprintable():
+            # A type is one character (RFC 8866 section 5).
+            return
+        known = kind in _KNOWN
+        counted = kind if known else "?"
+        count = self._counts.get(counted, 0) + 1
         if count > _MOST:
             raise RemoteProtocolError(f"More than {_MOST} lines of one type in session description")
-        self._counts[kind] = count
-        if kind not in _KNOWN:
+        self._counts[counted] = count
+        if not known:
             self.unknown.append(UnknownLine(kind, value, self._last, self._counts.get(self._last, 1)))
             return
         self._last = kind
