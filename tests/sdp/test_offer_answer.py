@@ -160,6 +160,16 @@ def test_no_format_in_common_has_a_warning() -> None:
     machine.answer_received(theirs(1, "m=image 4000 udptl t38"))
 
 
+@pytest.mark.parametrize("keys", ["a=crypto:1 S inline:abcd", "a=fingerprint:sha-256 AB"])
+def test_an_answer_without_keys(keys: str) -> None:
+    machine = OfferAnswer()
+    machine.offer_sent(ours(1, f"m=audio 4000 RTP/SAVP 0|{keys}"))
+    with pytest.raises(MediaRefused) as caught:
+        machine.answer_received(theirs(1, "m=audio 4000 RTP/SAVP 0"))
+    assert caught.value.warning_code == 306
+    machine.answer_received(theirs(1, f"m=audio 4000 RTP/SAVP 0|{keys}"))
+
+
 def test_kin_of_protocols_and_bundle_only() -> None:
     machine = OfferAnswer()
     machine.offer_sent(ours(1, "m=audio 4000 RTP/AVPF 0", "m=video 0 RTP/AVPF 31|a=bundle-only|a=mid:v"))

@@ -86,6 +86,10 @@ def _check_media(offered: MediaDescription, answered: MediaDescription, *, stric
         allowed = offered.direction.mirrored
         if answered.direction.within(allowed) is not answered.direction:
             raise RemoteProtocolError("A direction that the offer does not allow", status=488)
+    if "SAVP" in offered.protocol.upper() and (offered.crypto or offered.fingerprints):
+        # RFC 4568 section 5.1.3, RFC 5763 section 5: nobody sends in the clear after all.
+        if not answered.crypto and not answered.fingerprints:
+            raise MediaRefused("No keys in the answer", warning_code=306)
     offered_tags = {(crypto.tag, crypto.suite.upper()) for crypto in offered.crypto}
     for crypto in answered.crypto[:1]:
         # RFC 4568 section 5.1.3.
