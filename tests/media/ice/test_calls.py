@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from twisted_sip.interfaces.flow import Address
+from twisted_sip.media.ice.pair import PairState
 from twisted_sip.media.ice.settings import ICESettings, TURNServer
 from twisted_sip.testing.nat import NAT
 from twisted_sip.testing.network import Conditions, Network
@@ -174,3 +175,72 @@ def test_no_route() -> None:
     assert call.offerer.timers.pending == call.answerer.timers.pending == 0
     assert not call.offerer.stream.send(1, b"\x80")
     call.close()
+
+
+def test_relay_lost() -> None:
+    network = Network(9)
+    server = with_server(network)
+    one = network.node("10.0.0.1", behind=NAT.symmetric(network, "203.0.113.1"))
+    other = network.node("10.0.0.2", behind=NAT.symmetric(network, "203.0.113.2"))
+    settings = ICESettings(turn_servers=RELAYING.turn_servers, consent=False)
+    call = ICECall(network, Side(one, settings, controlling=True), Side(other, settings, controlling=False))
+    call.exchange()
+    call.complete()
+    server.close()
+    network.advance(600)
+    assert "failed: the relay of a selected pair is lost" in call.offerer.events + call.answerer.events
+    call.close()
+
+
+def test_relay_lost_before_it_is_used() -> None:
+    network = Network(10)
+    server = with_server(network)
+    server.lifetime = 20
+    node = network.node("10.0.0.1", behind=NAT.symmetric(network, "203.0.113.1"))
+    side = Side(node, RELAYING, controlling=True)
+    call = ICECall(network, side, Side(network.node("192.0.2.2"), RELAYING, controlling=False))
+    call.gather(side)
+    side.stream.set_remote("peer", "p" * 22, [])
+    side.agent.start()
+    network.advance(2)
+    assert len(side.stream.local_candidates) == 6
+    server.close()
+    network.advance(30)
+    assert {each.kind.value for each in side.stream.local_candidates if each.kind} == {"host", "srflx"}
+    assert not side.failed
+    network.advance(30)
+    assert side.failed
+    call.close()
+
+
+def test_two_streams() -> None:
+    network = Network(11)
+    hosts = ("192.0.2.1", "192.0.2.2")
+    sides = [Side(network.node(host), controlling=host == hosts[0]) for host in hosts]
+    videos = []
+    for side in sides:
+        # The second stream has sockets of its own, and the agent of the first.
+        video = Side(side.node, controlling=True)
+        video.agent.close()
+        video.agent, video.timers, video.events = side.agent, side.timers, []
+        video.stream = side.agent.add_stream(video, video.stream.bases)
+        videos.append(video)
+    audio_call, video_call = ICECall(network, *sides), ICECall(network, *videos)
+    for side in sides:
+        side.agent.gather()
+    for call in (audio_call, video_call):
+        call.tell(call.offerer, call.answerer)
+        call.tell(call.answerer, call.offerer)
+    for side in sides:
+        side.agent.start()
+    # Section 6.1.2.6: one pair of each foundation is not Frozen, in the first checklist that has it.
+    states = [pair.state for pair in videos[0].stream.session.checklist.pairs]
+    assert set(states) == {PairState.FROZEN}
+    assert sides[0].agent.pair_limit == 50
+    audio_call.complete()
+    video_call.complete()
+    audio_call.talk()
+    video_call.talk()
+    for side in sides:
+        side.agent.close()
+        assert side.agent.idle and not side.timers.pending
