@@ -1,4 +1,4 @@
-"""What is left of a user who was removed goes too: by the server that runs, or from the databases of one that does not."""
+"""What is left of a user who was removed: the server removes it, or its databases are changed where it does not run."""
 
 from __future__ import annotations
 
