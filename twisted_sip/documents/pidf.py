@@ -14,6 +14,7 @@ from lxml import etree
 
 from twisted_sip.documents import cipid, data_model, rpid
 from twisted_sip.documents.data_model import DEVICE, PERSON, Component, Device, Person
+from twisted_sip.documents.familiar import Familiar
 from twisted_sip.documents.values import Note, add_note, format_time, read_notes, text_of
 from twisted_sip.documents.xml import (
     SIZE_LIMIT,
@@ -47,6 +48,7 @@ know("mustUnderstand", "impp", "None", "http://www.w3.org/XML/1998/namespace", "
 _PREFIXES: dict[str | None, str] = {"dm": data_model.NAMESPACE, "rpid": rpid.NAMESPACE}
 #: What <basic> may say (RFC 3863 section 4.1.4), and that it is not there.
 STATES: Final = ("open", "closed", "")
+_familiar = Familiar("entity", "basic")
 # In which order the children of <presence> stand (RFC 3863 section 4.1.1).
 _ORDER = {TUPLE: 0, NOTE: 1}
 
@@ -149,16 +151,24 @@ class Presence:
         :param limit: the most bytes.
         :raises DocumentError: it is no presence document, or beyond a limit.
         """
+        known = _familiar.read(body) if len(body) <= limit else None
+        if known is not None:
+            return cls._outlined(body, *known)
         outline = Outline(NAMESPACE, "basic")
         text = inspected(body, outline, limit)
         if outline.has_root(NAMESPACE, "presence") and outline.is_plain(body):
-            made = cls.of_text(body, outline.root_attribute("entity"))
-            if all(basic.strip().lower() in STATES for basic in outline.texts):
-                made._states_known = True
-            return made
+            _familiar.learn(body)
+            return cls._outlined(body, outline.root_attribute("entity"), outline.texts)
         root = tree_of(text, (NAMESPACE, "presence"))
         # What is declared so goes on as it is: the declaration is a must (RFC 3863 section 4.1), UTF-8 what we send.
         return cls.of_text(body, root.get("entity", "")) if is_declared(body) else cls.of(root)
+
+    @classmethod
+    def _outlined(cls, body: bytes, entity: str, states: Iterable[str]) -> Presence:
+        made = cls.of_text(body, entity)
+        if all(basic.strip().lower() in STATES for basic in states):
+            made._states_known = True
+        return made
 
     @classmethod
     def of_text(cls, body: bytes, entity: str) -> Presence:

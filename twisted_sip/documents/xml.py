@@ -39,8 +39,8 @@ _UTF8_NAMES = frozenset(("utf-8", "utf8", "us-ascii", "ascii"))
 _UTF16_NAMES = frozenset(("utf-16", "utf-16le", "utf-16be"))
 _XML_DECLARATION = re.compile(r"<\?xml\s[^>]{0,200}\?>")
 _ENCODING = re.compile(r"""\sencoding\s*=\s*["']([^"']*)["']""")
-# libxml2 keeps white space of this length between tags as if it were a name.
-_INDENT = re.compile(rb">([ \t\r\n]{16,59})<")
+#: libxml2 keeps white space of this length between tags as if it were a name.
+INDENT = re.compile(rb">([ \t\r\n]{16,59})<")
 #: What stands between a name of expat's (namespace, local name, prefix) and the next.
 BETWEEN = " "
 
@@ -243,7 +243,7 @@ def inspected(body: bytes, inspection: Inspection, limit: int = SIZE_LIMIT) -> b
     body = _as_utf8(body)
     inspection.run(body)
     names = inspection.names
-    for spaces in _INDENT.findall(body):
+    for spaces in INDENT.findall(body):
         names.add(spaces.decode().replace(" ", "s"))
     _admit(names)
     return body

@@ -11,15 +11,15 @@ from xml.parsers import expat
 
 from twisted_sip.documents.xml import BETWEEN, Inspection
 
-# XML declarations that every reader understands alike.
-_DECLARATIONS = (b'<?xml version="1.0" encoding="UTF-8"?>', b"<?xml version='1.0' encoding='UTF-8'?>")
+#: XML declarations that every reader understands alike; they are of one length.
+DECLARATIONS = (b'<?xml version="1.0" encoding="UTF-8"?>', b"<?xml version='1.0' encoding='UTF-8'?>")
 # URIs of which nobody would say that they are none.
 _is_plain_uri = re.compile(r"urn:[A-Za-z0-9][A-Za-z0-9:._-]*|https?://[A-Za-z0-9.-]+(?:/[A-Za-z0-9._/-]*)?").fullmatch
 
 
 def is_declared(body: bytes) -> bool:
     """Tell whether *body* begins with a usual XML declaration that says UTF-8."""
-    return body.startswith(_DECLARATIONS)
+    return body.startswith(DECLARATIONS)
 
 
 class Outline(Inspection):
