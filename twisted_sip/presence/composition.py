@@ -64,7 +64,9 @@ def published(body: bytes, limit: int = 65536) -> Presence:
 def _newest_first(publications: Sequence[Publication]) -> list[tuple[Publication, Presence]]:
     """Return what can be read, newest first: many a watcher shows the first tuple or person and no other."""
     made: list[tuple[Publication, Presence]] = []
-    for publication in sorted(publications, key=lambda each: -each.published_at):
+    if len(publications) > 1:
+        publications = sorted(publications, key=lambda each: -each.published_at)
+    for publication in publications:
         try:
             made.append((publication, published(publication.body, len(publication.body))))
         except DocumentError as error:

@@ -27,6 +27,7 @@ _DOCUMENT: Final = "index"
 
 #: The kinds of facts.
 _REGISTERED, _HARD_STATE = "registered", "hard state"
+_KINDS: Final = (_REGISTERED, _HARD_STATE)
 
 
 class _Late:
@@ -90,8 +91,11 @@ class Facts:
         return waiter
 
     def _unknown(self, resource: str) -> bool:
-        late = [self._late.get((kind, resource)) for kind in (_REGISTERED, _HARD_STATE)]
-        return any(each is not None and each.asked is not None for each in late)
+        for kind in _KINDS:
+            late = self._late.get((kind, resource))
+            if late is not None and late.asked is not None:
+                return True
+        return False
 
     def _known(self, kind: str, resource: str) -> Any:
         late = self._late.get((kind, resource))

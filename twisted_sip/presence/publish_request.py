@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from twisted_sip.message.grammar import is_token
 from twisted_sip.message.request import Request
 from twisted_sip.presence.settings import PresenceSettings
 
@@ -60,10 +61,11 @@ class PublishRequest:
         self._request = request
         self.if_match = ""
         if "sip-if-match" in headers.names:
-            if len(headers.elements("sip-if-match")) > 1:
+            etags = headers.elements("sip-if-match")
+            if len(etags) > 1:
                 # Step 3: one entity-tag at most.
                 raise PublishRefused(400, "More than one SIP-If-Match header field")
-            self.if_match = request.typed("sip-if-match") or ""
+            self.if_match = etags[0] if etags and is_token(etags[0]) else request.typed("sip-if-match") or ""
         self.expires = 0
         self.content_type = ""
         self.body = request.body
