@@ -57,7 +57,8 @@ class RTPSource:
         self._timestamp = 0
         self._begin(sequence)
         self.probation = probation
-        self.max_seq = (sequence - 1) % SEQUENCE_MOD
+        if probation:
+            self.max_seq = (sequence - 1) % SEQUENCE_MOD
 
     def _begin(self, sequence: int) -> None:
         self.base_seq = sequence

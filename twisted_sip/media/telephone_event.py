@@ -121,8 +121,7 @@ class EventSender:
         """
         if self._silent > 0:
             self._silent -= self._step
-            if self._silent > 0:
-                return None
+            return None
         if self._event < 0 and not self._start(now):
             return None
         step = self._step
@@ -154,7 +153,7 @@ class EventSender:
             return False
         event, length, gap = self._waiting.popleft()
         if event < 0:
-            self._silent = gap
+            self._silent = gap - self._step
             return False
         self._event, self._length, self._gap = event, max(length, self._step), gap
         self._begin = now & 0xFFFFFFFF

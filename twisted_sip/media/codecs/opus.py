@@ -75,14 +75,14 @@ class Opus:
         :param bitrate: of what is sent, in bits per second.
         :raises LocalProtocolError: libopus is not installed.
         """
+        self._encoder: int | None = None
+        self._decoder: int | None = None
         found = library()
         if found is None:
             raise LocalProtocolError("Opus needs libopus, which is not installed")
         self.rate = rate
         self._library = found
         self._bitrate = bitrate
-        self._encoder: int | None = None
-        self._decoder: int | None = None
         self._room = ctypes.create_string_buffer(_MOST_OCTETS)
         self._most = int(rate * _LONGEST)
         self._sound = ctypes.create_string_buffer(2 * self._most)
