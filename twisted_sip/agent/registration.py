@@ -84,7 +84,7 @@ class Registration:
         :raises LocalProtocolError: a value that SIP does not allow.
         """
         self.element = element
-        self.address = _address(aor)
+        self.address = address_of(aor)
         uri = self.address.uri
         assert isinstance(uri, SIPURI)
         self.aor = uri
@@ -307,7 +307,11 @@ class Registration:
             self._fail_waiting()
 
 
-def _address(aor: SIPURI | NameAddr | str) -> NameAddr:
+def address_of(aor: SIPURI | NameAddr | str) -> NameAddr:
+    """Return the caller's address-of-record *aor* as what stands in From.
+
+    :raises LocalProtocolError: it is none.
+    """
     try:
         if isinstance(aor, SIPURI):
             made = NameAddr.build(aor)

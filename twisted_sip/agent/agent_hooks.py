@@ -1,0 +1,103 @@
+"""What a program decides about a user agent: the hooks, each with a sane default.
+
+Override them in a subclass of UserAgent. Each may be ``async`` or return a Deferred, but for ``serves``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.application.service import Service
+
+from twisted_sip.agent.account import Account
+from twisted_sip.agent.messages import InstantMessage
+from twisted_sip.agent.referral import Referral
+from twisted_sip.agent.registration import Registration
+from twisted_sip.agent.screening import is_from_servers
+from twisted_sip.agent.settings import AgentSettings
+from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.interfaces.agent import ICallListener
+from twisted_sip.interfaces.media import MediaFactory
+from twisted_sip.interfaces.processing import IncomingRequest
+from twisted_sip.message.uri import SIPURI
+
+if TYPE_CHECKING:
+    from twisted_sip.agent.call import Call
+
+
+class AgentHooks(Service):
+    """The hooks of a user agent, and what their defaults go by; see UserAgent."""
+
+    settings: AgentSettings
+    listener: ICallListener | None
+    accounts: list[Account]
+    registrations: list[Registration]
+    user: str
+    _make_media: MediaFactory | None
+
+    def incoming_call(self, call: Call) -> Any:
+        """A call has come in: ring, answer, reject or redirect it, now or later; may be ``async``.
+
+        Default: the listener's; without one it is rejected with 480.
+        """
+        if self.listener is not None:
+            return self.listener.incoming_call(call)
+        call.reject(480)
+        return None
+
+    def incoming_message(self, message: InstantMessage) -> Any:
+        """A MESSAGE has come in (RFC 3428); once what is returned is there it is answered 200.
+
+        Where it is not overridden MESSAGE is answered 405.
+        """
+        raise RemoteProtocolError("Method Not Allowed", status=405)
+
+    def accept_transfer(self, call: Call | None, referral: Referral) -> Any:
+        """Tell whether to call whom *referral* names (RFC 3515 section 2.4.2): a bool, or what can be awaited for one.
+
+        :param call: the call that the REFER came in, or shows to know of (RFC 4538); None for strangers.
+
+        Default: as the settings say in calls, never for strangers.
+        """
+        return call is not None and self.settings.accept_transfers
+
+    def accept_replaces(self, call: Call, incoming: IncomingRequest) -> Any:
+        """Tell whether a new call may take the place of *call*, whose identifiers it knows (RFC 3891 section 3)."""
+        return self.settings.accept_replaces
+
+    def accept_join(self, call: Call, incoming: IncomingRequest) -> Any:
+        """Tell whether a new call may join *call*, whose identifiers it knows (RFC 3911 section 4)."""
+        return self.settings.accept_join
+
+    def screen(self, incoming: IncomingRequest) -> Any:
+        """Return the status to refuse an INVITE with before there is a call, or None to let it in; may be awaitable."""
+        return None
+
+    def serves(self, uri: SIPURI) -> bool:
+        """Tell whether requests to *uri* are for this agent.
+
+        Default: its Contacts and its users; everybody, where there is no account.
+        """
+        if uri.user == self.user or not self.accounts:
+            return True
+        return any(account.is_ours(uri) for account in self.accounts)
+
+    def auto_answers(self, call: Call, incoming: IncomingRequest) -> bool:
+        """Tell whether to answer *call* by itself, since it asks for that (RFC 5373).
+
+        Default: as the settings say.
+        """
+        whom = self.settings.auto_answer
+        return whom == "anybody" or (whom == "servers" and is_from_servers(incoming.flow, self.registrations))
+
+    def transferred(self, old: Call, new: Call) -> None:
+        """Because of a REFER in *old* we make the call *new*. Default: nothing."""
+
+    def make_media(self, call: Call) -> Any:
+        """Return the media of *call*, None for signalling only. Default: what was given to the constructor makes."""
+        return None if self._make_media is None else self._make_media(call)
+
+    @property
+    def takes_messages(self) -> bool:
+        """True if MESSAGE is taken."""
+        return type(self).incoming_message is not AgentHooks.incoming_message

@@ -1,0 +1,169 @@
+"""The calls of one agent, from their first message until nothing of them is left; what they wait for.
+
+Calls that are over stay for as long as one of their transactions, BYE above all, takes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twisted_sip.agent.call_events import CallEvent, CallState, Joined, Replaced
+from twisted_sip.agent.descriptions import deferred
+from twisted_sip.agent.screening import answer_after
+from twisted_sip.agent.three_way import ThreeWay
+from twisted_sip.dialog.dialog import DialogID
+from twisted_sip.dialog.session import Session
+from twisted_sip.errors import LocalProtocolError, RemoteProtocolError, SIPError
+from twisted_sip.interfaces.processing import IncomingRequest
+from twisted_sip.transaction.timers import Timer
+
+if TYPE_CHECKING:
+    from twisted_sip.agent.call import Call
+    from twisted_sip.agent.user_agent import UserAgent
+
+_log = Logger()
+
+#: Dialogs that have ended and are remembered, so that who wants to replace one is told so (RFC 3891 section 3).
+_ENDED = 64
+
+
+class CallTable:
+    """The calls of one agent."""
+
+    def __init__(self, agent: UserAgent) -> None:
+        self._agent = agent
+        self._alive: dict[Call, None] = {}
+        self._leaving: dict[Call, None] = {}
+        self._ended: deque[DialogID] = deque(maxlen=_ENDED)
+        self._timers: dict[Call, list[Timer]] = {}
+        self._when_empty: list[Deferred[None]] = []
+
+    def __len__(self) -> int:
+        """How many calls there are, those that are over but not gone included."""
+        return len(self._alive) + len(self._leaving)
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The calls that are not over."""
+        return tuple(self._alive)
+
+    def call_of(self, session: Session) -> Call | None:
+        """Return the call that *session* belongs to, None if to none."""
+        call: Call | None = getattr(session.user, "call", None)
+        return call if call is not None and (call in self._alive or call in self._leaving) else None
+
+    def has_ended(self, id: DialogID) -> bool:
+        """Tell whether there was a call in this dialog lately."""
+        return id in self._ended
+
+    # -- life -------------------------------------------------------------------------------------
+
+    def enter(self, call: Call) -> None:
+        """*call* begins."""
+        self._alive[call] = None
+        call.account.calls += 1
+        listener = self._agent.listener
+        if listener is not None:
+            call.observe(lambda event: listener.call_event(call, event))
+
+    def arrived(self, call: Call, incoming: IncomingRequest) -> None:
+        """*call* has come in: ask the program."""
+        agent = self._agent
+        self.enter(call)
+        if call.replaces is not None or call.joins is not None:
+            call.observe(lambda event: self._took_place(call, event))
+        deferred(agent.incoming_call, call).addCallbacks(self._asked, self._failed, (call,), errbackArgs=(call,))
+        wait = answer_after(call.request)
+        if wait is not None and not call.over and agent.auto_answers(call, incoming):
+            self.later(wait, call.answer_unless_done, call)
+
+    def _asked(self, _: object, call: Call) -> None:
+        """The program has been asked; what replaces or joins a call is answered in any case (RFC 3891 section 3)."""
+        if call.replaces is not None or call.joins is not None:
+            call.answer_unless_done()
+
+    def _failed(self, failure: Failure, call: Call) -> None:
+        error = failure.value
+        if isinstance(error, RemoteProtocolError):
+            status = error.status
+        else:
+            _log.failure("incoming_call for {call}", failure, call=repr(call))
+            status = 500
+        try:
+            if call.state in (CallState.TRYING, CallState.RINGING):
+                call.reject(status)
+            else:
+                call.hangup()
+        except LocalProtocolError:
+            # It was answered meanwhile.
+            call.hangup()
+
+    def _took_place(self, call: Call, event: CallEvent) -> None:
+        if type(event).__name__ != "Answered":
+            return
+        old, other = call.replaces, call.joins
+        if old is not None and not old.over:
+            old.log.add(Replaced(by=call))
+            old.hangup()
+        if other is not None and not other.over:
+            other.log.add(Joined(by=call))
+            try:
+                ThreeWay(other, call)
+            except SIPError as error:
+                # RFC 3911 section 4: there is nothing to mix with.
+                _log.info("{call} cannot join: {reason}", call=repr(call), reason=str(error))
+                call.hangup()
+
+    def ended(self, call: Call) -> None:
+        """*call* is over."""
+        if call in self._alive:
+            del self._alive[call]
+            self._leaving[call] = None
+            call.account.calls -= 1
+        if call.dialog is not None:
+            self._ended.append(call.dialog.id)
+        for timer in self._timers.pop(call, ()):
+            timer.cancel()
+
+    def forget(self, call: Call) -> None:
+        """Nothing is left of *call*."""
+        self.ended(call)
+        self._leaving.pop(call, None)
+        self._agent.referring.call_gone(call)
+        self.check()
+
+    def check(self) -> None:
+        """Tell those who wait for it that every call is over and every BYE is answered."""
+        if not self._alive and all(call.leg.quiet for call in self._leaving):
+            waiting, self._when_empty = self._when_empty, []
+            for waiter in waiting:
+                waiter.callback(None)
+
+    def later(self, seconds: float, function: Callable[[], Any], call: Call) -> None:
+        """Call *function* after so many seconds, unless *call* is over by then."""
+        if call in self._alive:
+            self._timers.setdefault(call, []).append(self._agent.element.timers.start(seconds, function))
+
+    # -- the end ---------------------------------------------------------------------------------------
+
+    def hang_up(self) -> Deferred[None]:
+        """End every call; fires with None once that is told and acknowledged. May be cancelled."""
+        waiting: Deferred[None] = Deferred(self._when_empty.remove)
+        self._when_empty.append(waiting)
+        for call in self.calls:
+            call.hangup()
+        self.check()
+        return waiting
+
+    def close(self) -> None:
+        """Let go of every call at once."""
+        for call in [*self._alive, *self._leaving]:
+            call.leg.close()
+            if call in self._alive or call in self._leaving:
+                self.forget(call)

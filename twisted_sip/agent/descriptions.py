@@ -1,0 +1,142 @@
+"""Where the session descriptions of a call come from, and who reads those of the peer: its media, or the application.
+
+RFC 3264 as RFC 3261 section 13.2.1 carries it. What the signalling says stays with the dialog floor.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, maybeDeferred
+
+from twisted_sip.dialog.session_terms import SessionBody
+from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
+from twisted_sip.message.reason_fields import SIPWarning
+from twisted_sip.sdp.description import MEDIA_TYPE, SessionDescription
+
+if TYPE_CHECKING:
+    from twisted_sip.agent.call import Call
+
+#: Takes the call and the offer of the peer, None to make an offer; returns our description, or what can be awaited.
+OnOffer = Callable[["Call", "SessionBody | None"], Any]
+
+
+def deferred(function: Callable[..., Any], *args: Any) -> Deferred[Any]:
+    """Call *function*, which may be a coroutine function or return anything; return a Deferred of its outcome."""
+
+    def call() -> Any:
+        result = function(*args)
+        return Deferred.fromCoroutine(result) if inspect.iscoroutine(result) else result
+
+    return maybeDeferred(call)
+
+
+class Descriptions:
+    """The descriptions of one call.
+
+    :ivar media: its media, None for signalling only.
+    :ivar body: without media: our description, for want of a better one.
+    :ivar on_offer: without media: makes our descriptions.
+    :ivar closed: the call is over.
+    """
+
+    def __init__(self, call: Call, media: Any, body: SessionBody | None) -> None:
+        self.media = media
+        self.body = body
+        self.on_offer: OnOffer | None = None
+        self.closed = False
+        self._call = call
+
+    def offer(self) -> Deferred[SessionBody | None]:
+        """Return a Deferred of our offer, None for none; it may fail with any exception."""
+        if self.media is not None:
+            return deferred(self.media.offer).addCallback(_to_body)
+        if self.on_offer is not None:
+            return deferred(self.on_offer, self._call, None).addCallback(self._keep)
+        return deferred(lambda: self.body)
+
+    def answer(self, offer: SessionBody) -> Deferred[SessionBody | None]:
+        """Return a Deferred of our answer to *offer*.
+
+        It fails with RemoteProtocolError where there is none: its status says why.
+        """
+        if self.media is not None:
+            return deferred(self._answer, offer)
+        if self.on_offer is not None:
+            return deferred(self.on_offer, self._call, offer).addCallback(self._keep).addCallback(_required)
+        return deferred(_required, self.body)
+
+    def _answer(self, offer: SessionBody) -> Any:
+        return maybeDeferred(self.media.answer, _parse(offer)).addCallback(_to_body)
+
+    def answered(self, answer: SessionBody) -> None:
+        """The peer's answer to our offer.
+
+        :raises RemoteProtocolError: it cannot be used.
+        """
+        if self.media is not None:
+            self.media.answered(_parse(answer))
+
+    def rolled_back(self) -> None:
+        """What was offered or answered last has come to nothing."""
+        if self.media is not None and not self.closed:
+            self.media.rolled_back()
+
+    def hold(self, on: bool) -> None:
+        """Hold the peer with the next offer, or no longer."""
+        if self.media is None:
+            raise LocalProtocolError("there is no media to hold: make an offer of your own")
+        self.media.hold(on)
+
+    def close(self) -> None:
+        """The call is over. Harmless when repeated."""
+        if not self.closed:
+            self.closed = True
+            if self.media is not None:
+                self.media.close()
+
+    def _keep(self, body: SessionBody | None) -> SessionBody | None:
+        self.body = body or self.body
+        return body
+
+
+def is_held(body: SessionBody | None) -> bool:
+    """Tell whether the peer's *body* puts us on hold (RFC 3264 section 8.4)."""
+    if body is None or not _is_sdp(body):
+        return False
+    try:
+        return SessionDescription.parse(body.data).is_held
+    except RemoteProtocolError:
+        return False
+
+
+def warning_of(error: RemoteProtocolError, agent: str) -> list[tuple[str, str]]:
+    """Return the Warning that tells why media were refused (RFC 3261 section 20.43), none for other mistakes.
+
+    :param agent: the host that warns.
+    """
+    if not isinstance(error, MediaRefused):
+        return []
+    return [("warning", str(SIPWarning(error.warning_code, agent, error.warning_text)))]
+
+
+def _parse(body: SessionBody) -> SessionDescription:
+    if not _is_sdp(body):
+        raise RemoteProtocolError("Unsupported Session Description", status=415, header="Content-Type")
+    return SessionDescription.parse(body.data)
+
+
+def _is_sdp(body: SessionBody) -> bool:
+    return body.content_type.partition(";")[0].strip().lower() == MEDIA_TYPE
+
+
+def _to_body(description: SessionDescription) -> SessionBody:
+    return SessionBody(MEDIA_TYPE, description.to_bytes())
+
+
+def _required(body: SessionBody | None) -> SessionBody:
+    if body is None:
+        raise RemoteProtocolError("Not Acceptable Here", status=488)
+    return body

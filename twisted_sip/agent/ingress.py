@@ -1,0 +1,295 @@
+"""What comes to a user agent, in dialogs and outside: which call it belongs to, or how it is refused.
+
+RFC 3261 sections 8.2, 11.2 and 12.2.2, RFC 3891 section 3, RFC 3911 section 4, RFC 5057 section 5.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+
+from twisted_sip.agent.call import Call
+from twisted_sip.agent.descriptions import deferred
+from twisted_sip.agent.dialog_reference import joined_by, replaced_by
+from twisted_sip.agent.incoming_leg import IncomingLeg
+from twisted_sip.agent.referral import ReferralNotifier
+from twisted_sip.agent.screening import is_anonymous, is_from_servers, unsupported
+from twisted_sip.agent.transfer import Transfer
+from twisted_sip.agent.wire import Wire
+from twisted_sip.dialog.dialogs import INVITE_USAGE, dialog_id_of
+from twisted_sip.dialog.session import CONFIRMED, Session
+from twisted_sip.dialog.session_terms import InviteRefused
+from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, Verdict
+from twisted_sip.message.builders import response_to
+from twisted_sip.message.name_addr import NameAddr
+from twisted_sip.message.request import Request
+from twisted_sip.message.uri import SIPURI
+
+if TYPE_CHECKING:
+    from twisted_sip.agent.user_agent import UserAgent
+
+#: Methods that begin nothing.
+_IN_DIALOG_ONLY = frozenset(("BYE", "PRACK", "UPDATE", "INFO", "NOTIFY"))
+
+
+class Ingress:
+    """The way in of one user agent."""
+
+    def __init__(self, agent: UserAgent) -> None:
+        self._agent = agent
+
+    def process(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
+        """Take what is for the agent, pass on what is not.
+
+        :raises RemoteProtocolError: answer with its status.
+        """
+        request = incoming.request
+        try:
+            tagged = bool(request.to.tag)
+        except RemoteProtocolError:
+            if request.method == "ACK":
+                return TAKEN
+            raise
+        return self._within(incoming) if tagged else self._outside(incoming)
+
+    # -- within dialogs --------------------------------------------------------------------------
+
+    def _within(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
+        agent = self._agent
+        request = incoming.request
+        method = request.method
+        id = dialog_id_of(request)
+        session = agent.dialogs.usage(id, INVITE_USAGE)
+        if method == "ACK":
+            if isinstance(session, Session):
+                session.ack_received(request)
+                return TAKEN
+            return TAKEN if self._is_ours(request) else None
+        if method in ("NOTIFY", "SUBSCRIBE") and self._refer_event(request):
+            verdict = self._of_referral(incoming, id)
+            if verdict is not None:
+                return verdict
+        if isinstance(session, Session):
+            if session.request_received(incoming):
+                return TAKEN
+            call = agent.table.call_of(session)
+            if method in ("REFER", "MESSAGE") and call is not None:
+                session.dialog.receive(request)
+                return self._of_call(incoming, call)
+        if method == "NOTIFY" or (method == "SUBSCRIBE" and id in agent.dialogs):
+            verdict = agent.subscriber.process(incoming)
+            if verdict is not None:
+                return verdict
+        if isinstance(session, Session) and method not in ("NOTIFY", "SUBSCRIBE"):
+            return self._not_allowed(incoming)
+        if not self._is_ours(request):
+            return None
+        # Section 12.2.2: a dialog that there is not.
+        return response_to(request, 481, to_tag=incoming.to_tag)
+
+    def _of_call(self, incoming: IncomingRequest, call: Call) -> Verdict | Deferred[Verdict]:
+        missing = unsupported(incoming.request, self._agent.terms.supported)
+        if missing:
+            return response_to(incoming.request, 420, "", [("unsupported", ", ".join(missing))])
+        if incoming.request.method == "REFER":
+            assert call.dialog is not None
+            return self._agent.referring.refer_received(incoming, call.dialog, call)
+        return self._agent.messages.received(incoming, call)
+
+    @staticmethod
+    def _refer_event(request: Request) -> bool:
+        event = request.typed("event")
+        return event is not None and event.token.lower() == "refer"
+
+    def _of_referral(self, incoming: IncomingRequest, id: Any) -> Verdict:
+        """A NOTIFY or SUBSCRIBE of an implicit subscription (RFC 3515 section 2.4.4)."""
+        request = incoming.request
+        event = request.typed("event")
+        usages = list(self._agent.dialogs.usages(id).values())
+        if request.method == "NOTIFY":
+            transfers = [usage for usage in usages if isinstance(usage, Transfer)]
+            found = [usage for usage in transfers if usage.matches(event)]
+            # A challenge that was answered has changed the number of the REFER.
+            chosen = found or (transfers if len(transfers) == 1 else [])
+            if not chosen:
+                return None
+            chosen[0].notify_received(incoming)
+            return TAKEN
+        for usage in usages:
+            if isinstance(usage, ReferralNotifier) and usage.matches(event.id):
+                usage.dialog.receive(request)
+                expires = request.expires
+                granted = usage.refresh(600 if expires is None else expires)
+                incoming.respond(200, headers=[("expires", str(granted))])
+                return TAKEN
+        return None
+
+    # -- outside of dialogs --------------------------------------------------------------------------
+
+    def _is_ours(self, request: Request) -> bool:
+        try:
+            uri = request.uri
+        except RemoteProtocolError:
+            return False
+        return isinstance(uri, SIPURI) and self._agent.serves(uri)
+
+    def _outside(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
+        agent = self._agent
+        request = incoming.request
+        method = request.method
+        if not self._is_ours(request):
+            return None
+        if method == "ACK":
+            return TAKEN
+        if agent.settings.trust == "servers" and not is_from_servers(incoming.flow, agent.registrations):
+            return response_to(request, 403, to_tag=incoming.to_tag)
+        if method in ("SUBSCRIBE", "PUBLISH"):
+            # RFC 3515 section 2.4.4: there is no other way to the state of a REFER.
+            if method == "SUBSCRIBE" and self._refer_event(request):
+                return response_to(request, 403, to_tag=incoming.to_tag)
+            if len(agent.element.chain) > 1:
+                return None
+        if method in _IN_DIALOG_ONLY:
+            return response_to(request, 481, to_tag=incoming.to_tag)
+        if method not in agent.terms.allow:
+            return self._not_allowed(incoming)
+        missing = unsupported(request, agent.terms.supported)
+        if missing:
+            return response_to(request, 420, "", [("unsupported", ", ".join(missing))], to_tag=incoming.to_tag)
+        if method == "INVITE":
+            return self._invited(incoming)
+        if method == "OPTIONS":
+            return self._options(incoming)
+        if not incoming.claim_as_uas():
+            # Section 8.2.2.2: it has come here before by another way.
+            return TAKEN
+        if method == "MESSAGE":
+            return agent.messages.received(incoming, None)
+        if method == "REFER":
+            return agent.referring.refer_outside(incoming)
+        return self._not_allowed(incoming)
+
+    def _not_allowed(self, incoming: IncomingRequest) -> Verdict:
+        allow = ", ".join(self._agent.terms.allow)
+        return response_to(incoming.request, 405, "", [("allow", allow)], to_tag=incoming.to_tag)
+
+    def _options(self, incoming: IncomingRequest) -> Verdict:
+        """Section 11.2: as an INVITE would be answered now."""
+        agent = self._agent
+        full = self._no_room(agent.account_for(incoming.request))
+        status = 200 if full is None else full[0]
+        fields = [*agent.terms.capabilities(), ("accept-encoding", "identity"), ("accept-language", "en")]
+        return response_to(incoming.request, status, "", fields, to_tag=incoming.to_tag)
+
+    def _no_room(self, account: Any) -> tuple[int, list[tuple[str, str]]] | None:
+        agent = self._agent
+        if len(agent.calls) >= agent.settings.max_calls:
+            return 503, [("retry-after", "10")]
+        if 0 < agent.settings.max_calls_per_account <= account.calls:
+            return 486, []
+        return None
+
+    # -- INVITE -----------------------------------------------------------------------------------------
+
+    def _invited(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
+        agent = self._agent
+        request = incoming.request
+        account = agent.account_for(request)
+        full = self._no_room(account)
+        if full is not None:
+            return response_to(request, full[0], "", full[1], to_tag=incoming.to_tag)
+        if agent.settings.reject_anonymous and is_anonymous(request):
+            return response_to(request, 433, "Anonymity Disallowed", to_tag=incoming.to_tag)
+        replaced = replaced_by(request)
+        joined = joined_by(request)
+        if replaced is not None and joined is not None:
+            # RFC 3891 section 3.
+            raise RemoteProtocolError("Replaces and Join contradict each other")
+        old = self._replaceable(replaced) if replaced is not None else None
+        other = self._joinable(joined) if joined is not None else None
+        screening = deferred(agent.screen, incoming)
+        if old is not None or other is not None:
+            screening.addCallback(self._authorized, incoming, old, other)
+        return _verdict(screening.addCallback(self._screened, incoming, account, old, other))
+
+    def _replaceable(self, wanted: Any) -> Call:
+        """Return the call that *wanted* names (RFC 3891 section 3)."""
+        call, session = self._named(wanted.id)
+        if session.state == CONFIRMED:
+            if wanted.early_only:
+                raise RemoteProtocolError("Busy Here", status=486)
+        elif not call.outgoing:
+            raise RemoteProtocolError("Call/Transaction Does Not Exist", status=481)
+        return call
+
+    def _joinable(self, wanted: Any) -> Call:
+        """Return the call that *wanted* names (RFC 3911 section 4)."""
+        return self._named(wanted.id)[0]
+
+    def _named(self, id: Any) -> tuple[Call, Session]:
+        session = self._agent.dialogs.usage(id, INVITE_USAGE)
+        if not isinstance(session, Session):
+            if self._agent.table.has_ended(id):
+                raise RemoteProtocolError("Declined", status=603)
+            raise RemoteProtocolError("Call/Transaction Does Not Exist", status=481)
+        call = self._agent.table.call_of(session)
+        if session.over or call is None:
+            raise RemoteProtocolError("Declined", status=603)
+        return call, session
+
+    async def _authorized(
+        self, status: int | None, incoming: IncomingRequest, old: Call | None, other: Call | None
+    ) -> int | None:
+        agent = self._agent
+        if status:
+            return status
+        if old is not None and not await deferred(agent.accept_replaces, old, incoming):
+            return 403
+        if other is not None and not await deferred(agent.accept_join, other, incoming):
+            return 403
+        return None
+
+    def _screened(
+        self, status: int | None, incoming: Any, account: Any, old: Call | None, other: Call | None
+    ) -> Verdict:
+        request = incoming.request
+        if status:
+            return response_to(request, status, to_tag=incoming.to_tag)
+        if incoming.over or not incoming.claim_as_uas():
+            return TAKEN
+        agent = self._agent
+        call = Call(
+            agent,
+            account,
+            Wire(agent.element, account, flow=incoming.flow),
+            id=request.call_id,
+            outgoing=False,
+            local=_without_tag(request.to),
+            remote=_without_tag(request.from_),
+            request=request,
+        )
+        call.replaces, call.joins = old, other
+        try:
+            call.leg = IncomingLeg(call, call.wire, incoming, agent.terms)
+        except InviteRefused as refusal:
+            return response_to(request, refusal.status, refusal.reason, refusal.headers, to_tag=incoming.to_tag)
+        agent.table.arrived(call, incoming)
+        return TAKEN
+
+
+def _verdict(waiting: Deferred[Verdict]) -> Verdict | Deferred[Verdict]:
+    """Return the verdict at once where it is known; what failed is raised."""
+    if not waiting.called or waiting.paused:
+        return waiting
+    outcome: list[Verdict] = []
+    failures: list[Any] = []
+    waiting.addCallbacks(outcome.append, failures.append)
+    if failures:
+        failures[0].raiseException()
+    return outcome[0]
+
+
+def _without_tag(address: NameAddr) -> NameAddr:
+    return address.without("tag")

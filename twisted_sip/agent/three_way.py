@@ -1,0 +1,55 @@
+"""Three-way calling by mixing (RFC 5359 section 2.10, RFC 3911 section 4): everybody hears all others."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from twisted_sip.agent.call_events import CallEvent, Ended
+from twisted_sip.errors import LocalProtocolError
+
+if TYPE_CHECKING:
+    from twisted_sip.agent.call import Call
+
+
+class ThreeWay:
+    """Two calls or more whose peers hear each other.
+
+    :ivar calls: the calls in it.
+    """
+
+    def __init__(self, *calls: Call) -> None:
+        """Join *calls*; each leaves when it ends, and the last two are then simply a call.
+
+        :raises LocalProtocolError: one has no sound, or there are fewer than two.
+        """
+        if len(calls) < 2:
+            raise LocalProtocolError("there are two calls at least to join")
+        for call in calls:
+            if call.media is None or not hasattr(call.media, "bridge"):
+                raise LocalProtocolError("there is no sound in one of the calls")
+        self.calls: list[Call] = list(calls)
+        self._forget: dict[Call, Any] = {}
+        for call in calls:
+            self._forget[call] = call.observe(partial(self._happened, call))
+        self._connect()
+
+    def _connect(self) -> None:
+        first, *others = self.calls
+        for other in others:
+            first.bridge(other)
+
+    def part(self) -> None:
+        """Let nobody hear anybody any more; the calls go on."""
+        calls, self.calls = self.calls, []
+        for call in calls:
+            self._forget.pop(call)()
+            if not call.over:
+                call.bridge(None)
+
+    def _happened(self, call: Call, event: CallEvent) -> None:
+        if isinstance(event, Ended) and call in self.calls:
+            self.calls.remove(call)
+            self._forget.pop(call)()
+            if len(self.calls) < 2:
+                self.part()

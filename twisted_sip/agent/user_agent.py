@@ -1,0 +1,379 @@
+"""A user agent: a service that registers, makes calls and takes them, and a link of the chain (RFC 3261 section 6).
+
+Subclass it and override a hook, or give it an ICallListener. It has no media of its own: give it what makes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_sip.agent.account import ANONYMOUS, Account
+from twisted_sip.agent.agent_hooks import AgentHooks
+from twisted_sip.agent.call import AGENTS_OWN, Call
+from twisted_sip.agent.call_table import CallTable
+from twisted_sip.agent.flow_keeper import FlowKeeper
+from twisted_sip.agent.ingress import Ingress
+from twisted_sip.agent.invitation import Invitation
+from twisted_sip.agent.messages import Messages
+from twisted_sip.agent.referral import Referral
+from twisted_sip.agent.referring import Referring
+from twisted_sip.agent.registration import Registration, address_of
+from twisted_sip.agent.registration_terms import RegistrationSettings
+from twisted_sip.agent.settings import AgentSettings
+from twisted_sip.agent.transfer import Transfer
+from twisted_sip.auth.client import DigestClient
+from twisted_sip.auth.credentials import user_of
+from twisted_sip.dialog.dialogs import Dialogs
+from twisted_sip.dialog.session_terms import SESSION_METHODS, SessionBody, SessionTerms
+from twisted_sip.element.sending import ClientCredentials
+from twisted_sip.errors import LocalProtocolError
+from twisted_sip.events.subscriber import Subscriber
+from twisted_sip.interfaces.agent import ICallListener, IUserAgent
+from twisted_sip.interfaces.media import MediaFactory
+from twisted_sip.interfaces.processing import IncomingRequest, Verdict
+from twisted_sip.message.name_addr import NameAddr
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+from twisted_sip.message.transfer import Replaces
+from twisted_sip.message.uri import SIPURI, URI
+from twisted_sip.transaction.timers import Timer
+
+if TYPE_CHECKING:
+    from twisted_sip.element.element import Element
+
+_log = Logger()
+
+#: Option tags that the agent adds to those of sessions.
+_SUPPORTED = ("100rel", "timer", "199", "replaces", "join", "norefersub", "tdialog", "gruu", "outbound", "path")
+
+
+@implementer(IUserAgent)
+class UserAgent(AgentHooks):
+    """A user agent.
+
+    :ivar element: what it sends and receives by.
+    :ivar settings: how it behaves.
+    :ivar dialogs: the dialogs of its calls and subscriptions.
+    :ivar subscriber: makes its subscriptions.
+    :ivar accounts: who it can be; the first one is meant where nothing is said.
+    :ivar registrations: its registrations.
+    """
+
+    def __init__(
+        self,
+        element: Element,
+        *,
+        settings: AgentSettings | None = None,
+        media: MediaFactory | None = None,
+        listener: Any = None,
+        subscriber: Subscriber | None = None,
+        user: str = "",
+    ) -> None:
+        """Make an agent; it is in the chain of *element* while it runs.
+
+        :param media: makes the media of a call; without it calls are signalling only.
+        :param listener: an ICallListener.
+        :param subscriber: shares its table of dialogs.
+        :param user: the user part of Contacts where there is no account; random unless given.
+        """
+        self.element = element
+        self.settings = settings or AgentSettings()
+        self.listener: ICallListener | None = listener
+        self._make_media = media
+        self.subscriber = subscriber or Subscriber(element, dialogs=Dialogs(10_000))
+        self.dialogs = self.subscriber.dialogs
+        self.accounts: list[Account] = []
+        self.registrations: list[Registration] = []
+        self.keeper = FlowKeeper(element)
+        self.messages = Messages(self)
+        self.referring = Referring(self)
+        self.user = user or element.random_text()
+        self._nobody = Account(NameAddr.build(f"sip:{self.user}@anonymous.invalid"), contact_user=self.user)
+        self._ingress = Ingress(self)
+        self.table = CallTable(self)
+        self._stopping: Deferred[None] | None = None
+
+    # -- who it is ---------------------------------------------------------------------------------------
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The calls that are not over."""
+        return self.table.calls
+
+    @property
+    def terms(self) -> SessionTerms:
+        """What it can do and wants, as it says in its messages."""
+        settings = self.settings
+        methods = [*SESSION_METHODS, "REFER", "NOTIFY"]
+        if self.takes_messages:
+            methods.append("MESSAGE")
+        return SessionTerms(
+            allow=tuple(methods),
+            supported=(*_SUPPORTED, *settings.supported),
+            accept=("application/sdp", "message/sipfrag", *settings.accept),
+            recv_info=settings.info_packages,
+            reliable=settings.reliable,
+            session_expires=settings.session_expires,
+            min_se=settings.min_se,
+            headers=(("user-agent", settings.user_agent),) if settings.user_agent else (),
+            ring_timeout=settings.ring_timeout,
+            values=self.element.timer_values,
+        )
+
+    def account(
+        self,
+        address: NameAddr | SIPURI | str,
+        *,
+        credentials: ClientCredentials | None = None,
+        route: Iterable[str] = (),
+    ) -> Account:
+        """Add an identity that is not registered; return it.
+
+        :param route: Route values for requests outside of dialogs: an outbound proxy, as ``<sip:192.0.2.1;lr>``.
+        :raises LocalProtocolError: a malformed address.
+        """
+        made = Account(address_of(address), contact_user=self.user, credentials=credentials, route=route)
+        self.accounts.append(made)
+        return made
+
+    def account_for(self, request: Request) -> Account:
+        """Return the account that a request that has come in is for."""
+        uri = request.known_uri or request.uri
+        if isinstance(uri, SIPURI):
+            by_contact = [account for account in self.accounts if account.contact_user == uri.user]
+            for account in by_contact or self.accounts:
+                if account.is_ours(uri):
+                    return account
+        return self.accounts[0] if self.accounts else self._nobody
+
+    def register(
+        self,
+        aor: NameAddr | SIPURI | str,
+        *,
+        password: str = "",
+        credentials: ClientCredentials | None = None,
+        realms: Iterable[str] | None = None,
+        registrar: SIPURI | str | None = None,
+        outbound_proxies: Sequence[SIPURI | str] = (),
+        instance: str = "",
+        contact_user: str = "",
+        settings: RegistrationSettings | None = None,
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> Registration:
+        """Register *aor* and keep that up until the agent stops; calls can be made as that user then.
+
+        :param password: answers challenges with it, by the strongest algorithm that is offered.
+        :param credentials: what answers challenges, in place of a password.
+        :param realms: the realms that are told the password's hash; the domain of *aor* alone unless given.
+        :param registrar: and the other arguments as for Registration.
+        :return: the registration; ``when_registered()`` tells of its outcome.
+        :raises LocalProtocolError: a value that SIP does not allow.
+        """
+        address = address_of(aor)
+        if credentials is None and password:
+            uri = address.uri
+            assert isinstance(uri, SIPURI)
+            token = self.element.random_text
+            credentials = DigestClient(user_of(uri), password, realms=realms, strongest=True, token=token)
+        registration = Registration(
+            self.element,
+            address,
+            registrar=registrar,
+            credentials=credentials,
+            outbound_proxies=outbound_proxies,
+            instance=instance,
+            contact_user=contact_user,
+            headers=[*self.terms.headers, *headers],
+            settings=settings,
+            keeper=self.keeper,
+        )
+        self.registrations.append(registration)
+        self.accounts.append(
+            Account(
+                address,
+                contact_user=registration.contact_user,
+                credentials=credentials,
+                registration=registration,
+            )
+        )
+        if self.running:
+            registration.start().addErrback(_not_registered, registration)
+        return registration
+
+    # -- calls -------------------------------------------------------------------------------------------------
+
+    def call(
+        self,
+        uri: URI | str,
+        *,
+        account: Account | Registration | None = None,
+        from_: NameAddr | str | None = None,
+        media: Any = AGENTS_OWN,
+        body: SessionBody | None = None,
+        headers: Iterable[tuple[str, str]] = (),
+        replaces: Call | Replaces | None = None,
+        join: Call | str | None = None,
+        timeout: float | None = None,
+        route: Sequence[str] | None = None,
+        max_forwards: int = 70,
+        anonymous: bool = False,
+        terms: SessionTerms | None = None,
+        referral: Referral | None = None,
+    ) -> Call:
+        """Call *uri*.
+
+        :param account: as whom; as the first one unless given.
+        :param from_: another From than the account's.
+        :param media: an IMediaSession, what makes one of a call, or None for signalling only; the agent's unless given.
+        :param body: without media: the offer; without one the peer makes it, see ``Call.on_offer``.
+        :param headers: further header fields of the INVITE.
+        :param replaces: the call whose place the new one takes at its peer (RFC 3891): the Call-ID and tags of it.
+        :param join: the call that it joins at its peer (RFC 3911).
+        :param timeout: seconds that it may ring.
+        :param route: other Route values than the account's.
+        :param anonymous: do not tell the callee who we are (RFC 3323, RFC 3325 section 9.3).
+        :param terms: what we can do and want, in place of what the settings say.
+        :raises LocalProtocolError: a value that SIP does not allow, or as many calls as there may be.
+        """
+        if len(self.calls) >= self.settings.max_calls:
+            raise LocalProtocolError(f"there are {self.settings.max_calls} calls, as many as there may be")
+        if self._stopping is not None:
+            raise LocalProtocolError("the agent is being stopped")
+        if isinstance(account, Registration):
+            account = next(known for known in self.accounts if known.registration is account)
+        if account is None:
+            account = self.accounts[0] if self.accounts else self._nobody
+        invitation = Invitation(
+            account,
+            uri,
+            from_=ANONYMOUS if anonymous else from_,
+            headers=headers,
+            replaces=replaces.replaces_value() if isinstance(replaces, Call) else replaces,
+            join=join.join_value() if isinstance(join, Call) else join,
+            route=route,
+            max_forwards=max_forwards,
+            anonymous=anonymous,
+            random_text=self.element.random_text,
+        )
+        call = invitation.call(self, body, terms or self.terms, timeout)
+        if referral is not None:
+            call.referral = referral
+            call.referrals = 1 if referral.call is None else referral.call.referrals + 1
+        self.table.enter(call)
+        try:
+            call.choose_media(media, body)
+            call.leg.start()
+        except Exception:
+            call.refused(500, "", None, by="local", cause="media")
+            call.gone()
+            raise
+        return call
+
+    def message(
+        self,
+        uri: URI | str,
+        text: str | bytes,
+        *,
+        content_type: str = "text/plain;charset=utf-8",
+        account: Account | None = None,
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> Deferred[Response]:
+        """Send a MESSAGE outside of calls (RFC 3428).
+
+        :return: fires with the 2xx; fails with RequestRefused.
+        """
+        body = text.encode() if isinstance(text, str) else text
+        return self.messages.send(
+            "MESSAGE", str(uri), account or self.account_of_choice, [("content-type", content_type), *headers], body
+        )
+
+    def options(self, uri: URI | str, *, account: Account | None = None) -> Deferred[Response]:
+        """Ask *uri* what it can do (RFC 3261 section 11.1).
+
+        :return: fires with the 2xx; fails with RequestRefused, whose status tells how a call would be answered.
+        """
+        fields = [("accept", ", ".join(self.terms.accept))]
+        return self.messages.send("OPTIONS", str(uri), account or self.account_of_choice, fields)
+
+    def refer(
+        self,
+        uri: URI | str,
+        refer_to: str,
+        *,
+        account: Account | None = None,
+        about: Call | None = None,
+        notify: bool = True,
+    ) -> Transfer:
+        """Send a REFER outside of calls (RFC 3515).
+
+        :param refer_to: the Refer-To, in angle brackets where it has parameters.
+        :param about: the call that shows the peer that we may (RFC 4538).
+        """
+        return self.referring.refer(str(uri), refer_to, account or self.account_of_choice, about=about, notify=notify)
+
+    @property
+    def account_of_choice(self) -> Account:
+        """Who it is where nothing is said."""
+        return self.accounts[0] if self.accounts else self._nobody
+
+    # -- the chain ----------------------------------------------------------------------------------------------
+
+    def process(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
+        """Take what is for this agent, pass on what is not."""
+        return self._ingress.process(incoming)
+
+    @property
+    def stopping(self) -> bool:
+        """True from the moment that it is told to stop."""
+        return self._stopping is not None
+
+    def chance(self) -> float:
+        """Return a random number, from 0 to less than 1."""
+        return int(self.element.random_text()[:12], 16) / float(1 << 48)
+
+    # -- the service ----------------------------------------------------------------------------------------------
+
+    def startService(self) -> None:
+        """Take requests, and begin to register."""
+        Service.startService(self)
+        self._stopping = None
+        self.element.chain.insert(0, self)
+        for registration in self.registrations:
+            registration.start().addErrback(_not_registered, registration)
+
+    def stopService(self) -> Deferred[None]:
+        """Hang up, unregister, and let go of everything; fires with None, never fails, at the latest after the
+        ``farewell`` of the settings."""
+        Service.stopService(self)
+        if self._stopping is not None:
+            return self._stopping
+        stopped: Deferred[None] = Deferred()
+        self._stopping = stopped
+        ends: list[Deferred[Any]] = [self.table.hang_up(), self.subscriber.stop()]
+        ends += [registration.stop() for registration in self.registrations]
+        waiting = DeferredList(ends, consumeErrors=True)
+        limit = self.element.timers.start(self.settings.farewell, waiting.cancel)
+        waiting.addBoth(self._close, limit)
+        return stopped
+
+    def _close(self, _: object, limit: Timer) -> None:
+        limit.cancel()
+        self.table.close()
+        self.referring.close()
+        self.keeper.stop()
+        if self in self.element.chain:
+            self.element.chain.remove(self)
+        stopped = self._stopping
+        if stopped is not None and not stopped.called:
+            stopped.callback(None)
+
+
+def _not_registered(failure: Failure, registration: Registration) -> None:
+    _log.warn("{aor}: {problem}", aor=str(registration.aor), problem=failure.getErrorMessage())

@@ -1,0 +1,138 @@
+"""Between the machines of a call and the element: sends what they make, with Contact, and hands in what comes.
+
+RFC 3261 sections 8.1.1.8, 12.1 and 13.2.2.4; RFC 5626 section 4.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from twisted_sip.agent.account import Account
+from twisted_sip.dialog.client_request import ClientRequest
+from twisted_sip.dialog.dialog import TARGET_REFRESH
+from twisted_sip.element.outgoing import Outgoing
+from twisted_sip.interfaces.flow import Flow
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+from twisted_sip.message.route_set import next_hop
+from twisted_sip.message.uri import SIPURI
+
+if TYPE_CHECKING:
+    from twisted_sip.element.element import Element
+
+
+class Wire:
+    """How the messages of one call leave.
+
+    :ivar account: who we are.
+    :ivar anonymous: no message tells who we are.
+    :ivar outside: the flow for requests outside of dialogs, None to look for one.
+    """
+
+    def __init__(
+        self, element: Element, account: Account, *, flow: Flow | None = None, anonymous: bool = False
+    ) -> None:
+        """Make the wire of one call.
+
+        :param flow: the flow that its INVITE came by; used for requests in the dialog where no Route tells the way and
+            the peer's Contact leads nowhere but down this flow.
+        """
+        self.account = account
+        self.anonymous = anonymous
+        self.outside = account.flow
+        self._element = element
+        self._flow = flow
+        self._under_way: dict[ClientRequest, Outgoing] = {}
+
+    def __len__(self) -> int:
+        """How many requests are on their way."""
+        return len(self._under_way)
+
+    def send(self, outgoing: ClientRequest) -> None:
+        """Send a request of a machine."""
+        request = outgoing.request
+        self._under_way[outgoing] = self._element.sender.send(
+            request,
+            _Carried(self, outgoing),
+            flow=self._way_of(request, outgoing.secure),
+            credentials=self.account.credentials,
+            secure_required=outgoing.secure,
+        )
+
+    def cancel(self, outgoing: ClientRequest, headers: Iterable[tuple[str, str]]) -> None:
+        """Cancel an INVITE."""
+        under_way = self._under_way.get(outgoing)
+        if under_way is not None:
+            under_way.cancel(headers)
+
+    def send_ack(self, ack: Request, secure: bool) -> None:
+        """Send the ACK for a 2xx."""
+        self._element.sender.send_ack(ack, flow=self._way_of(ack, secure), secure_required=secure)
+
+    def respond(self, incoming: Any, response: Response) -> None:
+        """Answer *incoming*, an element's Incoming, with *response*, which may come again."""
+        request = incoming.request
+        if 100 < response.status < 300 and request.method in TARGET_REFRESH:
+            secure = request.uri_text[:5].lower() == "sips:" and incoming.flow.kind.secure
+            contact = self.account.contact(incoming.flow, secure=secure, anonymous=self.anonymous)
+            response.headers.set("contact", f"<{contact}>")
+        incoming.send(response)
+
+    def put_contact(self, request: Request, flow: Flow) -> None:
+        """Put our Contact for *flow* into *request*, where it wants one."""
+        if request.method in TARGET_REFRESH:
+            hop = next_hop(request)
+            secure = request.uri_text[:5].lower() == "sips:" or (isinstance(hop, SIPURI) and hop.secure)
+            contact = self.account.contact(flow, secure=secure, anonymous=self.anonymous)
+            request.headers.set("contact", f"<{contact}>")
+
+    def done(self, outgoing: ClientRequest) -> None:
+        """*outgoing* has its outcome."""
+        self._under_way.pop(outgoing, None)
+
+    def left_by(self, flow: Flow) -> None:
+        """Our INVITE has left by *flow*: what the peer answers with may be reached by it alone."""
+        if flow.kind.stream:
+            self._flow = flow
+
+    def _way_of(self, request: Request, secure: bool) -> Flow | None:
+        """Return the flow that *request* must take, None where its URIs tell."""
+        if request.headers.first("to") is None or not request.to.tag:
+            flow = self.outside
+        elif "route" in request.headers.names:
+            return None
+        else:
+            flow = self._flow
+            if flow is not None and not flow.kind.stream:
+                uri = request.uri
+                if not (isinstance(uri, SIPURI) and "ob" in uri.params):
+                    return None
+        if flow is None or not flow.open or (secure and not flow.kind.secure):
+            return None
+        return flow
+
+
+class _Carried:
+    """A request of a machine on its way: the user of its Outgoing."""
+
+    __slots__ = ("_outgoing", "_wire")
+
+    def __init__(self, wire: Wire, outgoing: ClientRequest) -> None:
+        self._wire = wire
+        self._outgoing = outgoing
+
+    def prepare(self, request: Request, flow: Flow) -> None:
+        self._wire.put_contact(request, flow)
+        self._outgoing.sent(request)
+        if request.method == "INVITE" and not request.to.tag:
+            self._wire.left_by(flow)
+
+    def response_received(self, outgoing: Outgoing, response: Response) -> None:
+        if response.status >= 200:
+            self._wire.done(self._outgoing)
+        self._outgoing.response_received(response)
+
+    def failed(self, outgoing: Outgoing, status: int, reason: str) -> None:
+        self._wire.done(self._outgoing)
+        self._outgoing.failed(status)
