@@ -139,9 +139,12 @@ class OutgoingChecks:
             self._failed(check)
             return
         valid = self._valid_pair(pair, Address(*mapped))
-        pair.state = valid.state = PairState.SUCCEEDED
+        valid.state = PairState.SUCCEEDED
         pair.valid = valid
-        session.checklist.forget_trigger(pair)
+        if not self._agent.controlling or check.use_candidate or not pair.use_candidate:
+            # Otherwise this answers an older check, and the one that nominates is still to come.
+            pair.state = PairState.SUCCEEDED
+            session.checklist.forget_trigger(pair)
         self._agent.unfreeze(pair.foundation)
         # Section 7.2.5.3.4: ours was sent with the flag, or the peer's had it.
         if check.use_candidate or (pair.use_candidate and not self._agent.controlling):

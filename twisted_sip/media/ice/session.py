@@ -204,8 +204,13 @@ class ICESession:
             # Section 8.1.1: of several nominated pairs the one with the highest priority is used.
             return
         self.nominated[component] = pair
-        for gone in self.checklist.conclude(component, pair.origin or pair):
+        origin = pair.origin or pair
+        for gone in self.checklist.conclude(component, origin):
             self.outgoing.drop(gone)
+        # Another check of the same pair may be under way: it has nothing to tell any more.
+        self.outgoing.drop(origin)
+        self.checklist.forget_trigger(origin)
+        origin.state = PairState.SUCCEEDED
         if self.state == "completed":
             self._select(component, pair)
         elif self.running and self.components <= self.nominated.keys():
