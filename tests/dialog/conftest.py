@@ -7,12 +7,17 @@ from typing import Any
 import pytest
 from twisted.internet.task import Clock
 
+from twisted_sip.dialog.invite_attempt import InviteAttempt
+from twisted_sip.dialog.session import Session
+from twisted_sip.dialog.session_terms import SessionTerms
+from twisted_sip.dialog.session_user import AttemptUser
 from twisted_sip.dialog.subscriber import Notified, SubscriberSubscription
 from twisted_sip.dialog.subscription_attempt import SubscriptionAttempt
 from twisted_sip.dialog.subscription_terms import SubscriptionTerms
 from twisted_sip.message.builders import build_request, response_to
 from twisted_sip.message.event_fields import Event
 from twisted_sip.message.request import Request
+from twisted_sip.testing.session_end import SessionEnd, SessionLink
 from twisted_sip.transaction.timers import TimerQueue
 
 Header = tuple[str, str]
@@ -106,3 +111,107 @@ class Script:
 def script() -> Script:
     """A fresh script."""
     return Script()
+
+
+class Pair:
+    """Two ends of sessions on a link that loses nothing, unless told to."""
+
+    def __init__(self) -> None:
+        self.link = SessionLink(1)
+        self.alice = SessionEnd(self.link, "alice")
+        self.bob = SessionEnd(self.link, "bob")
+
+    def again(self, alice: SessionTerms | None = None, bob: SessionTerms | None = None) -> Pair:
+        """Begin anew with other terms."""
+        self.link = SessionLink(1)
+        self.alice = SessionEnd(self.link, "alice", alice)
+        self.bob = SessionEnd(self.link, "bob", bob)
+        return self
+
+    def ringing(self, *, offer: bool = True, **how: Any) -> tuple[InviteAttempt, Session]:
+        """Alice has called bob, who has not answered yet."""
+        attempt = self.alice.call("bob", offer=offer, **how)
+        self.link.advance(0.05)
+        return attempt, self.bob.incoming[-1]
+
+    def talking(self, **how: Any) -> tuple[Session, Session]:
+        """Alice has called bob, who has answered."""
+        attempt, session = self.ringing(**how)
+        assert session.invite is not None
+        session.invite.accept(self.bob.describe("answer"))
+        self.link.advance(0.1)
+        assert attempt.winner is not None
+        for end in (self.alice, self.bob):
+            end.told.clear()
+        self.link.carried.clear()
+        return attempt.winner, session
+
+    def advance(self, seconds: float) -> None:
+        self.link.advance(seconds)
+
+    def settle(self) -> None:
+        """Hang up, and see that nothing is left."""
+        for end in (self.alice, self.bob):
+            for session in end.sessions:
+                session.close()
+        self.link.advance(400.0, 1.0)
+        assert self.alice.settled() and self.bob.settled()
+        for end in (self.alice, self.bob):
+            assert all(session.ending is not None for session in end.sessions)
+
+
+@pytest.fixture
+def pair() -> Pair:
+    """A fresh pair."""
+    return Pair()
+
+
+_SDP = ("content-type", "application/sdp")
+REL = (("require", "100rel"),)
+
+
+class Peers:
+    """Whoever the forks of alice's INVITE reach: the test."""
+
+    def __init__(self, pair: Any, *, terms: SessionTerms | None = None, offer: bool = True, **how: Any) -> None:
+        pair.again(terms)
+        self.pair = pair
+        self.alice = pair.alice
+        user: AttemptUser = self.alice
+        assert user is not None
+        self.link = pair.link
+        self.link.drop = lambda sender, message: True
+        self.attempt: InviteAttempt = self.alice.call("bob", offer=offer, **how)
+
+    def reply(
+        self, status: int, tag: str = "b", *headers: Header, body: bytes = b"", contact: str | None = "<sip:bob>"
+    ) -> None:
+        outgoing = self.attempt._outgoing
+        assert outgoing is not None
+        fields = [*headers]
+        if contact and status < 300:
+            fields.append(("contact", contact))
+        if body:
+            fields.append(_SDP)
+        outgoing.response_received(response_to(outgoing.request, status, "", fields, body, tag))
+
+    def answer(self, method: str, status: int, body: bytes = b"") -> None:
+        """Answer the last request of *method*."""
+        outgoing = [known for known in self.alice._transactions if known.method == method][-1]
+        headers = [_SDP] if body else []
+        outgoing.response_received(response_to(outgoing.request, status, "", headers, body))
+
+    def sent(self, method: str) -> list[Request]:
+        return [m for _, m in self.link.carried if isinstance(m, Request) and m.method == method]
+
+    def settle(self) -> None:
+        for session in list(self.alice.sessions):
+            session.close()
+        self.link.advance(600.0, 2.0)
+        assert self.alice.settled()
+
+
+@pytest.fixture
+def peers(pair: Pair) -> Peers:
+    """Peers that get an INVITE with an offer."""
+    return Peers(pair)

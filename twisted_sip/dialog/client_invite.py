@@ -56,6 +56,8 @@ class ClientInvite:
         self._ack: Request | None = None
         self._pending: OfferReceived | None = None
         self._deadline: Timer | None = None
+        # The PRACK that was refused, None without one.
+        self._once_more: _Prack | None = None
 
     @property
     def acknowledged(self) -> bool:
@@ -101,6 +103,10 @@ class ClientInvite:
             return True
         if self.accepted or (self._rseq is not None and rseq != self._rseq + 1):
             # RFC 3262 section 4: not acknowledged, not processed.
+            if rseq == self._rseq and self._once_more is not None and not self.accepted:
+                # But its PRACK was refused, overtaken by another request perhaps.
+                again, self._once_more = self._once_more, None
+                self._prack(response, rseq, again.answer, described=again.described)
             return False
         self._rseq = rseq
         session.refresh_target(response)
@@ -171,7 +177,7 @@ class ClientInvite:
         session = self._session
         number = min(response.cseq.number, self.outgoing.request.cseq.number)
         fields = [("rack", str(RAck.build(rseq, number, "INVITE"))), *(headers or [])]
-        prack = _Prack(self, described)
+        prack = _Prack(self, described, None if self._offered else body)
         try:
             outgoing = session.make("PRACK", prack, fields, body)
         except LocalProtocolError as error:
@@ -282,10 +288,12 @@ class ClientInvite:
             self._pending.answered = True
             self._pending = None
 
-    def prack_done(self, prack: object, described: bool, response: Response | None) -> None:
+    def prack_done(self, prack: _Prack, response: Response | None) -> None:
         """A PRACK has its outcome. Where it has failed the INVITE tells what becomes of the session."""
         session = self._session
-        self.pracks -= described
+        self.pracks -= prack.described
+        if response is None or response.status >= 300:
+            self._once_more = prack
         if session.offers.awaits(prack):
             body = _description(response) if response is not None and response.status < 300 else None
             if body is None:
@@ -298,20 +306,25 @@ class ClientInvite:
 
 
 class _Prack:
-    """A PRACK on its way."""
+    """A PRACK on its way.
 
-    __slots__ = ("_described", "_invite")
+    :ivar described: it belongs to an offer or answer.
+    :ivar answer: the answer in it, None without one.
+    """
 
-    def __init__(self, invite: ClientInvite, described: bool) -> None:
+    __slots__ = ("_invite", "answer", "described")
+
+    def __init__(self, invite: ClientInvite, described: bool, answer: SessionBody | None) -> None:
         self._invite = invite
-        self._described = described
+        self.described = described
+        self.answer = answer
 
     def response_received(self, outgoing: ClientRequest, response: Response) -> None:
         if response.status >= 200:
-            self._invite.prack_done(self, self._described, response)
+            self._invite.prack_done(self, response)
 
     def failed(self, outgoing: ClientRequest, status: int) -> None:
-        self._invite.prack_done(self, self._described, None)
+        self._invite.prack_done(self, None)
 
 
 def _credentials(invite: Request) -> list[Header]:

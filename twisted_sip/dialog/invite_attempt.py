@@ -139,7 +139,7 @@ class InviteAttempt:
         self.cancelled = True
         self._stop_timer()
         # Before the first provisional response, and after it, a transaction each; then it is enough.
-        self._timer = self._timers.start(3 * self.terms.values.timeout, outgoing.failed, 408)
+        self._timer = self._timers.start(3 * self.terms.values.timeout, self.failed, outgoing, 408)
         self.user.cancel(self, outgoing, tuple(headers))
 
     def _too_long(self) -> None:
@@ -211,7 +211,7 @@ class InviteAttempt:
             _log.debug("a response makes no dialog: {reason}", reason=error.reason)
             if response.status < 200:
                 return None
-            dialog = self._makeshift(outgoing.request, response)
+            dialog = self._makeshift(outgoing.request, response, tag)
         dialog.local_cseq = outgoing.request.cseq.number
         session = Session(dialog, self.user, self._timers, self._dialogs, self.terms, random=self._random, attempt=self)
         if not session.enlist() and response.status < 200:
@@ -227,11 +227,12 @@ class InviteAttempt:
         self.user.forked(self, session)
         return session
 
-    def _makeshift(self, invite: Request, response: Response) -> Dialog:
+    def _makeshift(self, invite: Request, response: Response, tag: str) -> Dialog:
         """Return a dialog for a 2xx that makes none: enough to acknowledge and to end it."""
         copy = response.copy()
         copy.headers.remove("record-route")
         copy.headers.set("contact", f"<{invite.uri_text}>")
+        copy.headers.set("to", str(invite.to.with_("tag", tag) if tag else invite.to))
         return Dialog.as_uac(invite, copy)
 
     def _accepted(self, response: Response) -> None:

@@ -288,13 +288,14 @@ class ServerInvite:
         session = self.session
         self.over = True
         self._stop_accepted()
-        body = None
+        answered = True
         if session.offers.awaits(self):
             try:
                 body = session_body_of(ack)
             except RemoteProtocolError:
                 body = None
             if body is None:
+                answered = False
                 session.offers.abandon(self)
                 if not session.over:
                     session.user.rolled_back(session)
@@ -302,7 +303,7 @@ class ServerInvite:
                 session.offers.answer_received(body)
                 if not session.over:
                     session.user.answer_received(session, body)
-        session.invite_acknowledged(self, answered=body is not None or not self._offered)
+        session.invite_acknowledged(self, answered=answered)
 
     def reject(
         self, status: int, reason: str = "", headers: Iterable[Header] = (), body: bytes = b"", *, by: str = "local"
