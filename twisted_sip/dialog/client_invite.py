@@ -163,7 +163,8 @@ class ClientInvite:
                 self._prack(response, rseq, None)
                 session.give_up(self)
 
-        session.user.offer_received(session, OfferReceived(body, "1xx", None, accept, refuse))
+        self._pending = OfferReceived(body, "1xx", None, accept, refuse)
+        session.user.offer_received(session, self._pending)
 
     def _prack(
         self,
@@ -247,6 +248,8 @@ class ClientInvite:
         session = self._session
         if self._ack is None:
             self._drop_offer()
+            # The offer of a provisional response that a 2xx has overtaken.
+            session.offers.abandon(self)
             fields = _credentials(self.outgoing.request) + list(headers or [])
             data = b""
             if body is not None:

@@ -168,12 +168,15 @@ class Session(InviteUsage):
         """Send a request that is neither of an INVITE nor a BYE in the dialog: REFER, MESSAGE, OPTIONS.
 
         :param done: called with the final response, None without one, and its status: 408 or 503 then.
-        :raises LocalProtocolError: the session is over, or a value that SIP does not allow.
+        :raises LocalProtocolError: the session is over, the peer does not know of it yet, or a value that SIP does not
+            allow.
         """
         if self.over:
             raise LocalProtocolError("the session is over")
         if method in ("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE"):
             raise LocalProtocolError(f"{method} has a method of its own")
+        if self.invite is not None and self.state == EARLY and not self.invite.progressed:
+            raise LocalProtocolError("the peer does not know of the dialog yet")
         waiting = GenericRequest(self, done)
         made = self.dialog.request(method, [*self.terms.headers, *headers], body)
         self.user.send(self, ClientRequest(made, waiting, self.dialog))
