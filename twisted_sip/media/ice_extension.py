@@ -29,17 +29,24 @@ class ICEMedia:
     """Give it to a MediaPlane as one of its extensions; the plane's ``host`` must be an address, not a wildcard.
 
     :param random_bytes: a cryptographically strong source.
+    :param lite: on a public address: only answer checks. The description needs ``a=ice-lite`` of the session then.
     """
 
     def __init__(
-        self, clock: IReactorTime, random_bytes: Callable[[int], bytes], settings: ICESettings | None = None
+        self,
+        clock: IReactorTime,
+        random_bytes: Callable[[int], bytes],
+        settings: ICESettings | None = None,
+        *,
+        lite: bool = False,
     ) -> None:
         self._clock = clock
         self._random_bytes = random_bytes
         self._settings = settings or ICESettings()
+        self._lite = lite
 
     def __call__(self, session: MediaSession) -> ICEExtension:
-        return ICEExtension(session, TimerQueue(self._clock), self._random_bytes, self._settings)
+        return ICEExtension(session, TimerQueue(self._clock), self._random_bytes, self._settings, lite=self._lite)
 
 
 class ICEExtension:
@@ -56,11 +63,14 @@ class ICEExtension:
         timers: TimerQueue,
         random_bytes: Callable[[int], bytes],
         settings: ICESettings,
+        *,
+        lite: bool = False,
     ) -> None:
         self._session = session
         self._timers = timers
         self._random_bytes = random_bytes
         self._settings = settings
+        self._lite = lite
         self._agent: ICEAgent | None = None
         self._gathered: list[Deferred[None]] = []
         self._refused = False
@@ -102,7 +112,7 @@ class ICEExtension:
             # An offer that would have restarted ICE came to nothing.
             ice.undo_restart()
         try:
-            ice.set_remote(remote.ice_ufrag, remote.ice_pwd, remote.candidates, lite=remote.ice_lite)
+            ice.set_remote(remote.ice_ufrag, remote.ice_pwd, remote.candidates, lite=remote.ice_lite, answer=offered)
         except RemoteProtocolError as error:
             raise MediaRefused(error.reason, warning_code=399) from None
         if local.rtcp_mux and remote.rtcp_mux:
@@ -119,7 +129,9 @@ class ICEExtension:
     def _need_stream(self, *, controlling: bool) -> ICEStream:
         if self.stream is None:
             port = self._session.port
-            agent = ICEAgent(self, self._timers, self._random_bytes, self._settings, controlling=controlling)
+            agent = ICEAgent(
+                self, self._timers, self._random_bytes, self._settings, controlling=controlling, lite=self._lite
+            )
             bases = {1: [Address(port.host, port.port)]}
             if not port.muxed:
                 bases[2] = [Address(port.host, port.rtcp_port)]

@@ -5,12 +5,17 @@ from __future__ import annotations
 import pytest
 
 from twisted_sip.errors import LocalProtocolError
+from twisted_sip.interfaces.flow import Address
 from twisted_sip.media.ice.settings import ICESettings
+from twisted_sip.stun.binding import encode_xor_address
 from twisted_sip.stun.message import (
     BINDING,
+    MESSAGE_INTEGRITY,
     SUCCESS,
+    XOR_MAPPED_ADDRESS,
     STUNMessage,
 )
+from twisted_sip.stun.server import Signature, answer
 
 from .scripted_peer import PWD, UFRAG, Peer, Scene
 
@@ -133,4 +138,24 @@ def test_stream_removed() -> None:
     scene = Scene().start().pass_time()
     scene.side.agent.remove_stream(scene.stream)
     assert scene.side.agent.idle and not scene.side.timers.pending
+    scene.close()
+
+
+def test_another_branch_answers() -> None:
+    scene = Scene().start().pass_time()
+    before = scene.stream.ufrag, scene.stream.pwd
+    other = Peer(scene, "192.0.2.3")
+    scene.stream.set_remote("other", "q" * 22, [other.candidate()], answer=True)
+    assert (scene.stream.ufrag, scene.stream.pwd) == before
+    key = Signature(b"q" * 22, MESSAGE_INTEGRITY, "")
+
+    def agree(request: STUNMessage, source: Address) -> bytes:
+        mapped = encode_xor_address(*source, request.transaction_id)
+        return answer(request, SUCCESS, ((XOR_MAPPED_ADDRESS, mapped),), key)
+
+    other.manner = agree
+    scene.side.agent.start()
+    scene.pass_time()
+    assert scene.stream.state == "completed"
+    assert scene.side.selected[1].remote.address == other.address
     scene.close()

@@ -119,6 +119,16 @@ class Candidate:
         return _is_numeric(self.address.host)
 
 
+def default_rank(candidate: Candidate) -> tuple[int, bool, int]:
+    """Return the place of *candidate* among those for the default destination: the least works most likely.
+
+    Relayed before reflexive before host. IPv4 is understood by most (RFC 8445 section 5.2 leaves it to the
+    configuration).
+    """
+    preference = TYPE_PREFERENCE[candidate.kind] if candidate.kind is not None else 127
+    return preference, ":" in candidate.address.host, -candidate.priority
+
+
 def mismatch(candidates: Iterable[Candidate], defaults: Mapping[int, Address]) -> bool:
     """Tell whether somebody between has changed the default destinations: ICE cannot be used (RFC 8839 section 4.2.5).
 

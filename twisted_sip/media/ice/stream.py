@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.interfaces.flow import Address
-from twisted_sip.media.ice.candidate import Candidate, CandidateType
+from twisted_sip.media.ice.candidate import Candidate, CandidateType, default_rank
 from twisted_sip.media.ice.gathering import Gathering
 from twisted_sip.media.ice.pair import CandidatePair, LocalCandidate
 from twisted_sip.media.ice.relays import Relays
@@ -27,13 +27,6 @@ if TYPE_CHECKING:
 # RFC 8839 section 5.4.
 _UFRAG = re.compile(r"[A-Za-z0-9+/]{4,256}\Z")
 _PWD = re.compile(r"[A-Za-z0-9+/]{22,256}\Z")
-
-_DEFAULT_ORDER = (
-    CandidateType.RELAYED,
-    CandidateType.SERVER_REFLEXIVE,
-    CandidateType.PEER_REFLEXIVE,
-    CandidateType.HOST,
-)
 
 
 class ICEStream:
@@ -104,9 +97,7 @@ class ICEStream:
         if pair is not None:
             return pair.local.candidate
         found = [each.candidate for each in self.session.local if each.candidate.component == component]
-        # An IPv4 default is understood by most (RFC 8445 section 5.2 leaves it to the configuration).
-        found.sort(key=lambda each: (_rank(each), ":" in each.address.host, -each.priority))
-        return found[0] if found else None
+        return min(found, key=default_rank, default=None)
 
     def selected(self, component: int) -> CandidatePair | None:
         """Return the pair that data goes over, None if there is none yet (RFC 8445 section 12.1).
@@ -126,7 +117,13 @@ class ICEStream:
         return bool(session.remote_ufrag) and ufrag != session.remote_ufrag and pwd != session.remote_pwd
 
     def set_remote(
-        self, ufrag: str, pwd: str, candidates: Sequence[Candidate | SDPCandidate], *, lite: bool = False
+        self,
+        ufrag: str,
+        pwd: str,
+        candidates: Sequence[Candidate | SDPCandidate],
+        *,
+        lite: bool = False,
+        answer: bool = False,
     ) -> None:
         """Take the peer's description, from an offer or an answer. Checks begin with :meth:`ICEAgent.start`.
 
@@ -135,12 +132,17 @@ class ICEStream:
 
         :param candidates: as ``MediaDescription.candidates`` has them, or as this room does.
         :param lite: the peer said ``a=ice-lite``.
+        :param answer: it answers an offer of ours. A new ufrag and pwd then are another branch of a forked call: the
+            checks begin anew with it, and with what we have told (RFC 8839 section 7.3).
         :raises RemoteProtocolError: ufrag or pwd are malformed (RFC 8839 section 5.4), status 488.
         """
         if not (_UFRAG.match(ufrag) and _PWD.match(pwd)):
             raise RemoteProtocolError("malformed ICE ufrag or pwd", status=488)
         if self.is_restart(ufrag, pwd):
-            self.restart()
+            if answer:
+                self._fork()
+            else:
+                self.restart()
         session = self.session
         session.remote_ufrag, session.remote_pwd, session.remote_lite = ufrag, pwd, lite
         # RFC 8445 section 6.1.1: with one lite agent the full one controls.
@@ -371,9 +373,17 @@ class ICEStream:
             self.session.gathered = True
             self.agent.stream_gathered()
 
+    def _fork(self) -> None:
+        old = self.session
+        old.stop()
+        session = self.session = ICESession(self, old.ufrag, old.pwd)
+        session.gathered = old.gathered
+        session.local = [
+            each
+            for each in old.local
+            if each.candidate.kind is not CandidateType.PEER_REFLEXIVE
+            and (each.relay is None or each.relay.state == "allocated")
+        ]
+
     def _new_session(self) -> ICESession:
         return ICESession(self, self.agent.random_text(8), self.agent.random_text(24))
-
-
-def _rank(candidate: Candidate) -> int:
-    return _DEFAULT_ORDER.index(candidate.kind) if candidate.kind is not None else len(_DEFAULT_ORDER)
