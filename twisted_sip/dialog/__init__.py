@@ -1,1 +1,1 @@
-"""Dialogs and their usages: RFC 3261 section 12, RFC 5057, and the subscription usage of RFC 6665. No I/O."""
+"""Dialogs and their usages: INVITE sessions (RFC 3261 sections 12 to 15) and subscriptions (RFC 6665). No I/O."""

@@ -177,7 +177,7 @@ class ClientInvite:
     ) -> None:
         session = self._session
         number = min(response.cseq.number, self.outgoing.request.cseq.number)
-        fields = [("rack", str(RAck.build(rseq, number, "INVITE"))), *(headers or [])]
+        fields = [("rack", str(RAck.build(rseq, number, "INVITE"))), *session.terms.supported_field(), *(headers or [])]
         prack = _Prack(self, described, None if self._offered else body)
         try:
             outgoing = session.make("PRACK", prack, fields, body)

@@ -357,7 +357,7 @@ class InviteUsage:
     def _send_bye(self, headers: list[Header]) -> None:
         hang_up = HangUp(self._session)
         try:
-            outgoing = self.make("BYE", hang_up, headers)
+            outgoing = self.make("BYE", hang_up, [*self.terms.supported_field(), *headers])
         except LocalProtocolError as error:
             _log.warn("no BYE could be made: {reason}", reason=str(error))
             hang_up.close()

@@ -71,10 +71,9 @@ class ServerInvite:
         self._held: Response | None = None
         self._accepted: AcceptedResponse | None = None
         self._last: Response | None = None
-        status = 480 if initial else 504
-        self._alarms = UnansweredInvite(
-            request, session.timers, session.terms.ring_timeout, status, self._deadline_passed, self._repeat_progress
-        )
+        longest, status = session.terms.ring_timeout, 480 if initial else 504
+        alarms = (self._deadline_passed, self._repeat_progress)
+        self._alarms = UnansweredInvite(request, session.timers, longest, status, *alarms)
 
     @property
     def acknowledging(self) -> bool:
@@ -120,6 +119,9 @@ class ServerInvite:
             raise LocalProtocolError(f"{status} is no progress: 101 to 199")
         if self.answered or session.over:
             raise LocalProtocolError("the INVITE is answered")
+        if status == 199 and "199" not in option_tags(self.request, "supported"):
+            # RFC 6228 section 5.
+            raise LocalProtocolError("the peer does not support 199")
         if reliable and not self._possible:
             raise LocalProtocolError("the peer does not support 100rel")
         if reliable is None or self._required:
@@ -327,14 +329,12 @@ class ServerInvite:
         """A CANCEL has come for it (section 9.2); the CANCEL itself has been answered."""
         if self.answered and self._held is None:
             return
-        session = self.session
-        if not self.initial and self.executed:
+        if self.initial or not self.executed:
+            self._held = None
+            self._refuse(487, "", (), b"", self.session.ending_of("cancel", 487, cancel))
+        elif not self.answered:
             # RFC 6141 section 3.8.
-            if not self.answered:
-                self.accept()
-            return
-        self._held = None
-        self._refuse(487, "", (), b"", session.ending_of("cancel", 487, cancel))
+            self.accept()
 
     def withdraw(self) -> bool:
         """Refuse it after all, while its 2xx waits for a PRACK; False if that is not so."""

@@ -178,7 +178,10 @@ class Session(InviteUsage):
         if self.invite is not None and self.state == EARLY and not self.invite.progressed:
             raise LocalProtocolError("the peer does not know of the dialog yet")
         waiting = GenericRequest(self, done)
-        made = self.dialog.request(method, [*self.terms.headers, *headers], body)
+        fields = list(headers)
+        if not any(name.lower() in ("supported", "k") for name, _ in fields):
+            fields += self.terms.supported_field()
+        made = self.dialog.request(method, [*self.terms.headers, *fields], body)
         self.user.send(self, ClientRequest(made, waiting, self.dialog))
 
     def bye(self, headers: Iterable[Header] = ()) -> None:

@@ -87,6 +87,10 @@ class SessionTerms:
             made.append(("accept", ", ".join(self.accept)))
         return made
 
+    def supported_field(self) -> list[Header]:
+        """Return Supported for a request that tells nothing else: RFC 4028 section 7.1 wants it in each but ACK."""
+        return [("supported", ", ".join(self.supported))] if self.supports("timer") else []
+
     def recv_info_field(self) -> list[Header]:
         """Return Recv-Info (RFC 6086 section 5.2.3), none where there is nothing to say about it."""
         return [] if self.recv_info is None else [("recv-info", ", ".join(self.recv_info))]
