@@ -20,7 +20,14 @@ from twisted_sip.testing.server import SimulatedServer
 from twisted_sip.transport.datagram import SIPDatagramProtocol
 from twisted_sip.transport.resolver import Resolver
 
-SDP = "v=0\r\no=- {id} {version} IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\na={way}\r\n"
+SDP = """v=0
+o=- {id} {version} IN IP4 192.0.2.1
+s=-
+c=IN IP4 192.0.2.1
+t=0 0
+m=audio 4000 RTP/AVP 0
+a={way}
+"""
 
 
 class FakeMedia:
@@ -45,7 +52,7 @@ class FakeMedia:
     def describe(self) -> SessionDescription:
         self.version += 1
         way = "sendonly" if self.holding else "sendrecv"
-        return SessionDescription.parse(SDP.format(id=id(self), version=self.version, port=4000, way=way))
+        return SessionDescription.parse(SDP.format(id=id(self), version=self.version, way=way))
 
     def offer(self) -> SessionDescription:
         if self.offered or self.closed:

@@ -223,7 +223,7 @@ def scene_answer(media: Any, offer: Any) -> Any:
 
 def test_signalling_alone(scene: Scene) -> None:
     alice, bob = scene.agent("alice", 1, media=False), scene.agent("bob", 2, media=False)
-    call, other = scene.established(alice, bob)
+    call, _ = scene.established(alice, bob)
     assert call.media is None and call.local_body is None
     with pytest.raises(LocalProtocolError):
         call.play("x")

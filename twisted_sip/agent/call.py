@@ -196,9 +196,10 @@ class Call(CallSound):
         return target_dialog_value(self._known_session().dialog)
 
     def _known_session(self) -> Any:
-        if self.session is None:
-            raise LocalProtocolError("there is no dialog yet")
-        return self.session
+        session = self.session
+        if session is None or session.over:
+            raise LocalProtocolError("there is no dialog yet, or no more")
+        return session
 
     # -- other requests -----------------------------------------------------------------------------------
 

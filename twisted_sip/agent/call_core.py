@@ -160,6 +160,11 @@ class CallCore:
         return session.offers.remote
 
     @property
+    def local_host(self) -> str:
+        """The numeric address of ours by which it goes, as far as that is known before anything is sent."""
+        return self.wire.local_host(self.remote)
+
+    @property
     def seconds(self) -> float:
         """For how long it is established, or was."""
         if self.ending is not None:

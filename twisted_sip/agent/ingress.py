@@ -114,7 +114,11 @@ class Ingress:
             # A challenge that was answered has changed the number of the REFER.
             chosen = found or (transfers if len(transfers) == 1 else [])
             if not chosen:
-                return None
+                # Before the 202 to the REFER (RFC 3515 section 2.4.4).
+                early = self._agent.referring.early_notify(request)
+                if early is None:
+                    return None
+                chosen = [early]
             chosen[0].notify_received(incoming)
             return TAKEN
         for usage in usages:
@@ -211,7 +215,7 @@ class Ingress:
         other = self._joinable(joined) if joined is not None else None
         screening = deferred(agent.screen, incoming)
         if old is not None or other is not None:
-            screening.addCallback(self._authorized, incoming, old, other)
+            screening.addCallback(lambda status: deferred(self._authorized, status, incoming, old, other))
         return _verdict(screening.addCallback(self._screened, incoming, account, old, other))
 
     def _replaceable(self, wanted: Any) -> Call:
@@ -260,10 +264,13 @@ class Ingress:
         if incoming.over or not incoming.claim_as_uas():
             return TAKEN
         agent = self._agent
+        wire = Wire(agent.element, account, flow=incoming.flow)
+        hops = request.max_forwards
+        wire.hops = 70 if hops is None else min(70, hops)
         call = Call(
             agent,
             account,
-            Wire(agent.element, account, flow=incoming.flow),
+            wire,
             id=request.call_id,
             outgoing=False,
             local=_without_tag(request.to),

@@ -93,6 +93,7 @@ class Invitation:
             raise LocalProtocolError("a call rings for more than 0 seconds")
         uri = str(self.target)
         wire = Wire(agent.element, self.account, anonymous=self.anonymous)
+        wire.hops = self._hops
         if self._route != self.account.route:
             wire.outside = None
         call = Call(

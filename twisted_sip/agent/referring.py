@@ -32,6 +32,7 @@ from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, Verdict
 from twisted_sip.message.builders import build_request, response_to
 from twisted_sip.message.name_addr import NameAddr
+from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.route_set import apply_route_set
 
@@ -53,6 +54,8 @@ class Referring:
         # The REFERs that are being followed, and those of ours.
         self._followed: dict[Referral, ReferralNotifier | None] = {}
         self._asked: dict[Transfer, Call | None] = {}
+        # Those outside of dialogs that have none yet.
+        self._without_dialog: dict[Transfer, ClientRequest] = {}
         # How many REFERs came in a call: the second needs an id (RFC 3515 section 2.4.6).
         self._numbers: dict[str, int] = {}
 
@@ -239,11 +242,13 @@ class Referring:
         outgoing = ClientRequest(request, waiting)
         waiting.done = partial(self._answered, transfer, outgoing)
         self._asked[transfer] = None
+        self._without_dialog[transfer] = outgoing
         Wire(element, account).send(outgoing)
         return transfer
 
     def _answered(self, transfer: Transfer, outgoing: ClientRequest, response: Response | None, status: int) -> None:
-        if response is not None and 200 <= status < 300:
+        waits = self._without_dialog.pop(transfer, None) is not None
+        if waits and response is not None and 200 <= status < 300:
             try:
                 transfer.refer_sent(Dialog.as_uac(outgoing.request, response), outgoing.request.cseq.number)
             except RemoteProtocolError:
@@ -251,6 +256,22 @@ class Referring:
                 transfer.refer_answered(None, 400)
                 return
         transfer.refer_answered(response, status)
+
+    def early_notify(self, notify: Request) -> Transfer | None:
+        """Return the transfer that *notify* makes the dialog of, None if none waits for it.
+
+        :raises RemoteProtocolError: it makes none.
+        """
+        for transfer, outgoing in self._without_dialog.items():
+            refer = outgoing.request
+            if (refer.call_id, refer.from_.tag) == (notify.call_id, notify.to.tag):
+                dialog = Dialog.as_notified(refer, notify)
+                # It takes note of the number itself.
+                dialog.remote_cseq = None
+                del self._without_dialog[transfer]
+                transfer.refer_sent(dialog, refer.cseq.number)
+                return transfer
+        return None
 
     # -- the end ----------------------------------------------------------------------------------------------
 
@@ -267,3 +288,4 @@ class Referring:
         for transfer in list(self._asked):
             transfer.close()
         self._asked.clear()
+        self._without_dialog.clear()

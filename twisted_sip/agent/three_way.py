@@ -35,9 +35,14 @@ class ThreeWay:
         self._connect()
 
     def _connect(self) -> None:
-        first, *others = self.calls
-        for other in others:
-            first.bridge(other)
+        if len(self.calls) == 2:
+            self.calls[0].bridge(self.calls[1])
+            return
+        from twisted_sip.media.bridge import Bridge
+
+        mixer = Bridge(max(getattr(call.media, "rate", 8000) for call in self.calls))
+        for call in self.calls:
+            call.media.bridge(mixer)
 
     def part(self) -> None:
         """Let nobody hear anybody any more; the calls go on."""

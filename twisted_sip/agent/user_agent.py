@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_sip.agent.account import ANONYMOUS, Account
-from twisted_sip.agent.agent_hooks import AgentHooks
+from twisted_sip.agent.agent_services import AgentServices
 from twisted_sip.agent.call import AGENTS_OWN, Call
 from twisted_sip.agent.call_table import CallTable
 from twisted_sip.agent.flow_keeper import FlowKeeper
@@ -27,7 +27,6 @@ from twisted_sip.agent.referring import Referring
 from twisted_sip.agent.registration import Registration, address_of
 from twisted_sip.agent.registration_terms import RegistrationSettings
 from twisted_sip.agent.settings import AgentSettings
-from twisted_sip.agent.transfer import Transfer
 from twisted_sip.auth.client import DigestClient
 from twisted_sip.auth.credentials import user_of
 from twisted_sip.dialog.dialogs import Dialogs
@@ -40,7 +39,6 @@ from twisted_sip.interfaces.media import MediaFactory
 from twisted_sip.interfaces.processing import IncomingRequest, Verdict
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
-from twisted_sip.message.response import Response
 from twisted_sip.message.transfer import Replaces
 from twisted_sip.message.uri import SIPURI, URI
 from twisted_sip.transaction.timers import Timer
@@ -55,7 +53,7 @@ _SUPPORTED = ("100rel", "timer", "199", "replaces", "join", "norefersub", "tdial
 
 
 @implementer(IUserAgent)
-class UserAgent(AgentHooks):
+class UserAgent(AgentServices):
     """A user agent.
 
     :ivar element: what it sends and receives by.
@@ -275,53 +273,6 @@ class UserAgent(AgentHooks):
             call.gone()
             raise
         return call
-
-    def message(
-        self,
-        uri: URI | str,
-        text: str | bytes,
-        *,
-        content_type: str = "text/plain;charset=utf-8",
-        account: Account | None = None,
-        headers: Iterable[tuple[str, str]] = (),
-    ) -> Deferred[Response]:
-        """Send a MESSAGE outside of calls (RFC 3428).
-
-        :return: fires with the 2xx; fails with RequestRefused.
-        """
-        body = text.encode() if isinstance(text, str) else text
-        return self.messages.send(
-            "MESSAGE", str(uri), account or self.account_of_choice, [("content-type", content_type), *headers], body
-        )
-
-    def options(self, uri: URI | str, *, account: Account | None = None) -> Deferred[Response]:
-        """Ask *uri* what it can do (RFC 3261 section 11.1).
-
-        :return: fires with the 2xx; fails with RequestRefused, whose status tells how a call would be answered.
-        """
-        fields = [("accept", ", ".join(self.terms.accept))]
-        return self.messages.send("OPTIONS", str(uri), account or self.account_of_choice, fields)
-
-    def refer(
-        self,
-        uri: URI | str,
-        refer_to: str,
-        *,
-        account: Account | None = None,
-        about: Call | None = None,
-        notify: bool = True,
-    ) -> Transfer:
-        """Send a REFER outside of calls (RFC 3515).
-
-        :param refer_to: the Refer-To, in angle brackets where it has parameters.
-        :param about: the call that shows the peer that we may (RFC 4538).
-        """
-        return self.referring.refer(str(uri), refer_to, account or self.account_of_choice, about=about, notify=notify)
-
-    @property
-    def account_of_choice(self) -> Account:
-        """Who it is where nothing is said."""
-        return self.accounts[0] if self.accounts else self._nobody
 
     # -- the chain ----------------------------------------------------------------------------------------------
 

@@ -13,10 +13,12 @@ from twisted_sip.dialog.client_request import ClientRequest
 from twisted_sip.dialog.dialog import TARGET_REFRESH
 from twisted_sip.element.outgoing import Outgoing
 from twisted_sip.interfaces.flow import Flow
+from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.route_set import next_hop
 from twisted_sip.message.uri import SIPURI
+from twisted_sip.transport.listener import bare, is_loopback, is_numeric
 
 if TYPE_CHECKING:
     from twisted_sip.element.element import Element
@@ -28,6 +30,7 @@ class Wire:
     :ivar account: who we are.
     :ivar anonymous: no message tells who we are.
     :ivar outside: the flow for requests outside of dialogs, None to look for one.
+    :ivar hops: the Max-Forwards of the INVITE: a REFER goes no further, so that transfers from call to call end.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Wire:
         self.account = account
         self.anonymous = anonymous
         self.outside = account.flow
+        self.hops = 70
         self._element = element
         self._flow = flow
         self._under_way: dict[ClientRequest, Outgoing] = {}
@@ -52,6 +56,8 @@ class Wire:
     def send(self, outgoing: ClientRequest) -> None:
         """Send a request of a machine."""
         request = outgoing.request
+        if request.method == "REFER":
+            request.headers.set("max-forwards", str(self.hops))
         self._under_way[outgoing] = self._element.sender.send(
             request,
             _Carried(self, outgoing),
@@ -90,6 +96,25 @@ class Wire:
     def done(self, outgoing: ClientRequest) -> None:
         """*outgoing* has its outcome."""
         self._under_way.pop(outgoing, None)
+
+    def local_host(self, peer: NameAddr) -> str:
+        """Return the numeric address of ours by which messages to *peer* leave."""
+        flow = self._flow or self.outside
+        if flow is not None:
+            return flow.local.host
+        best = self.account.registration.best if self.account.registration is not None else None
+        if best is not None and best.flow is not None:
+            return best.flow.local.host
+        addresses = self._element.transports.addresses
+        hops = [*self.account.route[:1], f"<{peer.uri_text}>"]
+        for hop in hops:
+            uri = NameAddr.parse(hop).uri
+            if isinstance(uri, SIPURI) and is_numeric(uri.host):
+                source = addresses.source(bare(uri.host))
+                if source:
+                    return source
+        hosts = [listener.address.host for listener in addresses.all if not listener.wildcard]
+        return next((host for host in hosts if not is_loopback(host)), hosts[0] if hosts else "127.0.0.1")
 
     def left_by(self, flow: Flow) -> None:
         """Our INVITE has left by *flow*: what the peer answers with may be reached by it alone."""
