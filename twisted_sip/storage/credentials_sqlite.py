@@ -43,6 +43,7 @@ CREDENTIALS_SCHEMA = Schema(
                 sha512_256 TEXT NOT NULL, algorithm TEXT NOT NULL,
                 PRIMARY KEY (realm, user)) WITHOUT ROWID""",
         ),
+        ("CREATE TABLE call_policy (aor TEXT NOT NULL PRIMARY KEY, policy TEXT NOT NULL) WITHOUT ROWID",),
     ),
 )
 

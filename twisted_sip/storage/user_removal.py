@@ -13,6 +13,7 @@ from pathlib import Path
 import attrs
 
 from twisted_sip.errors import StoreError
+from twisted_sip.storage.credentials_sqlite import CREDENTIALS_FILE, CREDENTIALS_SCHEMA
 from twisted_sip.storage.documents_sqlite import DOCUMENTS_FILE, DOCUMENTS_SCHEMA
 from twisted_sip.storage.location_rows import LOCATION_SCHEMA, fold
 from twisted_sip.storage.location_sqlite import LOCATION_FILE
@@ -49,6 +50,7 @@ _KINDS = (
     _Kind("subscriptions", SUBSCRIPTION_FILE, SUBSCRIPTION_SCHEMA, "subscription", "watcher"),
     _Kind("publications", PUBLICATION_FILE, PUBLICATION_SCHEMA, "publication", "resource"),
     _Kind("messages", MESSAGE_FILE, MESSAGE_SCHEMA, "message", "recipient", lasts=True),
+    _Kind("call settings", CREDENTIALS_FILE, CREDENTIALS_SCHEMA, "call_policy", "aor", expires=False),
     _Kind("documents", DOCUMENTS_FILE, DOCUMENTS_SCHEMA, "document", "owner", expires=False, lasts=True),
 )
 
@@ -62,8 +64,8 @@ def remove_user(
     :param now: seconds since the epoch.
     :param keep_data: keep messages and documents.
     :param pass_by_open: leave databases alone that a server has opened.
-    :return: how much of what was removed, contacts, subscriptions, publications, messages, documents, where there was
-        any; what had expired goes, too, and is not counted.
+    :return: how much of what was removed, contacts, subscriptions, publications, messages, call settings, documents,
+        where there was any; what had expired goes, too, and is not counted.
     :raises StoreError: a database cannot be changed, or a server has opened it; others may have been changed.
     """
     removed: dict[str, int] = {}
