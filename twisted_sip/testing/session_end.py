@@ -52,10 +52,10 @@ class SessionLink:
         self.ends: dict[str, SessionEnd] = {}
 
     def carry(self, sender: str, target: str, data: bytes) -> None:
-        """Deliver *data* to the end named *target*, or lose it."""
+        """Deliver *data* to the end named *target*, or lose it, as what goes to nobody."""
         message = parse_message(data)
         self.carried.append((sender, message))
-        if self.chance.random() < self.loss or self.drop(sender, message):
+        if self.chance.random() < self.loss or self.drop(sender, message) or target not in self.ends:
             return
         self.clock.callLater(self.chance.uniform(*self.delays), self.ends[target].arrived, sender, data)
 
