@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.application.service import Service
 
 from twisted_sip.agent.account import Account
+from twisted_sip.agent.incoming_leg import IncomingLeg
 from twisted_sip.agent.messages import InstantMessage
 from twisted_sip.agent.referral import Referral
 from twisted_sip.agent.registration import Registration
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 class AgentHooks(Service):
     """The hooks of a user agent, and what their defaults go by; see UserAgent."""
+
+    #: What becomes of an INVITE that was let in: the side of the call that its session talks to.
+    incoming_leg: type[IncomingLeg] = IncomingLeg
 
     settings: AgentSettings
     listener: ICallListener | None

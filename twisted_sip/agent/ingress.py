@@ -12,9 +12,8 @@ from twisted.internet.defer import Deferred
 from twisted_sip.agent.call import Call
 from twisted_sip.agent.descriptions import deferred
 from twisted_sip.agent.dialog_reference import joined_by, replaced_by
-from twisted_sip.agent.incoming_leg import IncomingLeg
 from twisted_sip.agent.referral import ReferralNotifier
-from twisted_sip.agent.screening import is_anonymous, is_from_servers, unsupported
+from twisted_sip.agent.screening import is_anonymous, is_from_servers, is_unreadable, unsupported
 from twisted_sip.agent.transfer import Transfer
 from twisted_sip.agent.wire import Wire
 from twisted_sip.dialog.dialogs import INVITE_USAGE, dialog_id_of
@@ -206,6 +205,9 @@ class Ingress:
             return response_to(request, full[0], "", full[1], to_tag=incoming.to_tag)
         if agent.settings.reject_anonymous and is_anonymous(request):
             return response_to(request, 433, "Anonymity Disallowed", to_tag=incoming.to_tag)
+        accept = agent.terms.accept
+        if is_unreadable(request, accept):
+            return response_to(request, 415, "", [("accept", ", ".join(accept))], to_tag=incoming.to_tag)
         replaced = replaced_by(request)
         joined = joined_by(request)
         if replaced is not None and joined is not None:
@@ -279,7 +281,7 @@ class Ingress:
         )
         call.replaces, call.joins = old, other
         try:
-            call.leg = IncomingLeg(call, call.wire, incoming, agent.terms)
+            call.leg = agent.incoming_leg(call, call.wire, incoming, agent.terms)
         except InviteRefused as refusal:
             return response_to(request, refusal.status, refusal.reason, refusal.headers, to_tag=incoming.to_tag)
         agent.table.arrived(call, incoming)

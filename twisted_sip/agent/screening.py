@@ -27,6 +27,17 @@ def unsupported(request: Request, supported: Collection[str]) -> list[str]:
     return [tag for tag in request.headers.elements("require") if tag.strip().lower() not in known]
 
 
+def is_unreadable(request: Request, accept: Collection[str]) -> bool:
+    """Tell whether *request* has a body that must be understood, of a type that is not in *accept* (section 8.2.3)."""
+    if not request.body:
+        return False
+    content_type = request.typed("content-type")
+    if content_type is None or content_type.type == "multipart" or content_type.key in accept:
+        return False
+    disposition = request.typed("content-disposition")
+    return disposition is None or (disposition.params.get("handling") or "required").lower() != "optional"
+
+
 def is_from_servers(flow: Flow, registrations: Iterable[Registration]) -> bool:
     """Tell whether *flow* comes from where one of *registrations* is kept."""
     for registration in registrations:

@@ -295,7 +295,8 @@ class UserAgent(AgentServices):
         """Take requests, and begin to register."""
         Service.startService(self)
         self._stopping = None
-        self.element.chain.insert(0, self)
+        if self not in self.element.chain:
+            self.element.chain.insert(0, self)
         for registration in self.registrations:
             registration.start().addErrback(_not_registered, registration)
 
