@@ -38,10 +38,8 @@ def test_copies_are_dropped_before_and_after_their_time():
     made = buffer(0, 1, 2)
     assert made.put(1, 0, 0, b"") == DUPLICATE
     got(made, 2)
-    made.put(70, 0, 0, b"")
-    assert made.put(1, 0, 0, b"") == LATE
-    made.put(90, 0, 0, b"")
-    assert made.duplicates == 1
+    assert made.put(1, 0, 0, b"") == DUPLICATE
+    assert made.duplicates == 2 and made.late == 0
 
 
 def test_very_old_ones_are_copies_and_not_late():
@@ -74,11 +72,18 @@ def test_late_ones_make_it_deeper_and_quiet_times_shallower():
 
 
 def test_the_depth_has_an_end():
-    made = buffer(0, 1, most=3)
-    got(made, 2)
-    for _ in range(5):
-        made.put(0, 0, 0, b"")
+    made = buffer(0, 1, 9, most=3)
+    got(made, 8)
+    for number in range(2, 7):
+        assert made.put(number, 0, 0, b"") == LATE
+        assert made.put(number, 0, 0, b"") == DUPLICATE
     assert made.depth == 3
+
+
+def test_what_was_missed_long_ago_is_forgotten():
+    made = buffer(0, 1, 300)
+    got(made, 250)
+    assert made.put(2, 0, 0, b"") == DUPLICATE and made.put(200, 0, 0, b"") == LATE
 
 
 def test_run_dry_it_fills_up_again():
@@ -165,5 +170,5 @@ def test_any_network_keeps_order_and_bounds(seed):
             played.append(int.from_bytes(packet.payload, "big"))
         assert len(made) <= 64
     assert played == sorted(set(played))
-    assert len(played) + made.late + made.dropped == len(arrivals)
+    assert len(played) + made.late + made.dropped + made.duplicates == len(arrivals)
     assert len(played) > 0.9 * len(arrivals)

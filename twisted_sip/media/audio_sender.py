@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted_sip.errors import LocalProtocolError
 from twisted_sip.media.codecs.comfort_noise import comfort_noise
 from twisted_sip.media.codecs.table import AudioCodec
 from twisted_sip.media.rtp import pack_header
@@ -70,15 +69,6 @@ class AudioSender:
     def silence_is_noise(self) -> bool:
         """Whether comfort noise may go out in place of silence."""
         return self._noise_type is not None
-
-    def press(self, digits: str, duration: float, gap: float) -> None:
-        """Send keys as events (RFC 4733); times in seconds.
-
-        :raises LocalProtocolError: they were not negotiated, or cannot be pressed.
-        """
-        if self.events is None:
-            raise LocalProtocolError("telephone events were not negotiated")
-        self.events.press(digits, duration, gap)
 
     def skip(self) -> None:
         """Send nothing in this packet time."""

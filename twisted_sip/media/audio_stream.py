@@ -78,6 +78,24 @@ class StreamUser(Protocol):
         ...
 
 
+class _Budget:
+    """Packets that may come within a second."""
+
+    __slots__ = ("_filled_at", "_most", "left")
+
+    def __init__(self, most: int) -> None:
+        self.left = self._most = most
+        self._filled_at = 0.0
+
+    def refill(self, now: float) -> bool:
+        """Fill it, a packet taken out, if its second is over."""
+        if now - self._filled_at < 1.0:
+            return False
+        self._filled_at = now
+        self.left = self._most - 1
+        return True
+
+
 class AudioStream:
     """The stream of a session.
 
@@ -124,9 +142,8 @@ class AudioStream:
         self.terms = StreamTerms()
         self._ticker: Ticker | None = None
         self._rtcp: RTCPSession | None = None
-        self._allowed = float(settings.most_rate)
-        self._allowed_at = 0.0
-        self._strangers = 0
+        self._peer = _Budget(settings.most_rate)
+        self._strangers = _Budget(settings.most_rate)
         self._packets_sent = 0
         self._bytes_sent = 0
         self.malformed = 0
@@ -206,8 +223,11 @@ class AudioStream:
     def rtp_received(self, data: bytes, address: tuple[str, int]) -> None:
         """Take a packet."""
         now = self._now()
-        self._allowed -= 1.0
-        if self._allowed < 0.0 and not self._refill(now):
+        latch = self.latch
+        # What strangers send does not use up what the peer may.
+        budget = self._peer if address == latch.latched else self._strangers
+        budget.left -= 1
+        if budget.left < 0 and not budget.refill(now):
             self.flooded += 1
             return
         try:
@@ -219,26 +239,13 @@ class AudioStream:
         if not receiver.knows(second & 0x7F):
             self.unknown += 1
             return
-        if not self.latch.accepts(address, now):
-            # What strangers send does not use up what the peer may.
-            if self._strangers < self._settings.most_rate:
-                self._strangers += 1
-                self._allowed += 1.0
+        if not latch.accepts(address, now):
             return
         if ssrc == self.sender.ssrc:
             self._collision(address, now)
             return
         self._heard_at = now
         receiver.take(second, sequence, timestamp, ssrc, payload, now)
-
-    def _refill(self, now: float) -> bool:
-        if now - self._allowed_at < 1.0:
-            self._allowed = 0.0
-            return False
-        self._allowed_at = now
-        self._strangers = 0
-        self._allowed = self._settings.most_rate - 1.0
-        return True
 
     def _collision(self, address: tuple[str, int], now: float) -> None:
         # RFC 3550 section 8.2: once for each source: BYE, and another identifier. Afterwards it is a loop.
@@ -261,8 +268,9 @@ class AudioStream:
         """Take a compound: of the host whose RTP is taken, or that was told."""
         now = self._now()
         rtcp = self._rtcp
-        self._allowed -= 1.0
-        if self._allowed < 0.0 and not self._refill(now):
+        budget = self._peer if address == self.rtcp_latch.latched else self._strangers
+        budget.left -= 1
+        if budget.left < 0 and not budget.refill(now):
             self.flooded += 1
             return
         if rtcp is None:
@@ -338,7 +346,8 @@ class AudioStream:
         receiver, rtcp, latch = self.receiver, self._rtcp, self.latch
         rtp, buffer = receiver.rtp, receiver.buffer
         expected = rtp.received + rtp.lost
-        lost = max(0, rtp.lost) / expected if expected > 0 else 0.0
+        # Copies hide losses in what RTCP tells (RFC 3550 section 6.4.1); here they do not.
+        lost = max(0, rtp.lost + buffer.duplicates) / expected if expected > 0 else 0.0
         kind = self.terms.kind
         trip = None if rtcp is None else rtcp.round_trip
         depth = buffer.depth * (receiver.packet_seconds or 0.02)

@@ -51,6 +51,7 @@ class JitterBuffer:
         "_excess",
         "_highest",
         "_least",
+        "_missed",
         "_most",
         "_next",
         "_packets",
@@ -80,6 +81,7 @@ class JitterBuffer:
         self._most = most
         self._room = room
         self._packets: dict[int, Buffered] = {}
+        self._missed: set[int] = set()
         self._next = -1
         self._highest = -1
         self._playing = False
@@ -111,12 +113,12 @@ class JitterBuffer:
             # The source has begun anew.
             self.reset()
         if sequence < self._next:
-            if self._next - sequence > self._room:
+            if sequence not in self._missed:
                 self.duplicates += 1
                 return DUPLICATE
+            self._missed.discard(sequence)
             self.late += 1
             self._calm = 0
-            # Whether it is a late one or a copy of one that was played is not known: late ones count.
             if self.depth < self._most:
                 self.depth += 1
             return LATE
@@ -158,6 +160,9 @@ class JitterBuffer:
                 return None
             self._next = number + 1
             self.concealed += 1
+            if len(self._missed) >= self._room:
+                self._missed.remove(min(self._missed))
+            self._missed.add(number)
             return MISSING
         self._next = number + 1
         if len(packets) > self.depth:
@@ -188,6 +193,7 @@ class JitterBuffer:
     def reset(self) -> None:
         """Begin with another source; the counters go on."""
         self._packets.clear()
+        self._missed.clear()
         self._next = -1
         self._highest = -1
         self._playing = False

@@ -55,10 +55,8 @@ class Latch:
         self._follow = address is not None if follow is None else follow
         if address != self._told:
             self._told = address
-            self.target = address
             self.latched = None
-        elif self.latched is None:
-            self.target = address
+        self.target = self.latched if self.symmetric and self._follow and self.latched is not None else address
 
     def renew(self) -> None:
         """A new offer/answer was made: the peer may have moved without telling another address."""

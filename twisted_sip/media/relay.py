@@ -158,14 +158,14 @@ class MediaRelay:
         stream.heard_from(media, side, self._plane.clock.seconds())
         self._told = False
         self._quiet = 0.0
-        held = media.has_no_address
+        there = media.connection
         address = self._plane.settings.address
         return attrs.evolve(
             media,
             port=stream.port(1 - side),
             port_count=None,
             # RFC 3264 section 8.4: hold as it was before directions is passed on as it is.
-            connections=media.connections if held else (Connection(address),),
+            connections=(there,) if there is not None and media.has_no_address else (Connection(address),),
             attributes=without_attributes(media.attributes, *_NAMES_ADDRESSES),
         )
 

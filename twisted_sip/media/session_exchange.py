@@ -145,7 +145,9 @@ class SessionExchange:
         offer = build_offer(self._origin, self.settings.address, streams, previous=previous)
         offer = self._numbered(offer)
         self._offer = (offer, slot)
-        self._need_stream().expect(formats_of(offer.media[slot], self._kinds))
+        stream = self._need_stream()
+        stream.expect(formats_of(offer.media[slot], self._kinds))
+        self._stream_changed(stream)
         return offer
 
     def answer(self, offer: SessionDescription) -> SessionDescription | Deferred[SessionDescription]:

@@ -42,7 +42,10 @@ class Playing:
         done, self.done = self.done, None
         close = getattr(self.source, "close", None)
         if close is not None and not isinstance(self.source, Party):
-            close()
+            try:
+                close()
+            except Exception:
+                _log.failure("A source of sound could not be closed")
         if done is not None and not done.called:
             done.callback(whole)
 
