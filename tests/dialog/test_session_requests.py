@@ -79,6 +79,25 @@ class TestOrder:
         assert bob.can_reinvite
         pair.settle()
 
+    @pytest.mark.parametrize(
+        ("fields", "status"),
+        [
+            ([("content-type", "text/plain")], 415),
+            ([("content-type", "text/plain"), ("content-disposition", "render;handling=optional")], 200),
+            ([SDP, ("content-disposition", "signal")], 415),
+            ([SDP, ("content-disposition", "session;handling=optional")], 200),
+        ],
+    )
+    def test_body_not_understood(self, pair: Any, fields: Any, status: int) -> None:
+        """RFC 3261 section 8.2.3."""
+        _, bob = pair.talking()
+        for method in ("UPDATE", "INVITE"):
+            answers = ask(pair, bob, method, *fields, body=b"x")
+            assert answers.statuses == [status]
+            if status == 415:
+                assert answers.got[0].headers.first("accept") == "application/sdp"
+        pair.settle()
+
 
 class TestBye:
     def test_bye(self, pair: Any) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+import attrs
+
 from twisted_sip.dialog.server_invite import ServerInvite
 from twisted_sip.dialog.server_offer import ServerOffer
 from twisted_sip.dialog.session_offers import session_body_of
@@ -24,12 +26,17 @@ from twisted_sip.dialog.session_terms import (
 )
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.message.builders import response_to
+from twisted_sip.message.media_types import MediaType
+from twisted_sip.message.multipart import parse_multipart, understood_parts
 from twisted_sip.message.reliability import RAck
 from twisted_sip.message.request import Request
 
 if TYPE_CHECKING:
     from twisted_sip.dialog.session import Session
     from twisted_sip.dialog.session_user import ServerRequest
+
+#: The dispositions of bodies that a user agent can do something with (RFC 3261 section 20.11).
+_DISPOSITIONS = ("render", "session", "early-session", "alert", "icon")
 
 #: The most INVITEs of the peer in one session that wait for their ACK.
 _MOST_INVITES = 4
@@ -38,11 +45,29 @@ _MOST_INVITES = 4
 def check_invite(request: Request, terms: SessionTerms) -> SessionBody | None:
     """Return the offer in an INVITE, None without one.
 
-    :raises InviteRefused: it requires what we do not know (420, RFC 3261 section 8.2.2.3).
+    :raises InviteRefused: it requires what we do not know (420, RFC 3261 section 8.2.2.3), or a part of its body that
+        must be understood is not (415, section 8.2.3).
     :raises RemoteProtocolError: its body is malformed (400), or coded in an unknown way (415).
     """
     check_require(request, terms)
-    return session_body_of(request)
+    return _body_of(request, terms)
+
+
+def _body_of(request: Request, terms: SessionTerms) -> SessionBody | None:
+    """Return the session description in *request*, once all of its body is known to be understood."""
+    found = session_body_of(request)
+    content_type: MediaType | None = request.typed("content-type") if request.body else None
+    if content_type is None:
+        return found
+    whole = parse_multipart(content_type, request.body)
+    whole = attrs.evolve(whole, disposition=request.typed("content-disposition"))
+    known = {text.partition(";")[0].strip().lower() for text in terms.accept}
+    try:
+        understood_parts(whole, known, _DISPOSITIONS)
+    except RemoteProtocolError as error:
+        headers = [("accept", ", ".join(terms.accept))] if error.status == 415 else []
+        raise InviteRefused(error.status, "", headers) from error
+    return found
 
 
 def check_require(request: Request, terms: SessionTerms) -> None:
@@ -184,7 +209,7 @@ class SessionServer:
         if self.update is not None:
             raise self._later()
         self._check_interval(request)
-        offer = session_body_of(request)
+        offer = _body_of(request, session.terms)
         if offer is None:
             self._accept_update(incoming, None, [])
             return
