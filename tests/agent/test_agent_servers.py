@@ -1,4 +1,4 @@
-"""Agents behind the shipped registrar and proxy; pickup, call-back and polite calls (RFC 5359, RFC 3891 section 7.1)."""
+"""Agents behind the shipped registrar and proxy; pickup, call-back, polite calls (RFC 5359, RFC 3891 section 7.1)."""
 
 from __future__ import annotations
 
