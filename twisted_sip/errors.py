@@ -114,6 +114,17 @@ class DocumentError(SIPError):
         self.too_large = too_large
 
 
+class MissingExtra(SIPError, ImportError):
+    """A library that is not always installed is needed.
+
+    :ivar extra: what brings it: ``pip install twisted-sip[extra]``.
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs more than is installed: pip install twisted-sip[{extra}]")
+        self.extra = extra
+
+
 class ConfigurationError(SIPError):
     """A configuration that cannot be used.
 

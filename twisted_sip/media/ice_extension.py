@@ -12,10 +12,12 @@ from twisted.internet.interfaces import IReactorTime
 from twisted_sip.errors import MediaRefused, RemoteProtocolError
 from twisted_sip.interfaces.flow import Address
 from twisted_sip.media.ice.agent import ICEAgent
-from twisted_sip.media.ice.candidate import Candidate, mismatch
+from twisted_sip.media.ice.candidate import Candidate, CandidateType, mismatch
 from twisted_sip.media.ice.pair import CandidatePair
 from twisted_sip.media.ice.settings import ICESettings
 from twisted_sip.media.ice.stream import ICEStream
+from twisted_sip.media.port import MediaPort
+from twisted_sip.sdp.attributes import Attribute
 from twisted_sip.sdp.ice import RemoteCandidate
 from twisted_sip.sdp.local_stream import ICEDescription, LocalStream
 from twisted_sip.sdp.media_description import MediaDescription
@@ -29,7 +31,7 @@ class ICEMedia:
     """Give it to a MediaPlane as one of its extensions; the plane's ``host`` must be an address, not a wildcard.
 
     :param random_bytes: a cryptographically strong source.
-    :param lite: on a public address: only answer checks. The description needs ``a=ice-lite`` of the session then.
+    :param lite: on a public address: only answer checks.
     """
 
     def __init__(
@@ -71,6 +73,9 @@ class ICEExtension:
         self._random_bytes = random_bytes
         self._settings = settings
         self._lite = lite
+        # RFC 8839 section 4.2.1.4.
+        self.session_attributes: tuple[Attribute, ...] = (Attribute("ice-lite"),) if lite else ()
+        self._port: MediaPort | None = None
         self._agent: ICEAgent | None = None
         self._gathered: list[Deferred[None]] = []
         self._refused = False
@@ -121,14 +126,17 @@ class ICEExtension:
         agent.start()
 
     def close(self) -> None:
-        """The session is over: relays are given back."""
-        self._give_up()
+        """The session is over: relays are given back. What is sent last still has its way."""
+        agent, self._agent = self._agent, None
+        if agent is not None:
+            agent.close()
+        self._release()
 
     # -- inside ------------------------------------------------------------------------------------
 
     def _need_stream(self, *, controlling: bool) -> ICEStream:
         if self.stream is None:
-            port = self._session.port
+            port = self._port = self._session.port
             agent = ICEAgent(
                 self, self._timers, self._random_bytes, self._settings, controlling=controlling, lite=self._lite
             )
@@ -142,10 +150,10 @@ class ICEExtension:
 
     def _described(self, stream: LocalStream) -> LocalStream:
         ice = self.stream
-        first = ice.default_candidate(1) if ice is not None else None
+        first = self._default(1)
         if ice is None or first is None:
             return stream
-        second = ice.default_candidate(2)
+        second = self._default(2)
         description = ICEDescription(
             ufrag=ice.ufrag,
             password=ice.pwd,
@@ -164,11 +172,30 @@ class ICEExtension:
             rtcp_port=second.address.port if second is not None else stream.rtcp_port,
         )
 
+    def _default(self, component: int) -> Candidate | None:
+        """Return what stands in c= and m=: a host address, so that a peer without ICE finds what it would without ours.
+
+        A relay is given back as soon as the peer turns out to have no ICE.
+        """
+        ice = self.stream
+        if ice is None:
+            return None
+        if ice.selected(component) is None:
+            for one in ice.local_candidates:
+                if one.component == component and one.kind is CandidateType.HOST:
+                    return one
+        return ice.default_candidate(component)
+
     def _give_up(self) -> None:
+        if self._port is not None:
+            self._port.path = None
         agent, self._agent, self.stream = self._agent, None, None
         self._refused = True
         if agent is not None:
             agent.close()
+        self._release()
+
+    def _release(self) -> None:
         waiting, self._gathered = self._gathered, []
         for each in waiting:
             each.callback(None)
@@ -184,22 +211,24 @@ class ICEExtension:
     # -- ICEUser, ICEStreamUser ----------------------------------------------------------------------
 
     def ice_gathered(self) -> None:
-        waiting, self._gathered = self._gathered, []
-        for each in waiting:
-            each.callback(None)
+        self._release()
 
     def ice_closed(self) -> None:
         """Nothing is left; the session sees to its sockets."""
         self._timers.stop()
 
     def ice_send(self, component: int, base: Address, remote: Address, data: bytes) -> None:
-        self._session.port.send_raw(component, data, remote)
+        if self._port is not None:
+            self._port.send_raw(component, data, remote)
 
     def ice_received(self, component: int, remote: Address, data: bytes) -> None:
-        self._session.port.received(component, data, remote)
+        if self._port is not None:
+            self._port.received(component, data, remote)
 
     def ice_selected(self, component: int, pair: CandidatePair) -> None:
-        """The path asks for it with each packet."""
+        """The path asks for it with each packet; what was sent before may not have arrived."""
+        if self._port is not None and self._port.path_found is not None:
+            self._port.path_found(component)
 
     def ice_completed(self) -> None:
         """Data has had its way since the first valid pair."""
@@ -207,6 +236,7 @@ class ICEExtension:
     def ice_failed(self, reason: str) -> None:
         if self.on_failed is not None:
             self.on_failed(reason)
+        self._session.failed(f"no way to the peer: {reason}")
 
 
 def _offers_ice(told: MediaDescription) -> bool:

@@ -13,8 +13,10 @@ from twisted_sip.errors import MediaRefused
 from twisted_sip.media.settings import MediaSettings
 from twisted_sip.media.sockets import PortRange, SocketMaker, UDPSockets
 from twisted_sip.media.ticker import Ticker
+from twisted_sip.transaction.timers import TimerQueue
 
 if TYPE_CHECKING:
+    from twisted_sip.media.dtls_certificate import DTLSCertificate
     from twisted_sip.media.relay import MediaRelay
     from twisted_sip.media.session import MediaSession
     from twisted_sip.media.stream_extension import StreamExtension
@@ -25,6 +27,7 @@ class MediaPlane:
 
     :ivar sessions: those that are not closed.
     :ivar relays: those that are not closed.
+    :ivar timers: of DTLS.
     :ivar extensions: each is called with a new session and returns what takes part in its offers and answers (SRTP,
         ICE), or None.
     """
@@ -43,18 +46,45 @@ class MediaPlane:
         :param reactor: an IReactorTime; an IReactorFDSet too unless there are *sockets*.
         :param sockets: makes sockets; real ones of *reactor* by default.
         :param random_bytes: gives that many random bytes.
+        :raises MissingExtra: the settings want SRTP, and its library is not installed.
         """
         self.settings = settings = settings or MediaSettings()
         self.reactor = reactor
         self.clock: IReactorTime = reactor
         self.random_bytes = random_bytes
-        self.extensions = extensions
+        self.timers = TimerQueue(self.clock)
+        self.extensions = (*self._configured(), *extensions)
+        self._certificate: DTLSCertificate | None = None
         makes = sockets if sockets is not None else UDPSockets(reactor, settings.dscp)
         self.ports = PortRange(makes, settings.host, settings.ports)
         self.cname = f"{random_bytes(8).hex()}@{settings.address}"
         self.sessions: set[MediaSession] = set()
         self.relays: set[MediaRelay] = set()
         self._tickers: dict[int, Ticker] = {}
+
+    def _configured(self) -> list[Callable[[MediaSession], StreamExtension | None]]:
+        made: list[Callable[[MediaSession], StreamExtension | None]] = []
+        # Keys first: what they do to ports is known then.
+        if self.settings.srtp != "off":
+            from twisted_sip.media.srtp import srtp_library
+            from twisted_sip.media.stream_keys import StreamKeys
+
+            srtp_library()
+            made.append(StreamKeys)
+        if self.settings.ice != "off":
+            from twisted_sip.media.ice_extension import ICEMedia
+
+            lite = self.settings.ice == "lite"
+            made.append(ICEMedia(self.clock, self.random_bytes, self.settings.ice_settings, lite=lite))
+        return made
+
+    def certificate(self) -> DTLSCertificate:
+        """Return the certificate for DTLS of the whole process."""
+        from twisted_sip.media.dtls_certificate import DTLSCertificate
+
+        if self._certificate is None:
+            self._certificate = DTLSCertificate(self.clock.seconds())
+        return self._certificate
 
     def ticker(self, milliseconds: int) -> Ticker:
         """Return the one ticker of this interval."""
@@ -84,7 +114,7 @@ class MediaPlane:
         from twisted_sip.media.session import MediaSession
 
         self.admit()
-        return MediaSession(self)
+        return MediaSession(self, call)
 
     def relay(self) -> MediaRelay:
         """Return a relay between two sides.

@@ -34,6 +34,7 @@ class MediaPort:
     :ivar stun: takes STUN, and TURN channels (first octets 0 to 3 and 64 to 79); None drops them.
     :ivar dtls: takes DTLS (first octets 20 to 63); None drops it.
     :ivar path: takes component and datagram in place of the sockets when something is sent (ICE, TURN); None without.
+    :ivar path_found: called with a component when its path leads somewhere, or elsewhere than before; None for nobody.
     :ivar muxed: RTP and RTCP share the RTP socket.
     :ivar malformed: datagrams that begin like nothing that is known (RFC 7983 section 7), and empty ones.
     :ivar refused: datagrams that nobody takes, or that protection refuses.
@@ -50,6 +51,7 @@ class MediaPort:
         self.stun: Taken | None = None
         self.dtls: Taken | None = None
         self.path: Callable[[int, bytes], object] | None = None
+        self.path_found: Callable[[int], object] | None = None
         self.muxed = False
         self.malformed = 0
         self.refused = 0

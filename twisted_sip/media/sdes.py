@@ -1,7 +1,7 @@
 """Keys for SRTP inside session descriptions (RFC 4568; the suites of RFC 7714 too).
 
-One key inline per attribute, with or without MKI. Attributes with several keys, with a lifetime that no key has, or with
-session parameters that change what is protected are left out of the choice.
+One key inline per attribute, with or without MKI. Attributes with several keys, with a lifetime that no key has, or
+with session parameters that change what is protected are left out of the choice.
 """
 
 from __future__ import annotations

@@ -13,9 +13,11 @@ from twisted_sip.interfaces.media import AudioSink, AudioSource, IAudioSession, 
 from twisted_sip.media.audio_stream import AudioStream
 from twisted_sip.media.bridge import Bridge, Party
 from twisted_sip.media.dtmf_detector import KeyDetector
+from twisted_sip.media.ice_extension import ICEExtension
 from twisted_sip.media.session_exchange import SessionExchange
 from twisted_sip.media.session_sound import GuardedSink, SessionSound
 from twisted_sip.media.silence_detector import SilenceDetector
+from twisted_sip.media.stream_keys import MediaSecurity, StreamKeys
 from twisted_sip.media.telephone_event import check_keys
 
 if TYPE_CHECKING:
@@ -27,11 +29,18 @@ class MediaSession(SessionExchange):
     """The media of one call: one audio stream; other streams as :attr:`other_streams` says.
 
     :ivar on_timeout: see IAudioSession.
+    :ivar on_failure: called with the reason when no media can pass any more: the DTLS handshake has failed, or ICE; the
+        application ends the call then.
     """
 
-    def __init__(self, plane: MediaPlane) -> None:
-        """Make one; ports are bound with the first offer or answer."""
+    def __init__(self, plane: MediaPlane, call: Any = None) -> None:
+        """Make one; ports are bound with the first offer or answer.
+
+        :param call: whose media they are; its ``signalling_is_secure`` says whether it travels encrypted.
+        """
         super().__init__(plane)
+        self._call = call
+        self.on_failure: Callable[[str], object] | None = None
         self.on_timeout: Callable[[float], object] | None = None
         self._on_dtmf: Callable[[str, float, str], object] | None = None
         self._on_silence: Callable[[bool], object] | None = None
@@ -58,6 +67,44 @@ class MediaSession(SessionExchange):
     def _stream_changed(self, stream: AudioStream) -> None:
         self._sound.at(stream.rate)
         self._listen()
+
+    # -- what protects it, and how it goes -------------------------------------------------------
+
+    @property
+    def plane(self) -> MediaPlane:
+        """What made it."""
+        return self._plane
+
+    @property
+    def signalling_is_secure(self) -> bool:
+        """Whether the descriptions of this session travel encrypted, as far as the call knows."""
+        return bool(getattr(self._call, "signalling_is_secure", False))
+
+    @property
+    def keys(self) -> StreamKeys | None:
+        """SRTP, None if it is off."""
+        return next((one for one in self._extensions if isinstance(one, StreamKeys)), None)
+
+    @property
+    def ice(self) -> ICEExtension | None:
+        """ICE, None if it is off."""
+        return next((one for one in self._extensions if isinstance(one, ICEExtension)), None)
+
+    @property
+    def security(self) -> MediaSecurity:
+        """The protection in force."""
+        keys = self.keys
+        return MediaSecurity() if keys is None else keys.security
+
+    def renew_keys(self) -> None:
+        """Have other keys from the next offer on; no effect before it, and none without SRTP."""
+        if self.keys is not None:
+            self.keys.renew()
+
+    def failed(self, reason: str) -> None:
+        """No media can pass any more: what extensions say."""
+        if self.on_failure is not None and not self._closed:
+            self.on_failure(reason)
 
     # -- sound -----------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from twisted_sip.media.audio_stream import AudioStream, StreamTerms
 from twisted_sip.media.codecs.table import codec_kinds
 from twisted_sip.media.port import MediaPort
 from twisted_sip.media.stream_extension import StreamExtension
+from twisted_sip.sdp.attributes import Attribute
 from twisted_sip.sdp.connection import Origin
 from twisted_sip.sdp.description import SessionDescription
 from twisted_sip.sdp.direction import Direction
@@ -129,6 +130,9 @@ class SessionExchange:
         self._outstanding = True
         return self._prepared(wish, None, self._made_offer)
 
+    def _session_attributes(self) -> list[Attribute]:
+        return [attribute for one in self._extensions for attribute in one.session_attributes]
+
     def _made_offer(self, wish: LocalStream) -> SessionDescription:
         agreed = self._agreed
         slot = agreed.slot if agreed is not None and agreed.slot >= 0 else 0
@@ -142,7 +146,9 @@ class SessionExchange:
                 streams[slot] = wish
             else:
                 streams = [wish]
-        offer = build_offer(self._origin, self.settings.address, streams, previous=previous)
+        offer = build_offer(
+            self._origin, self.settings.address, streams, previous=previous, attributes=self._session_attributes()
+        )
         offer = self._numbered(offer)
         self._offer = (offer, slot)
         stream = self._need_stream()
@@ -187,7 +193,9 @@ class SessionExchange:
                 return stream
             return None if self.other_streams is None else self.other_streams(place, offered)
 
-        answer = self._numbered(build_answer(offer, self._origin, self.settings.address, choose))
+        answer = self._numbered(
+            build_answer(offer, self._origin, self.settings.address, choose, attributes=self._session_attributes())
+        )
         agreed = _Agreed(answer, offer, slot, False)
         terms = self._terms(agreed)
         self._before = self._agreed

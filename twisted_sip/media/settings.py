@@ -8,6 +8,8 @@ import attrs
 
 from twisted_sip.errors import LocalProtocolError
 from twisted_sip.media.codecs.table import codec_kinds
+from twisted_sip.media.ice.settings import ICESettings
+from twisted_sip.media.srtp_profile import PROFILES, profiles_of
 
 #: Expedited Forwarding (RFC 3246), what voice is marked with.
 EXPEDITED = 46
@@ -38,6 +40,23 @@ def _ptime(instance: object, attribute: attrs.Attribute[Any], value: int) -> Non
         raise LocalProtocolError(f"media ptime is 10, 20, 30, 40 or 60, not {value}")
 
 
+def _one_of(*values: str) -> Any:
+    def check(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
+        if value not in values:
+            raise LocalProtocolError(f"media {attribute.name} is one of {', '.join(values)}, not {value!r}")
+
+    return check
+
+
+def _keyings(instance: object, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
+    if not value or not set(value) <= {"sdes", "dtls"}:
+        raise LocalProtocolError("media keying is one or both of sdes and dtls")
+
+
+def _suites(instance: object, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
+    profiles_of(value)
+
+
 @attrs.frozen(slots=True, kw_only=True)
 class MediaSettings:
     """Settings of a media plane; immutable.
@@ -61,6 +80,16 @@ class MediaSettings:
     :ivar silence: seconds without speech after which ``on_silence`` is called.
     :ivar most_rate: packets per second of one stream; what comes beyond that is dropped.
     :ivar most_sessions: sessions at a time.
+    :ivar srtp: ``off``; ``offered``: keys beside RTP/AVP, and whatever the peer has; ``required``: RTP/SAVP and no
+        plain media. Needs the extra ``srtp``.
+    :ivar keying: ways to agree on keys, in order of preference for offers: ``sdes`` (RFC 4568), ``dtls`` (RFC 5763).
+        Answers take what is offered.
+    :ivar suites: of SRTP, in order of preference.
+    :ivar sdes_in_clear: offer keys of RFC 4568 although the signalling is not known to be encrypted, which section 8.3
+        there forbids. Offered keys are accepted in any case: the peer has given its own away already.
+    :ivar certificates: for DTLS, one for each ``call`` (RFC 5763 section 6.1) or one for the ``process``.
+    :ivar ice: ``off``, ``lite`` (the host has a public address) or ``full`` (RFC 8445).
+    :ivar ice_settings: servers, timers and limits of ICE.
     """
 
     host: str = "127.0.0.1"
@@ -80,6 +109,13 @@ class MediaSettings:
     silence: float = attrs.field(default=2.0, validator=_within(0.1, 3600))
     most_rate: int = attrs.field(default=500, validator=_within(50, 100_000))
     most_sessions: int = attrs.field(default=2000, validator=_within(1, 100_000))
+    srtp: str = attrs.field(default="off", validator=_one_of("off", "offered", "required"))
+    keying: tuple[str, ...] = attrs.field(default=("sdes", "dtls"), validator=_keyings, converter=tuple)
+    suites: tuple[str, ...] = attrs.field(default=tuple(PROFILES), validator=_suites, converter=tuple)
+    sdes_in_clear: bool = False
+    certificates: str = attrs.field(default="call", validator=_one_of("call", "process"))
+    ice: str = attrs.field(default="off", validator=_one_of("off", "lite", "full"))
+    ice_settings: ICESettings = attrs.Factory(ICESettings)
 
     def __attrs_post_init__(self) -> None:
         if self.jitter_least > self.jitter_most:

@@ -1,7 +1,7 @@
 """SRTP and SRTCP (RFC 3711, RFC 7714), done by pylibsrtp: contexts, their replacement, replay, what is refused.
 
-The library is an extra: ``pip install twisted-sip[srtp]``. Sending and receiving have contexts of their own: one key may
-change without the other, and the index of a key must never go back (RFC 3711 section 9.1).
+The library is an extra: ``pip install twisted-sip[srtp]``. Sending and receiving have contexts of their own: one key
+may change without the other, and the index of a key must never go back (RFC 3711 section 9.1).
 """
 
 from __future__ import annotations

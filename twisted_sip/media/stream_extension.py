@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from twisted.internet.defer import Deferred
 
 if TYPE_CHECKING:
+    from twisted_sip.sdp.attributes import Attribute
     from twisted_sip.sdp.local_stream import LocalStream
     from twisted_sip.sdp.media_description import MediaDescription
 
@@ -14,10 +15,12 @@ if TYPE_CHECKING:
 class StreamExtension(Protocol):
     """One for each session and kind of extension. It finds the sockets at ``session.port``, once there are any.
 
-    ``protocols`` are those of media descriptions that it makes possible: ``RTP/SAVP``.
+    ``protocols`` are those of media descriptions that it makes possible: ``RTP/SAVP``. ``session_attributes`` are what
+    it has to say for the whole session.
     """
 
     protocols: tuple[str, ...]
+    session_attributes: tuple[Attribute, ...]
 
     def prepare(self, stream: LocalStream, offered: MediaDescription | None) -> LocalStream | Deferred[LocalStream]:
         """Return *stream* with what this has to say.
