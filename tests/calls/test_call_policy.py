@@ -141,7 +141,6 @@ def test_how_hours_are_written(text: str, written: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "always", "mon-foo 09:00-10:00", "mon 9-10", "25:00-26:00", "24:00-01:00", "09:60-10:00", "x 1:00-2:00"],
-    ["", "always", "mon-foo 09:00-10:00", "mon 9-10", "25:00-26:00", "24:00-01:00", "09:60-10:00", "x 1:00-2:00"],
 )
 def test_what_are_no_hours(text: str) -> None:
     with pytest.raises(LocalProtocolError):

@@ -37,7 +37,7 @@ def test_every_command_is_there_and_explains_itself() -> None:
     context = click.Context(group)
     names = group.list_commands(context)
     assert names == [
-        "user", "contacts", "bans", "presence", "watchers", "messages", "trace", "status", "check",
+        "user", "policy", "contacts", "bans", "presence", "watchers", "messages", "trace", "status", "check",
         "options", "register", "message", "publish", "chat",
     ]  # fmt: skip
     for name in names:

@@ -82,7 +82,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("twisted_sip.tap.composition.ControlSocket", lambda reactor, directory, commands: None)
     from twisted_sip.storage.batch_writer import InlineThread
 
-    for module in ("presence_part", "composition"):
+    for module in ("presence_part", "stores"):
         monkeypatch.setattr(f"twisted_sip.tap.{module}.WriterThread", lambda reactor, name: InlineThread())
 
 

@@ -90,7 +90,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
         commands.update(given)
 
     monkeypatch.setattr("twisted_sip.tap.composition.ControlSocket", control)
-    for module in ("presence_part", "composition"):
+    for module in ("presence_part", "stores"):
         monkeypatch.setattr(f"twisted_sip.tap.{module}.WriterThread", lambda reactor, name: InlineThread())
     made = Stage(tmp_path, commands)
     made.server.startService()

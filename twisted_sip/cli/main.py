@@ -11,6 +11,7 @@ from twisted_sip import __version__
 #: Command -> (module, what it is for); a module is imported when its command runs, so that each starts fast.
 _COMMANDS = {
     "user": ("user", "Add, change, remove, list and import users."),
+    "policy": ("policy", "Say what becomes of the calls of a user: forward, block, do not disturb."),
     "contacts": ("contacts", "List where users can be reached now."),
     "bans": ("bans", "List and lift bans for wrong passwords."),
     "presence": ("presence", "Show who is where, once or live."),

@@ -211,18 +211,20 @@ class CallPolicy:
         for name, value in mapping.items():
             if name not in fields:
                 raise LocalProtocolError(f"{name} is no part of a call policy")
-            default = fields[name].default
-            wanted = list if isinstance(default, tuple) else type(default)
-            if type(value) is not wanted or (wanted is list and not all(type(one) is str for one in value)):
-                raise LocalProtocolError(f"{name}: {value!r} cannot be that")
-            if name == "hours":
-                value = tuple(Hours.parse(one) for one in value)
-            elif name in ("blocked", "allowed"):
-                value = tuple(dict.fromkeys(check_caller(one) for one in value))
-            elif name.startswith("forward_"):
-                value = check_target(value)
-            made[name] = value
+            made[name] = _read(name, fields[name].default, value)
         return cls(**made)
+
+
+def _read(name: str, default: Any, value: Any) -> Any:
+    """Return what *value*, as JSON says it, is for the field *name*."""
+    wanted = list if isinstance(default, tuple) else type(default)
+    if type(value) is not wanted or (wanted is list and not all(type(one) is str for one in value)):
+        raise LocalProtocolError(f"{name}: {value!r} cannot be that")
+    if name == "hours":
+        return tuple(Hours.parse(one) for one in value)
+    if name in ("blocked", "allowed"):
+        return tuple(dict.fromkeys(check_caller(one) for one in value))
+    return check_target(str(value)) if name.startswith("forward_") else value
 
 
 class ICallPolicyStore(Interface):

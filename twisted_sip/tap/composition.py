@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import attrs
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
@@ -29,13 +28,14 @@ from twisted_sip.element.trace import Trace
 from twisted_sip.errors import ConfigurationError, StoreError
 from twisted_sip.message.methods import METHODS
 from twisted_sip.proxy.identity import IdentityPolicy, trusts
+from twisted_sip.proxy.policy_router import PolicyRouter
 from twisted_sip.proxy.service import ProxyService
 from twisted_sip.proxy.static_routes import StaticRouter
 from twisted_sip.registrar.service import RegistrarService
-from twisted_sip.storage.batch_writer import WriterThread
+from twisted_sip.storage.call_policy_sqlite import SQLiteCallPolicyStore
 from twisted_sip.storage.credentials_http import HTTPCredentialStore
-from twisted_sip.storage.credentials_sqlite import CREDENTIALS_FILE, SQLiteCredentialStore
-from twisted_sip.storage.location_sqlite import LOCATION_FILE, SQLiteLocationStore
+from twisted_sip.storage.credentials_sqlite import SQLiteCredentialStore
+from twisted_sip.storage.location_sqlite import SQLiteLocationStore
 from twisted_sip.tap import state
 from twisted_sip.tap.admitting import KnownUsers, ServerAdmission, path_admits
 from twisted_sip.tap.collector import Collector
@@ -45,8 +45,10 @@ from twisted_sip.tap.control_commands import ban_commands, contact_commands, tra
 from twisted_sip.tap.demo import demo_passwords, store_demo_users
 from twisted_sip.tap.hosts import host_names
 from twisted_sip.tap.part import Part
+from twisted_sip.tap.policy_commands import policy_commands
 from twisted_sip.tap.startup import StartFailure
 from twisted_sip.tap.status import element_counts, fill, listening
+from twisted_sip.tap.stores import open_call_policies, open_location, open_users
 from twisted_sip.tap.transport_settings import transport_settings
 from twisted_sip.tap.user_removal import removal_commands
 from twisted_sip.transaction.timers import TimerValues
@@ -71,6 +73,7 @@ class Server(MultiService):
     :ivar element: the SIP element, None before the first start.
     :ivar location: the bindings, None before the first start.
     :ivar credentials: the users, None before the first start.
+    :ivar call_policies: what becomes of calls to users, None before the first start.
     :ivar bans: who is not listened to.
     :ivar trace: the messages kept, None if that is switched off.
     """
@@ -108,6 +111,7 @@ class Server(MultiService):
         self.element: Element | None = None
         self.location: SQLiteLocationStore | None = None
         self.credentials: SQLiteCredentialStore | None = None
+        self.call_policies: SQLiteCallPolicyStore | None = None
         self.authenticator: Authenticator | None = None
         self.registrar: RegistrarService | None = None
         self.proxy: ProxyService | None = None
@@ -180,18 +184,9 @@ class Server(MultiService):
     def _open_stores(self) -> None:
         section = self.configuration.storage
         directory = section.directory or self.configuration.server.state_dir
-        self.credentials = SQLiteCredentialStore(
-            directory / CREDENTIALS_FILE, self.reactor, timeout=section.lock_timeout
-        )
-        self.location = SQLiteLocationStore(
-            directory / LOCATION_FILE,
-            self.reactor,
-            WriterThread(self.reactor, "location"),
-            max_bindings=section.max_bindings,
-            interval=section.flush_interval,
-            batch_size=section.batch_size,
-            timeout=section.lock_timeout,
-        )
+        self.credentials = open_users(section, directory, self.reactor)
+        self.call_policies = open_call_policies(section, directory, self.reactor)
+        self.location = open_location(section, directory, self.reactor)
         for part in self.parts:
             part.open_stores(self, directory)
         if self._demo:
@@ -234,7 +229,8 @@ class Server(MultiService):
                         # Where nobody proves anything, on trusted networks, nobody is a stranger.
                         is_stranger=lambda incoming: auth.required and not incoming.user,
                         is_local_uri=element.domains.is_local_uri,
-                    )
+                    ),
+                    PolicyRouter(self.call_policies, element.domains.is_local_uri, self.reactor.seconds),
                 ],
                 policies=[
                     IdentityPolicy(trusts(configuration.proxy.trusted)),
@@ -281,6 +277,7 @@ class Server(MultiService):
         commands: dict[str, Command] = {"status": self.status, **trace_commands(self.trace)}
         commands |= contact_commands(location, self.reactor.seconds) | ban_commands(self.bans, self.reactor.seconds)
         commands |= removal_commands(location, self.parts, self.user_known, self.credentials)
+        commands |= policy_commands(self.call_policies)
         for part in self.parts:
             commands |= part.commands()
         return ControlSocket(self.reactor, self.configuration.server.state_dir, commands)
@@ -350,13 +347,14 @@ class Server(MultiService):
         """Give back what a start that failed has taken."""
         for part in self.parts:
             Deferred.fromCoroutine(part.close()).addErrback(self._loop_failed)
-        if self.credentials is not None:
-            self.credentials.close()
+        for store in (self.credentials, self.call_policies):
+            if store is not None:
+                store.close()
         if self.location is not None:
             self.location.close().addErrback(self._loop_failed)
         if self.element is not None:
             self.element.stop().addErrback(self._loop_failed)
-        self.element = self.location = self.credentials = None
+        self.element = self.location = self.credentials = self.call_policies = None
 
     def stopService(self) -> Deferred[None]:
         """Close the ports, then the stores.
@@ -372,7 +370,8 @@ class Server(MultiService):
         self._loops.clear()
         element, self.element = self.element, None
         location, self.location = self.location, None
-        credentials, self.credentials = self.credentials, None
+        users = (self.credentials, self.call_policies)
+        self.credentials = self.call_policies = None
         try:
             await super().stopService()  # type: ignore[no-untyped-call]
             if element is not None:
@@ -384,17 +383,12 @@ class Server(MultiService):
                 await part.close()
             if location is not None:
                 await location.close()
-            if credentials is not None:
-                credentials.close()
+            for store in users:
+                if store is not None:
+                    store.close()
 
 
 async def _gone(service: IService) -> None:
     result = service.disownServiceParent()
     if isinstance(result, Deferred):
         await result
-
-
-def with_absolute_paths(configuration: Configuration) -> Configuration:
-    """Return *configuration* with the state directory made absolute: twistd may change the working directory."""
-    server = attrs.evolve(configuration.server, state_dir=configuration.server.state_dir.absolute())
-    return attrs.evolve(configuration, server=server)

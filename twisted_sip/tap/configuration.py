@@ -168,3 +168,9 @@ def overridden(
         presence=attrs.evolve(configuration.presence, **presence),
         auth=attrs.evolve(configuration.auth, **auth),
     )
+
+
+def with_absolute_paths(configuration: Configuration) -> Configuration:
+    """Return *configuration* with the state directory made absolute: twistd may change the working directory."""
+    server = attrs.evolve(configuration.server, state_dir=configuration.server.state_dir.absolute())
+    return attrs.evolve(configuration, server=server)

@@ -13,8 +13,8 @@ from twisted.python.components import Componentized
 
 from twisted_sip.errors import ConfigurationError
 from twisted_sip.tap import logs, state
-from twisted_sip.tap.composition import Server, with_absolute_paths
-from twisted_sip.tap.configuration import Configuration
+from twisted_sip.tap.composition import Server
+from twisted_sip.tap.configuration import Configuration, with_absolute_paths
 from twisted_sip.tap.demo import account_settings, demo_passwords
 from twisted_sip.tap.hosts import host_names, is_address
 from twisted_sip.tap.options import ServerOptions

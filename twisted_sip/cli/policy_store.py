@@ -1,0 +1,75 @@
+"""The call policies that a command is about: those of the server that runs, else those in its database."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from twisted_sip.cli import state_dir as state
+from twisted_sip.cli.control_client import ControlClient, NoServer
+from twisted_sip.cli.output import Failed
+from twisted_sip.errors import LocalProtocolError, StoreError
+from twisted_sip.interfaces.call_policy import CallPolicy
+from twisted_sip.storage.call_policy_sqlite import SQLiteCallPolicyStore
+from twisted_sip.storage.credentials_sqlite import CREDENTIALS_FILE
+
+
+class Policies(Protocol):
+    """Call policies by address-of-record."""
+
+    def lookup(self, aor: str) -> CallPolicy | None:
+        """Return the policy of *aor*, None if there is none."""
+        ...
+
+    def set(self, aor: str, policy: CallPolicy) -> None:
+        """Keep *policy*."""
+        ...
+
+    def remove(self, aor: str) -> bool:
+        """Forget the policy of *aor*; tell whether there was one."""
+        ...
+
+
+class ServedPolicies:
+    """The policies of a server that runs."""
+
+    def __init__(self, server: ControlClient) -> None:
+        self._server = server
+
+    def lookup(self, aor: str) -> CallPolicy | None:
+        found = self._server.ask("policy-show", aor=aor)
+        return None if found is None else CallPolicy.from_mapping(found)
+
+    def set(self, aor: str, policy: CallPolicy) -> None:
+        self._server.ask("policy-set", aor=aor, policy=policy.to_mapping())
+
+    def remove(self, aor: str) -> bool:
+        return bool(self._server.ask("policy-remove", aor=aor)["removed"])
+
+
+@contextlib.contextmanager
+def open_policies(state_dir: Path | None, config: Path | None) -> Iterator[Policies]:
+    """Open the policies that the options name, and close them.
+
+    :raises Failed: they cannot be used, or a value cannot be kept.
+    """
+    settings = state.settings(state_dir, config)
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(ControlClient(settings.server.state_dir))
+        except NoServer:
+            directory = settings.storage.directory or settings.server.state_dir
+            try:
+                store = SQLiteCallPolicyStore(directory / CREDENTIALS_FILE)
+            except StoreError as error:
+                raise Failed(str(error)) from error
+            stack.callback(store.close)
+            found: Policies = store
+        else:
+            found = ServedPolicies(server)
+        try:
+            yield found
+        except (StoreError, LocalProtocolError) as error:
+            raise Failed(str(error)) from error
