@@ -81,7 +81,7 @@ class Chat:
         return results[0]
 
     def join(self) -> int:
-        return int(self.done(self.session.registration.register()).status)
+        return int(self.done(self.session.registration.register())[0])
 
     def say(self, text: str) -> Line:
         line: Line = self.done(self.session.say(text))

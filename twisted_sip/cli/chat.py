@@ -84,12 +84,12 @@ async def _register(session: ChatSession) -> int:
 
     :raises Failed: it is refused for something else.
     """
-    response = await session.registration.register()
-    if 200 <= response.status < 300:
+    status, reason = await session.registration.register()
+    if 200 <= status < 300:
         return 0
-    if response.status not in (401, 407):
-        raise Failed(f"not registered: {response.status} {response.reason}")
-    return response.status
+    if status not in (401, 407):
+        raise Failed(f"not registered: {status} {reason}")
+    return status
 
 
 def _name_of(uri: SIPURI) -> str:

@@ -27,7 +27,7 @@ from twisted_sip.cli.chat_messages import (
     read,
     text_body,
 )
-from twisted_sip.cli.chat_registration import Registration
+from twisted_sip.cli.chat_registration import ChatRegistration
 from twisted_sip.cli.chat_typing import Composer, PeerComposing
 from twisted_sip.cli.client import ClientOptions, too_late
 from twisted_sip.documents.imdn import Category
@@ -127,7 +127,9 @@ class ChatSession:
         self._marks = marks
         # Nobody is asked again for what he does not know (415).
         self._envelopes = self._typing = marks
-        self.registration = Registration(element, options, lambda why: view.notice(f"not registered any more: {why}"))
+        self.registration = ChatRegistration(
+            element, options, lambda why: view.notice(f"not registered any more: {why}")
+        )
         self.composer = Composer(element.timers, self._tell_typing)
         self._peer_composing = PeerComposing(element.timers, view.typing)
         self._queue: deque[_Waiting] = deque()
@@ -139,7 +141,8 @@ class ChatSession:
 
     def use(self, digest: DigestClient) -> None:
         """Answer challenges with *digest* from now on."""
-        self._options = self.registration.options = attrs.evolve(self._options, digest=digest)
+        self._options = attrs.evolve(self._options, digest=digest)
+        self.registration.use(digest)
 
     # -- out -----------------------------------------------------------------------------
 
