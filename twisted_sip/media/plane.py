@@ -140,3 +140,4 @@ class MediaPlane:
             session.close()
         for relay in list(self.relays):
             relay.close()
+        self.timers.stop()

@@ -26,6 +26,7 @@ from twisted_sip.sdp.local_stream import AVP, DTLS_SAVP, DTLS_SAVPF, SAVP, SAVPF
 from twisted_sip.sdp.media_description import MediaDescription
 
 if TYPE_CHECKING:
+    from twisted_sip.media.audio_stream import AudioStream
     from twisted_sip.media.session import MediaSession
 
 _log = Logger()
@@ -86,6 +87,7 @@ class StreamKeys:
         self._protocol = AVP
         self._theirs = ("", 0)
         self._exchanged = False
+        self._stream: AudioStream | None = None
         self.security = MediaSecurity()
         self.on_security: Callable[[MediaSecurity], object] | None = None
 
@@ -235,7 +237,14 @@ class StreamKeys:
 
     @property
     def _port(self) -> MediaPort:
-        return self._session.port
+        return self._audio.port
+
+    @property
+    def _audio(self) -> AudioStream:
+        # Kept: what is sent last is sent by a session that is closed.
+        if self._stream is None:
+            self._stream = self._session.stream
+        return self._stream
 
     def _certificate(self) -> DTLSCertificate:
         """Return the certificate of this call, another one after :meth:`renew`."""
@@ -258,7 +267,7 @@ class StreamKeys:
         return keying
 
     def _received(self, component: int, data: bytes, address: tuple[str, int]) -> None:
-        stream = self._session.stream
+        stream = self._audio
         latch = stream.latch if component == RTP else stream.rtcp_latch
         if self._keying is not None and (latch.target is None or latch.accepts(address, self._now())):
             self._keying.datagram(component, data)
@@ -269,7 +278,7 @@ class StreamKeys:
 
     def keying_send(self, component: int, data: bytes) -> None:
         """See DTLSKeyingUser."""
-        stream = self._session.stream
+        stream = self._audio
         latch = stream.latch if component == RTP else stream.rtcp_latch
         port = self._port
         if port.path is not None:
