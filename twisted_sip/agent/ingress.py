@@ -71,6 +71,8 @@ class Ingress:
             if verdict is not None:
                 return verdict
         if isinstance(session, Session):
+            # Who knows the tags of a dialog is no stranger: what he sends again gets the same answer (section 17.2).
+            incoming.start_transaction()
             if session.request_received(incoming):
                 return TAKEN
             call = agent.table.call_of(session)
@@ -93,7 +95,9 @@ class Ingress:
         if missing:
             return response_to(incoming.request, 420, "", [("unsupported", ", ".join(missing))])
         if incoming.request.method == "REFER":
-            assert call.dialog is not None
+            if call.dialog is None:
+                # Our INVITE is not answered yet, as far as we know.
+                raise RemoteProtocolError("The call is not established", status=491)
             return self._agent.referring.refer_received(incoming, call.dialog, call)
         return self._agent.messages.received(incoming, call)
 
@@ -123,9 +127,10 @@ class Ingress:
         for usage in usages:
             if isinstance(usage, ReferralNotifier) and usage.matches(event.id):
                 usage.dialog.receive(request)
-                expires = request.expires
-                granted = usage.refresh(600 if expires is None else expires)
+                asked = request.expires
+                granted = usage.granted(600 if asked is None else asked)
                 incoming.respond(200, headers=[("expires", str(granted))])
+                usage.refresh(granted)
                 return TAKEN
         return None
 

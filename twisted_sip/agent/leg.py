@@ -73,6 +73,9 @@ class Leg:
     def take_answer(self, session: Session, body: SessionBody) -> None:
         """Give the peer's answer to the media; without media that fit there is no call."""
         call = self.call
+        if call.over:
+            # The 2xx to a re-INVITE has crossed a BYE.
+            return
         try:
             call.descriptions.answered(body)
         except SIPError as error:

@@ -151,13 +151,15 @@ class ReferralNotifier:
             self.subscription.end("noresource")
         self._serve()
 
-    def refresh(self, expires: int) -> int:
-        """The peer asks for *expires* seconds from now, 0 ends it; return what it gets (RFC 3515 section 2.4.4)."""
+    def granted(self, expires: int) -> int:
+        """Return for how long the peer may have it that asks for *expires* seconds (RFC 3515 section 2.4.4)."""
+        return min(expires, max(0, int(self.subscription.expires_at - self._timers.now())))
+
+    def refresh(self, expires: int) -> None:
+        """The peer has asked for *expires* seconds from now, and been answered; 0 ends it."""
         if expires == 0:
             self.subscription.end("timeout")
-        left = max(0, int(self.subscription.expires_at - self._timers.now()))
-        self._serve(again=True)
-        return min(expires, left)
+        self._serve()
 
     def dialog_destroyed(self, status: int) -> None:
         """The dialog is gone."""
@@ -169,7 +171,7 @@ class ReferralNotifier:
         self.subscription.drop()
         self._finish()
 
-    def _serve(self, *, again: bool = False) -> None:
+    def _serve(self) -> None:
         subscription = self.subscription
         if subscription.busy or self._news is None:
             return

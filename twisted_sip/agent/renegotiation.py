@@ -89,8 +89,15 @@ class Renegotiation:
 
     def wanted(self, why: str) -> None:
         """The session asks for an offer of ours: ``refresh``, ``glare`` or ``resync``."""
-        if not self._making and (self._current is None or why != "resync"):
+        session = self._call.session
+        if session is None or self._making or (self._current is not None and why == "resync"):
+            return
+        if session.can_reinvite:
             self._send(self._current)
+            return
+        # The peer was faster: ``free`` comes.
+        self._waiting.appendleft(self._current or _silent(Change()))
+        self._current = None
 
     def _send(self, change: Change | None) -> None:
         self._making = True
