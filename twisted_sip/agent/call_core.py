@@ -165,6 +165,11 @@ class CallCore:
         return self.wire.local_host(self.remote)
 
     @property
+    def signalling_is_secure(self) -> bool:
+        """Whether its messages leave us encrypted, as far as that is known: keys of media may stand in them then."""
+        return self.wire.is_secure(self.remote)
+
+    @property
     def seconds(self) -> float:
         """For how long it is established, or was."""
         if self.ending is not None:

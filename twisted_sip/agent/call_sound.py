@@ -162,10 +162,13 @@ class CallSound(CallCore):
     # -- parts ----------------------------------------------------------------------------------
 
     def use_media(self, media: Any) -> None:
-        """Have *media*; keys that it hears are events of this call."""
+        """Have *media*; keys that it hears are events of this call, and where no media can pass it ends."""
         self.descriptions.media = media
         if media is not None and hasattr(media, "on_dtmf"):
             media.on_dtmf = self.key_pressed
+        if media is not None and hasattr(media, "on_failure"):
+            # RFC 5763 section 5: a peer that is another than was told gets no session.
+            media.on_failure = self.end_for_media
 
     def _sound(self) -> Any:
         media = self.media

@@ -48,6 +48,8 @@ class Descriptions:
         self.on_offer: OnOffer | None = None
         self.closed = False
         self._call = call
+        # The media have made no answer to the last offer of the peer (yet).
+        self._unanswered = False
 
     def offer(self) -> Deferred[SessionBody | None]:
         """Return a Deferred of our offer, None for none; it may fail with any exception."""
@@ -69,7 +71,12 @@ class Descriptions:
         return deferred(_required, self.body)
 
     def _answer(self, offer: SessionBody) -> Any:
-        return maybeDeferred(self.media.answer, _parse(offer)).addCallback(_to_body)
+        self._unanswered = True
+        return maybeDeferred(self.media.answer, _parse(offer)).addCallback(self._made)
+
+    def _made(self, description: SessionDescription) -> SessionBody:
+        self._unanswered = False
+        return _to_body(description)
 
     def answered(self, answer: SessionBody) -> None:
         """The peer's answer to our offer.
@@ -81,7 +88,10 @@ class Descriptions:
 
     def rolled_back(self) -> None:
         """What was offered or answered last has come to nothing."""
-        if self.media is not None and not self.closed:
+        if self._unanswered:
+            # An offer that was refused has changed nothing.
+            self._unanswered = False
+        elif self.media is not None and not self.closed:
             self.media.rolled_back()
 
     def hold(self, on: bool) -> None:

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 _log = Logger()
 
 #: Option tags that the agent adds to those of sessions.
-_SUPPORTED = ("100rel", "timer", "199", "replaces", "join", "norefersub", "tdialog", "gruu", "outbound", "path")
+_SUPPORTED = ("100rel", "timer", "199", "replaces", "join", "norefersub", "tdialog", "gruu", "outbound")
 
 
 @implementer(IUserAgent)

@@ -116,6 +116,16 @@ class Wire:
         hosts = [listener.address.host for listener in addresses.all if not listener.wildcard]
         return next((host for host in hosts if not is_loopback(host)), hosts[0] if hosts else "127.0.0.1")
 
+    def is_secure(self, peer: NameAddr) -> bool:
+        """Tell whether messages to *peer* leave us encrypted, as far as that is known before they do."""
+        flow = self._flow or self.outside
+        if flow is not None:
+            return flow.kind.secure
+        uri = NameAddr.parse(self.account.route[0]).uri if self.account.route else peer.uri
+        if not isinstance(uri, SIPURI):
+            return False
+        return uri.secure or (uri.params.get("transport") or "").lower() in ("tls", "wss")
+
     def left_by(self, flow: Flow) -> None:
         """Our INVITE has left by *flow*: what the peer answers with may be reached by it alone."""
         if flow.kind.stream:
