@@ -155,6 +155,7 @@ class Referring:
             call = agent.call(
                 referral.target,
                 account=account,
+                from_=None if old is None else old.local,
                 replaces=referral.replaces,
                 headers=headers,
                 max_forwards=70 if hops is None else hops - 1,
