@@ -271,7 +271,8 @@ class Ingress:
         if incoming.over or not incoming.claim_as_uas():
             return TAKEN
         agent = self._agent
-        wire = Wire(agent.element, account, flow=incoming.flow)
+        straight = len(request.headers.elements("via")) == 1
+        wire = Wire(agent.element, account, flow=incoming.flow if straight else None, came_by=incoming.flow)
         hops = request.max_forwards
         wire.hops = 70 if hops is None else min(70, hops)
         call = Call(

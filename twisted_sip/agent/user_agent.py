@@ -205,6 +205,16 @@ class UserAgent(AgentServices):
             registration.start().addErrback(_not_registered, registration)
         return registration
 
+    def unregister(self, registration: Registration) -> Deferred[None]:
+        """Take *registration* back, and be nobody by it any more; calls that it has go on.
+
+        :return: as ``Registration.stop``.
+        """
+        if registration in self.registrations:
+            self.registrations.remove(registration)
+            self.accounts = [account for account in self.accounts if account.registration is not registration]
+        return registration.stop()
+
     # -- calls -------------------------------------------------------------------------------------------------
 
     def call(

@@ -5,6 +5,7 @@ RFC 3261 sections 8.1.1.8, 12.1 and 13.2.2.4; RFC 5626 section 4.3.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +35,19 @@ class Wire:
     """
 
     def __init__(
-        self, element: Element, account: Account, *, flow: Flow | None = None, anonymous: bool = False
+        self,
+        element: Element,
+        account: Account,
+        *,
+        flow: Flow | None = None,
+        came_by: Flow | None = None,
+        anonymous: bool = False,
     ) -> None:
         """Make the wire of one call.
 
-        :param flow: the flow that its INVITE came by; used for requests in the dialog where no Route tells the way and
-            the peer's Contact leads nowhere but down this flow.
+        :param flow: the flow by which its INVITE came straight from the peer; used for requests in the dialog where no
+            Route tells the way: a NAT may stand in every other one.
+        :param came_by: the flow by which its INVITE came, straight or not.
         """
         self.account = account
         self.anonymous = anonymous
@@ -47,6 +55,9 @@ class Wire:
         self.hops = 70
         self._element = element
         self._flow = flow
+        self._came_by = came_by or flow
+        # The flow by which an INVITE of ours left; it need not lead to the peer.
+        self._left_by: Flow | None = None
         self._under_way: dict[ClientRequest, Outgoing] = {}
 
     def __len__(self) -> int:
@@ -99,7 +110,7 @@ class Wire:
 
     def local_host(self, peer: NameAddr) -> str:
         """Return the numeric address of ours by which messages to *peer* leave."""
-        flow = self._flow or self.outside
+        flow = self._came_by or self.outside
         if flow is not None:
             return flow.local.host
         best = self.account.registration.best if self.account.registration is not None else None
@@ -118,7 +129,7 @@ class Wire:
 
     def is_secure(self, peer: NameAddr) -> bool:
         """Tell whether messages to *peer* leave us encrypted, as far as that is known before they do."""
-        flow = self._flow or self.outside
+        flow = self._came_by or self.outside
         if flow is not None:
             return flow.kind.secure
         uri = NameAddr.parse(self.account.route[0]).uri if self.account.route else peer.uri
@@ -128,24 +139,50 @@ class Wire:
 
     def left_by(self, flow: Flow) -> None:
         """Our INVITE has left by *flow*: what the peer answers with may be reached by it alone."""
-        if flow.kind.stream:
-            self._flow = flow
+        self._left_by = flow
 
     def _way_of(self, request: Request, secure: bool) -> Flow | None:
         """Return the flow that *request* must take, None where its URIs tell."""
-        if request.headers.first("to") is None or not request.to.tag:
+        if not request.to.tag:
             flow = self.outside
         elif "route" in request.headers.names:
             return None
         else:
-            flow = self._flow
-            if flow is not None and not flow.kind.stream:
-                uri = request.uri
-                if not (isinstance(uri, SIPURI) and "ob" in uri.params):
-                    return None
+            flow = self._way_within(request)
         if flow is None or not flow.open or (secure and not flow.kind.secure):
             return None
         return flow
+
+    def _way_within(self, request: Request) -> Flow | None:
+        """Return the flow for a *request* in the dialog that has no Route."""
+        uri = request.uri
+        host = bare(uri.host) if isinstance(uri, SIPURI) else ""
+        flow = self._flow
+        if flow is not None:
+            if flow.kind.stream or not isinstance(uri, SIPURI):
+                return flow
+            # A datagram goes to the Contact, unless that says otherwise (RFC 5626 section 4.3) or is an address that
+            # leads nowhere from here.
+            return flow if "ob" in uri.params or (_is_inside(host) and not _is_inside(flow.remote.host)) else None
+        left_by = self._left_by
+        if left_by is not None and left_by.kind.stream and host == left_by.remote.host:
+            return left_by
+        return None
+
+
+#: What stands behind NATs (RFC 1918, RFC 6598, RFC 4193).
+_INSIDE = tuple(
+    ipaddress.ip_network(text)
+    for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+)
+
+
+def _is_inside(host: str) -> bool:
+    """Tell whether *host* is an address that is good within one network alone."""
+    if not is_numeric(host):
+        return False
+    address = ipaddress.ip_address(host)
+    return any(address in network for network in _INSIDE)
 
 
 class _Carried:
