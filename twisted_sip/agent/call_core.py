@@ -257,15 +257,14 @@ class CallCore:
         return self._hold(False)
 
     def _hold(self, on: bool) -> Deferred[Call]:
-        was = self.on_hold
-
         def prepare() -> None:
             self.descriptions.hold(on)
             self.on_hold = on
 
         def undo() -> None:
-            self.descriptions.hold(was)
-            self.on_hold = was
+            # An answer of ours may have told the peer meanwhile, and that was agreed.
+            self.on_hold = self.descriptions.holding
+            self.descriptions.hold(self.on_hold)
 
         return self.changes.want(Change(prepare, undo))
 

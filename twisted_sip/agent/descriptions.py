@@ -39,6 +39,7 @@ class Descriptions:
     :ivar media: its media, None for signalling only.
     :ivar body: without media: our description, for want of a better one.
     :ivar on_offer: without media: makes our descriptions.
+    :ivar holding: what is agreed puts the peer on hold.
     :ivar closed: the call is over.
     """
 
@@ -47,14 +48,19 @@ class Descriptions:
         self.body = body
         self.on_offer: OnOffer | None = None
         self.closed = False
+        self.holding = False
         self._call = call
+        # Whether the next description holds the peer, our last offer does, and what was agreed before our last answer.
+        self._hold = False
+        self._offered: bool | None = None
+        self._held_before = False
         # The media have made no answer to the last offer of the peer (yet).
         self._unanswered = False
 
     def offer(self) -> Deferred[SessionBody | None]:
         """Return a Deferred of our offer, None for none; it may fail with any exception."""
         if self.media is not None:
-            return deferred(self.media.offer).addCallback(_to_body)
+            return deferred(self.media.offer).addCallback(self._made_offer)
         if self.on_offer is not None:
             return deferred(self.on_offer, self._call, None).addCallback(self._keep)
         return deferred(lambda: self.body)
@@ -76,6 +82,12 @@ class Descriptions:
 
     def _made(self, description: SessionDescription) -> SessionBody:
         self._unanswered = False
+        self._offered = None
+        self._held_before, self.holding = self.holding, self._hold
+        return _to_body(description)
+
+    def _made_offer(self, description: SessionDescription) -> SessionBody:
+        self._offered = self._hold
         return _to_body(description)
 
     def answered(self, answer: SessionBody) -> None:
@@ -85,6 +97,7 @@ class Descriptions:
         """
         if self.media is not None:
             self.media.answered(_parse(answer))
+            self.holding = self._held_before = bool(self._offered)
 
     def rolled_back(self) -> None:
         """What was offered or answered last has come to nothing."""
@@ -92,6 +105,9 @@ class Descriptions:
             # An offer that was refused has changed nothing.
             self._unanswered = False
         elif self.media is not None and not self.closed:
+            if self._offered is None:
+                self.holding = self._held_before
+            self._offered = None
             self.media.rolled_back()
 
     def hold(self, on: bool) -> None:
@@ -99,6 +115,7 @@ class Descriptions:
         if self.media is None:
             raise LocalProtocolError("there is no media to hold: make an offer of your own")
         self.media.hold(on)
+        self._hold = on
 
     def close(self) -> None:
         """The call is over. Harmless when repeated."""
