@@ -13,6 +13,7 @@ from twisted_sip.errors import MediaRefused
 from twisted_sip.media.dtls import LIMIT
 from twisted_sip.media.stream_keys import SecurityState
 from twisted_sip.sdp.attributes import Attribute, without_attributes
+from twisted_sip.sdp.connection import Connection
 from twisted_sip.sdp.description import SessionDescription
 from twisted_sip.sdp.fingerprint import Setup
 
@@ -265,6 +266,45 @@ def test_keys_change_from_one_kind_to_the_other(calls: Make) -> None:
     both.run(0.5)
     both.b.answer(SessionDescription.parse(attrs.evolve(offer, media=(media,)).to_bytes()))
     assert both.b.security.keying == "sdes" and both.b.port.dtls is None
+
+
+def test_closed_before_the_handshake_begins(calls: Make) -> None:
+    call = calls(REQUIRED)
+    call.agree()
+    call.a.close()
+    call.b.close()
+    assert not any(20 <= data[0] <= 63 for data in call.wire)
+
+
+def test_rtcp_has_no_association_where_it_shares_the_port(calls: Make) -> None:
+    call = calls(REQUIRED)
+    call.agree()
+    call.run(0.5)
+    sent = len(call.wire)
+    call.a.port.received(2, b"\x16" * 30, ("192.0.2.2", call.b.port.port))
+    assert len(call.wire) == sent and call.secure
+
+
+def test_a_failed_association_does_not_come_back(calls: Make) -> None:
+    call = calls(REQUIRED)
+    offer = call.made(call.a.offer())
+    answer = call.made(call.b.answer(offer))
+    call.a.answered(changed(answer, FALSE))
+    call.run(1)
+    assert call.a.security.state is SecurityState.FAILED
+    call.agree()
+    call.run(1)
+    assert call.secure and min(call.heard()) > 45
+
+
+def test_a_name_in_the_description_is_waited_for(calls: Make) -> None:
+    call = calls(REQUIRED)
+    offer = call.made(call.a.offer())
+    media = attrs.evolve(offer.media[0], connections=())
+    named = attrs.evolve(offer, media=(media,), connection=Connection("phone.example"))
+    call.b.answer(SessionDescription.parse(named.to_bytes()))
+    call.run(0.5)
+    assert not any(20 <= data[0] <= 63 for data in call.wire)
 
 
 def test_dtls_from_strangers_is_refused_once_the_peer_is_known(calls: Make) -> None:

@@ -289,6 +289,16 @@ def test_another_fork_answers(calls: Make) -> None:
     assert min(call.heard()) > 35
 
 
+@pytest.mark.parametrize("settings", [OFFERED, REQUIRED, {}])
+def test_the_same_stream_offered_with_keys_and_without(calls: Make, settings: dict[str, Any]) -> None:
+    call = calls(REQUIRED, settings)
+    offer = call.made(call.a.offer())
+    plain = attrs.evolve(changed(offer).media[0], protocol="RTP/AVP", port=41000)
+    twice = SessionDescription.parse(attrs.evolve(offer, media=(plain, offer.media[0])).to_bytes())
+    answer = call.made(call.b.answer(twice))
+    assert [bool(one.port) for one in answer.media] == [not settings, bool(settings)]
+
+
 def test_keys_of_both_sides_from_descriptions() -> None:
     text = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 4000 RTP/SAVP 0\r\n"
     one = SessionDescription.parse(text + f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\r\n").media[0]

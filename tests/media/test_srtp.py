@@ -105,7 +105,7 @@ def test_packets_of_aead_are_those_of_rfc_7714() -> None:
     sending = SendingContext(MasterKey(profile, master + salt))
     packet = rtp(0x1234, 0xDECAFBAD, bytes(range(40)))
     secret, session_salt = derived(master, salt, 0, 16), derived(master, salt, 2, 12)
-    # Section 8.1: two octets of zeros, SSRC, rollover counter, sequence number.
+    # Two octets of zeros, SSRC, rollover counter, sequence number.
     plain = bytes(2) + (0xDECAFBAD).to_bytes(4, "big") + bytes(4) + b"\x12\x34"
     nonce = bytes(one ^ two for one, two in zip(plain, session_salt, strict=True))
     assert sending.protect_rtp(packet) == packet[:12] + AESGCM(secret).encrypt(nonce, packet[12:], packet[:12])

@@ -105,7 +105,7 @@ class DTLSAssociation:
         self._retransmission: Timer | None = None
         self._limit: Timer | None = None
         context = SSL.Context(SSL.DTLS_METHOD)
-        # RFC 8996 section 3: DTLS 1.0 is not to be used.
+        # RFC 8996 section 6: DTLS 1.0 is not to be used.
         context.set_min_proto_version(_DTLS_1_2)
         context.set_options(SSL.OP_NO_QUERY_MTU | SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION)
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
@@ -291,7 +291,7 @@ def _reason(error: SSL.Error) -> str:
 
 
 def _datagrams(data: bytes, mtu: int) -> Iterator[bytes]:
-    """Yield whole records, as many in a datagram as fit (RFC 6347 section 4.1.1)."""
+    """Yield whole records, as many in a datagram as fit (RFC 6347)."""
     begin = place = 0
     while place + _HEADER <= len(data):
         end = place + _HEADER + int.from_bytes(data[place + 11 : place + 13], "big")

@@ -179,6 +179,9 @@ class SessionExchange:
             and media.protocol.upper() in possible
             and any(kind_of(codec, self._kinds) is not None for codec in media.codecs)
         ]
+        if self.settings.srtp != "off":
+            # Some offer the same twice, with keys and without.
+            found.sort(key=lambda place: not (offer.media[place].has("crypto") or offer.media[place].fingerprints))
         agreed = self._agreed
         if agreed is not None and agreed.slot in found:
             return agreed.slot

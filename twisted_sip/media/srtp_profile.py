@@ -43,7 +43,7 @@ class SRTPProfile:
         return self.key_length + self.salt_length
 
 
-# The tag of AEAD is part of the ciphertext, and the MKI stands behind it (RFC 7714 sections 8.1 and 9.1).
+# The tag of AEAD is part of the ciphertext, and the MKI stands behind it (RFC 7714).
 _ALL = (
     SRTPProfile("AEAD_AES_256_GCM", "SRTP_AEAD_AES_256_GCM", "SRTP_PROFILE_AEAD_AES_256_GCM", 32, 12, 0, 0),
     SRTPProfile("AEAD_AES_128_GCM", "SRTP_AEAD_AES_128_GCM", "SRTP_PROFILE_AEAD_AES_128_GCM", 16, 12, 0, 0),

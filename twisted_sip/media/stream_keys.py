@@ -297,6 +297,8 @@ class StreamKeys:
         if self._way == "dtls":
             # RFC 5763 section 5: no media, not under the keys before either.
             self._port.protection = SRTP(self._now)
+            # For the peer the association may stand: with another certificate the next offer makes a new one.
+            self._renewed = True
             self._tell(MediaSecurity(SecurityState.FAILED, "dtls", "", reason))
 
     def _close_keying(self) -> None:
