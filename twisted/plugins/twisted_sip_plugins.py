@@ -20,3 +20,9 @@ sip_presence = ServiceMaker(
     "A presence and messaging server: clients register, publish, watch each other and chat.",
     "sip-presence",
 )
+sip_ua = ServiceMaker(
+    "SIP user agent",
+    "twisted_sip.tap.sip_ua",
+    "A telephone that answers by itself: echo, announcement, answering machine, menu of keys.",
+    "sip-ua",
+)

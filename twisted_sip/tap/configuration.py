@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -34,8 +34,10 @@ from twisted_sip.tap.sections import (
     TraceSection,
     XCAPSection,
 )
-from twisted_sip.tap.structuring import structure
+from twisted_sip.tap.structuring import Checks, Kinds, structure
 from twisted_sip.transport.settings import TransportSettings
+
+T = TypeVar("T")
 
 _AT_LINE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
@@ -69,8 +71,17 @@ class Configuration:
 
 
 def load(path: Path) -> Configuration:
-    """Read the configuration file at *path*; relative paths in it count from its directory.
+    """Read the configuration file of a server at *path*; relative paths in it count from its directory.
 
+    :raises ConfigurationError: with every fault of the file.
+    """
+    return load_as(Configuration, path, CHECKS)
+
+
+def load_as(cls: type[T], path: Path, checks: Checks, kinds: Kinds | None = None) -> T:
+    """Read the TOML file at *path* as a *cls*; relative paths in it count from its directory.
+
+    :param checks: and *kinds*, as in structuring.
     :raises ConfigurationError: with every fault of the file.
     """
     try:
@@ -81,11 +92,16 @@ def load(path: Path) -> Configuration:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise ConfigurationError([f"{path}: line {line}: is not UTF-8, save the file as UTF-8"]) from error
-    return read(text, str(path), path.parent)
+    return read_as(cls, text, str(path), path.parent, checks, kinds)
 
 
 def read(text: str, name: str, base: Path) -> Configuration:
-    """Make a configuration of TOML *text*.
+    """Make the configuration of a server of TOML *text*; see :func:`read_as`."""
+    return read_as(Configuration, text, name, base, CHECKS)
+
+
+def read_as(cls: type[T], text: str, name: str, base: Path, checks: Checks, kinds: Kinds | None = None) -> T:
+    """Make a *cls* of TOML *text*.
 
     :param name: what to call it in errors.
     :param base: the directory that relative paths count from.
@@ -95,7 +111,7 @@ def read(text: str, name: str, base: Path) -> Configuration:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError([f"{name}: {_syntax_error(str(error), text)}"]) from error
-    configuration, faults = structure(Configuration, table, base, CHECKS)
+    configuration, faults = structure(cls, table, base, checks, kinds)
     if configuration is None:
         raise ConfigurationError(_lines(name, faults))
     return configuration

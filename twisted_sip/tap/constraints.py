@@ -66,8 +66,10 @@ def type_words(type_: Any) -> str:
         item = item_type(type_)
         words = _LIST_WORDS.get(item)
         return f"a list of {words}" if words else "a list, each " + type_words(item)
-    if attrs.has(type_):
+    if attrs.has(type_) or typing.get_origin(type_) is dict:
         return "a table"
+    if type_ not in _TYPE_WORDS and hasattr(type_, "__supertype__"):
+        return type_words(type_.__supertype__)
     return _TYPE_WORDS.get(type_, getattr(type_, "__name__", str(type_)))
 
 

@@ -8,13 +8,16 @@ from typing import Any
 
 import attrs
 
+from twisted_sip.media.settings import MediaSettings
 from twisted_sip.proxy.static_routes import StaticRoute
 from twisted_sip.transport.settings import TransportSettings
 
-#: Fields that are filled from other sections ([server] advertise, [tls], [limits] max_connections and
+#: Fields that are filled from other sections ([server] advertise and stun, [tls], [limits] max_connections and
 #: max_connections_per_source), so that there is one way to set a thing.
 _FILLED_FROM_ELSEWHERE: dict[type[Any], frozenset[str]] = {
-    TransportSettings: frozenset({"advertise", "tls", "connections", "connections_per_source"})
+    TransportSettings: frozenset({"advertise", "tls", "connections", "connections_per_source"}),
+    # [server] stun.
+    MediaSettings: frozenset({"ice_settings"}),
 }
 
 #: Lists for which a single text may stand.

@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.application.service import IServiceCollection, MultiService
 from twisted.logger import ILogObserver, Logger
+from twisted.python import usage
 from twisted.python.components import Componentized
 
 from twisted_sip.errors import ConfigurationError
@@ -25,19 +26,18 @@ from twisted_sip.transport.descriptors import parse_descriptor
 _log = Logger()
 
 
-class TwistdService(MultiService):
-    """The service that twistd runs: a server, and the log that goes with it.
+class LoggedService(MultiService):
+    """What twistd runs: a service whose ``configuration`` says how to log and where its state is.
 
-    :param server: the server.
+    :param server: the service.
     :param options: the options of the command; their parent has those of twistd.
     """
 
-    def __init__(self, server: Server, options: ServerOptions) -> None:
+    def __init__(self, server: Any, options: usage.Options) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.server = server
-        self._options = options
         self._twistd: dict[str, Any] = options.parent or {}
-        server.setServiceParent(self)  # type: ignore[no-untyped-call]
+        server.setServiceParent(self)
 
     def setServiceParent(self, parent: IServiceCollection) -> None:
         """Become part of *parent*, and give a twistd application the log that the configuration asks for."""
@@ -77,9 +77,25 @@ class TwistdService(MultiService):
             raise
 
     def startService(self) -> None:
-        """Start the server, then print what to type into two phones."""
+        """Start the server."""
         with self._failures_logged():
             super().startService()  # type: ignore[no-untyped-call]
+
+
+class TwistdService(LoggedService):
+    """The service of the servers that know users: they may have demo users.
+
+    :param server: the server.
+    :param options: the options of the command.
+    """
+
+    def __init__(self, server: Server, options: ServerOptions) -> None:
+        super().__init__(server, options)
+        self._options = options
+
+    def startService(self) -> None:
+        """Start the server, then print what to type into two phones."""
+        super().startService()
         if self._options["demo"] and self._foreground:
             # Once Control-C is minded: a reader who presses it then shall see no traceback.
             self.server.when_running(_print, accounts(self.server, self.server.demo_passwords))

@@ -39,17 +39,22 @@ T = TypeVar("T")
 Checks = Mapping[type[Any], Callable[[Any], None]]
 
 
+#: A kind of text -> what makes a value of it and of the directory that relative paths count from.
+Kinds = Mapping[Any, Callable[[str, Path], Any]]
+
+
 def structure(
-    cls: type[T], table: Mapping[str, Any], base: Path, checks: Checks | None = None
+    cls: type[T], table: Mapping[str, Any], base: Path, checks: Checks | None = None, kinds: Kinds | None = None
 ) -> tuple[T | None, list[tuple[str, str]]]:
     """Make a *cls* of *table*.
 
     :param base: the directory that relative paths count from.
     :param checks: settings class -> what looks at a whole object of it and raises WrongSetting.
+    :param kinds: kinds of texts beside those that every file may have.
     :returns: the object (None if there are faults) and the faults, each a key and what is wrong and right with it.
     """
     try:
-        return _converter(base, checks or {}).structure(table, cls), []
+        return _converter(base, checks or {}, kinds or {}).structure(table, cls), []
     except Exception as error:
         faults = list(_faults(error, ""))
         if not faults:
@@ -57,7 +62,7 @@ def structure(
         return None, faults
 
 
-def _converter(base: Path, checks: Checks) -> cattrs.Converter:
+def _converter(base: Path, checks: Checks, kinds: Kinds) -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=True, forbid_extra_keys=True)
     for type_ in (bool, int, float, str):
         converter.register_structure_hook(type_, _scalar)
@@ -66,6 +71,9 @@ def _converter(base: Path, checks: Checks) -> cattrs.Converter:
     )
     converter.register_structure_hook_func(
         lambda type_: type_ is ListenDescriptor, lambda value, type_: listen_descriptor(_scalar(value, str), base)
+    )
+    converter.register_structure_hook_func(
+        lambda type_: type_ in kinds, lambda value, type_: kinds[type_](_scalar(value, str), base)
     )
     converter.register_structure_hook(Path, lambda value, type_: base / Path(_scalar(value, str)).expanduser())
     converter.register_structure_hook_func(_is_choice, _choice)
@@ -128,6 +136,8 @@ def _field_hook(cls: type[Any], field: attrs.Attribute[Any], converter: cattrs.C
         if is_list(type_) and not isinstance(value, list):
             wrong = f"{type_words(item_type(type_))} or a list" if single else "a list"
             raise WrongSetting(f"{quoted(value)} is not {wrong}", f"write {words_for(field, single)}")
+        if typing.get_origin(type_) is dict and not isinstance(value, dict):
+            raise WrongSetting(f"{quoted(value)} is not a table", "write its keys below a [header]")
         try:
             result = converter.structure(value, type_)
             _validate(field, result)
@@ -190,7 +200,8 @@ def _faults(error: BaseException, key: str) -> Iterator[tuple[str, str]]:
     elif isinstance(error, IterableValidationError):
         items, others = error.group_exceptions()
         for part, item_note in items:
-            yield from _faults(part, f"{key}[{item_note.index}]")
+            index = item_note.index
+            yield from _faults(part, _below(key, index) if isinstance(index, str) else f"{key}[{index}]")
         for part in others:
             yield from _faults(part, key)
     elif isinstance(error, ForbiddenExtraKeysError):

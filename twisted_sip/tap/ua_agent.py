@@ -1,0 +1,158 @@
+"""The user agent of ``twistd sip-ua``: it answers the calls of its lines as the configuration says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twisted_sip.agent.account import Account
+from twisted_sip.agent.call import Call
+from twisted_sip.agent.call_events import (
+    DTMF,
+    Answered,
+    Ended,
+    HoldChanged,
+    MediaChanged,
+    Replaced,
+    TransferRequested,
+)
+from twisted_sip.agent.user_agent import UserAgent
+from twisted_sip.errors import LocalProtocolError, RequestRefused
+from twisted_sip.interfaces.agent import ICallListener
+from twisted_sip.tap.answering import Answer
+
+_log = Logger()
+
+
+class AnsweringAgent(UserAgent):
+    """Goes on with whom it is transferred to as with whom it was called by.
+
+    :ivar lines: what is done with calls.
+    """
+
+    lines: LineAnswers
+
+    def transferred(self, old: Call, new: Call) -> None:
+        """See AgentHooks."""
+        self.lines.follow(old, new)
+
+
+@implementer(ICallListener)
+class LineAnswers:
+    """Answers calls by the line that they are for, and writes a line of the log for what happens to them.
+
+    :ivar other: what is done with calls that are for no line.
+    """
+
+    def __init__(self, other: tuple[Answer, float], *, longest: float = 0.0) -> None:
+        """Know of no line.
+
+        :param other: the answer, and for how many seconds to ring before.
+        :param longest: seconds after which a call is ended, 0 for never.
+        """
+        self.other = other
+        self._lines: dict[Account, tuple[Answer, float]] = {}
+        self._longest = longest
+
+    def add(self, account: Account, answer: Answer, ring: float) -> None:
+        """Answer the calls of *account* with *answer* after *ring* seconds."""
+        self._lines[account] = (answer, ring)
+
+    # -- calls ---------------------------------------------------------------------------------
+
+    def incoming_call(self, call: Call) -> None:
+        """See ICallListener."""
+        _log.info("call {id} from {caller} to {line}", id=call.id, **_who(call))
+        answer, ring = self._lines.get(call.account, self.other)
+        status = answer.refusal()
+        if status:
+            call.reject(status)
+        elif ring:
+            call.ring()
+            call.agent.table.later(ring, lambda: self._take(call, answer), call)
+        else:
+            self._take(call, answer)
+
+    def _take(self, call: Call, answer: Answer) -> None:
+        if not call.over:
+            call.answer().addCallbacks(self._talk, self._not_answered, (answer,), errbackArgs=(call,))
+
+    def follow(self, old: Call, new: Call) -> None:
+        """*new* was made because of a REFER in *old*: do with it what is done with calls of that line."""
+        _log.info("call {id} goes on to {target}", id=old.id, target=new.remote.uri_text)
+        answer, _ = self._lines.get(old.account, self.other)
+        new.answered.addCallbacks(self._talk, self._not_answered, (answer,), errbackArgs=(new,))
+
+    def _talk(self, call: Call, answer: Answer) -> None:
+        if call.media is None or not hasattr(call.media, "play"):
+            # Streams of other kinds alone: there is nothing to say.
+            return
+        if self._longest:
+            call.agent.table.later(self._longest, call.hangup, call)
+        Deferred.fromCoroutine(answer.talk(call)).addErrback(self._failed, call)
+
+    @staticmethod
+    def _not_answered(failure: Failure, call: Call) -> None:
+        failure.trap(RequestRefused, LocalProtocolError)
+        _log.info("call {id} was not answered: {reason}", id=call.id, reason=failure.getErrorMessage())
+
+    @staticmethod
+    def _failed(failure: Failure, call: Call) -> None:
+        if failure.check(LocalProtocolError, RequestRefused) is not None and not call.established:
+            # It ended while something was about to be done with it.
+            return
+        _log.failure("call {id} is ended", failure, id=call.id)
+        call.hangup()
+
+    # -- the log --------------------------------------------------------------------------------
+
+    def call_event(self, call: Call, event: Any) -> None:
+        """See ICallListener."""
+        if isinstance(event, Answered):
+            _log.info("call {id} answered", id=call.id)
+        elif isinstance(event, MediaChanged):
+            found = call.statistics()
+            _log.info("call {id} media {codec}", id=call.id, codec=found.codec or "agreed", by=event.by)
+        elif isinstance(event, DTMF):
+            _log.info("call {id} key {digit} by {how}", id=call.id, digit=event.digit, how=event.how)
+        elif isinstance(event, HoldChanged):
+            _log.info("call {id} {state}", id=call.id, state="on hold" if event.on else "off hold")
+        elif isinstance(event, TransferRequested):
+            _log.info("call {id} is to be transferred", id=call.id)
+        elif isinstance(event, Replaced):
+            _log.info("call {id} is replaced by {other}", id=call.id, other=event.by.id)
+        elif isinstance(event, Ended):
+            _log.info(
+                "call {id} ended: {words}", id=call.id, words=ending_words(call, event), **ending_fields(call, event)
+            )
+
+
+def _who(call: Call) -> Mapping[str, str]:
+    return {"caller": call.remote.uri_text, "line": call.account.aor}
+
+
+def ending_words(call: Call, event: Ended) -> str:
+    """Return what there is to say of a call at its end."""
+    end, media = event.end, call.statistics()
+    parts = [f"{end.cause} by {end.by}" + (f" {end.status}" if end.status else ""), f"{end.seconds:.1f} s"]
+    if media.packets_received or media.packets_sent:
+        parts.append(
+            f"{media.codec}, {media.packets_sent} packets sent, {media.packets_received} received, "
+            f"{media.packets_lost} lost, jitter {media.jitter * 1000:.0f} ms, MOS {media.mos:.1f}"
+        )
+    return ", ".join(parts)
+
+
+def ending_fields(call: Call, event: Ended) -> dict[str, Any]:
+    """Return the same for programs that read the log."""
+    end, media = event.end, call.statistics()
+    return {
+        **_who(call), "cause": end.cause, "by": end.by, "status": end.status, "seconds": round(end.seconds, 3),
+        "codec": media.codec, "packets_sent": media.packets_sent, "packets_received": media.packets_received,
+        "packets_lost": media.packets_lost, "mos": round(media.mos, 2),
+    }  # fmt: skip
