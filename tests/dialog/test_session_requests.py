@@ -314,3 +314,19 @@ class TestPrack:
         alice = pair.alice.sessions[0]
         assert alice.offers.remote == bob.offers.local and bob.state == CONFIRMED
         pair.settle()
+
+
+def test_byes_cross_before_the_ack(pair: Any) -> None:
+    """The BYE that waits for the ACK is not needed any more."""
+    attempt, session = pair.ringing()
+    pair.link.drop = lambda name, message: isinstance(message, Request) and message.method == "ACK"
+    session.invite.accept(pair.bob.describe("answer"))
+    session.bye()
+    pair.advance(0.1)
+    attempt.winner.bye()
+    pair.advance(0.1)
+    assert session.state == TERMINATED and pair.bob.names()[-1] == "gone"
+    sent = pair.link.words("bob").count("200 INVITE")
+    pair.link.advance(40, 0.1)
+    assert pair.link.words("bob").count("200 INVITE") == sent and "BYE" not in pair.link.words("bob")
+    pair.settle()

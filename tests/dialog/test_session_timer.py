@@ -209,6 +209,17 @@ class TestInCalls:
         assert answers.got[0].headers.first("require") == "timer" and bob.timer.refresher == "local"
         pair.settle()
 
+    def test_required(self, pair: Any) -> None:
+        """Who requires session timers knows them."""
+        pair.again(bob=SessionTerms(min_se=200))
+        _, bob = pair.talking()
+        require = ("require", "timer")
+        assert ask(pair, bob, "UPDATE", require, ("session-expires", "100")).statuses == [422]
+        answers = ask(pair, bob, "UPDATE", require, ("session-expires", "250"))
+        assert answers.got[0].headers.first("session-expires") == "250;refresher=uac"
+        assert answers.got[0].headers.first("require") == "timer" and bob.timer.refresher == "remote"
+        pair.settle()
+
     def test_refresh_waits_for_what_is_under_way(self, pair: Any) -> None:
         pair.again(SessionTerms(session_expires=90))
         pair.bob.manual.add("offer_received")

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _log = Logger()
 
-#: The most dialogs that the forks of one INVITE may make.
-_MOST_FORKS = 32
+#: The most dialogs that the provisional responses to one INVITE may make, and all of its responses.
+_MOST_EARLY, _MOST_FORKS = 32, 64
 
 #: How often in a row a 422 is given way to.
 _MOST_TOO_SMALL = 2
@@ -94,6 +94,8 @@ class InviteAttempt:
         self._expires = expires
         self._keep_all = keep_all
         self._invites: dict[str, ClientInvite] = {}
+        # The tags of early dialogs that lack a Contact yet.
+        self._makeshifts: set[str] = set()
         self._interval = SessionTimer(terms, timers, _nothing, _nothing)
         self._too_small = 0
         self._cseq = invite.cseq.number
@@ -183,9 +185,8 @@ class InviteAttempt:
             tag = response.to.tag
         except RemoteProtocolError:
             return
-        if not tag:
-            # Section 13.2.2.1: without a tag it makes no dialog.
-            return
+        # Peers of RFC 2543 have no tag (section 12.1.2), and ring all the same.
+        tag = tag or ""
         session = self.sessions.get(tag)
         if session is None:
             if response.status == 199 and "100rel" not in option_tags(response, "require"):
@@ -194,6 +195,8 @@ class InviteAttempt:
             session = self._fork(tag, response)
         if session is None or session.over:
             return
+        if tag in self._makeshifts:
+            self._mend(session, tag, response)
         self._invites[tag].provisional(response)
         if response.status == 199 and not session.over:
             session.end(Ending(by="remote", cause="199", status=_cause_of(response), reasons=reasons_of(response)))
@@ -203,15 +206,19 @@ class InviteAttempt:
         """Return a session in the dialog that *response* makes, None if it makes none."""
         outgoing = self._outgoing
         assert outgoing is not None  # there is a response to it
-        if response.status < 200 and len(self.sessions) >= _MOST_FORKS:
+        if len(self.sessions) >= (_MOST_EARLY if response.status < 200 else _MOST_FORKS):
+            _log.debug("too many forks: a {status} is left alone", status=response.status)
             return None
         try:
             dialog = Dialog.as_uac(outgoing.request, response)
         except RemoteProtocolError as error:
             _log.debug("a response makes no dialog: {reason}", reason=error.reason)
-            if response.status < 200:
+            try:
+                dialog = self._makeshift(outgoing.request, response, tag)
+            except RemoteProtocolError:
+                # The Request-URI is none of SIP.
                 return None
-            dialog = self._makeshift(outgoing.request, response, tag)
+            self._makeshifts.add(tag)
         dialog.local_cseq = outgoing.request.cseq.number
         session = Session(dialog, self.user, self._timers, self._dialogs, self.terms, random=self._random, attempt=self)
         if not session.enlist() and response.status < 200:
@@ -228,12 +235,26 @@ class InviteAttempt:
         return session
 
     def _makeshift(self, invite: Request, response: Response, tag: str) -> Dialog:
-        """Return a dialog for a 2xx that makes none: enough to acknowledge and to end it."""
+        """Return a dialog for a response that makes none, for want of a Contact above all.
+
+        It is enough to know that it rings, and to acknowledge and to end a 2xx.
+        """
         copy = response.copy()
         copy.headers.remove("record-route")
         copy.headers.set("contact", f"<{invite.uri_text}>")
         copy.headers.set("to", str(invite.to.with_("tag", tag) if tag else invite.to))
         return Dialog.as_uac(invite, copy)
+
+    def _mend(self, session: Session, tag: str, response: Response) -> None:
+        """Take from *response* what the first one in its early dialog has lacked."""
+        outgoing = self._outgoing
+        assert outgoing is not None  # there is a response to it
+        try:
+            made = Dialog.as_uac(outgoing.request, response)
+        except RemoteProtocolError:
+            return
+        self._makeshifts.discard(tag)
+        session.dialog.route_set, session.dialog.remote_target = made.route_set, made.remote_target
 
     def _accepted(self, response: Response) -> None:
         try:
@@ -252,7 +273,8 @@ class InviteAttempt:
             # RFC 6026 section 7.2: the ACK was lost, or is on its way.
             invite.accepted_again()
             return
-        welcome = not self.cancelled or self.wanted
+        # Nobody waits for a second one where the first was of no use.
+        welcome = (not self.cancelled or self.wanted) and (not self.over or self.winner is not None)
         if session.over or not welcome or (self.winner is not None and not self._keep_all):
             session.decline(invite, response, "fork" if self.winner is not None else "cancel")
         elif "contact" not in response.headers:
@@ -286,6 +308,7 @@ class InviteAttempt:
             self._end_sessions(Ending(by="remote", cause="refused", status=422))
             self.sessions.clear()
             self._invites.clear()
+            self._makeshifts.clear()
             self._send()
             return
         cause = "cancel" if self.cancelled else "refused"

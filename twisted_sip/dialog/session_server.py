@@ -143,7 +143,14 @@ class SessionServer:
             return False
         if session.over:
             # RFC 5407 section 3.2: a BYE that has crossed ours is welcome, nothing else.
-            self.respond(incoming, 200 if request.method == "BYE" else 481)
+            if request.method == "BYE":
+                self.respond(incoming, 200)
+                if self.awaits_first_ack:
+                    # Ours need not wait for an ACK that may never come, nor be sent.
+                    self.close(silent=True)
+                    session.let_go()
+            else:
+                self.respond(incoming, 481)
             return True
         try:
             session.dialog.receive(request, refresh=False)

@@ -138,7 +138,7 @@ class SessionTimer:
         """Return the Min-SE with which *request* has to be refused (422, section 9), 0 if it is none too brief."""
         told = session_expires_of(request)
         terms = self._terms
-        if told is None or not terms.supports("timer") or "timer" not in option_tags(request, "supported"):
+        if told is None or not terms.supports("timer") or not _knows_timers(request):
             return 0
         return terms.min_se if told.seconds < terms.min_se else 0
 
@@ -153,7 +153,7 @@ class SessionTimer:
         """
         terms = self._terms
         told = session_expires_of(request)
-        knows = "timer" in option_tags(request, "supported")
+        knows = _knows_timers(request)
         if not terms.supports("timer") or (told is None and not (knows and terms.session_expires)):
             self.stop()
             return []
@@ -224,3 +224,8 @@ class SessionTimer:
             if timer is not None:
                 timer.cancel()
         self._refresh = self._expiry = None
+
+
+def _knows_timers(request: Request) -> bool:
+    """Tell whether the sender of *request* supports session timers: who requires them does so without a word."""
+    return "timer" in option_tags(request, "supported") or "timer" in option_tags(request, "require")
