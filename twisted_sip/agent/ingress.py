@@ -148,9 +148,14 @@ class Ingress:
         request = incoming.request
         method = request.method
         if not self._is_ours(request):
+            if method != "ACK" and not isinstance(request.uri, SIPURI) and len(agent.element.chain) == 1:
+                # Section 8.2.2.1.
+                return response_to(request, 416, to_tag=incoming.to_tag)
             return None
         if method == "ACK":
             return TAKEN
+        # Whoever cannot be named cannot be answered by name either: 400.
+        _ = request.to.uri, request.from_.uri
         if agent.settings.trust == "servers" and not is_from_servers(incoming.flow, agent.registrations):
             return response_to(request, 403, to_tag=incoming.to_tag)
         if method in ("SUBSCRIBE", "PUBLISH"):

@@ -133,9 +133,9 @@ class ReferralNotifier:
         self._dialogs = dialogs
         self._over: Callable[[ReferralNotifier], object] | None = over
         self._news: tuple[int, str] | None = None
-        self._expiry = timers.start(expires, self._expired)
         if not dialogs.add(dialog, self._key, self):
             raise RemoteProtocolError("Too Many Dialogs", status=503)
+        self._expiry = timers.start(expires, self._expired)
 
     def matches(self, event_id: str) -> bool:
         """Tell whether a SUBSCRIBE with this id means it."""
