@@ -96,3 +96,20 @@ def test_a_flood_of_2xx(peers: Peers) -> None:
     peers.reply(200, "late0", body=b"answer")
     assert [request.to.tag for request in peers.sent("ACK")][-2:] == ["early3", "late0"]
     peers.settle()
+
+
+def test_a_2xx_without_contact_in_a_dialog_that_has_one(peers: Peers) -> None:
+    """What the 18x has said is good enough."""
+    peers.reply(180, "b", contact="<sip:bob@192.0.2.4>")
+    peers.reply(200, "b", body=b"answer", contact=None)
+    session = peers.attempt.winner
+    assert session is not None and session.state == CONFIRMED
+    assert peers.sent("ACK")[0].uri_text == "sip:bob@192.0.2.4" and not peers.sent("BYE")
+    peers.settle()
+
+
+def test_a_2xx_whose_contact_is_of_no_use(peers: Peers) -> None:
+    peers.reply(200, "b", body=b"answer", contact="<tel:1>")
+    assert peers.attempt.winner is None and peers.alice.sessions[0].ending.cause == "protocol"
+    assert len(peers.sent("ACK")) == len(peers.sent("BYE")) == 1
+    peers.settle()

@@ -273,12 +273,14 @@ class InviteAttempt:
             # RFC 6026 section 7.2: the ACK was lost, or is on its way.
             invite.accepted_again()
             return
+        if tag in self._makeshifts:
+            self._mend(session, tag, response)
         # Nobody waits for a second one where the first was of no use.
         welcome = (not self.cancelled or self.wanted) and (not self.over or self.winner is not None)
         if session.over or not welcome or (self.winner is not None and not self._keep_all):
             session.decline(invite, response, "fork" if self.winner is not None else "cancel")
-        elif "contact" not in response.headers:
-            # Section 12.1.1: a dialog needs it.
+        elif tag in self._makeshifts:
+            # Section 12.1.1: a dialog needs a Contact, of this response or of one before.
             session.decline(invite, response, "protocol")
         else:
             self._won(session, invite, response)
