@@ -84,6 +84,21 @@ def test_attended(scene: Scene) -> None:
     assert right.request.headers.first("require") == "replaces"
 
 
+def test_attended_with_a_peer_that_does_not_know_replaces(scene: Scene) -> None:
+    """RFC 5589 section 7.7."""
+    alice, bob, carol = three(scene)
+    call, other = scene.established(alice, bob)
+    consultation, far = scene.established(alice, carol)
+    call.session.peer_supports = lambda tag: False
+    carol.does = lambda call: call.answer()
+    done: list[Any] = []
+    call.transfer(consultation).done.addCallback(done.append)
+    scene.run(3)
+    assert done == [200] and consultation.over and far.over and other.over
+    [arrived] = carol.calls
+    assert arrived.replaces is None and arrived.established
+
+
 def test_without_subscription(scene: Scene) -> None:
     """RFC 4488."""
     alice, bob, carol = three(scene)

@@ -150,7 +150,8 @@ class Call(CallSound):
     ) -> Transfer:
         """Ask the peer to call somebody else (RFC 5589 sections 6 and 7).
 
-        :param target: whom: a URI (blind), or another call of ours, whose place the peer is to take (attended).
+        :param target: whom: a URI (blind), or another call of ours, whose place the peer is to take (attended). Where one
+            of the two peers does not know Replaces, that call is hung up and its peer called anew (section 7.7).
         :param notify: be told what becomes of it; otherwise the REFER asks for no subscription (RFC 4488).
         :param hangup: end this call, and that of an attended transfer, once the peer has its new call.
         :return: the transfer; ``done`` fires with the final status of the peer's call.
@@ -159,7 +160,15 @@ class Call(CallSound):
         session = self._confirmed_session()
         if session.peer_allows("REFER") is False:
             raise LocalProtocolError("the peer does not take REFER")
-        refer_to = refer_to_call(target) if isinstance(target, Call) else str(NameAddr.build(target))
+        other = target if isinstance(target, Call) else None
+        if isinstance(target, Call):
+            refer_to = refer_to_call(target)
+            known = target.session
+            if not session.peer_supports("replaces") or known is None or not known.peer_supports("replaces"):
+                refer_to, other = f"<{target.remote.uri_text}>", None
+                target.hangup()
+        else:
+            refer_to = str(NameAddr.build(target))
         # RFC 4488 section 4: a Require would fail with those who do not know it; they subscribe us all the same.
         made = Transfer(self.agent, refer_to, subscribed=notify or not session.peer_supports("norefersub"))
         fields = [("refer-to", refer_to), ("referred-by", f"<{self.local.uri_text}>"), *headers]
@@ -172,7 +181,6 @@ class Call(CallSound):
         made.refer_sent(session.dialog, number)
         self.agent.referring.begun(made, self)
         if hangup:
-            other = target if isinstance(target, Call) else None
 
             def finished(transfer: Transfer) -> None:
                 if 200 <= transfer.status < 300:
