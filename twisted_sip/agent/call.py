@@ -150,7 +150,7 @@ class Call(CallSound):
     ) -> Transfer:
         """Ask the peer to call somebody else (RFC 5589 sections 6 and 7).
 
-        :param target: whom: a URI (blind), or another call of ours, whose place the peer is to take (attended). Where one
+        :param target: a URI (blind), or another call of ours, whose place the peer is to take (attended). Where one
             of the two peers does not know Replaces, that call is hung up and its peer called anew (section 7.7).
         :param notify: be told what becomes of it; otherwise the REFER asks for no subscription (RFC 4488).
         :param hangup: end this call, and that of an attended transfer, once the peer has its new call.
