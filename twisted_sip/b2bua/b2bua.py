@@ -1,0 +1,323 @@
+"""A back-to-back user agent: a user agent that answers calls by making others (RFC 3261 section 6, RFC 7092).
+
+Subclass it and override a hook: ``route``, ``authorize_call``, ``identity``. Nothing of one leg is seen on the other:
+each has a Call-ID, tags, a Contact and session timers of its own, and only header fields that the policy names pass.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+
+from twisted_sip.agent.call import Call
+from twisted_sip.agent.incoming_leg import IncomingLeg
+from twisted_sip.agent.invitation import target_of
+from twisted_sip.agent.messages import InstantMessage
+from twisted_sip.agent.referral import Referral
+from twisted_sip.agent.settings import AgentSettings
+from twisted_sip.auth.authenticator import Authenticator
+from twisted_sip.b2bua.bridged_call import BridgedCall
+from twisted_sip.b2bua.click_to_call import ClickToCall
+from twisted_sip.b2bua.exchange import Bridge
+from twisted_sip.b2bua.header_policy import HeaderPolicy
+from twisted_sip.b2bua.joined_legs import JoinedLegs
+from twisted_sip.b2bua.leg_making import LegMaking
+from twisted_sip.b2bua.legs import BridgedLeg, CallerLeg
+from twisted_sip.b2bua.passage import DirectPassage, Passage, RelayPassage
+from twisted_sip.b2bua.routing import Routing, all_targets, redirection_targets, targets_of
+from twisted_sip.b2bua.settings import B2BUASettings
+from twisted_sip.b2bua.transfers import Transfers
+from twisted_sip.b2bua.users import UserCalls
+from twisted_sip.element.admission import AdmissionProcessor
+from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
+from twisted_sip.interfaces.location import ILocationStore
+from twisted_sip.interfaces.processing import IncomingRequest, Verdict
+from twisted_sip.interfaces.routing import Target
+from twisted_sip.message.name_addr import NameAddr
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+from twisted_sip.message.uri import SIPURI, URI, TelURI
+from twisted_sip.proxy.static_routes import StaticRoute
+from twisted_sip.transport.listener import is_numeric
+
+if TYPE_CHECKING:
+    from twisted_sip.element.element import Element
+    from twisted_sip.media.plane import MediaPlane
+
+
+class B2BUA(LegMaking):
+    """A back-to-back user agent.
+
+    :ivar b2bua_settings: how it behaves.
+    :ivar policy: which header fields pass.
+    :ivar plane: makes media, None where they flow between the peers.
+    :ivar accounting: an IAccountingSink, None for nobody.
+    :ivar bridged: the calls that are not over.
+    :ivar domain: stands in From in place of numeric addresses, empty to leave them.
+    """
+
+    incoming_leg: type[IncomingLeg] = CallerLeg
+
+    def __init__(
+        self,
+        element: Element,
+        *,
+        settings: B2BUASettings | None = None,
+        location: ILocationStore | None = None,
+        routes: Sequence[StaticRoute] = (),
+        authenticator: Authenticator | None = None,
+        media: MediaPlane | None = None,
+        accounting: Any = None,
+        policy: HeaderPolicy | None = None,
+        domain: str = "",
+        trusts_everybody: bool = False,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """Make a b2bua.
+
+        :param location: where users are registered; they can be called then.
+        :param routes: static routes, asked first.
+        :param authenticator: asks callers who claim to be users of ours who they are; not needed where a link of the
+            chain before this one has done so.
+        :param media: makes media; needed to relay or transcode.
+        :param accounting: an IAccountingSink.
+        :param trusts_everybody: let everybody call everywhere: for networks of our own only.
+        :param now: gives the time for call records, in seconds since the epoch.
+        :raises LocalProtocolError: the settings want media, and there is nothing that makes them.
+        """
+        self.b2bua_settings = settings = settings or B2BUASettings()
+        if settings.media != "direct" and media is None:
+            raise LocalProtocolError(f"media = {settings.media!r} needs something that makes media")
+        super().__init__(
+            element,
+            settings=AgentSettings(
+                user_agent=settings.user_agent,
+                max_calls=settings.max_calls * 2,
+                ring_timeout=settings.ring_timeout,
+                session_expires=settings.session_expires,
+                min_se=settings.min_se,
+                follow_redirects=0,
+                accept_transfers=settings.transfers,
+                accept_replaces=settings.transfers,
+            ),
+            media=media,
+        )
+        self.plane = media
+        self.accounting = accounting
+        self.policy = policy or HeaderPolicy.build(add=settings.pass_headers, remove=settings.remove_headers)
+        self.domain = domain
+        self.now = now
+        self.bridged: dict[BridgedCall, None] = {}
+        self.click_calls: dict[ClickToCall, None] = {}
+        self.users = UserCalls(settings.max_calls_per_user)
+        self.transfers = Transfers(self)
+        self.referring = self.transfers.referring
+        self._routing = Routing(element, location, routes, trusts_everybody=trusts_everybody)
+        self._admission = (
+            AdmissionProcessor(element.domains, element.dialog_tokens, authenticator) if authenticator else None
+        )
+        self.session_number = int(element.random_text()[:7], 16)
+
+    # -- hooks --------------------------------------------------------------------------------------
+
+    def authorize_call(self, call: JoinedLegs) -> Any:
+        """Tell whether *call* may be made, and for how many seconds: a number, or True for no limit of this kind.
+
+        Asked before the callee is called, and again, shortly before they are used up, for how many more seconds it may
+        last (``call.seconds`` have been talked then); may be ``async``. 0 or False refuses with 403, as does
+        RemoteProtocolError with a status of its own (402 above all). Default: True.
+        """
+        return True
+
+    def route(self, call: BridgedCall) -> Any:
+        """Return where *call* goes: a URI or Target, several of them, or a status; may be ``async``.
+
+        Targets with the same ``q`` are called at once, URIs one after the other. ``call.media``, ``call.headers`` and
+        ``call.max_duration`` may be set here. Default: static routes, registered users, for callers who are no
+        strangers the world.
+        """
+        return self._routing.route(call)
+
+    def identity(self, call: BridgedCall) -> NameAddr:
+        """Return the From for the callee. Default: the caller's, with our domain in place of an address."""
+        remote = call.caller_leg.call.remote
+        if not self.domain:
+            return remote
+        uri = remote.uri
+        if isinstance(uri, SIPURI) and is_numeric(uri.host.strip("[]")):
+            return NameAddr.build(uri.replace(host=self.domain, port=None), remote.display_name)
+        return remote
+
+    def redirected(self, call: BridgedCall, response: Response) -> Any:
+        """Return the targets to try since a callee has redirected the call. Default: as the settings say."""
+        where = self.b2bua_settings.redirects
+        found: list[Any] = []
+        for uri in redirection_targets(response):
+            if self.element.domains.is_local_uri(uri):
+                if where != "none":
+                    found.append(self._routing.find(uri, call.user))
+            elif where == "anywhere":
+                found.append(Target(uri=uri))
+        return all_targets(found)
+
+    def route_transfer(self, call: JoinedLegs, leg: BridgedLeg, referral: Referral) -> Any:
+        """Return where ``referral.target`` is, whom the peer of *leg* wants *call* transferred to; as for ``route``.
+
+        Default: where a call of that peer would go.
+        """
+        target = referral.target
+        if isinstance(target, TelURI) and self.nobody.domain:
+            return self._routing.find(target_of(target, self.nobody), leg.user)
+        return self._routing.find(target, leg.user)
+
+    def route_click(self, call: ClickToCall, uri: URI) -> Any:
+        """Return where *uri* is, one of the two of *call*; as for ``route``. Who has made it is no stranger."""
+        return self._routing.find(uri, call.user or "sip:click-to-call@localhost")
+
+    def media_for(self, call: JoinedLegs | None, mode: str) -> Passage:
+        """Return how media of *call* pass between its legs, for a *mode* of ``direct`` or ``relay``.
+
+        :raises MediaRefused: there is nothing that relays, or no room.
+        """
+        if mode == "direct":
+            return DirectPassage()
+        if self.plane is None:
+            raise MediaRefused("No media here", status=488)
+        return RelayPassage(self.plane)
+
+    def serves(self, uri: SIPURI) -> bool:
+        """Everything that has come here and not been taken by somebody else."""
+        return True
+
+    # -- incoming --------------------------------------------------------------------------------------
+
+    def process(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
+        """Take calls, and what belongs to them."""
+        request = incoming.request
+        method = request.method
+        if not request.to.tag:
+            if method not in ("INVITE", "OPTIONS"):
+                return None
+            if method == "INVITE" and len(self.bridged) >= self.b2bua_settings.max_calls:
+                raise RemoteProtocolError("Too many calls", status=503)
+            if self._admission is not None and not incoming.admitted:
+                verdict = self._admission.process(incoming)
+                if verdict is not None:
+                    if not isinstance(verdict, Deferred):
+                        return verdict
+                    return verdict.addCallback(lambda found: self._admitted(found, incoming))
+        return super().process(incoming)
+
+    def _admitted(self, verdict: Verdict, incoming: IncomingRequest) -> Any:
+        return super().process(incoming) if verdict is None else verdict
+
+    def knows(self, request: Request) -> bool:
+        """Tell whether *request* is in a dialog of a call here, or addressed to our Contact."""
+        uri = request.known_uri or request.uri
+        return isinstance(uri, SIPURI) and uri.user == self.user
+
+    def incoming_call(self, call: Call) -> None:
+        """A call has come in: connect it with another one."""
+        leg = call.leg
+        assert isinstance(leg, CallerLeg)
+        leg.user = leg.incoming.user
+        self.equip(leg)
+        if call.replaces is not None:
+            self.transfers.replacing(call)
+            return
+        request = call.request
+        if request.max_forwards == 0:
+            call.reject(483)
+            return
+        bridged = BridgedCall(self, call, request.known_uri or request.uri, leg.incoming.user)
+        self.bridged[bridged] = None
+        if not self.users.enter(bridged, self._caller_key(bridged)):
+            bridged.refuse(486)
+            return
+        bridged.begin()
+
+    def _caller_key(self, bridged: BridgedCall) -> str:
+        if bridged.user:
+            return bridged.user
+        uri = bridged.caller_leg.call.remote.uri
+        return uri.address_of_record if isinstance(uri, SIPURI) else str(uri)
+
+    def incoming_message(self, message: InstantMessage) -> Any:
+        """A MESSAGE in a call is for the other leg.
+
+        :raises RemoteProtocolError: there is none, or it does not take it.
+        """
+        call = message.call
+        leg = call.leg if call is not None else None
+        if not isinstance(leg, BridgedLeg) or leg.bridged is None:
+            raise RemoteProtocolError("Method Not Allowed", status=405)
+        other = leg.bridged.other_leg(leg)
+        if other is None or not other.call.established:
+            raise RemoteProtocolError("Temporarily Unavailable", status=480)
+        return other.call.message(message.body, message.content_type).addErrback(_refused)
+
+    # -- legs ------------------------------------------------------------------------------------------------
+
+    def make_bridge(self, mode: str) -> Bridge:
+        """Return what two legs are joined by.
+
+        :raises MediaRefused: see :meth:`media_for`.
+        """
+        return Bridge(self.media_for(None, mode), mode)
+
+    def targets_of(self, route: Any) -> Sequence[Target] | int:
+        """Return the targets that *route* means, or the status that it refuses with."""
+        return targets_of(route)
+
+    def click_to_call(
+        self, a: URI | str, b: URI | str, *, flow: str = "IV", identity: NameAddr | str | None = None, user: str = ""
+    ) -> ClickToCall:
+        """Call *a*, and when that has answered *b*, and connect them (RFC 3725).
+
+        :param flow: ``IV`` for people; ``I`` where *b* is a machine that answers at once.
+        :param identity: what stands in From, for both; each sees the address of the other unless given.
+        :param user: the address-of-record that is counted for it.
+        :return: what becomes of it: ``connected`` and ``ended`` are Deferreds.
+        :raises LocalProtocolError: a value that SIP does not allow, or as many calls as there may be.
+        """
+        if len(self.bridged) + len(self.click_calls) >= self.b2bua_settings.max_calls:
+            raise LocalProtocolError("there are as many calls as there may be")
+        made = ClickToCall(self, a, b, flow=flow, identity=identity, user=user)
+        self.click_calls[made] = None
+        made.begin()
+        return made
+
+    # -- counting --------------------------------------------------------------------------------------------
+
+    def enter_user(self, bridged: BridgedCall, target: Target) -> int:
+        """Count a call to *target*; return the status that refuses it, 0 if it may be made."""
+        key = target.aor
+        if not key and isinstance(bridged.uri, SIPURI) and self.element.domains.is_local_uri(bridged.uri):
+            key = bridged.uri.address_of_record
+        return 0 if not key or self.users.enter(bridged, key) else 486
+
+    def forget(self, bridged: JoinedLegs) -> None:
+        """*bridged* is over."""
+        if isinstance(bridged, BridgedCall):
+            self.bridged.pop(bridged, None)
+        elif isinstance(bridged, ClickToCall):
+            self.click_calls.pop(bridged, None)
+        self.users.leave(bridged)
+
+    def stopService(self) -> Deferred[None]:
+        """End every call, and write their records; see UserAgent."""
+        for bridged in list(self.bridged):
+            bridged.hangup("Server is going down")
+        for click in list(self.click_calls):
+            click.hangup("Server is going down")
+        return super().stopService().addCallback(self._closed)
+
+    def _closed(self, _: None) -> None:
+        self.transfers.close()
+
+
+def _refused(failure: Any) -> None:
+    raise RemoteProtocolError("Refused", status=getattr(failure.value, "status", 500))

@@ -1,0 +1,279 @@
+"""One call through a b2bua: authorisation, route, the search for a callee, its answer, its end.
+
+RFC 3261 sections 13 and 16.6 to 16.8 for the parts that a b2bua does like a proxy; RFC 7092.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twisted_sip.agent.call import Call
+from twisted_sip.agent.call_events import CallState
+from twisted_sip.b2bua.call_limits import granted
+from twisted_sip.b2bua.failures import status_for_caller
+from twisted_sip.b2bua.hunt import Attempt, Hunt
+from twisted_sip.b2bua.joined_legs import leave, reason_of
+from twisted_sip.b2bua.legs import BridgedLeg, CalleeLeg, CallerLeg
+from twisted_sip.b2bua.set_up import SetUp
+from twisted_sip.b2bua.transcoding import Transcoding
+from twisted_sip.b2bua.waiting import then
+from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
+from twisted_sip.interfaces.accounting import Result
+from twisted_sip.interfaces.routing import Target
+from twisted_sip.message.reason_fields import Reason
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+from twisted_sip.message.uri import URI
+
+if TYPE_CHECKING:
+    from twisted_sip.b2bua.b2bua import B2BUA
+    from twisted_sip.dialog.session import Session
+    from twisted_sip.dialog.session_offers import OfferReceived
+
+_log = Logger()
+
+#: What a callee says that cannot use the caller's media (RFC 3261 sections 21.4.13, 21.4.26, 21.6.4).
+_MEDIA_REFUSED = (415, 488, 606)
+
+
+class BridgedCall(SetUp):
+    """A call between two legs.
+
+    :ivar media: how media pass: ``direct``, ``relay`` or ``transcode``. The route hook may set it.
+    :ivar headers: further header fields for the INVITE to the callee. The route hook may add to them.
+    """
+
+    def __init__(self, b2bua: B2BUA, call: Call, uri: URI, user: str) -> None:
+        """Take the incoming *call*; :meth:`begin` goes on."""
+        settings = b2bua.b2bua_settings
+        leg = call.leg
+        assert isinstance(leg, CallerLeg)
+        super().__init__(b2bua, leg, uri, user)
+        self.media: str = settings.media
+        self.headers: list[tuple[str, str]] = []
+        self.notes.leg_began(call)
+        self.hunt = Hunt(self._start, self._nobody)
+        leg.bridged = self
+
+    def __repr__(self) -> str:
+        return f"<BridgedCall {self.notes.caller} to {self.notes.callee}>"
+
+    @property
+    def request(self) -> Request:
+        """The caller's INVITE."""
+        return self.caller_leg.call.request
+
+    # -- set-up ---------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Ask whether it may be made, and where it goes."""
+        then(lambda: self.b2bua.authorize_call(self), self._authorized, self._failed)
+
+    def _authorized(self, answer: Any) -> None:
+        if self.over:
+            return
+        try:
+            self.grant = granted(answer)
+        except RemoteProtocolError as error:
+            self.refuse(error.status, error.reason)
+            return
+        then(lambda: self.b2bua.route(self), self._routed, self._failed)
+
+    def _failed(self, failure: Failure) -> None:
+        error = failure.value
+        if isinstance(error, RemoteProtocolError):
+            self.refuse(error.status, error.reason)
+        else:
+            _log.failure("while setting up {call}", failure, call=repr(self))
+            self.refuse(500)
+
+    def _routed(self, route: Any) -> None:
+        if self.over:
+            return
+        found = self.b2bua.targets_of(route)
+        if isinstance(found, int):
+            self.refuse(found)
+            return
+        if self.media == "transcode":
+            self._terminate()
+        else:
+            self.bridge = self.b2bua.make_bridge(self.media)
+            self.bridge.legs[0] = self.caller_leg
+        self.hunt.add(found)
+        self.hunt.go_on()
+
+    def _terminate(self) -> None:
+        """Have media of our own on each leg."""
+        self.transcoding = Transcoding(self)
+        self.caller_leg.call.choose_media(self.b2bua.plane, None)
+
+    def _start(self, target: Target, one_of_several: bool) -> Attempt | int:
+        """Call *target*."""
+        limited = self.b2bua.enter_user(self, target)
+        if limited:
+            return limited
+        transcoding = self.bridge is None
+        try:
+            call = self.b2bua.call_target(self, target, one_of_several=one_of_several)
+        except LocalProtocolError as error:
+            _log.info("{target} cannot be called: {reason}", target=str(target.uri), reason=str(error))
+            return 500
+        except RemoteProtocolError as error:
+            return error.status
+        self.notes.leg_began(call)
+        leg = call.leg
+        assert isinstance(leg, CalleeLeg)
+        try:
+            self.begin_leg(leg)
+        except RemoteProtocolError as error:
+            # The caller's description is of no use.
+            leg.leave()
+            call.refused(error.status, error.reason, None, by="local", cause="media")
+            call.gone()
+            return error.status
+        return Attempt(target, call, transcoding)
+
+    def attempt_failed(self, call: Call, status: int, response: Response | None) -> None:
+        """A target has refused, or cannot be reached."""
+        self.notes.leg_ended(call)
+        attempt = self.hunt.attempt_of(call)
+        if self.over or attempt is None:
+            return
+        self.fork_lost(call)
+        status = status or 408
+        self.last_refusal = response
+        if self._transcode_instead(attempt, status):
+            return
+        if 300 <= status < 400 and response is not None:
+            then(
+                lambda: self.b2bua.redirected(self, response),
+                lambda targets: self._redirected(attempt, status, targets),
+                lambda failure: self._not_redirected(attempt, failure),
+            )
+            return
+        self.hunt.lost(attempt, status)
+
+    def _transcode_instead(self, attempt: Attempt, status: int) -> bool:
+        b2bua = self.b2bua
+        if (
+            status not in _MEDIA_REFUSED
+            or self.media != "relay"
+            or not b2bua.b2bua_settings.fallback
+            or b2bua.plane is None
+            or self.described
+            or len(self.hunt.attempts) > 1
+        ):
+            return False
+        bridge, self.bridge = self.bridge, None
+        if bridge is not None:
+            bridge.close()
+        self.media = "transcode"
+        self._terminate()
+        self.hunt.again(attempt, self._start(attempt.target, False))
+        return True
+
+    def _redirected(self, attempt: Attempt, status: int, targets: Sequence[Target]) -> None:
+        if self.over or attempt not in self.hunt.attempts:
+            return
+        self.hunt.add(targets)
+        self.hunt.lost(attempt, status)
+
+    def _not_redirected(self, attempt: Attempt, failure: Failure) -> None:
+        if failure.check(RemoteProtocolError) is None:
+            _log.failure("a redirection of {call}", failure, call=repr(self))
+        if not self.over and attempt in self.hunt.attempts:
+            self.hunt.lost(attempt, 480)
+
+    def _nobody(self, status: int) -> None:
+        """Nobody answers."""
+        response = self.last_refusal
+        hidden = self.b2bua.b2bua_settings.hide_callee
+        mapped = status_for_caller(status)
+        passed = response is not None and response.status == status == mapped
+        fields = self.b2bua.policy.fields(response.headers) if response is not None and passed else []
+        reason = response.reason if response is not None and passed and not hidden else ""
+        self.refuse(mapped, reason, fields)
+
+    def refuse(self, status: int, reason: str = "", headers: Sequence[tuple[str, str]] = ()) -> None:
+        """Refuse the caller, whose call has not been answered."""
+        call = self.caller_leg.call
+        if self.over:
+            return
+        result: Result = "failed" if status in (408, 430, 480, 500, 503, 504) else "refused"
+        self.end(result, status, reason, "server" if not self.hunt.over else "callee")
+        if call.state in (CallState.TRYING, CallState.RINGING):
+            call.reject(status, reason, headers)
+
+    # -- answered -----------------------------------------------------------------------------------
+
+    def connected(self, callee: Call) -> None:
+        """*callee* has answered, and is let through to the caller."""
+        self.callee = callee
+        for other in self.hunt.end(callee):
+            leave(other)
+            self.notes.leg_ended(other)
+            other.hangup(Reason.build("SIP", 200, "Call completed elsewhere"))
+        self.begun(self.caller_leg.call, callee)
+
+    def media_refused(self, status: int, headers: list[tuple[str, str]]) -> None:
+        """Media cannot be agreed with the callee who has answered."""
+        callee, caller = self.callee, self.caller_leg.call
+        self.end("failed", status, "", "server")
+        if callee is not None:
+            callee.hangup(Reason.build("SIP", status, "Media cannot be agreed"))
+        if caller.state in (CallState.TRYING, CallState.RINGING):
+            caller.reject(status, headers=headers)
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def hangup(self, reason: str = "", *, by: str = "server") -> None:
+        """End it, wherever it is."""
+        if not self.answered:
+            self.refuse(480, reason)
+        else:
+            super().hangup(reason, by=by)
+
+    def caller_over(self, call: Call) -> None:
+        """The caller has gone."""
+        ending = call.ending
+        if self.callee is not None and self.answered:
+            super().caller_over(call)
+            return
+        by = "caller" if ending is not None and ending.cause == "cancel" else "network"
+        status = ending.status if ending is not None else 487
+        reason = ending.reason if ending is not None else ""
+        self.end("cancelled" if by == "caller" else "failed", status or 487, reason, by)
+
+    def end(self, result: Result, status: int, reason: str, by: str) -> None:
+        """It is over."""
+        if self.over:
+            return
+        calls = self.hunt.end(self.callee)
+        super().end(result, status, reason, by)
+        for other in calls:
+            leave(other)
+            other.hangup(reason_of(self.caller_leg.call))
+        self.caller_leg.leave()
+
+    # -- while it is set up ---------------------------------------------------------------------------
+
+    def answer_in_set_up(self, leg: BridgedLeg, session: Session, body: Any) -> bool:
+        """See SetUp."""
+        if self.answered or not isinstance(leg, CalleeLeg):
+            return False
+        if self.bridge is not None and self.bridge.exchange is not None and self.bridge.exchange.side == 0:
+            # An early UPDATE of the caller (RFC 3311).
+            return False
+        self.callee_described(leg, session, body)
+        return True
+
+    def offer_in_set_up(self, leg: BridgedLeg, session: Session, offer: OfferReceived) -> bool:
+        """See SetUp."""
+        if self.answered or not isinstance(leg, CalleeLeg) or leg.offered:
+            return False
+        self.callee_offered(leg, session, offer)
+        return True

@@ -1,0 +1,174 @@
+"""The legs to callees: who calls, with which header fields, by which way (RFC 3261 section 8.1.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import attrs
+
+from twisted_sip.agent.account import Account
+from twisted_sip.agent.call import Call
+from twisted_sip.agent.user_agent import UserAgent
+from twisted_sip.agent.wire import Wire
+from twisted_sip.b2bua.header_policy import HeaderPolicy
+from twisted_sip.b2bua.joined_legs import JoinedLegs
+from twisted_sip.b2bua.legs import BridgedLeg, CalleeLeg
+from twisted_sip.b2bua.session_lines import OwnSession
+from twisted_sip.b2bua.settings import B2BUASettings
+from twisted_sip.dialog.session_terms import SessionTerms
+from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.interfaces.routing import Target
+from twisted_sip.message.builders import build_request
+from twisted_sip.message.name_addr import NameAddr
+from twisted_sip.message.request import Request
+from twisted_sip.message.route_set import apply_route_set
+from twisted_sip.message.uri import URI
+
+if TYPE_CHECKING:
+    from twisted_sip.b2bua.bridged_call import BridgedCall
+    from twisted_sip.media.plane import MediaPlane
+
+
+class LegMaking(UserAgent):
+    """Makes the legs of a b2bua.
+
+    :ivar session_number: the number of the latest session in our descriptions.
+    """
+
+    b2bua_settings: B2BUASettings
+    policy: HeaderPolicy
+    plane: MediaPlane | None
+    session_number: int
+    _terms: SessionTerms | None = None
+    _unreliable: SessionTerms | None = None
+
+    def identity(self, call: BridgedCall) -> NameAddr:
+        """See B2BUA."""
+        raise NotImplementedError
+
+    @property
+    def terms(self) -> SessionTerms:
+        """What it can do and wants, as it says in its messages."""
+        terms = self._terms
+        if terms is None:
+            terms = self._terms = super().terms
+        return terms
+
+    @property
+    def _unreliable_terms(self) -> SessionTerms:
+        terms = self._unreliable
+        if terms is None:
+            known = self.terms
+            supported = tuple(tag for tag in known.supported if tag != "100rel")
+            terms = self._unreliable = attrs.evolve(known, supported=supported)
+        return terms
+
+    @property
+    def nobody(self) -> Account:
+        """Who it is itself."""
+        return self.account_of_choice
+
+    def equip(self, leg: BridgedLeg, address: str = "") -> None:
+        """Give *leg* a session of its own."""
+        self.session_number += 1
+        leg.own = OwnSession(self.session_number, address or self._own_address(leg.call))
+
+    def _own_address(self, call: Call) -> str:
+        plane = self.plane
+        return plane.settings.address if plane is not None else call.local_host
+
+    def call_target(
+        self,
+        bridged: BridgedCall,
+        target: Target,
+        *,
+        one_of_several: bool = False,
+        identity: NameAddr | None = None,
+        to: URI | None = None,
+        headers: Sequence[tuple[str, str]] | None = None,
+    ) -> Call:
+        """Return a leg to *target*, whose INVITE is not sent yet.
+
+        :param one_of_several: others are tried after it.
+        :param headers: the header fields that pass; made of the caller's unless given.
+        :raises LocalProtocolError: a value that SIP does not allow.
+        :raises RemoteProtocolError: the call has gone through too many hands (483).
+        """
+        caller = bridged.caller_leg.call
+        hops = caller.request.max_forwards
+        if hops == 0:
+            raise RemoteProtocolError("Too Many Hops", status=483)
+        fields = self.policy.invite_fields(caller.request.headers) if headers is None else list(headers)
+        limit = self.b2bua_settings.target_timeout if one_of_several else None
+        return self.make_leg(
+            bridged,
+            target,
+            identity or self.identity(bridged),
+            to or bridged.uri,
+            [*fields, *bridged.headers],
+            hops=70 if hops is None else min(hops, 70) - 1,
+            timeout=limit,
+            reliable=bridged.bridge is None or bool(caller.request.body) or caller_takes_reliable(bridged),
+            address="" if self.plane is not None else caller.local_host,
+        )
+
+    def make_leg(
+        self,
+        bridged: JoinedLegs | None,
+        target: Target,
+        local: NameAddr,
+        to: URI,
+        fields: Sequence[tuple[str, str]],
+        *,
+        hops: int = 70,
+        timeout: float | None = None,
+        reliable: bool = True,
+        address: str = "",
+    ) -> Call:
+        """Return a leg to *target* with *fields* in its INVITE, which is not sent yet.
+
+        :param reliable: say that provisional responses may be reliable (RFC 3262).
+        """
+        element = self.element
+        account = self.nobody
+        wire = Wire(element, account)
+        wire.outside = target.flow or account.flow
+        wire.hops = hops
+        tag = element.random_text()
+        call_id = element.random_text() + element.random_text()
+        remote = NameAddr.build(to)
+        path = target.path or account.route
+
+        def make(uri: str, cseq: int) -> Request:
+            request = build_request(
+                "INVITE",
+                uri,
+                from_=local.with_("tag", tag),
+                to=remote,
+                call_id=call_id,
+                cseq=cseq,
+                max_forwards=hops,
+                headers=fields,
+            )
+            if path:
+                apply_route_set(request, path, uri)
+            return request
+
+        uri = str(target.uri)
+        call = Call(self, account, wire, id=call_id, outgoing=True, local=local, remote=remote, request=make(uri, 1))
+        expires = None if timeout is None else max(1, round(timeout))
+        leg = CalleeLeg(call, wire, make, uri, self.terms if reliable else self._unreliable_terms, expires=expires)
+        call.leg = leg
+        leg.bridged = bridged
+        leg.user = target.aor
+        self.equip(leg, address)
+        self.table.enter(call)
+        return call
+
+
+def caller_takes_reliable(bridged: BridgedCall) -> bool:
+    """Tell whether the caller of *bridged* takes reliable provisional responses: then a callee may make its offer in
+    one (RFC 3262 section 5)."""
+    session = bridged.caller_leg.session
+    return session is not None and session.peer_supports("100rel")

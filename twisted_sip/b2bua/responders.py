@@ -1,0 +1,91 @@
+"""Who waits for the answer to an offer that is carried across (RFC 3261 section 14.2, RFC 3262, RFC 3311)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from twisted_sip.dialog.session_terms import SessionBody
+from twisted_sip.errors import LocalProtocolError
+
+if TYPE_CHECKING:
+    from twisted_sip.dialog.server_invite import ServerInvite
+    from twisted_sip.dialog.session_offers import OfferReceived
+
+Header = tuple[str, str]
+
+
+class Responder(Protocol):
+    """Who waits for the answer to an offer.
+
+    :ivar patient: there is no way to refuse but to end the call: it waits for its turn.
+    :ivar quick: an answer is needed at once (RFC 3311 section 5.2).
+    """
+
+    patient: bool
+    quick: bool
+
+    def answer(self, body: SessionBody) -> None:
+        """Here it is."""
+
+    def refuse(self, status: int, headers: list[Header]) -> None:
+        """There is none."""
+
+
+class OfferResponder:
+    """An offer in UPDATE, PRACK or a response."""
+
+    __slots__ = ("offer", "patient", "quick")
+
+    def __init__(self, offer: OfferReceived) -> None:
+        self.offer = offer
+        self.patient = offer.request is None
+        self.quick = not self.patient
+
+    def answer(self, body: SessionBody) -> None:
+        self.offer.answer(body)
+
+    def refuse(self, status: int, headers: list[Header]) -> None:
+        self.offer.refuse(status, headers=headers)
+
+
+class InviteResponder:
+    """A re-INVITE."""
+
+    __slots__ = ("invite",)
+
+    patient = False
+    quick = False
+
+    def __init__(self, invite: ServerInvite) -> None:
+        self.invite = invite
+
+    def answer(self, body: SessionBody) -> None:
+        if not self.invite.answered and not self.invite.session.over:
+            self.invite.accept(body)
+
+    def offer(self, body: SessionBody) -> None:
+        """The offer that it asks for."""
+        self.invite.accept(body)
+
+    def refuse(self, status: int, headers: list[Header]) -> None:
+        invite = self.invite
+        if invite.answered or invite.session.over:
+            return
+        try:
+            invite.reject(status, headers=headers)
+        except LocalProtocolError:
+            # RFC 6141 section 3.3: something has been agreed on its way.
+            invite.accept()
+
+
+class Nobody:
+    """We have made the offer ourselves."""
+
+    patient = True
+    quick = False
+
+    def answer(self, body: SessionBody) -> None:
+        """Nobody waits for it."""
+
+    def refuse(self, status: int, headers: list[Header]) -> None:
+        """What was agreed before stays."""

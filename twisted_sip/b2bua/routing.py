@@ -1,0 +1,164 @@
+"""Where calls go unless a program says something else, and who may make them: no open relay.
+
+RFC 3261 sections 16.5 and 26.3.1. Static routes come first; then registered users of our domains; other domains are for
+callers who have proved who they are, or whom the settings trust.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from twisted.internet.defer import Deferred
+
+from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.interfaces.location import ILocationStore
+from twisted_sip.interfaces.processing import IncomingRequest
+from twisted_sip.interfaces.routing import Target
+from twisted_sip.message.builders import build_request
+from twisted_sip.message.name_addr import NameAddr
+from twisted_sip.message.response import Response
+from twisted_sip.message.uri import SIPURI, URI, parse_uri
+from twisted_sip.proxy.location_router import LocationRouter
+from twisted_sip.proxy.static_routes import StaticRoute, StaticRouter
+
+if TYPE_CHECKING:
+    from twisted_sip.b2bua.bridged_call import BridgedCall
+    from twisted_sip.element.element import Element
+
+Route = Any
+
+
+class Routing:
+    """The default of the route hook."""
+
+    def __init__(
+        self,
+        element: Element,
+        location: ILocationStore | None,
+        routes: Sequence[StaticRoute],
+        *,
+        trusts_everybody: bool,
+    ) -> None:
+        """Make one.
+
+        :param location: the registrations, None where there are none.
+        :param trusts_everybody: nobody has to prove anything, as on a network of our own.
+        """
+        self._element = element
+        self._trusts_everybody = trusts_everybody
+        self._static = StaticRouter(
+            routes,
+            is_stranger=lambda incoming: self.is_stranger(incoming.user),
+            is_local_uri=element.domains.is_local_uri,
+        )
+        self._registered = LocationRouter(element, location)
+
+    def is_stranger(self, user: str) -> bool:
+        """Tell whether a caller may call nobody but our own users."""
+        return not self._trusts_everybody and not user
+
+    def route(self, call: BridgedCall) -> Route:
+        """Return targets, or a Response that says why there are none; or a Deferred of that."""
+        incoming = call.caller_leg.incoming
+        found = self._static.route(incoming)
+        if found:
+            return found
+        return self._find(incoming, call.uri)
+
+    def find(self, uri: URI, user: str) -> Route:
+        """Return what :meth:`route` does for an INVITE to *uri* of *user*, which has not come: a transfer.
+
+        :param user: the address-of-record that was proved, empty for strangers.
+        :raises RemoteProtocolError: as for :meth:`route`.
+        """
+        asked = Asked(uri, user)
+        found = self._static.route(cast(IncomingRequest, asked))
+        return found if found else self._find(asked, uri)
+
+    def _find(self, incoming: Any, uri: URI) -> Route:
+        if not self._element.domains.is_local_uri(uri) and self.is_stranger(incoming.user):
+            raise RemoteProtocolError("Forbidden", status=403)
+        return self._registered.find(incoming, uri)
+
+
+class Asked:
+    """Stands for an INVITE that has not come, so that routers can be asked about it.
+
+    :ivar request: what it would be.
+    :ivar user: who would have sent it.
+    :ivar to_tag: of the response that a router gives.
+    """
+
+    __slots__ = ("request", "to_tag", "user")
+
+    def __init__(self, uri: URI, user: str) -> None:
+        self.request = build_request(
+            "INVITE",
+            str(uri),
+            from_=NameAddr.build(user or "sip:anonymous.invalid").with_("tag", "1"),
+            to=NameAddr.build(uri),
+            call_id="asked",
+            cseq=1,
+            headers=[("via", "SIP/2.0/UDP invalid;branch=z9hG4bKasked")],
+        )
+        self.user = user
+        self.to_tag = "asked"
+
+
+def targets_of(route: Route) -> Sequence[Target] | int:
+    """Return the targets that *route* means, or the status that it refuses with.
+
+    :param route: what the route hook gives: URIs or Targets, one or several, a status, or a Response.
+    :raises RemoteProtocolError: a URI is none, or there is no target at all (404).
+    """
+    if isinstance(route, bool) or route is None:
+        return 404
+    if isinstance(route, int):
+        return route
+    if isinstance(route, Response):
+        return route.status
+    several: Sequence[Any] = [route] if isinstance(route, str | Target | URI) else list(route)
+    targets = []
+    for place, one in enumerate(several):
+        if isinstance(one, Target):
+            if one.flow_lost:
+                continue
+            targets.append(one)
+        else:
+            # Those that are written one after the other are tried so.
+            uri = parse_uri(one) if isinstance(one, str) else one
+            targets.append(Target(uri=uri, q=1000 - place))
+    if not targets:
+        return 480 if several else 404
+    return targets
+
+
+def redirection_targets(response: Response) -> list[SIPURI]:
+    """Return where a 3xx *response* leads, best first (RFC 3261 section 8.1.3.4)."""
+    try:
+        contacts = sorted(response.typed("contact"), key=lambda contact: -contact.q)
+    except RemoteProtocolError:
+        return []
+    found = []
+    for contact in contacts:
+        if contact.address is None:
+            continue
+        try:
+            uri = contact.address.uri
+        except RemoteProtocolError:
+            continue
+        if isinstance(uri, SIPURI):
+            found.append(uri.replace(headers="", params=uri.params.without("method")))
+    return found
+
+
+async def all_targets(found: Sequence[Any]) -> list[Target]:
+    """Return the targets of several look-ups, those that refuse left out."""
+    targets: list[Target] = []
+    for one in found:
+        route = await one if isinstance(one, Deferred) else one
+        made = targets_of(route)
+        if not isinstance(made, int):
+            targets += made
+    return targets

@@ -1,0 +1,128 @@
+"""Session descriptions as lines: what a b2bua changes in those that it passes on (RFC 3725 section 4.3, RFC 7092).
+
+A leg has a session of its own, so its ``o=`` line is ours, with a version that goes up by one with each change (RFC
+3264 section 8), and it never has fewer streams than before. All else that describes media stays as it came.
+"""
+
+from __future__ import annotations
+
+from twisted_sip.errors import RemoteProtocolError
+
+#: Attributes of the session that tell about the program which wrote them.
+_TELLTALE = (b"a=tool:", b"a=charset:", b"i=", b"u=", b"e=", b"p=")
+
+_MEDIA = b"\nm="
+
+
+def split(data: bytes) -> tuple[list[bytes], list[bytes]]:
+    """Return the lines of the session, and each stream as it stands, from its ``m=`` on.
+
+    :raises RemoteProtocolError: it is no session description.
+    """
+    if b"\r\n" not in data:
+        data = data.replace(b"\n", b"\r\n")
+    head, *media = data.split(_MEDIA)
+    lines = [line.rstrip(b"\r") for line in head.split(b"\n")]
+    if lines[0] != b"v=0":
+        raise RemoteProtocolError("Malformed session description", status=400)
+    return [line for line in lines if line], [b"m=" + one.rstrip(b"\r\n") for one in media]
+
+
+def count(data: bytes) -> int:
+    """Return how many streams *data* describes."""
+    return data.count(_MEDIA)
+
+
+def rejected(stream: bytes) -> bytes:
+    """Return *stream* as one that is not wanted: port 0 (RFC 3264 section 6)."""
+    fields = stream.partition(b"\r\n")[0].split(b" ")
+    if len(fields) < 4:
+        fields = [b"m=audio", b"0", b"RTP/AVP", b"0"]
+    fields[1] = b"0"
+    return b" ".join(fields)
+
+
+def held(stream: bytes) -> bytes:
+    """Return an answer to *stream* by which nothing flows: the first format, inactive, and the address that leads
+    nowhere (RFC 3725 section 5)."""
+    lines = stream.split(b"\r\n")
+    fields = lines[0].split(b" ")
+    if len(fields) < 4 or fields[1].partition(b"/")[0] == b"0":
+        return rejected(stream)
+    first = fields[3]
+    kept = [b" ".join([fields[0], b"9", *fields[2:4]]), b"c=IN IP4 0.0.0.0"]
+    kept += [line for line in lines[1:] if line.startswith((b"a=rtpmap:" + first + b" ", b"a=fmtp:" + first + b" "))]
+    mid = [line for line in lines[1:] if line.startswith(b"a=mid:")]
+    return b"\r\n".join([*kept, *mid, b"a=inactive"])
+
+
+class OwnSession:
+    """Our session on one leg, as its peer sees it.
+
+    :ivar streams: how many streams it has had.
+    """
+
+    __slots__ = ("_address", "_last", "_number", "_version", "streams")
+
+    def __init__(self, number: int, address: str) -> None:
+        """Begin one.
+
+        :param number: its id, unique to us.
+        :param address: ours, numeric.
+        """
+        self._number = number
+        self._version = number
+        self._address = address
+        self._last: tuple[list[bytes], list[bytes]] | None = None
+        self.streams: list[bytes] = []
+
+    def describe(self, data: bytes, *, exactly: int | None = None) -> bytes:
+        """Return *data*, made by somebody else, as ours.
+
+        :param exactly: how many streams there must be, as in the answer to an offer; None for as many as before or
+            more, as in an offer (RFC 3264 sections 6 and 8).
+        :raises RemoteProtocolError: it is no session description.
+        """
+        head, media = split(data)
+        return self._write(head, media, exactly)
+
+    def nothing(self) -> bytes:
+        """Return an offer without streams (RFC 3725 section 4.4)."""
+        return self._write([b"v=0", b"o=", b"s=-", b"t=0 0"], [], None)
+
+    def silence(self, offer: bytes) -> bytes:
+        """Return an answer to *offer* by which nothing flows."""
+        _, media = split(offer)
+        return self._write([b"v=0", b"o=", b"s=-", b"c=IN IP4 0.0.0.0", b"t=0 0"], [held(one) for one in media], None)
+
+    def _write(self, head: list[bytes], media: list[bytes], exactly: int | None) -> bytes:
+        kept = [line for line in head if not line.startswith(_TELLTALE)]
+        wanted = max(len(media), len(self.streams)) if exactly is None else exactly
+        media = media[:wanted]
+        if len(media) < wanted:
+            media = [*media, *[rejected(one) for one in self.streams[len(media) : wanted]]]
+        now = (kept[2:], media)
+        if self._last is not None and not _same(now, self._last):
+            self._version += 1
+        self._last = now
+        self.streams = media
+        kind = "IP6" if ":" in self._address else "IP4"
+        origin = f"o=- {self._number} {self._version} IN {kind} {self._address}".encode()
+        lines = [b"v=0", origin, b"s=-", *[line for line in kept[1:] if not line.startswith((b"o=", b"s="))]]
+        return b"\r\n".join([*lines, *media]) + b"\r\n"
+
+
+def _same(one: tuple[list[bytes], list[bytes]], other: tuple[list[bytes], list[bytes]]) -> bool:
+    return _without_names(one[0]) == _without_names(other[0]) and one[1] == other[1]
+
+
+def _without_names(lines: list[bytes]) -> list[bytes]:
+    return [line for line in lines if not line.startswith((b"o=", b"s="))]
+
+
+def same_session(one: bytes, other: bytes) -> bool:
+    """Tell whether two descriptions say the same about media, whoever has written them."""
+    if one == other:
+        return True
+    (head, media), (other_head, other_media) = split(one), split(other)
+    return _same((head[1:], media), (other_head[1:], other_media))

@@ -1,0 +1,232 @@
+"""Transfers that are carried out here: the other leg sees a re-INVITE and nothing else.
+
+REFER (RFC 3515, RFC 5589), Replaces (RFC 3891). The new leg is called without an offer; what it offers goes to the leg
+that stays, as in RFC 3725 section 4.4. Media that are relayed get ports of their own, so that who is gone is not heard.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted_sip.agent.account import Account
+from twisted_sip.agent.call import Call
+from twisted_sip.agent.referral import Referral
+from twisted_sip.agent.referring import Referring
+from twisted_sip.b2bua.following import Following, Tell, connect
+from twisted_sip.b2bua.joined_legs import JoinedLegs, end_leg, leave
+from twisted_sip.b2bua.legs import BridgedLeg, CallerLeg
+from twisted_sip.b2bua.responders import InviteResponder
+from twisted_sip.dialog.dialog import DialogID
+from twisted_sip.dialog.dialogs import INVITE_USAGE
+from twisted_sip.dialog.session import CONFIRMED, Session
+from twisted_sip.dialog.session_terms import SessionBody
+
+if TYPE_CHECKING:
+    from twisted_sip.b2bua.b2bua import B2BUA
+
+
+class TransferReferring(Referring):
+    """REFER within a b2bua: the new call is a new leg of the old one."""
+
+    def __init__(self, b2bua: B2BUA, transfers: Transfers) -> None:
+        super().__init__(b2bua)
+        self._transfers = transfers
+
+    def _follow(self, referral: Referral, account: Account) -> None:
+        def tell(status: int, final: bool) -> None:
+            notifier = self._followed.get(referral)
+            if notifier is not None:
+                notifier.tell(status, final=final)
+            if final and status < 300 and referral.call is not None:
+                self._end_later(referral.call)
+
+        self._transfers.refer(referral, tell)
+
+
+class Transfers:
+    """The transfers of one b2bua.
+
+    :ivar referring: what takes REFERs.
+    """
+
+    def __init__(self, b2bua: B2BUA) -> None:
+        self._b2bua = b2bua
+        self.referring = TransferReferring(b2bua, self)
+
+    def close(self) -> None:
+        """Follow nothing any more."""
+        self.referring.close()
+
+    # -- REFER ------------------------------------------------------------------------------------
+
+    def refer(self, referral: Referral, tell: Tell) -> None:
+        """Carry out what a REFER in a call asks for."""
+        call = referral.call
+        leg = call.leg if call is not None else None
+        bridged = leg.bridged if isinstance(leg, BridgedLeg) else None
+        if leg is None or not isinstance(leg, BridgedLeg) or bridged is None or not bridged.answered:
+            tell(481, True)
+            return
+        if bridged.following is not None:
+            tell(491, True)
+            return
+        replaces = referral.replaces
+        if replaces is not None:
+            id = DialogID(replaces.call_id, replaces.to_tag, replaces.from_tag)
+            session = self._b2bua.dialogs.usage(id, INVITE_USAGE)
+            if isinstance(session, Session):
+                tell(self._attended(bridged, leg, session), True)
+                return
+        Following(bridged, leg, referral, tell).begin()
+
+    def _attended(self, bridged: JoinedLegs, leg: BridgedLeg, session: Session) -> int:
+        """Connect the peer of *leg* with that of *session*, both of whom the transferor talks with."""
+        second = self._b2bua.table.call_of(session)
+        other = second.leg.bridged if second is not None and isinstance(second.leg, BridgedLeg) else None
+        if second is None or other is None or session.state != CONFIRMED or not other.answered or other is bridged:
+            return 481
+        assert isinstance(second.leg, BridgedLeg)
+        joined = other.other_leg(second.leg)
+        stays = bridged.other_leg(leg)
+        if joined is None or stays is None or (bridged.bridge is None) != (other.bridge is None):
+            return 488
+        moved = joined.call
+        bridged.notes.leg_began(moved)
+        bridged.notes.was_answered(moved)
+        joined.leave()
+        other.notes.leg_ended(moved)
+        if other.callee is moved:
+            other.callee = None
+        else:
+            other.caller = None
+        other.end("answered", 200, "Transferred", "caller" if second is other.caller else "callee")
+        end_leg(second, "")
+        connect(bridged, leg.side, moved)
+        if bridged.bridge is not None:
+            bridged.bridge.ask(1 - leg.side)
+        return 200
+
+    # -- Replaces -----------------------------------------------------------------------------------
+
+    def replacing(self, call: Call) -> None:
+        """The incoming *call* takes the place of another one (RFC 3891 section 3)."""
+        old = call.replaces
+        leg = call.leg
+        assert old is not None and isinstance(leg, CallerLeg)
+        # It is answered here, not by the agent.
+        leg.answering = True
+        bridged = old.leg.bridged if isinstance(old.leg, BridgedLeg) else None
+        if bridged is None or bridged.over:
+            call.reject(481)
+            return
+        if not bridged.answered:
+            self._pick_up(bridged, old, call, leg)
+            return
+        side = old.leg.side if isinstance(old.leg, BridgedLeg) else 0
+        other = bridged.leg_at(1 - side)
+        if other is None:
+            call.reject(481)
+            return
+        if bridged.bridge is None:
+            self._replace_with_media(bridged, side, call, other)
+            return
+        responder = Replacing(bridged, side, old, call)
+        offer = leg.invite.offer
+        bridged.bridge.legs[side] = leg
+        leg.side = side
+        leg.bridged = bridged
+        if offer is None:
+            bridged.bridge.asked_by(side, responder)
+        else:
+            bridged.bridge.offer_from(side, offer, responder)
+
+    @staticmethod
+    def _replace_with_media(bridged: JoinedLegs, side: int, call: Call, other: Call) -> None:
+        leg = call.leg
+        assert isinstance(leg, CallerLeg)
+        leg.answering = False
+
+        def answered(_: Any) -> None:
+            if bridged.over:
+                call.hangup()
+                return
+            bridged.notes.leg_began(call)
+            bridged.notes.was_answered(call)
+            connect(bridged, side, call)
+
+        call.answer(media=bridged.b2bua.plane).addCallbacks(answered, lambda failure: None)
+
+    def _pick_up(self, bridged: JoinedLegs, old: Call, call: Call, leg: CallerLeg) -> None:
+        """Somebody takes a call that rings elsewhere (RFC 5359 section 2.16)."""
+        from twisted_sip.b2bua.bridged_call import BridgedCall
+
+        bridge = bridged.bridge
+        if not isinstance(bridged, BridgedCall) or bridge is None:
+            call.reject(488)
+            return
+        caller = bridged.caller_leg
+        offer, asked = leg.invite.offer, caller.invite.offer
+        if (offer is None) == (asked is None) is True:
+            call.reject(488)
+            return
+        leg.side = 1
+        leg.bridged = bridged
+        bridged.notes.leg_began(call)
+        bridged.connected(call)
+        bridge.legs[1] = leg
+        if offer is not None and asked is not None:
+            # Both have made an offer, neither of which answers the other: they agree anew.
+            known = bridged.described or SessionBody(asked.content_type, caller.own.silence(asked.data))
+            caller.invite.accept(known)
+            leg.invite.accept(SessionBody(offer.content_type, leg.own.silence(offer.data)))
+            bridge.ask(1)
+        elif offer is not None:
+            sent = bridge.offer_for(offer, 1, caller)
+            bridge.offered_in_response(1, offer, sent, InviteResponder(leg.invite))
+            caller.invite.accept(sent)
+        else:
+            assert asked is not None
+            sent = bridge.offer_for(asked, 0, leg)
+            bridge.offered_in_response(0, asked, sent, InviteResponder(caller.invite))
+            leg.invite.accept(sent)
+        for one in (caller.call, call):
+            if one.session is not None and one.session.state == CONFIRMED:
+                one.was_answered()
+
+
+class Replacing(InviteResponder):
+    """An INVITE that takes the place of a leg."""
+
+    __slots__ = ("_bridged", "_call", "_old", "_side")
+
+    def __init__(self, bridged: JoinedLegs, side: int, old: Call, call: Call) -> None:
+        leg = call.leg
+        assert isinstance(leg, CallerLeg)
+        super().__init__(leg.invite)
+        self._bridged = bridged
+        self._side = side
+        self._old = old
+        self._call = call
+
+    def answer(self, body: SessionBody) -> None:
+        super().answer(body)
+        self._taken()
+
+    def offer(self, body: SessionBody) -> None:
+        super().offer(body)
+        self._taken()
+
+    def _taken(self) -> None:
+        bridged = self._bridged
+        bridged.notes.leg_began(self._call)
+        bridged.notes.was_answered(self._call)
+        bridged.put(self._side, self._call)
+        # The agent ends the old one.
+        self._call.was_answered()
+
+    def refuse(self, status: int, headers: list[tuple[str, str]]) -> None:
+        leave(self._call)
+        bridge = self._bridged.bridge
+        if bridge is not None and isinstance(self._old.leg, BridgedLeg):
+            bridge.legs[self._side] = self._old.leg
+        super().refuse(status, headers)
