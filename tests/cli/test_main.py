@@ -38,7 +38,7 @@ def test_every_command_is_there_and_explains_itself() -> None:
     names = group.list_commands(context)
     assert names == [
         "user", "policy", "contacts", "bans", "presence", "watchers", "messages", "trace", "status", "check",
-        "options", "register", "message", "publish", "chat",
+        "options", "register", "message", "publish", "call", "load", "chat",
     ]  # fmt: skip
     for name in names:
         assert group.get_command(context, name) is not None

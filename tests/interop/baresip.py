@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,15 @@ sip_listen {host}:{port}
 net_interface {host}
 call_local_timeout 120
 call_max_calls 4
-audio_player aubridge,nil
-audio_source ausine,440
-audio_alert aubridge,alert
-ausrc_srate 48000
-auplay_srate 48000
-ausrc_channels 2
-auplay_channels 2
+{sound}
 rtp_ports {rtp}-{rtp_end}
 rtp_stats yes
 module_path {modules}
 module g711.so
 module ausine.so
 module aubridge.so
+module aufile.so
+{more}
 module_tmp account.so
 module_app contact.so
 module_app debug_cmd.so
@@ -42,6 +39,26 @@ module_app menu.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen {host}:{control}
 """
+#: A tone for a microphone, and nobody who listens.
+TONE = """\
+audio_player aubridge,nil
+audio_source ausine,440
+audio_alert aubridge,alert
+ausrc_srate 48000
+auplay_srate 48000
+ausrc_channels 2
+auplay_channels 2"""
+#: A file for a microphone; what is said and heard is written to files.
+FILES = """\
+audio_player aubridge,nil
+audio_source aufile,{said}
+audio_alert aubridge,alert
+ausrc_srate 8000
+auplay_srate 8000
+ausrc_channels 1
+auplay_channels 1
+module sndfile.so
+snd_path {directory}"""
 
 
 class Baresip:
@@ -52,6 +69,9 @@ class Baresip:
     :param account: extra parameters of the account, as in baresip's accounts file.
     :param host: its address.
     :param network: the network it is in.
+    :param said: the WAV file (8 kHz, mono) that it plays in each call; what it hears is recorded then.
+    :param modules: further modules.
+    :param register: whether it registers at all.
     """
 
     def __init__(
@@ -70,25 +90,33 @@ class Baresip:
         network: Network | None = None,
         account: str = "",
         ca_file: Path | None = None,
+        said: Path | None = None,
+        modules: Iterable[str] = (),
+        register: bool = True,
     ) -> None:
         needed("baresip")
         self.user = user
         self.aor = f"sip:{user}@{domain}"
         home = directory / f"baresip-{user}-{transport}"
         home.mkdir(parents=True)
+        self._home = home
         self.port = free_port(pair=True)
         rtp = free_port(pair=True) & ~1
         control = free_port()
         tls = f"sip_cafile {ca_file}" if ca_file else ""
+        more = [f"module {name}.so" for name in modules]
         (home / "config").write_text(
             CONFIGURATION.format(
-                host=host, port=self.port, rtp=rtp, rtp_end=rtp + 20, modules=MODULES,
-                control=control, tls=tls, presence="module_app presence.so" if presence else "",
+                host=host, port=self.port, rtp=rtp, rtp_end=rtp + 20, modules=MODULES, control=control, tls=tls,
+                sound=FILES.format(said=said, directory=home) if said else TONE, more="\n".join(more),
+                presence="module_app presence.so" if presence else "",
             )
         )  # fmt: skip
+        way = f';outbound="{proxy}"' if proxy else ""
         (home / "accounts").write_text(
-            f'<{self.aor};transport={transport}>;auth_user={user};auth_pass={password};outbound="{proxy}";'
-            f"regint={expires};audio_codecs=pcmu/8000/1{f';pubint={expires}' if presence else ''}{account}\n"
+            f"<{self.aor};transport={transport}>;auth_user={user};auth_pass={password}{way};"
+            f"regint={expires if register else 0};audio_codecs=pcmu/8000/1"
+            f"{f';pubint={expires}' if presence else ''}{account}\n"
         )
         watched = ";presence=p2p" if presence else ""
         (home / "contacts").write_text(f'"peer" <sip:{peer or user}@{domain}>{watched}\n')
@@ -168,6 +196,10 @@ class Baresip:
     def wait_for_message(self, text: str) -> None:
         """Wait until an instant message that says *text* has come."""
         self.program.wait_for(rf"(^|: ){re.escape(text)}$")
+
+    def heard(self) -> list[Path]:
+        """Return the files with what was heard in each call so far, in order."""
+        return sorted(self._home.glob("dump-*-dec.wav"))
 
     @property
     def mark(self) -> int:

@@ -24,6 +24,8 @@ _COMMANDS = {
     "register": ("register", "Register and show the bindings (REGISTER)."),
     "message": ("message", "Send an instant message (MESSAGE)."),
     "publish": ("publish", "Publish presence (PUBLISH)."),
+    "call": ("call", "Call somebody, with sound from and to WAV files."),
+    "load": ("load", "Make many calls at a steady rate, and tell how they went."),
     "chat": ("chat", "Chat with somebody, on a terminal or in a pipe."),
 }
 

@@ -133,7 +133,7 @@ class LineAnswers:
 
 
 def _who(call: Call) -> Mapping[str, str]:
-    return {"caller": call.remote.uri_text, "line": call.account.aor}
+    return {"caller": call.remote.uri_text, "line": call.local.uri_text}
 
 
 def ending_words(call: Call, event: Ended) -> str:
