@@ -6,6 +6,7 @@ from twisted_sip.errors import MediaRefused
 from twisted_sip.media.agreement import terms_of
 from twisted_sip.media.audio_receiver import AudioReceiver, Format, Role
 from twisted_sip.media.audio_sender import AudioSender
+from twisted_sip.media.codecs.comfort_noise import NoiseGenerator
 from twisted_sip.media.codecs.table import codec_kinds
 from twisted_sip.media.pcm import level
 from twisted_sip.media.settings import MediaSettings
@@ -156,3 +157,25 @@ def test_codecs_that_we_lack_are_left_out_of_what_may_come():
     assert terms_of(local, remote, (PCMU,), MediaSettings(), offered=True, six=False).kind is None
     terms = terms_of(local, local, (PCMU,), MediaSettings(), offered=True, six=False)
     assert set(terms.formats) == {0, 13} and terms.noise == 13
+
+
+def test_events_beside_the_sound_and_ends_in_a_heap_add_no_delay():
+    receiver, _keys = made()
+    number = 0
+    for turn in range(200):
+        for _ in range(3 if turn % 10 == 5 else 1):
+            receiver.take(101, number, 160 * (turn - turn % 10), 1, bytes((1, 0x8A, 0, 160)), turn / 50)
+            number += 1
+        receiver.take(0, number, 160 * turn, 1, b"\x10" * 160, turn / 50)
+        number += 1
+        receiver.play(turn < 100)
+    assert len(receiver.buffer) <= 4 and receiver.buffer.depth == 2 and not receiver.buffer.dropped
+
+
+def test_a_spectrum_that_changes_all_the_time_is_not_followed():
+    drawn = []
+    noise = NoiseGenerator(lambda count: drawn.append(count) or bytes(range(256)) * (count // 256))
+    for number in range(100):
+        noise.describe(bytes((40, number, 200)))
+        assert len(noise.read(160)) == 320
+    assert len(drawn) == 10 and max(drawn) == 2048

@@ -72,18 +72,20 @@ def test_late_ones_make_it_deeper_and_quiet_times_shallower():
 
 
 def test_the_depth_has_an_end():
-    made = buffer(0, 1, 9, most=3)
-    got(made, 8)
-    for number in range(2, 7):
+    made = buffer(0, 1, 5, most=3)
+    got(made, 6)
+    for number in range(2, 5):
         assert made.put(number, 0, 0, b"") == LATE
         assert made.put(number, 0, 0, b"") == DUPLICATE
     assert made.depth == 3
 
 
 def test_what_was_missed_long_ago_is_forgotten():
-    made = buffer(0, 1, 300)
-    got(made, 250)
-    assert made.put(2, 0, 0, b"") == DUPLICATE and made.put(200, 0, 0, b"") == LATE
+    made = buffer(0, 1, 3)
+    for number in range(5, 205, 2):
+        got(made, 2)
+        made.put(number, 0, 0, b"\0")
+    assert made.put(2, 0, 0, b"") == DUPLICATE and made.put(198, 0, 0, b"") == LATE
 
 
 def test_run_dry_it_fills_up_again():
@@ -172,3 +174,25 @@ def test_any_network_keeps_order_and_bounds(seed):
     assert played == sorted(set(played))
     assert len(played) + made.late + made.dropped + made.duplicates == len(arrivals)
     assert len(played) > 0.9 * len(arrivals)
+
+
+def test_numbers_that_the_sender_left_out_are_skipped():
+    made = buffer(0, 1)
+    assert got(made, 1) == [0]
+    made.put(200, 0, 0, bytes((200,)))
+    made.put(201, 0, 0, bytes((201,)))
+    assert got(made, 3) == [1, 200, 201] and not made.concealed
+
+
+def test_what_comes_in_a_heap_does_not_stay_late():
+    made = buffer(*range(50))
+    assert got(made, 3) == [0, 48, 49] and made.dropped == 47
+    assert made.put(3, 0, 0, b"") == DUPLICATE
+
+
+def test_the_more_is_held_the_sooner_some_is_left_out():
+    made = buffer(*range(8))
+    for number in range(8, 8 + 2 * made.EXCESS):
+        made.get()
+        made.put(number, 0, 0, b"")
+    assert len(made) <= 4

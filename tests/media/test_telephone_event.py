@@ -181,3 +181,14 @@ def test_events_that_are_no_keys_are_left_out():
     made, told = receiver()
     made.received(event_payload(40, True, 400), 0, 0.0)
     assert told == [] and made.malformed == 0
+
+
+def test_a_clock_set_back_does_not_swallow_keys():
+    found = []
+    receiver = EventReceiver(8000, lambda key, held: found.append(key))
+    receiver.received(event_payload(1, True, 800), 500_000, 1.0)
+    receiver.received(event_payload(2, True, 800), 499_000, 1.1)
+    assert found == ["1"], "a copy of something before it"
+    receiver.received(event_payload(3, True, 800), 1_000, 2.0)
+    receiver.received(event_payload(4, True, 800), 900, 30.0)
+    assert found == ["1", "3", "4"]

@@ -15,6 +15,9 @@ from twisted_sip.media.resampling import Resampler
 from twisted_sip.media.rtp_receiver import RTPReceiver
 from twisted_sip.media.telephone_event import EventReceiver
 
+#: Sound packets after an event until jitter is believed again: events stand still in time while they last.
+_EVENT_JITTER = 64
+
 
 class Role(enum.Enum):
     """What a payload type carries."""
@@ -77,6 +80,7 @@ class AudioReceiver:
         self._fifo = b""
         self._silence = bytes(320)
         self._changes = 0
+        self._event_at = -_EVENT_JITTER
 
     def configure(self, formats: Mapping[int, Format], rate: int, samples: int) -> None:
         """Take these payload types from now on.
@@ -126,10 +130,11 @@ class AudioReceiver:
             if events is None or events.clock_rate != form.clock_rate:
                 events = self._events = EventReceiver(form.clock_rate, self._on_key)
             events.received(payload, timestamp, now)
+            self._event_at = self.packets
             self.buffer.put(extended, payload_type, timestamp, None)
             return
         self.buffer.put(extended, payload_type, timestamp, payload)
-        if not self.packets & 0x1F and self._packet_samples:
+        if not self.packets & 0x1F and self._packet_samples and self.packets - self._event_at >= _EVENT_JITTER:
             self.buffer.widen(rtp.jitter, self._packet_samples / self._rate)
 
     def tick(self, now: float) -> None:
@@ -164,7 +169,9 @@ class AudioReceiver:
             return self._filling(2 * (self._packet_samples or self._samples))
         payload, payload_type = packet.payload, packet.codec_type
         form = self._formats.get(payload_type)
-        if payload is None or form is None:
+        if payload is None:
+            return self._place_of_event()
+        if form is None:
             return bytes(2 * (self._packet_samples or self._samples))
         if form.role is Role.NOISE:
             if self._noise is None:
@@ -188,9 +195,17 @@ class AudioReceiver:
             self._resize(len(sound) // 2)
         return sound
 
+    def _place_of_event(self) -> bytes:
+        # Events may come beside the sound, and their ends in a heap: they take time only if nothing else fills it.
+        if len(self.buffer) >= self.buffer.depth:
+            return b""
+        return bytes(2 * (self._packet_samples or self._samples))
+
     def _unheard(self, packet: Buffered | Missing) -> bytes:
-        if isinstance(packet, Missing) or packet.payload is None:
+        if isinstance(packet, Missing):
             return bytes(2 * (self._packet_samples or self._samples))
+        if packet.payload is None:
+            return self._place_of_event()
         form = self._formats.get(packet.codec_type)
         if form is None or form.role is not Role.SOUND:
             return self._silence

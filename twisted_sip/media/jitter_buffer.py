@@ -1,7 +1,8 @@
 """Packets put back into order and held long enough to bridge the jitter of the network (RFC 3550 sections 2.1, 6.4.1).
 
 Sans-I/O. Packets go in as they come, with their extended sequence numbers; the reader takes one after the other at its
-own pace. The depth follows the jitter: late packets make it deeper at once, quiet times make it shallower slowly.
+own pace. The depth follows the jitter: late packets make it deeper at once, quiet times make it shallower slowly. What
+comes in a heap after a pause of the network, and numbers that a sender has left out, do not hold the sound up.
 """
 
 from __future__ import annotations
@@ -67,8 +68,10 @@ class JitterBuffer:
 
     #: Packets in time after which the depth goes down by one.
     CALM = 250
-    #: Reads with more than needed in the buffer after which one packet is dropped.
+    #: Reads with more than needed in the buffer after which one packet is dropped; fewer if it is much more.
     EXCESS = 50
+    #: By how many packets the buffer may exceed its greatest depth before it is brought back at once.
+    HEAP = 2
 
     def __init__(self, least: int = 2, most: int = 10, room: int = 64) -> None:
         """Make one; all three in packets.
@@ -158,6 +161,10 @@ class JitterBuffer:
                 # Run dry: fill up again before going on.
                 self._playing = False
                 return None
+            first = min(packets)
+            if first - number > self._most:
+                # More than can be on the way: the sender has left out these numbers.
+                return self._skip_to(first)
             self._next = number + 1
             self.concealed += 1
             if len(self._missed) >= self._room:
@@ -165,8 +172,13 @@ class JitterBuffer:
             self._missed.add(number)
             return MISSING
         self._next = number + 1
-        if len(packets) > self.depth:
-            self._excess += 1
+        over = len(packets) - self.depth
+        if over > 0:
+            if len(packets) > self._most + self.HEAP:
+                self._excess = 0
+                self._drop_heap()
+                return packet
+            self._excess += over if over < 5 else 5
             if self._excess >= self.EXCESS:
                 self._excess = 0
                 # One packet nearer to the present; clocks that run apart are kept together by that.
@@ -176,6 +188,18 @@ class JitterBuffer:
         else:
             self._excess = 0
         return packet
+
+    def _skip_to(self, number: int) -> Buffered:
+        self._missed.clear()
+        self._next = number + 1
+        return self._packets.pop(number)
+
+    def _drop_heap(self) -> None:
+        packets = self._packets
+        for number in sorted(packets)[: len(packets) - self.depth]:
+            del packets[number]
+            self.dropped += 1
+        self._next = min(packets)
 
     def widen(self, jitter: float, frame: float) -> None:
         """Make it at least as deep as *jitter* asks for; both in seconds, *frame* the length of a packet."""

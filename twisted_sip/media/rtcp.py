@@ -56,7 +56,7 @@ class ReportBlock:
             self.highest & 0xFFFFFFFF,
             min(self.jitter, 0xFFFFFFFF),
             self.last_sr,
-            min(self.delay, 0xFFFFFFFF),
+            max(0, min(self.delay, 0xFFFFFFFF)),
         )
 
 

@@ -21,10 +21,19 @@ class RTPReceiver:
     :ivar current: the source whose packets are played, None before one has proved itself.
     :ivar refused: packets of sources that are not, or not yet, the current one.
     :ivar collisions: packets with our own SSRC: a collision or a loop (section 8.2).
-    :ivar changes: how often another source became the current one.
+    :ivar changes: how often another source became the current one, or that one began anew.
     """
 
-    __slots__ = ("_sources", "changes", "collisions", "current", "lost_before", "received_before", "refused")
+    __slots__ = (
+        "_restarts",
+        "_sources",
+        "changes",
+        "collisions",
+        "current",
+        "lost_before",
+        "received_before",
+        "refused",
+    )
 
     def __init__(self) -> None:
         self._sources: dict[int, RTPSource] = {}
@@ -34,6 +43,7 @@ class RTPReceiver:
         self.changes = 0
         self.lost_before = 0
         self.received_before = 0
+        self._restarts = 0
 
     def take(self, ssrc: int, sequence: int, timestamp: int, clock_rate: int, now: float) -> int:
         """Take the header of one packet.
@@ -48,6 +58,10 @@ class RTPReceiver:
             if extended >= 0:
                 current.clock_rate = clock_rate
                 current.arrived(timestamp, now)
+                if current.restarts != self._restarts:
+                    # Appendix A.1: its numbers have nothing to do with those before.
+                    self._restarts = current.restarts
+                    self.changes += 1
             else:
                 self.refused += 1
             return extended
@@ -79,6 +93,7 @@ class RTPReceiver:
             self.received_before += old.received
             self._sources.pop(old.ssrc, None)
         self.current = source
+        self._restarts = source.restarts
 
     def bye(self, ssrc: int) -> None:
         """A source has left (section 6.3.4): another one may follow at once."""

@@ -180,6 +180,10 @@ class EventReceiver:
     #: Without a packet for so long, in seconds, a key is taken for let go (section 2.5.2.2).
     SILENCE = 0.2
 
+    #: Seconds for which copies of what is over may come; later, and further behind, it is another event: some phones
+    #: set their clock back.
+    COPIES = 10
+
     def __init__(self, clock_rate: int, told: Callable[[str, float], object]) -> None:
         """Make one.
 
@@ -193,6 +197,7 @@ class EventReceiver:
         self._duration = 0
         self._heard_at = 0.0
         self._over: int | None = None
+        self._over_at = 0.0
         self.malformed = 0
 
     @property
@@ -215,9 +220,12 @@ class EventReceiver:
         event = report.event
         if event >= len(KEYS):
             return
-        if self._over is not None and (timestamp - self._over - 1) & 0x80000000:
-            # Section 2.5.2.2: a copy of what was told already, or of something before it.
-            return
+        if self._over is not None:
+            behind = (self._over - timestamp) & 0xFFFFFFFF
+            if behind <= self.COPIES * self.clock_rate and abs(now - self._over_at) <= self.COPIES:
+                # Section 2.5.2.2: a copy of what was told already, or of something before it.
+                self._over_at = now
+                return
         if self._event >= 0 and (event != self._event or timestamp != self._begin):
             continued = event == self._event and timestamp == (self._begin + _LONGEST) & 0xFFFFFFFF
             if continued:
@@ -226,7 +234,7 @@ class EventReceiver:
                 self._begin = timestamp
                 self._duration = 0
             else:
-                self._finish()
+                self._finish(now)
         if self._event < 0:
             self._event = event
             self._begin = timestamp
@@ -235,21 +243,22 @@ class EventReceiver:
         self._heard_at = now
         self._duration = max(self._duration, report.duration)
         if report.end:
-            self._finish()
+            self._finish(now)
 
     def reset(self) -> None:
         """The peer has another clock from now on."""
         if self._event >= 0:
-            self._finish()
+            self._finish(self._heard_at)
         self._over = None
 
     def tick(self, now: float) -> None:
         """Look whether the end of a key was lost on the way; to be called now and then."""
         if self._event >= 0 and now - self._heard_at > self.SILENCE:
-            self._finish()
+            self._finish(now)
 
-    def _finish(self) -> None:
+    def _finish(self, now: float) -> None:
         event, held = self._event, (self._before + self._duration) / self.clock_rate
         self._over = self._begin
+        self._over_at = now
         self._event = -1
         self._told(KEYS[event], held)
