@@ -103,7 +103,7 @@ def test_conflicts_are_bounded_and_need_no_reports(pair):
     for place in range(20):
         stream.latch.open = True
         pair.a.port.socket(1).received(rtp(1, ssrc=stream.sender.ssrc), ("198.51.100.66", place))
-    assert len(stream._conflicts) == 8 and stream.receiver.rtp.collisions == 20
+    assert len(stream._own) == 8 and stream.receiver.rtp.collisions == 20
 
 
 def test_the_peer_may_move_after_a_new_offer(pair):
@@ -170,3 +170,33 @@ def test_junk_on_both_ports_does_no_harm(pair, ear, seed):
     before = stream.receiver.packets
     pair.run(2)
     assert stream.receiver.packets > before + 50, "the peer is heard again"
+
+
+def test_a_mirror_is_heard(pair, ear, voice):
+    pair.agree()
+    here = ("192.0.2.2", pair.b.port.port)
+    pair.b.close()
+    pair.network.bind(*here, lambda data, address: pair.network.carry(data, here, address))
+    heard = ear()
+    pair.a.record(heard)
+    ssrc = pair.a.stream.sender.ssrc
+    pair.a.play(voice(b"\x40\x1f" * 8000))
+    pair.run(2)
+    assert pair.a.stream.sender.ssrc == ssrc and len(heard.heard.strip(b"\0")) == 16000
+    pair.a.port.socket(2).received(ReceiverReport(ssrc).to_bytes(), ("192.0.2.2", 7))
+    assert pair.a.stream.sender.ssrc == ssrc
+    pair.network.sockets.pop(here)
+
+
+def test_a_source_that_begins_a_little_earlier_is_heard_at_once(pair, ear):
+    stream, received = talking(pair)
+    peer = stream.latch.latched
+    ssrc = stream.receiver.rtp.current.ssrc
+    pair.network.loss = 1.0
+    heard = ear()
+    pair.b.record(heard)
+    begin = stream.receiver.rtp.current.max_seq - 500
+    for place in range(50):
+        received(rtp((begin + place) % 65536, ssrc=ssrc, payload=b"\x10" * 160), peer)
+        pair.run(0.02)
+    assert len(heard.heard.strip(b"\0")) > 40 * 320

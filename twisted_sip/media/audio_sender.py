@@ -18,6 +18,7 @@ class AudioSender:
 
     :ivar ssrc: ours.
     :ivar timestamp: of the next frame.
+    :ivar sequence: of the last packet.
     :ivar samples: of a frame, at the rate of the sound inside.
     :ivar size: octets of the last payload.
     :ivar events: sends keys; None if they were not negotiated.
@@ -27,7 +28,7 @@ class AudioSender:
         # RFC 3550 section 5.1: identifier, first number and first timestamp are random.
         drawn = random_bytes(10)
         self.ssrc = int.from_bytes(drawn[:4], "big")
-        self._sequence = int.from_bytes(drawn[4:6], "big") & 0x7FFF
+        self.sequence = int.from_bytes(drawn[4:6], "big") & 0x7FFF
         self.timestamp = int.from_bytes(drawn[6:10], "big")
         self.codec: AudioCodec | None = None
         self.events: EventSender | None = None
@@ -102,7 +103,7 @@ class AudioSender:
             self._marker = False
         payload = codec.encode(pcm)
         self.size = len(payload)
-        self._sequence = sequence = (self._sequence + 1) & 0xFFFF
+        self.sequence = sequence = (self.sequence + 1) & 0xFFFF
         return pack_header(0x80, second, sequence, timestamp, self.ssrc) + payload
 
     def _noise(self, timestamp: int) -> bytes | None:
@@ -115,7 +116,7 @@ class AudioSender:
         return self._packet(kind, timestamp, comfort_noise(b""))
 
     def _packet(self, second: int, timestamp: int, payload: bytes) -> bytes:
-        self._sequence = sequence = (self._sequence + 1) & 0xFFFF
+        self.sequence = sequence = (self.sequence + 1) & 0xFFFF
         self.size = len(payload)
         return pack_header(0x80, second, sequence, timestamp, self.ssrc) + payload
 

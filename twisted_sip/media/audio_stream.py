@@ -13,6 +13,8 @@ from twisted_sip.media.audio_receiver import AudioReceiver, Format
 from twisted_sip.media.audio_sender import AudioSender
 from twisted_sip.media.codecs.table import AudioCodec, CodecKind
 from twisted_sip.media.latch import Latch
+from twisted_sip.media.own_source import OwnSource
+from twisted_sip.media.packet_budget import PacketBudget
 from twisted_sip.media.port import MediaPort
 from twisted_sip.media.quality import mos
 from twisted_sip.media.rtcp_session import RTCPSession
@@ -23,9 +25,6 @@ from twisted_sip.media.ticker import Ticker
 
 #: How often silence of the peer and ends of keys are looked for, in seconds.
 _LOOK = 0.1
-
-#: Sources whose packets carry our own identifier: whence a collision is known already (RFC 3550 section 8.2).
-_MOST_CONFLICTS = 8
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -78,24 +77,6 @@ class StreamUser(Protocol):
         ...
 
 
-class _Budget:
-    """Packets that may come within a second."""
-
-    __slots__ = ("_filled_at", "_most", "left")
-
-    def __init__(self, most: int) -> None:
-        self.left = self._most = most
-        self._filled_at = 0.0
-
-    def refill(self, now: float) -> bool:
-        """Fill it, a packet taken out, if its second is over."""
-        if now - self._filled_at < 1.0:
-            return False
-        self._filled_at = now
-        self.left = self._most - 1
-        return True
-
-
 class AudioStream:
     """The stream of a session.
 
@@ -142,8 +123,8 @@ class AudioStream:
         self.terms = StreamTerms()
         self._ticker: Ticker | None = None
         self._rtcp: RTCPSession | None = None
-        self._peer = _Budget(settings.most_rate)
-        self._strangers = _Budget(settings.most_rate)
+        self._peer = PacketBudget(settings.most_rate)
+        self._strangers = PacketBudget(settings.most_rate)
         self._packets_sent = 0
         self._bytes_sent = 0
         self.malformed = 0
@@ -152,7 +133,7 @@ class AudioStream:
         self._look_at = 0.0
         self._heard_at = 0.0
         self._told_silent = False
-        self._conflicts: list[tuple[str, int]] = []
+        self._own = OwnSource()
         self._codec_name = ""
         self._codec_key: tuple[CodecKind, int] | None = None
         self._closed = False
@@ -241,7 +222,9 @@ class AudioStream:
             return
         if not latch.accepts(address, now):
             return
-        if ssrc == self.sender.ssrc:
+        if ssrc == self.sender.ssrc and not (
+            address == latch.target and self._own.mirrors(sequence, self.sender.sequence)
+        ):
             self._collision(address, now)
             return
         self._heard_at = now
@@ -250,9 +233,8 @@ class AudioStream:
     def _collision(self, address: tuple[str, int], now: float) -> None:
         # RFC 3550 section 8.2: once for each source: BYE, and another identifier. Afterwards it is a loop.
         self.receiver.rtp.collisions += 1
-        if address in self._conflicts or len(self._conflicts) >= _MOST_CONFLICTS:
+        if not self._own.collides(address):
             return
-        self._conflicts.append(address)
         rtcp = self._rtcp
         target = self.rtcp_latch.target
         if rtcp is not None and target is not None:
@@ -287,7 +269,8 @@ class AudioStream:
         self._heard_at = now
         if rtcp.collided:
             rtcp.collided = False
-            self._collision(address, now)
+            if not self._own.mirrored:
+                self._collision(address, now)
 
     # -- each packet time ------------------------------------------------------------------------
 
