@@ -1,5 +1,6 @@
 """Who hears whom."""
 
+import math
 from array import array
 
 import pytest
@@ -90,3 +91,41 @@ def test_a_bridge_has_room_for_so_many():
     bridge.join()
     with pytest.raises(LocalProtocolError):
         bridge.join()
+
+
+@pytest.mark.parametrize("speaker", [0, 1, 2])
+@pytest.mark.parametrize("lengths", [(160, 240, 160), (80, 160, 480), (160, 160, 161)])
+def test_frames_of_several_lengths_lose_nothing(lengths, speaker):
+    bridge = Bridge()
+    parties = [bridge.join() for _ in lengths]
+    said = array("h", [n * 7919 % 20011 for n in range(24_000)])
+    heard = [array("h") for _ in lengths]
+    written, read = [0] * 3, [0] * 3
+    for now in range(16_000):
+        for place, length in enumerate(lengths):
+            while written[place] <= now:
+                sound = said[written[place] : written[place] + length].tobytes()
+                parties[place].write(sound if place == speaker else bytes(len(sound)))
+                written[place] += length
+            while read[place] + length <= now:
+                heard[place].frombytes(parties[place].read(length))
+                read[place] += length
+    for place in {0, 1, 2} - {speaker}:
+        begin = said.index(heard[place][8000])
+        assert 7000 < begin < 8500 and heard[place][8000:12_000] == said[begin : begin + 4000]
+
+
+def test_three_who_shout_are_turned_down_and_not_cut():
+    bridge = Bridge()
+    parties = [bridge.join() for _ in range(3)]
+    wave = [int(30_000 * math.sin(2 * math.pi * 400 * n / 8000)) for n in range(160)]
+    for _ in range(20):
+        for party in parties:
+            party.write(array("h", wave).tobytes())
+        heard = [party.read(160) for party in parties]
+    found = array("h", heard[0])
+    gain = max(found) / max(wave)
+    assert max(found) > 32_000 and all(abs(a - gain * b) < 3 for a, b in zip(found, wave, strict=True))
+    for _ in range(60):
+        assert parties[0].read(160) is not None
+    assert parties[0]._gain == 1.0

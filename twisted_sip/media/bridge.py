@@ -1,16 +1,25 @@
 """Sound of several parties brought together: each hears all others (RFC 3550 sections 2.3 and 7.3, as a mixer does).
 
-Two hear each other as they are. Of three and more each gets the sum of all without itself; they fetch frames of one
-length, one in each interval. Who delivers nothing is silent.
+Two hear each other as they are. Of three and more each gets the sum of all without itself, turned down where it would
+be too loud. They may fetch frames of different lengths. Who delivers nothing is silent.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from math import gcd
+
 from twisted_sip.errors import LocalProtocolError
-from twisted_sip.media.pcm import summed, without
+from twisted_sip.media.pcm import HIGHEST, saturated, summed, without
 
 #: What a party has said and nobody has fetched, in seconds; beyond that the oldest is dropped.
 _MOST_WAITING = 0.1
+
+#: So many rounds are kept for those who fetch less often than others; who is further behind begins with the newest.
+_MOST_ROUNDS = 16
+
+#: How fast a sum that was too loud gets back to its full size, for each round.
+_LOUDER = 1.02
 
 
 class Party:
@@ -26,8 +35,9 @@ class Party:
         self._bridge = bridge
         self._said = b""
         self._most = 2 * int(bridge.rate * _MOST_WAITING)
-        self._frame = b""
         self._round = 0
+        self._gain = 1.0
+        self._left = b""
 
     def write(self, pcm: bytes) -> None:
         """Say something: the next frame."""
@@ -50,11 +60,38 @@ class Party:
             said, self._said = said[:size], said[size:]
         return b"" if self.muted else said
 
+    def _held(self, values: list[int]) -> bytes:
+        # Cut tops are heard as crackle; a smaller gain for a moment is not.
+        gain = min(1.0, self._gain * _LOUDER)
+        peak = max(max(values), -min(values))
+        if peak * gain > HIGHEST:
+            gain = HIGHEST / peak
+        self._gain = gain
+        return saturated(values if gain == 1.0 else [int(value * gain) for value in values])
+
+
+class _Round:
+    """What everybody said in one piece of time."""
+
+    __slots__ = ("_total", "frames")
+
+    def __init__(self, frames: dict[Party, bytes]) -> None:
+        self.frames = frames
+        self._total: list[int] | None = None
+
+    def without(self, party: Party, samples: int) -> list[int]:
+        total = self._total
+        if total is None:
+            total = self._total = summed([one for one in self.frames.values() if one], samples)
+        own = self.frames.get(party)
+        return without(total, own) if own else total
+
 
 class Bridge:
     """A conference.
 
-    The first one who fetches twice begins the next round: it takes one frame of each party, and the sum is made once.
+    Who fetches what nobody has fetched yet begins the next round: it takes a piece of each party, and the sum is made
+    once. A piece is as long as fits the frames of all.
 
     :ivar rate: samples per second.
     :ivar parties: those who take part.
@@ -65,8 +102,9 @@ class Bridge:
         self.rate = rate
         self._most = most
         self.parties: list[Party] = []
-        self._round = 0
-        self._total: list[int] | None = None
+        self._rounds: deque[_Round] = deque(maxlen=_MOST_ROUNDS)
+        self._count = 0
+        self._piece = 0
 
     def join(self, name: str = "") -> Party:
         """Return a new party.
@@ -76,7 +114,7 @@ class Bridge:
         if len(self.parties) >= self._most:
             raise LocalProtocolError(f"a bridge has room for {self._most} parties")
         party = Party(self, name)
-        party._round = self._round
+        party._round = self._count
         self.parties.append(party)
         return party
 
@@ -84,7 +122,9 @@ class Bridge:
         """Take *party* out. Harmless when repeated."""
         if party in self.parties:
             self.parties.remove(party)
-            self._total = None
+            self._rounds.clear()
+            for one in self.parties:
+                one._left = b""
 
     def _heard_by(self, party: Party, samples: int) -> bytes | None:
         parties = self.parties
@@ -92,16 +132,31 @@ class Bridge:
             return None
         if len(parties) == 2:
             return (parties[1] if parties[0] is party else parties[0])._take(samples)
-        if party._round == self._round:
-            self._next_round(samples)
-        party._round = self._round
-        total = self._total
-        if total is None or len(total) != samples:
-            total = self._total = summed([one._frame for one in parties if one._frame], samples)
-        return without(total, party._frame)
+        if samples <= 0:
+            return b""
+        piece = self._fitting(samples)
+        if self._count - party._round > len(self._rounds):
+            party._round = self._count - 1 if self._rounds else self._count
+        heard, size = party._left, 2 * samples
+        while len(heard) < size:
+            if party._round == self._count:
+                self._count += 1
+                self._rounds.append(_Round({one: one._take(piece) for one in parties}))
+            one = self._rounds[party._round - self._count]
+            party._round += 1
+            more = party._held(one.without(party, piece))
+            heard = heard + more if heard else more
+        party._left = heard[size:]
+        return heard[:size]
 
-    def _next_round(self, samples: int) -> None:
-        self._round += 1
-        self._total = None
-        for party in self.parties:
-            party._frame = party._take(samples)
+    def _fitting(self, samples: int) -> int:
+        piece = self._piece
+        if not piece or samples % piece:
+            # Frames of another length than before: smaller pieces from now on, down to ten milliseconds.
+            fitting = gcd(piece, samples) if piece else samples
+            if fitting < piece:
+                fitting = max(fitting, min(piece, self.rate // 100))
+            if fitting != piece:
+                self._piece = fitting
+                self._rounds.clear()
+        return self._piece

@@ -52,12 +52,12 @@ def summed(parts: Sequence[bytes], samples: int) -> list[int]:
     return total
 
 
-def without(total: list[int], own: bytes) -> bytes:
-    """Return *total* minus *own*, saturated: what one party of a conference hears."""
+def without(total: list[int], own: bytes) -> list[int]:
+    """Return *total* minus *own*, not saturated: what one party of a conference hears."""
     size = 2 * len(total)
     if len(own) != size:
         own = own[:size] + bytes(size - len(own[:size]))
-    return saturated(list(map(sub, total, samples_of(own))))
+    return list(map(sub, total, samples_of(own)))
 
 
 def scaled(pcm: bytes, gain: float) -> bytes:
