@@ -143,7 +143,7 @@ class CallPlay:
 
     def note(self, agent: SimulatedAgent, what: str) -> None:
         """Write down that *agent* does something."""
-        self.plot.acts.append((round(self.network.clock.seconds(), 3), agent.name, what))
+        self.plot.acts.append((round(self.network.clock.seconds(), 3), agent.who, what))
         self.seen(what.split()[0])
 
     def watch(self, agent: SimulatedAgent, call: Call) -> None:

@@ -33,7 +33,7 @@ from twisted_sip.transport.stream import SIPFactory
 class SimulatedAgent(UserAgent):
     """A user agent that listens at port 5060 of its host, over UDP and TCP.
 
-    :ivar name: its user.
+    :ivar who: its user.
     :ivar uri: where it can be called: its host, or its address-of-record where it has a proxy.
     :ivar node: its node.
     :ivar ports: the ports of its media.
@@ -66,7 +66,7 @@ class SimulatedAgent(UserAgent):
         :param how: further arguments of ``UserAgent.register``.
         """
         self.node = node = network.node(host)
-        self.name = name
+        self.who = name
         self.network = network
         element = Element(
             node,
@@ -90,7 +90,7 @@ class SimulatedAgent(UserAgent):
         self.startService()
 
     def __repr__(self) -> str:
-        return f"<{self.name} at {self.node.hosts[0]}>"
+        return f"<{self.who} at {self.node.hosts[0]}>"
 
     def call(self, *arguments: Any, **how: Any) -> Call:
         """As UserAgent.call; the call is remembered."""
