@@ -10,7 +10,7 @@ from twisted.plugin import IPlugin
 from twisted.python import usage
 
 from twisted_sip.errors import ConfigurationError
-from twisted_sip.tap import sip_presence, sip_proxy, sip_registrar
+from twisted_sip.tap import sip_presence, sip_proxy, sip_registrar, sip_ua
 
 
 def parsed(*arguments: str) -> sip_proxy.Options:
@@ -80,10 +80,10 @@ def test_the_plugins_name_modules_that_exist() -> None:
     from twisted.plugins import twisted_sip_plugins
 
     makers = [value for value in vars(twisted_sip_plugins).values() if IServiceMaker.providedBy(value)]
-    assert sorted(maker.tapname for maker in makers) == ["sip-presence", "sip-proxy", "sip-registrar"]
+    assert sorted(maker.tapname for maker in makers) == ["sip-presence", "sip-proxy", "sip-registrar", "sip-ua"]
     for maker in makers:
         assert IPlugin.providedBy(maker)
-        assert maker.options in (sip_presence.Options, sip_proxy.Options, sip_registrar.Options)
+        assert maker.options in (sip_presence.Options, sip_proxy.Options, sip_registrar.Options, sip_ua.Options)
         assert callable(maker.makeService)
 
 

@@ -45,6 +45,7 @@ class MediaSession(SessionExchange):
         self._on_dtmf: Callable[[str, float, str], object] | None = None
         self._on_silence: Callable[[bool], object] | None = None
         self._key_detector: GuardedSink | None = None
+        self._events_heard = False
         self._silence_detector: GuardedSink | None = None
         self._sound = SessionSound()
         self._waiting_keys: list[Deferred[bool]] = []
@@ -201,7 +202,8 @@ class MediaSession(SessionExchange):
         # In-band keys are listened for where there is no other way for them to come.
         events = any(form.role.value == "events" for form in stream.terms.formats.values())
         rate = sound.rate
-        if self._on_dtmf is None or events:
+        wish = self.settings.inband_keys
+        if self._on_dtmf is None or wish == "never" or (events and (wish == "auto" or self._events_heard)):
             self._key_detector = None
         elif self._key_detector is None:
             self._key_detector = GuardedSink(KeyDetector(lambda key, held: self._key(key, held, "inband")), rate)
@@ -241,6 +243,10 @@ class MediaSession(SessionExchange):
 
     def stream_key(self, key: str, seconds: float) -> None:
         """See StreamUser."""
+        if not self._events_heard:
+            # Who sends events may send the tones as well: no key shall count twice (RFC 4733 section 2.6).
+            self._events_heard = True
+            self._listen()
         self._key(key, seconds, "rtp")
 
     def stream_silent(self, seconds: float) -> None:

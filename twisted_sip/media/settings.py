@@ -67,6 +67,8 @@ class MediaSettings:
     :ivar codecs: names in order of preference: ``PCMU``, ``PCMA``, ``opus``, ``L16/16000``. Opus is left out on
         machines without libopus.
     :ivar dtmf: offer telephone events (RFC 4733).
+    :ivar inband_keys: listen for keys in the sound: ``auto``: where no telephone events were negotiated; ``always``:
+        until the peer has sent an event; ``never``. It costs time for each call.
     :ivar comfort_noise: offer CN, and send it in place of silence (RFC 3389).
     :ivar rtcp_mux: offer RTP and RTCP on one port (RFC 5761); an offer that has it is accepted in any case.
     :ivar ptime: milliseconds of sound in a packet.
@@ -97,6 +99,7 @@ class MediaSettings:
     ports: tuple[int, int] = attrs.field(default=(16384, 32767), validator=_ports)
     codecs: tuple[str, ...] = attrs.field(default=("PCMU", "PCMA"), validator=_codecs, converter=tuple)
     dtmf: bool = True
+    inband_keys: str = attrs.field(default="auto", validator=_one_of("auto", "always", "never"))
     comfort_noise: bool = False
     rtcp_mux: bool = False
     ptime: int = attrs.field(default=20, validator=_ptime)

@@ -199,14 +199,15 @@ class VoicemailSection:
 
 
 def default_media() -> MediaSettings:
-    """Return the media settings where nothing is written: SRTP for those who offer it, where its library is."""
+    """Return the media settings where nothing is written: keys in every way, SRTP for those who offer it, if there is
+    its library."""
     try:
         from twisted_sip.media.srtp import srtp_library
 
         srtp_library()
     except MissingExtra:
-        return MediaSettings()
-    return MediaSettings(srtp="offered")
+        return MediaSettings(inband_keys="always")
+    return MediaSettings(srtp="offered", inband_keys="always")
 
 
 def _section(factory: Any, meaning: str) -> Any:
