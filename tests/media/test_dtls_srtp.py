@@ -268,6 +268,46 @@ def test_keys_change_from_one_kind_to_the_other(calls: Make) -> None:
     assert both.b.security.keying == "sdes" and both.b.port.dtls is None
 
 
+def test_another_fork_answers(calls: Make) -> None:
+    call = calls(REQUIRED)
+    offer = call.made(call.a.offer())
+    other = call.planes[1]()
+    call.a.answered(call.made(other.answer(offer)))
+    call.run(0.5)
+    assert call.a.security.state is SecurityState.SECURE
+    call.a.answered(call.made(call.b.answer(offer)))
+    other.close()
+    call.run(1.5)
+    assert call.secure and min(call.heard()) > 45
+
+
+def test_a_peer_that_makes_no_new_keys_is_talked_to_under_those_before(calls: Make) -> None:
+    call = calls(REQUIRED)
+    call.agree()
+    call.run(1)
+    call.drop = lambda data: 20 <= data[0] <= 63
+    call.a.renew_keys()
+    call.agree()
+    assert min(call.heard(LIMIT - 2)) > 1300
+    call.run(4)
+    # Ours is the one that looks for new keys; for the other one we are somebody else now.
+    assert call.a.security.state is SecurityState.SECURE and call.b.security.state is SecurityState.FAILED
+    protection = call.a.port.protection
+    assert protection is not None and protection.protect_rtp(b"\x80" + bytes(30)) is not None
+
+
+def test_a_peer_that_is_another_one_is_not(calls: Make) -> None:
+    call = calls(REQUIRED)
+    call.agree()
+    call.run(1)
+    call.drop = lambda data: 20 <= data[0] <= 63
+    call.b.renew_keys()
+    call.agree()
+    call.run(LIMIT + 1)
+    assert call.a.security.state is SecurityState.FAILED and call.failures
+    assert call.heard() == (0, 0)
+
+
 def test_closed_before_the_handshake_begins(calls: Make) -> None:
     call = calls(REQUIRED)
     call.agree()

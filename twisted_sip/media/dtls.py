@@ -70,6 +70,7 @@ class DTLSAssociation:
     :ivar state: ``new``, ``handshake``, ``established``, ``failed`` or ``closed``.
     :ivar client: whether we open it (``a=setup:active``).
     :ivar retransmissions: of flights.
+    :ivar deceived: the peer has shown another certificate than was told.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class DTLSAssociation:
         self.client = client
         self.state = "new"
         self.retransmissions = 0
+        self.deceived = False
         self._flight: list[bytes] = []
         self._repeats = _REPEATS
         self._delay = _FIRST
@@ -175,6 +177,7 @@ class DTLSAssociation:
         certificate = connection.get_peer_certificate(as_cryptography=True)
         if certificate is None or not matches(certificate, self._fingerprints):
             # RFC 5763 section 5: the session ends at once.
+            self.deceived = True
             self._shut()
             return "the certificate is not the one whose fingerprint was told"
         name = connection.get_selected_srtp_profile().decode("ascii")

@@ -81,6 +81,10 @@ class _Attempt:
             for component in components
         }
 
+    @property
+    def complete(self) -> bool:
+        return self.keys.keys() == self.associations.keys()
+
     def send(self, component: int, data: bytes) -> None:
         self._keying.user.keying_send(component, data)
 
@@ -165,7 +169,7 @@ class DTLSKeying:
         attempt, former = self._attempt, self._former
         if attempt is not None and attempt.terms == terms and not attempt.failed:
             return
-        if former is not None and former.terms == terms and former.keys.keys() == former.associations.keys():
+        if former is not None and former.terms == terms and former.complete:
             # A rollback: those keys are good still.
             self._attempt, self._former = former, None
             if attempt is not None:
@@ -214,7 +218,7 @@ class DTLSKeying:
 
     def progress(self, attempt: _Attempt) -> None:
         """An association has its keys."""
-        if attempt is not self._attempt or attempt.keys.keys() != attempt.associations.keys():
+        if attempt is not self._attempt or not attempt.complete:
             return
         rtp = attempt.keys[RTP]
         rtcp = attempt.keys.get(RTCP, rtp)
@@ -226,8 +230,20 @@ class DTLSKeying:
 
     def failed(self, attempt: _Attempt, reason: str) -> None:
         """An association has failed."""
-        if attempt is self._attempt:
-            self.user.keying_failed(reason)
+        if attempt is not self._attempt:
+            return
+        former = self._former
+        if (
+            former is not None
+            and former.complete
+            and former.terms.fingerprints == attempt.terms.fingerprints
+            and not any(one.deceived for one in attempt.associations.values())
+        ):
+            # A peer that makes no new keys: it is the same one still, and so are the keys before.
+            self._attempt, self._former = former, None
+            self.progress(former)
+            return
+        self.user.keying_failed(reason)
 
     def close(self) -> None:
         """End all of it; keys stay good for what is sent last. Harmless when repeated."""
