@@ -240,6 +240,23 @@ def test_built_in_media() -> None:
     fixed(call).close()
     assert set(fixed.planes) == {"198.51.100.9"}
     del one, two
+    # Messages over IPv4, media over IPv6: whatever we have that faces the peer.
+    addresses = SimpleNamespace(source=lambda host: "2001:db8::1" if host == "2001:db8::9" else "")
+    agent_of: Any = SimpleNamespace(element=SimpleNamespace(transports=SimpleNamespace(addresses=addresses)))
+    for address, host in (
+        ("2001:db8::9", "2001:db8::1"),
+        ("2001:db8::8", "198.51.100.1"),
+        ("name.example", "198.51.100.1"),
+    ):
+        body = SDP.format(id=1, version=1, way="sendrecv").replace("c=IN IP4 192.0.2.1", f"c=IN IP6 {address}")
+        described = SimpleNamespace(
+            local_host="198.51.100.1", remote_body=SessionBody("application/sdp", body.encode()), agent=agent_of
+        )
+        made = BuiltInMedia(node)
+        made(described).close()  # type: ignore[arg-type]
+        assert set(made.planes) == {host}
+    nonsense: Any = SimpleNamespace(local_host="198.51.100.1", remote_body=SessionBody("x", b"y"), agent=agent_of)
+    BuiltInMedia(node)(nonsense).close()
 
 
 def test_three_of_a_kind() -> None:

@@ -90,6 +90,10 @@ class CallTable:
 
     def _failed(self, failure: Failure, call: Call) -> None:
         error = failure.value
+        if call.over:
+            if failure.check(SIPError) is None:
+                _log.failure("incoming_call for {call}", failure, call=repr(call))
+            return
         if isinstance(error, RemoteProtocolError):
             status = error.status
         else:

@@ -9,9 +9,13 @@ from twisted.internet.defer import Deferred
 
 from twisted_sip.agent.settings import AgentSettings
 from twisted_sip.agent.user_agent import UserAgent
+from twisted_sip.dialog.session_terms import SessionBody
 from twisted_sip.element.element import Element
+from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.destination import IResolver
 from twisted_sip.interfaces.media import MediaFactory
+from twisted_sip.sdp.description import SessionDescription
+from twisted_sip.transport.listener import is_numeric
 from twisted_sip.transport.settings import TransportSettings
 
 if TYPE_CHECKING:
@@ -101,7 +105,7 @@ class BuiltInMedia:
         """
         from twisted_sip.media.plane import MediaPlane
 
-        host = self._settings.host if self._fixed else call.local_host
+        host = self._settings.host if self._fixed else _host_for(call)
         plane = self.planes.get(host)
         if plane is None:
             plane = self.planes[host] = MediaPlane(self._reactor, attrs.evolve(self._settings, host=host))
@@ -111,3 +115,24 @@ class BuiltInMedia:
         """Close all that is open."""
         for plane in self.planes.values():
             plane.close()
+
+
+def _host_for(call: Call) -> str:
+    """Return the address of ours for the media of *call*: that of its messages, unless the peer wants its media by the
+    other version of IP."""
+    host = call.local_host
+    address = _media_address(getattr(call, "remote_body", None))
+    if is_numeric(address) and (":" in address) != (":" in host):
+        return call.agent.element.transports.addresses.source(address) or host
+    return host
+
+
+def _media_address(body: SessionBody | None) -> str:
+    """Return where the peer wants its first stream, empty if that is not known."""
+    if body is None:
+        return ""
+    try:
+        streams = SessionDescription.parse(body.data).media
+    except RemoteProtocolError:
+        return ""
+    return streams[0].address if streams else ""
