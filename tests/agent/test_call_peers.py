@@ -7,90 +7,12 @@ from typing import Any
 import pytest
 
 from twisted_sip.agent.call_events import CallState
+from twisted_sip.errors import LocalProtocolError, MediaRefused
 from twisted_sip.message.builders import build_request
-from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 
-from .agents import SDP, Scene, events
-
-AGENT = ("198.51.100.1", 5060)
-OFFER = SDP.format(id=1, version=1, way="sendrecv").replace("\n", "\r\n").encode()
-HELD = SDP.format(id=1, version=2, way="sendonly").replace("\n", "\r\n").encode()
-
-
-class Script:
-    """The peer of alice."""
-
-    def __init__(self, scene: Scene) -> None:
-        self.scene = scene
-        self.alice = scene.agent("alice", 1)
-        self.peer = scene.peer()
-        self.number = 0
-        self.call: Any = None
-        self.invite: Any = None
-
-    def invited(self, **how: Any) -> Request:
-        self.call = self.alice.call("sip:x@198.51.100.9", **how)
-        self.invite = self.peer.expect("INVITE")
-        return self.invite
-
-    def answer(
-        self, request: Request, status: int, tag: str = "a", body: bytes = b"", *headers: tuple[str, str]
-    ) -> None:
-        fields = [("contact", "<sip:x@198.51.100.9>"), ("allow", "INVITE, UPDATE, INFO, REFER"), *headers]
-        if body:
-            fields.append(("content-type", "application/sdp"))
-        self.peer.answer(request, status, fields, body, to_tag=tag)
-        self.scene.run(0.1)
-
-    def established(self, **how: Any) -> Any:
-        self.answer(self.invited(**how), 200, "a", OFFER)
-        assert self.peer.expect("ACK") and self.call.established
-        return self.call
-
-    def request(self, method: str, *headers: tuple[str, str], body: bytes = b"", tag: str = "a") -> Response:
-        """Send a request in the dialog; return its final response."""
-        self.number += 1
-        fields = [
-            ("via", f"SIP/2.0/UDP 198.51.100.9;branch=z9hG4bKp{self.number}"),
-            ("contact", "<sip:x@198.51.100.9>"),
-            *headers,
-        ]
-        if body and not any(name == "content-type" for name, _ in headers):
-            fields.append(("content-type", "application/sdp"))
-        request = build_request(
-            method,
-            self.invite.contacts[0].uri,
-            from_=f"<sip:x@198.51.100.9>;tag={tag}",
-            to=str(self.invite.from_),
-            call_id=self.invite.call_id,
-            cseq=self.number,
-            headers=fields,
-            body=body,
-        )
-        self.peer.send(request, AGENT)
-        found: Response = self.peer.expect(lambda message: isinstance(message, Response) and message.status >= 200)
-        if method == "INVITE" and found.status < 300:
-            ack = build_request(
-                "ACK",
-                self.invite.contacts[0].uri,
-                from_=f"<sip:x@198.51.100.9>;tag={tag}",
-                to=str(self.invite.from_),
-                call_id=self.invite.call_id,
-                cseq=self.number,
-                headers=[("via", f"SIP/2.0/UDP 198.51.100.9;branch=z9hG4bKa{self.number}")],
-            )
-            self.peer.send(ack, AGENT)
-        self.scene.run(0.1)
-        return found
-
-    def end(self) -> None:
-        if self.call is not None and not self.call.over:
-            self.call.hangup()
-            self.scene.run(0.1)
-        bye = [arrival.message for arrival in self.peer.arrivals if getattr(arrival.message, "method", "") == "BYE"]
-        for request in bye:
-            self.peer.answer(request, 200)
+from .agents import Scene, events
+from .script import AGENT, HELD, OFFER, Script
 
 
 @pytest.fixture
@@ -349,78 +271,81 @@ def test_session_timers(script: Script) -> None:
     assert script.call.over and script.call.ending.by == "network"
 
 
-def test_references_of_subscriptions_to_refer(script: Script) -> None:
-    """SUBSCRIBE refreshes and ends the implicit subscription (RFC 3515 section 2.4.4)."""
-    script.established()
-    answer = script.request("REFER", ("refer-to", "<sip:nobody@198.51.100.77>"))
-    assert answer.status == 202
-    notify = script.peer.expect("NOTIFY")
-    assert notify.body.startswith(b"SIP/2.0 100") and notify.headers.first("event") == "refer"
-    assert notify.headers.first("subscription-state").startswith("active;expires=")
-    script.peer.answer(notify, 200)
-    assert script.request("SUBSCRIBE", ("event", "refer"), ("expires", "60")).headers.first("expires") == "60"
-    script.peer.answer(script.peer.expect("NOTIFY"), 200)
-    # One at a time.
-    assert script.request("REFER", ("refer-to", "<sip:nobody@198.51.100.77>")).status == 491
-    assert script.request("SUBSCRIBE", ("event", "refer"), ("expires", "0")).status == 200
-    last = script.peer.expect("NOTIFY")
-    assert last.headers.first("subscription-state") == "terminated;reason=timeout"
-    script.peer.answer(last, 200)
-    assert script.request("SUBSCRIBE", ("event", "refer"), ("expires", "60")).status == 481
-    [other] = [call for call in script.alice.calls if call is not script.call]
-    # What it was about goes on.
-    assert not other.over
-    script.scene.run(40)
-    assert other.over
-    again = script.request("REFER", ("refer-to", "<sip:nobody@198.51.100.77>"), ("refer-sub", "false"))
-    assert again.headers.first("refer-sub") == "false"
-    script.scene.run(40)
-    third = script.request("REFER", ("refer-to", "<sip:nobody@198.51.100.77>"))
-    assert third.status == 202
-    notify = script.peer.expect("NOTIFY")
-    assert notify.headers.first("event") == f"refer;id={script.number}"
-    # 481 ends the subscription, and with it nothing else (RFC 5057).
-    script.peer.answer(notify, 481)
-    assert script.call.established
-
-
-@pytest.mark.parametrize(
-    ("fields", "body", "status"),
-    [
-        ([("event", "refer")], b"", 400),
-        ([("event", "refer"), ("subscription-state", "active"), ("content-type", "text/plain")], b"x", 415),
-        ([("event", "refer"), ("subscription-state", "active"), ("content-type", "message/sipfrag")], b"x", 400),
-        ([("event", "presence"), ("subscription-state", "active")], b"", 481),
-    ],
-)
-def test_bad_notifies(script: Script, fields: list[tuple[str, str]], body: bytes, status: int) -> None:
+def test_an_answer_to_a_change_that_is_of_no_use(script: Script) -> None:
     call = script.established()
-    transfer = call.transfer("sip:x@y")
-    refer = script.peer.expect("REFER")
-    script.answer(refer, 202)
-    assert script.request("NOTIFY", *fields, body=body).status == status
-    assert not transfer.over
+    script.scene.media[0].refuses = MediaRefused("no")
     failures: list[Any] = []
-    transfer.done.addErrback(failures.append)
-    script.scene.run(40)
-    assert failures[0].value.status == 408 and transfer.status == 408
+    call.update().addErrback(failures.append)
+    script.answer(script.peer.expect("INVITE"), 200, "a", OFFER)
+    assert script.peer.expect("ACK")
+    # What was agreed before stays.
+    assert call.established and "MediaRejected" in events(call)
 
 
-def test_transfers_that_end_in_silence(script: Script) -> None:
+def test_media_that_break(script: Script) -> None:
     call = script.established()
-    done: list[Any] = []
-    call.transfer("sip:x@y").done.addErrback(done.append)
-    script.answer(script.peer.expect("REFER"), 202)
-    fields = [("event", "refer"), ("subscription-state", "terminated"), ("content-type", "message/sipfrag")]
-    assert script.request("NOTIFY", *fields, body=b"SIP/2.0 100 Trying\r\n").status == 200
-    assert script.request("NOTIFY", *fields, body=b"SIP/2.0 200 OK\r\n").status == 481
+    media = script.scene.media[0]
+
+    def broken(*arguments: Any) -> Any:
+        raise ValueError("a mistake")
+
+    offer, answer = media.offer, media.answer
+    media.offer = media.answer = broken
+    failures: list[Any] = []
+    call.update().addErrback(failures.append)
+    assert failures[0].check(ValueError)
+    assert script.request("INVITE", body=OFFER).status == 500
+    assert script.request("UPDATE", body=OFFER).status == 500
+    assert script.request("INVITE").status == 500
+    media.offer, media.answer = offer, answer
+    assert script.request("UPDATE", body=OFFER).status == 200
+    assert call.established
+
+
+def test_so_many_changes_may_wait(script: Script) -> None:
+    call = script.established()
+    failures: list[Any] = []
+    for _ in range(12):
+        call.update().addErrback(failures.append)
+    assert len(failures) == 3 and all(failure.check(LocalProtocolError) for failure in failures)
+    assert not call.changes.idle
+    invite = script.peer.expect("INVITE")
+    call.hangup()
+    # What waited comes to nothing; the answer crosses the BYE.
+    assert len(failures) == 12
+    script.answer(invite, 200, "a", OFFER)
+    assert script.peer.expect("ACK")
+    assert call.over
+
+
+def test_an_offer_of_a_fork_that_does_not_count(script: Script) -> None:
+    script.established()
+    script.answer(script.invite, 183, "b", OFFER, ("require", "100rel"), ("rseq", "1"))
     script.scene.run(1)
-    assert done[0].value.status == 480
-    call.transfer("sip:x@y", hangup=False).done.addErrback(done.append)
-    script.answer(script.peer.expect("REFER"), 501)
-    assert done[1].value.status == 501
-    call.transfer("sip:x@y").done.addErrback(done.append)
-    script.peer.expect("REFER")
-    # Nobody answers: 408, which destroys the dialog's usage (RFC 5057 section 5.1).
-    script.scene.run(40)
-    assert done[2].value.status in (408, 481)
+    assert script.call.established and script.call.dialog.remote_tag == "a"
+
+
+def test_an_offer_that_comes_in_the_answer(script: Script) -> None:
+    """The call has no offer: the peer's is in the 2xx, and ours goes with the ACK."""
+    media = script.scene.make_media(None)
+    media.offer = lambda: None  # type: ignore[method-assign, assignment, return-value]
+    from twisted_sip.dialog.session_terms import SessionBody
+    from twisted_sip.sdp.description import SessionDescription
+
+    invite = script.invited(media=None)
+    assert not invite.body
+    script.call.on_offer = lambda call, offer: SessionBody(
+        "application/sdp", media.answer(SessionDescription.parse(offer.data)).to_bytes()
+    )
+    script.answer(invite, 200, "a", OFFER)
+    assert script.peer.expect("ACK").body and script.call.established
+    # A call of its own that cannot answer is hung up.
+    script.call.on_offer = None
+    media.close()
+
+
+def test_an_offer_in_the_answer_that_is_of_no_use(script: Script) -> None:
+    invite = script.invited(media=None)
+    script.answer(invite, 200, "a", OFFER)
+    assert script.peer.expect("ACK") and script.peer.expect("BYE")
+    assert script.call.over and "MediaRejected" in events(script.call)

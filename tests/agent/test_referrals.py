@@ -11,7 +11,7 @@ from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.message.builders import build_request
 
 from .agents import Scene
-from .test_call_peers import AGENT, OFFER, Script
+from .script import AGENT, OFFER, Script
 
 
 @pytest.fixture
