@@ -6,7 +6,8 @@
   bench.py --repeats 3 --json    medians of three fresh runs each, as JSON
 
 W1 REGISTER, W2 REGISTER with challenge, W3 proxied call INVITE to BYE with Record-Route, W4 MESSAGE, W5 PUBLISH to
-NOTIFY, W6 OPTIONS (W5 needs Kamailio's presence and sqlite modules).
+NOTIFY, W6 OPTIONS (W5 needs Kamailio's presence and sqlite modules), W7 call through ``twistd sip-b2bua``, beside
+sippy's b2bua where BENCH_SIPPY names a Python that has it.
 Only the ratio means anything: the machines differ, and so does the same machine from one minute to the next.
 """
 
@@ -22,14 +23,17 @@ from typing import Any
 from load import SIPP, WORKLOADS, Bench, BenchError
 from rich.console import Console
 from rich.table import Table
+from servers import SIPPY
 
 #: Runs of the scenario per second: some 30 to 50 % of a core for either server.
-RATES = {"W1": 4000, "W2": 2500, "W3": 1000, "W4": 3000, "W5": 600, "W6": 4000}
+RATES = {"W1": 4000, "W2": 2500, "W3": 1000, "W4": 3000, "W5": 600, "W6": 4000, "W7": 150}
 
 
 def measure(server: str, workload: str, args: argparse.Namespace) -> float | None:
     """Return the CPU microseconds per operation of one fresh server, None if the run was not clean."""
-    with Bench(server, workload, users=args.users, extra=args.extra if server == "twisted-sip" else "") as bench:
+    with Bench(
+        server, workload, users=args.users, extra=args.extra if server.startswith("twisted-sip") else ""
+    ) as bench:
         result = bench.measure(args.rate or RATES[workload], args.duration, args.warmup)
     faults = ", ".join(f"{result[name]} {name}" for name in ("failed", "retransmitted", "missing"))
     note = "" if result["ok"] else f"  not clean: {faults}"
@@ -39,6 +43,13 @@ def measure(server: str, workload: str, args: argparse.Namespace) -> float | Non
         flush=True,
     )
     return float(result["cpu_us"]) if result["ok"] else None
+
+
+def names(workload: str) -> tuple[str, str]:
+    """Return our server for *workload*, and the one to compare it with, empty where that is not installed."""
+    if workload == "W7":
+        return "twisted-sip-b2bua", "sippy-b2bua" if SIPPY else ""
+    return "twisted-sip", "kamailio" if shutil.which("kamailio") else ""
 
 
 def main() -> int:
@@ -57,11 +68,10 @@ def main() -> int:
         parser.error(f"no such workload: {', '.join(unknown)} (there are {', '.join(RATES)})")
     if shutil.which(SIPP) is None:
         parser.error("SIPp is not installed (Debian: sip-tester)")
-    servers = ["twisted-sip"] + (["kamailio"] if shutil.which("kamailio") else [])
-    if len(servers) == 1:
-        print("Kamailio is not installed (Debian: kamailio): nothing to compare with", file=sys.stderr)
     rows: list[dict[str, Any]] = []
     for workload in args.workloads:
+        ours_name, theirs_name = names(workload)
+        servers = [name for name in (ours_name, theirs_name) if name]
         got: dict[str, list[float]] = {server: [] for server in servers}
         for _ in range(args.repeats):
             for server in servers:
@@ -71,19 +81,21 @@ def main() -> int:
         row: dict[str, Any] = {"workload": workload, "operation": WORKLOADS[workload]["unit"]}
         for server in servers:
             row[server] = round(statistics.median(got[server]), 1) if got[server] else None
-        ours, theirs = row["twisted-sip"], row.get("kamailio")
+        ours, theirs = row[ours_name], row.get(theirs_name)
         row["ratio"] = round(ours / theirs, 2) if ours and theirs else None
         rows.append(row)
     if args.json:
         print(json.dumps(rows, indent=2))
     else:
         table = Table(title="CPU microseconds per operation")
-        for name in ("workload", "operation", *servers, "ratio"):
-            table.add_column(name, justify="left" if name in ("workload", "operation") else "right")
+        for name in ("workload", "operation", "ours", "beside", "its", "ratio"):
+            table.add_column(name, justify="right" if name in ("ours", "its", "ratio") else "left")
         for row in rows:
-            table.add_row(*[str(row[name]) if row[name] is not None else "-" for name in row])
+            ours_name, theirs_name = names(row["workload"])
+            cells = [row["workload"], row["operation"], row[ours_name], theirs_name or "-", row.get(theirs_name)]
+            table.add_row(*[str(cell) if cell is not None else "-" for cell in [*cells, row["ratio"]]])
         Console().print(table)
-    return 0 if all(row["twisted-sip"] for row in rows) else 1
+    return 0 if all(row[names(row["workload"])[0]] for row in rows) else 1
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ WORKLOADS: dict[str, dict[str, Any]] = {
     "W4": {"uac": "message_uac", "uas": "answer200", "unit": "MESSAGE"},
     "W5": {"uac": "publish", "watch": "watcher", "unit": "PUBLISH to NOTIFY", "units": 3, "hold": 20},
     "W6": {"uac": "options", "unit": "OPTIONS"},
+    "W7": {"uac": "call_uac", "uas": "call_uas", "unit": "call through a b2bua, INVITE to BYE", "hold": 200},
     # Its peers are not SIPp's: presence_scale.py.
     "W8": {"unit": "10,000 watchers of 1,000 presentities"},
 }
@@ -103,7 +104,8 @@ class Bench:
             self.start_server()
             if "uas" in self.load_of:
                 # Phones register from the port that they listen on.
-                self.load("register", 500, self.users, must=True, port=UAS_PORT)
+                if self.entry.get("registers", True):
+                    self.load("register", 500, self.users, must=True, port=UAS_PORT)
                 self.uas = Sipp(self, self.load_of["uas"], UAS_PORT)
                 time.sleep(0.3)
             if "watch" in self.load_of:
@@ -130,15 +132,29 @@ class Bench:
     def start_server(self) -> None:
         """Start the server and wait until it answers OPTIONS."""
         context = {
-            "ip": IP, "port": PORT, "work": self.work, "here": HERE, "users": self.users, "workload": self.workload
-        }  # fmt: skip
+            "ip": IP,
+            "port": PORT,
+            "uas_port": UAS_PORT,
+            "work": self.work,
+            "here": HERE,
+            "users": self.users,
+            "workload": self.workload,
+        }
         prepare = self.entry.get("prepare")
         if prepare is not None:
             prepare(context)
         template = " ".join([self.entry["cmd"], self.entry.get("flags", {}).get(self.workload, ""), self.extra])
         self.server = Proc(
-            shlex.split(template.format(**context)), self.server_core, self.work, self.work / "server.log"
+            shlex.split(template.format(**context)),
+            self.server_core,
+            self.work,
+            self.work / "server.log",
+            self.entry.get("env", {}),
         )
+        if not self.entry.get("registers", True):
+            # It knows no OPTIONS: time to start is all that it gets.
+            time.sleep(3)
+            return
         end = time.time() + 20
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.bind((IP, 0))

@@ -7,7 +7,7 @@ import pathlib
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -25,7 +25,14 @@ def pin(core: int | None) -> Callable[[], None]:
 class Proc:
     """A child in a process group of its own, tied to one core."""
 
-    def __init__(self, argv: Sequence[str], core: int | None, cwd: pathlib.Path, out: pathlib.Path) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        core: int | None,
+        cwd: pathlib.Path,
+        out: pathlib.Path,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self.log = out.open("wb")
         self.p = subprocess.Popen(
             argv,
@@ -35,7 +42,7 @@ class Proc:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             preexec_fn=pin(core),
-            env={**os.environ, "TERM": "xterm"},
+            env={**os.environ, "TERM": "xterm", **(env or {})},
         )
 
     def pids(self) -> list[str]:

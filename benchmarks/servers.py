@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pathlib
 import shutil
 import sqlite3
@@ -10,6 +11,8 @@ import subprocess
 import sys
 from typing import Any
 
+#: A Python that has sippy, the b2bua to compare with; empty where there is none.
+SIPPY = os.environ.get("BENCH_SIPPY", "")
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -57,6 +60,16 @@ SERVERS: dict[str, dict[str, Any]] = {
             "W8": "--no-auth --presence",
         },
         "prepare": import_users,
+    },
+    "twisted-sip-b2bua": {
+        "cmd": program("twistd") + " -n --pidfile= sip-b2bua --no-auth --domain bench.test --state-dir {work}/state "
+        "--listen udp:{port}:interface={ip}",
+    },
+    # pip install sippy into an environment of its own, and name its Python in BENCH_SIPPY.
+    "sippy-b2bua": {
+        "cmd": f"{SIPPY} -m sippy.b2bua_simple -f -l {{ip}} -p {{port}} -n {{ip}}:{{uas_port}}",
+        "env": {"SIPLOG_BEND": "none"},
+        "registers": False,
     },
     "kamailio": {
         "cmd": "kamailio -DD -E -f {here}/kamailio.cfg -Y {work} -w {work} -m 2048 -M 32 -b 4194304 -l udp:{ip}:{port}",

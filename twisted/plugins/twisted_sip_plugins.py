@@ -14,6 +14,12 @@ sip_registrar = ServiceMaker(
     "A SIP registrar alone: it keeps where users are and forwards nothing.",
     "sip-registrar",
 )
+sip_b2bua = ServiceMaker(
+    "SIP back-to-back user agent",
+    "twisted_sip.tap.sip_b2bua",
+    "A SIP back-to-back user agent: each side of a call sees this server alone.",
+    "sip-b2bua",
+)
 sip_presence = ServiceMaker(
     "SIP presence",
     "twisted_sip.tap.sip_presence",

@@ -199,7 +199,7 @@ class B2BUA(LegMaking):
         request = incoming.request
         method = request.method
         if not request.to.tag:
-            if method not in ("INVITE", "OPTIONS"):
+            if method != "INVITE" and not (method == "OPTIONS" and self.knows(request)):
                 return None
             if method == "INVITE" and len(self.bridged) >= self.b2bua_settings.max_calls:
                 raise RemoteProtocolError("Too many calls", status=503)

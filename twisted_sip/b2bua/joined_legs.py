@@ -19,9 +19,9 @@ from twisted_sip.message.uri import URI
 if TYPE_CHECKING:
     from twisted_sip.b2bua.b2bua import B2BUA
     from twisted_sip.b2bua.exchange import Bridge
+    from twisted_sip.b2bua.following import Following
     from twisted_sip.b2bua.legs import CalleeLeg
     from twisted_sip.b2bua.transcoding import Transcoding
-    from twisted_sip.b2bua.following import Following
     from twisted_sip.dialog.session import Session
     from twisted_sip.dialog.session_offers import OfferReceived
 

@@ -21,8 +21,8 @@ from twisted_sip.message.response import Response
 if TYPE_CHECKING:
     from twisted_sip.agent.call import Call
     from twisted_sip.b2bua.exchange import Bridge
-    from twisted_sip.b2bua.joined_legs import JoinedLegs
     from twisted_sip.b2bua.following import Following
+    from twisted_sip.b2bua.joined_legs import JoinedLegs
     from twisted_sip.dialog.invite_attempt import InviteAttempt
     from twisted_sip.dialog.server_invite import ServerInvite
     from twisted_sip.dialog.session import Session
@@ -241,6 +241,9 @@ class CalleeLeg(BridgedLeg, OutgoingLeg):
                 following.answered(self)
             else:
                 following.lost(self.call, attempt.status or 408)
+            return
+        if bridged.leg_at(self.side) is self.call:
+            # It was let in already, with its offer.
             return
         if attempt.winner is not None and self.call.established:
             bridged.callee_answered(self, attempt.winner, attempt.response)

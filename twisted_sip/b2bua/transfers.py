@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from twisted.python.failure import Failure
+
 from twisted_sip.agent.account import Account
 from twisted_sip.agent.call import Call
 from twisted_sip.agent.referral import Referral
@@ -20,6 +22,7 @@ from twisted_sip.dialog.dialog import DialogID
 from twisted_sip.dialog.dialogs import INVITE_USAGE
 from twisted_sip.dialog.session import CONFIRMED, Session
 from twisted_sip.dialog.session_terms import SessionBody
+from twisted_sip.errors import SIPError
 
 if TYPE_CHECKING:
     from twisted_sip.b2bua.b2bua import B2BUA
@@ -128,7 +131,7 @@ class Transfers:
             call.reject(481)
             return
         if bridged.bridge is None:
-            self._replace_with_media(bridged, side, call, other)
+            self._replace_with_media(bridged, side, call)
             return
         responder = Replacing(bridged, side, old, call)
         offer = leg.invite.offer
@@ -141,10 +144,17 @@ class Transfers:
             bridged.bridge.offer_from(side, offer, responder)
 
     @staticmethod
-    def _replace_with_media(bridged: JoinedLegs, side: int, call: Call, other: Call) -> None:
-        leg = call.leg
-        assert isinstance(leg, CallerLeg)
+    def _replace_with_media(bridged: JoinedLegs, side: int, call: Call) -> None:
+        leg, old = call.leg, bridged.leg_at(side)
+        assert isinstance(leg, CallerLeg) and old is not None
         leg.answering = False
+        # The agent ends it before we are told.
+        leave(old)
+
+        def refused(failure: Failure) -> None:
+            failure.trap(SIPError)
+            if isinstance(old.leg, BridgedLeg) and not bridged.over:
+                old.leg.bridged = bridged
 
         def answered(_: Any) -> None:
             if bridged.over:
@@ -154,7 +164,7 @@ class Transfers:
             bridged.notes.was_answered(call)
             connect(bridged, side, call)
 
-        call.answer(media=bridged.b2bua.plane).addCallbacks(answered, lambda failure: None)
+        call.answer(media=bridged.b2bua.plane).addCallbacks(answered, refused)
 
     def _pick_up(self, bridged: JoinedLegs, old: Call, call: Call, leg: CallerLeg) -> None:
         """Somebody takes a call that rings elsewhere (RFC 5359 section 2.16)."""

@@ -19,6 +19,7 @@ from twisted_sip.auth.settings import AuthSettings
 from twisted_sip.element.limits import LimitSettings
 from twisted_sip.errors import ConfigurationError
 from twisted_sip.events.notifier_settings import NotifierSettings
+from twisted_sip.media.settings import MediaSettings
 from twisted_sip.messaging.settings import MessagingSettings
 from twisted_sip.presence.lists.settings import ListSettings
 from twisted_sip.presence.settings import PresenceSettings
@@ -27,6 +28,7 @@ from twisted_sip.proxy.static_routes import StaticRoute
 from twisted_sip.registrar.settings import RegistrarSettings
 from twisted_sip.tap.checks import CHECKS
 from twisted_sip.tap.sections import (
+    B2BUASection,
     LogSection,
     ServerSection,
     StorageSection,
@@ -59,6 +61,8 @@ class Configuration:
     route: tuple[StaticRoute, ...] = attrs.field(
         default=(), metadata={"help": "Static routes, asked before the registrations; the first that matches decides."}
     )
+    b2bua: B2BUASection = _section(B2BUASection, "Calls through `twistd sip-b2bua`.")
+    media: MediaSettings = _section(MediaSettings, "Media that `twistd sip-b2bua` relays or transcodes.")
     presence: PresenceSettings = _section(PresenceSettings, "Who sees whom, and what is published.")
     lists: ListSettings = _section(ListSettings, "Lists of buddies behind one URI, and lists in requests.")
     messaging: MessagingSettings = _section(MessagingSettings, "Instant messages, also for those who are away.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from twisted.application.service import IServiceCollection, MultiService
@@ -152,11 +152,14 @@ def parts_of(configuration: Configuration) -> list[Part]:
     return parts
 
 
-def make_server(options: ServerOptions, *, forwards: bool, presence: bool = False) -> TwistdService:
+def make_server(
+    options: ServerOptions, *, forwards: bool, presence: bool = False, parts: Sequence[Part] = ()
+) -> TwistdService:
     """Return the service of a twistd command.
 
     :param forwards: it is a proxy.
     :param presence: it serves presence and instant messages.
+    :param parts: what else it has.
 
     A configuration that cannot be used ends the process: every fault on a line of its own, status 1.
     """
@@ -165,7 +168,7 @@ def make_server(options: ServerOptions, *, forwards: bool, presence: bool = Fals
     report_start_failures()
     try:
         configuration: Configuration = with_absolute_paths(options.configuration())
-        parts = parts_of(configuration) if presence else ()
+        parts = [*parts, *(parts_of(configuration) if presence else ())]
         server = Server(reactor, configuration, forwards=forwards, demo=bool(options["demo"]), parts=parts)
         if not configuration.auth.required:
             print(

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import attrs
 
+from twisted_sip.b2bua.settings import B2BUASettings
 from twisted_sip.storage.batch_writer import BATCH_SIZE, FLUSH_INTERVAL
 from twisted_sip.storage.location_table import MAX_BINDINGS
 from twisted_sip.tap.constraints import Domain, ListenDescriptor
@@ -142,6 +143,25 @@ class XCAPSection:
     path: str = setting("/xcap-root", "The path of the XCAP root.", path_below_root)
     max_documents: int = setting(100, "The most documents of one user.", attrs.validators.ge(1))
     max_bytes: int = setting(1 << 20, "The most bytes of all documents of one user.", attrs.validators.ge(1024))
+
+
+@checked("")
+def file_name_or_empty(value: Any) -> None:
+    """Refuse what is neither empty nor the name of a file in a directory."""
+    if value and (Path(value).name != value or value in (".", "..")):
+        raise WrongSetting(f'"{value}" is not a file name', "write a name without a path, or nothing")
+
+
+@attrs.frozen(kw_only=True)
+class B2BUASection(B2BUASettings):
+    """``[b2bua]``: calls through the back-to-back user agent."""
+
+    records: str = setting(
+        "calls.jsonl",
+        "Name of the file of call records in the directory of `[storage]`, one JSON object on each line; "
+        "empty to write none.",
+        file_name_or_empty,
+    )
 
 
 _flush = attrs.validators.and_(attrs.validators.ge(0.0), attrs.validators.le(1.0))

@@ -1,0 +1,161 @@
+"""The back-to-back user agent as a part of a server: behind the registrar, in place of the proxy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from twisted_sip.b2bua.b2bua import B2BUA
+from twisted_sip.dialog.dialogs import dialog_id_of
+from twisted_sip.element.element import Element
+from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.interfaces.processing import IncomingRequest, IRequestProcessor, Verdict
+from twisted_sip.media.plane import MediaPlane
+from twisted_sip.media.settings import MediaSettings
+from twisted_sip.message.request import Request
+from twisted_sip.storage.accounting_json_lines import JSONLinesAccounting
+from twisted_sip.tap.configuration import Configuration
+from twisted_sip.tap.control import Command
+from twisted_sip.tap.hosts import host_names, is_address
+from twisted_sip.transport.descriptors import parse_descriptor
+
+if TYPE_CHECKING:
+    from twisted_sip.interfaces.routing import IForwardingPolicy
+    from twisted_sip.tap.composition import Server
+
+#: What is answered beside what the registrar answers.
+_METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "INFO", "REFER", "NOTIFY", "MESSAGE")
+
+
+@implementer(IRequestProcessor)
+class KnownDialogs:
+    """Takes what belongs to a call before anybody is asked for a password: who knows both tags is in the call, and in
+    a dialog without a call there is nothing to be had."""
+
+    def __init__(self, b2bua: B2BUA) -> None:
+        self._b2bua = b2bua
+
+    def process(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
+        """Hand it to the b2bua, or pass it on."""
+        request = incoming.request
+        try:
+            tagged = bool(request.to.tag)
+        except RemoteProtocolError:
+            return None
+        if tagged and (dialog_id_of(request) in self._b2bua.dialogs or self._b2bua.knows(request)):
+            return self._b2bua.process(incoming)
+        return None
+
+
+class B2BUAPart:
+    """The part.
+
+    :ivar b2bua: the service, None before the start.
+    :ivar b2bua_class: what is made; a subclass of B2BUA.
+    """
+
+    b2bua_class: type[B2BUA] = B2BUA
+
+    def __init__(self) -> None:
+        self.b2bua: B2BUA | None = None
+        self._accounting: JSONLinesAccounting | None = None
+        self._plane: MediaPlane | None = None
+
+    def listens(self, configuration: Configuration) -> Sequence[str]:
+        return ()
+
+    def open_stores(self, server: Server, directory: Path) -> None:
+        """Open the file of call records.
+
+        :raises StoreError: it cannot be used.
+        """
+        name = server.configuration.b2bua.records
+        if name:
+            self._accounting = JSONLinesAccounting(directory / name, time.time)
+
+    def links(self, server: Server, element: Element) -> Sequence[Any]:
+        configuration = server.configuration
+        section = configuration.b2bua
+        if section.media != "direct":
+            self._plane = MediaPlane(server.reactor, media_settings(configuration))
+        self.b2bua = self.b2bua_class(
+            element,
+            settings=section,
+            location=server.location,
+            routes=configuration.route,
+            media=self._plane,
+            accounting=self._accounting,
+            domain=_domain(server.domains),
+            trusts_everybody=not configuration.auth.required,
+        )
+        return [self.b2bua]
+
+    def front_links(self) -> Sequence[Any]:
+        assert self.b2bua is not None
+        return [KnownDialogs(self.b2bua)]
+
+    def claims(self, request: Request) -> bool:
+        """It is the UAS of every call (RFC 3261 section 22.1)."""
+        return request.method == "INVITE"
+
+    def policies(self) -> Sequence[IForwardingPolicy]:
+        return ()
+
+    def methods(self) -> Sequence[str]:
+        return _METHODS
+
+    def schemes(self) -> Sequence[str]:
+        return ()
+
+    def extensions(self) -> Sequence[str]:
+        return () if self.b2bua is None else self.b2bua.terms.supported
+
+    def events(self) -> Sequence[str]:
+        return ()
+
+    def commands(self) -> Mapping[str, Command]:
+        return {}
+
+    async def remove_user(self, aor: str, keep_data: bool) -> Mapping[str, int]:
+        return {}
+
+    def counts(self) -> Mapping[str, Any]:
+        if self.b2bua is None:
+            return {}
+        counts = {"calls": len(self.b2bua.bridged) + len(self.b2bua.click_calls)}
+        if self._plane is not None:
+            counts["media relays"] = len(self._plane.relays)
+        return counts
+
+    async def close(self) -> None:
+        plane, self._plane = self._plane, None
+        if plane is not None:
+            plane.close()
+        accounting, self._accounting = self._accounting, None
+        if accounting is not None:
+            accounting.close()
+        self.b2bua = None
+
+
+def media_settings(configuration: Configuration) -> MediaSettings:
+    """Return the media settings, at the address that SIP listens on unless the file says something else."""
+    media: MediaSettings = configuration.media
+    section = configuration.server
+    if media.host == attrs.fields(MediaSettings).host.default:
+        descriptors = [parse_descriptor(text) for text in section.listen]
+        found = [one.interface for one in descriptors if not one.wildcard]
+        addresses = [name for name in host_names() if is_address(name)]
+        media = attrs.evolve(media, host=(found or addresses or [media.host])[0].strip("[]"))
+    if not media.advertise and section.advertise and is_address(section.advertise):
+        media = attrs.evolve(media, advertise=section.advertise.strip("[]"))
+    return media
+
+
+def _domain(domains: Sequence[str]) -> str:
+    return next((name for name in domains if not is_address(name)), "")
