@@ -259,6 +259,47 @@ def test_the_undecided_come_first_and_not_everybody_is_listed(monkeypatch: pytes
     assert [state for _, state, _ in watchers.told()] == ["pending"] * 5 + ["waiting"]
 
 
+def test_our_users_come_before_strangers() -> None:
+    watchers = Watchers()
+    stranger = FakeSubscription(resource=ALICE, watcher="sip:s@example.net", event="presence", id="s")
+    watchers.change(stranger, "pending")
+    watchers.watcher("p", "pending")
+    assert [each.uri for each in watchers.package.watchers(ALICE)] == ["sip:p@example.com", "sip:s@example.net"]
+
+
+def test_what_does_not_fit_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watcher_info, "MOST_BYTES", 500)
+    watchers = Watchers()
+    for number in range(5):
+        watchers.watcher(f"w{number}")
+    notified = watchers.host.calls
+    notified.clear()
+    assert len(watchers.told()) == 2 and watchers.last.full and notified == [("notify", watchers.presentity)]
+    # What changes meanwhile is told as it is then, and once.
+    left = next(each for each in watchers.host.known if each.id == "w0")
+    watchers.change(left, "terminated", "timeout")
+    assert [state for _, state, _ in watchers.told()] == ["active", "active"] and not watchers.last.full
+    notified.clear()
+    assert watchers.told() == [("w0", "terminated", "timeout")] and not notified
+    assert len(watchers.table.watchers[ALICE, "presence"]) == 4
+    # Full state begins anew.
+    watchers.package.full_state_due(watchers.presentity)
+    assert len(watchers.told()) == 2 and watchers.last.full
+    watchers.package.full_state_due(watchers.presentity)
+    assert len(watchers.told()) == 2 and watchers.last.full
+    assert len(watchers.told()) == 2 and not watchers.last.full
+
+
+def test_a_fetch_has_no_next_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watcher_info, "MOST_BYTES", 1)
+    watchers = Watchers()
+    for name in ("one", "two"):
+        watchers.watcher(name)
+    watchers.host.calls.clear()
+    watchers.presentity.state = "terminated"
+    assert len(watchers.told()) == 1 and not watchers.host.calls
+
+
 def test_without_a_host_nothing_is_known() -> None:
     watchers = Watchers()
     watchers.package._host = None
@@ -283,6 +324,25 @@ def test_no_more_wait_than_may(monkeypatch: pytest.MonkeyPatch) -> None:
     clock.pump([WAITING_TIME / 2] * 3)
     assert not len(table) and not clock.getDelayedCalls()
     assert table.remove(BOB, "a") is None
+
+
+def test_strangers_take_no_place_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "MOST_WAITING_EACH", 2)
+    monkeypatch.setattr(waiting, "MOST_WAITING", 2)
+    monkeypatch.setattr(waiting, "MOST_FOREIGN_EACH", 2)
+    monkeypatch.setattr(waiting, "MOST_FOREIGN", 3)
+    clock = Clock()
+    table = WaitingWatchers(clock, lambda watcher: None, is_ours=lambda watcher: watcher.endswith("@example.com"))
+
+    def add(resource: str, watcher: str) -> Any:
+        return table.add(FakeSubscription(resource=resource, watcher=watcher, event="presence"), watcher)
+
+    assert add(ALICE, "a@example.net") and add(ALICE, "b@example.net") and add(ALICE, "c@example.net") is None
+    assert add(ALICE, "a@example.com") and add(ALICE, "b@example.com") and add(ALICE, "c@example.com") is None
+    assert add(BOB, "a@example.net") and add(BOB, "b@example.net") is None
+    assert table.remove(ALICE, "a@example.net") and add(BOB, "b@example.net") and len(table) == 5
+    table.stop()
+    assert not len(table)
 
 
 def test_more_than_may_wait_are_over(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,7 @@ class HostedSubscription(NotifierSubscription):
     :ivar instance: the instance of the watcher's device (message.gruu.instance_key), empty where that is not known.
     :ivar way: that flow itself, None where it is not known or has failed.
     :ivar authenticated: the watcher had to prove who it is.
+    :ivar source: with whom it shares room where the watcher has proved nothing (Notifier.source_of), else empty.
     :ivar stored: a record of it is in the store, or on its way there.
     :ivar shared: there have been other subscriptions in its dialog.
     :ivar version: the next number for a document.
@@ -84,6 +85,7 @@ class HostedSubscription(NotifierSubscription):
         "resource",
         "sent_at",
         "shared",
+        "source",
         "stored",
         "supported",
         "version",
@@ -117,7 +119,7 @@ class HostedSubscription(NotifierSubscription):
         self.supported: tuple[str, ...] = ()
         self.body = _NO_BODY
         self.authorization = UNDECIDED
-        self.flow = self.instance = ""
+        self.flow = self.instance = self.source = ""
         self.way: Flow | None = None
         self.authenticated = False
         self.stored = False

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_sip.auth.bans import source_of
 from twisted_sip.dialog.dialogs import Dialogs
 from twisted_sip.dialog.notifier import AT_ONCE, NEWS, NOTHING, TERMINATED
 from twisted_sip.errors import LocalProtocolError
@@ -24,6 +25,7 @@ from twisted_sip.events.hosted import UNDECIDED, HostedPackage, HostedSubscripti
 from twisted_sip.events.notifier_settings import NotifierSettings
 from twisted_sip.events.records import SubscriptionRecords, not_stored
 from twisted_sip.events.restoring import load
+from twisted_sip.events.room import Room
 from twisted_sip.events.subscribe_request import SubscribeRefused
 from twisted_sip.events.subscribing import Subscribing
 from twisted_sip.events.virtual import VirtualSubscription
@@ -69,7 +71,7 @@ class Notifier:
         """
         self.element = element
         self.settings = settings or NotifierSettings()
-        self.dialogs = dialogs if dialogs is not None else Dialogs(self.settings.max_subscriptions)
+        self.dialogs = dialogs if dialogs is not None else Dialogs(self.settings.max_dialogs)
         self.claims_all = claims_all
         self._option_tags = frozenset(tag.lower() for tag in option_tags)
         self.records = SubscriptionRecords(store)
@@ -84,8 +86,7 @@ class Notifier:
         )
         self._subscribing = Subscribing(self)
         self._hosted: dict[str, HostedPackage] = {}
-        self._watchers: dict[str, int] = {}
-        self._count = 0
+        self._room = Room()
         #: Subscriptions are loaded, so that requests in their dialogs can be told from others.
         self.started = False
 
@@ -174,6 +175,16 @@ class Notifier:
         if not is_local_uri(uri) and is_local_uri(SIPURI.parse(aor)):
             return uri.text
         return aor
+
+    def source_of(self, incoming: IncomingRequest) -> str:
+        """Return with whom a watcher who has proved nothing shares room: one host, or one /64 of IPv6.
+
+        Empty for who has proved to be somebody, and for our users where nobody has to prove anything.
+        """
+        uri = None if incoming.user else incoming.request.from_.uri
+        if uri is None or (isinstance(uri, SIPURI) and self.element.domains.is_local_uri(uri)):
+            return ""
+        return source_of(incoming.flow.remote.host)
 
     # -- for packages (interfaces.event_package.NotifierHost) ---------------------------------
 
@@ -300,13 +311,7 @@ class Notifier:
 
         :raises SubscribeRefused: 503.
         """
-        settings = self.settings
-        known = subscription.hosted.by_resource.get(subscription.resource)
-        if (
-            self._count >= settings.max_subscriptions
-            or self._watchers.get(subscription.watcher, 0) >= settings.max_per_watcher
-            or (known is not None and len(known) >= settings.max_per_resource)
-        ):
+        if not self._room.has(subscription, self.settings):
             raise self.full()
 
     def full(self, status: int = 503) -> SubscribeRefused:
@@ -321,8 +326,7 @@ class Notifier:
         if not self.dialogs.add(subscription.dialog, subscription.usage_key, subscription):
             raise self.full()
         subscription.hosted.add(subscription)
-        self._count += 1
-        self._watchers[subscription.watcher] = self._watchers.get(subscription.watcher, 0) + 1
+        self._room.add(subscription)
         self.delivery.deadlines.at(subscription, subscription.expires_at)
 
     def end(self, subscription: HostedSubscription, reason: str, retry_after: int | None = None) -> None:
@@ -341,12 +345,7 @@ class Notifier:
         self.delivery.deadlines.forget(subscription)
         if not subscription.hosted.remove(subscription):
             return
-        self._count -= 1
-        left = self._watchers.get(subscription.watcher, 0) - 1
-        if left > 0:
-            self._watchers[subscription.watcher] = left
-        else:
-            self._watchers.pop(subscription.watcher, None)
+        self._room.remove(subscription)
         if subscription.stored:
             subscription.stored = False
             self.records.forget((subscription.id,)).addErrback(not_stored)
@@ -354,11 +353,12 @@ class Notifier:
             subscription.hosted.tell((subscription,))
 
     def counts(self) -> Mapping[str, Any]:
-        """Return what there is, for a status page: subscriptions in all and in each state by event, NOTIFYs that wait
-        for their turn."""
+        """Return what there is, for a status page: subscriptions in all, those of watchers who have proved nothing, and
+        in each state by event; NOTIFYs that wait for their turn."""
         return {
-            "subscriptions": self._count,
-            "watchers": len(self._watchers),
+            "subscriptions": len(self._room),
+            "foreign": self._room.foreign,
+            "watchers": self._room.watchers,
             "resources": sum(len(hosted.by_resource) for hosted in self._hosted.values()),
             "waiting": len(self.delivery.queue),
             "events": {event: dict(sorted(hosted.states().items())) for event, hosted in self._hosted.items()},

@@ -21,9 +21,15 @@ class NotifierSettings:
     :ivar min_expires: seconds; a SUBSCRIBE for less is answered 423, unless it is for an hour or more (section
         4.2.1.1).
     :ivar max_expires: seconds; who asks for more gets this.
-    :ivar max_subscriptions: the most subscriptions at a time; further ones are answered 503.
+    :ivar max_subscriptions: the most subscriptions at a time; further ones are answered 503. Those of watchers in other
+        domains, who have proved nothing, are not among them.
     :ivar max_per_watcher: the most subscriptions of one watcher; a program may watch everybody.
     :ivar max_per_resource: the most subscriptions to one resource.
+    :ivar max_foreign: the most subscriptions of watchers who have proved nothing: a share of their own, so that others
+        find room whatever they do.
+    :ivar max_foreign_per_resource: the most of these to one resource.
+    :ivar max_foreign_per_source: the most of these that come from one host, or from one /64 of IPv6.
+    :ivar max_foreign_expires: seconds; who has proved nothing and asks for more gets this.
     :ivar retry_after: seconds, told to those who are answered 503.
     :ivar notify_rate: NOTIFYs per second over all watchers, for news and ends; the NOTIFY that follows a SUBSCRIBE does
         not wait.
@@ -40,6 +46,10 @@ class NotifierSettings:
     max_subscriptions: int = attrs.field(default=100_000, validator=between(1, 10_000_000))
     max_per_watcher: int = attrs.field(default=10_000, validator=at_least(1))
     max_per_resource: int = attrs.field(default=20_000, validator=at_least(1))
+    max_foreign: int = attrs.field(default=2_000, validator=between(0, 10_000_000))
+    max_foreign_per_resource: int = attrs.field(default=100, validator=at_least(0))
+    max_foreign_per_source: int = attrs.field(default=50, validator=at_least(0))
+    max_foreign_expires: int = attrs.field(default=3_600, validator=between(1, _YEAR))
     retry_after: int = attrs.field(default=60, validator=between(0, 86_400))
     notify_rate: float = attrs.field(default=2_000.0, validator=above(0, 1_000_000))
     notify_burst: int = attrs.field(default=500, validator=between(1, 1_000_000))
@@ -56,3 +66,12 @@ class NotifierSettings:
             )
         if not is_token(self.contact_user):
             raise LocalProtocolError(f'contact_user: "{self.contact_user}" is not a user part, write one word')
+
+    @property
+    def max_dialogs(self) -> int:
+        """How many dialogs there may be for all of these."""
+        return self.max_subscriptions + self.max_foreign
+
+    def granted(self, seconds: int, *, foreign: bool) -> int:
+        """Return how long a subscription lasts that was to last *seconds*: strangers get less (section 4.2.1.1)."""
+        return min(seconds, max(self.max_foreign_expires, self.min_expires)) if foreign else seconds

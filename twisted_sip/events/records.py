@@ -43,6 +43,8 @@ def record_of(subscription: HostedSubscription, cseq_limit: int) -> Subscription
         options["instance"] = subscription.instance
     if subscription.authenticated:
         options["authenticated"] = True
+    if subscription.source:
+        options["source"] = subscription.source
     if subscription.rates is not None:
         options["rates"] = subscription.rates.rates.params()
     content_type, body = subscription.body
@@ -113,6 +115,7 @@ def restore(
         made.condition = str(options.get("condition", ""))
         made.instance = str(options.get("instance", ""))
         made.authenticated = bool(options.get("authenticated", False))
+        made.source = str(options.get("source", ""))
         content_type, body = options.get("body", ("", ""))
         made.body = (str(content_type), base64.b64decode(body))
         rates = Rates.of(make_params((str(name), str(value)) for name, value in options.get("rates", ())))

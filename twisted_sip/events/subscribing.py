@@ -136,11 +136,14 @@ class Subscribing:
             resource=resource,
             watcher=notifier.watcher_of(incoming),
             created_at=now,
-            expires_at=now + asked.expires,
+            expires_at=now,
         )
         subscription.shared = shared
+        subscription.source = notifier.source_of(incoming)
+        asked.expires = notifier.settings.granted(asked.expires, foreign=bool(subscription.source))
         apply_terms(subscription, incoming, asked, now, notifier.settings)
-        notifier.check_room(subscription)
+        if asked.expires:
+            notifier.check_room(subscription)
         if not await settled(hosted.package.has_resource(resource)):
             raise SubscribeRefused(404)
         authorization: Authorization = await settled(hosted.package.authorize(subscription))
@@ -219,6 +222,7 @@ class Subscribing:
             # Section 4.4.1: its last NOTIFY is under way.
             raise SubscribeRefused(481)
         asked = SubscribeRequest(request, event, known.hosted)
+        asked.expires = notifier.settings.granted(asked.expires, foreign=bool(known.source))
         if asked.expires == 0:
             return await self._unsubscribe(incoming, known, asked)
         return await self._refresh(incoming, known, asked)

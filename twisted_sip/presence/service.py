@@ -146,7 +146,7 @@ class PresenceService(Service):
 
         Default: the presentity's presence rules, and the configured handling where there are none.
         """
-        return self._rules.decide(resource, watcher, authenticated=self._is_ours(watcher))
+        return self._rules.decide(resource, watcher, authenticated=self.is_ours(watcher))
 
     def authorize_publisher(self, incoming: IncomingRequest, resource: str) -> bool | Deferred[bool] | Awaitable[bool]:
         """Tell whether the sender of a PUBLISH may publish for *resource*; False answers 403 (RFC 3903 section 6).
@@ -234,7 +234,7 @@ class PresenceService(Service):
 
         For packages that have no rules of their own. Those named in :attr:`guarded` are asked anew when rules change.
         """
-        if not self._is_ours(watcher):
+        if not self.is_ours(watcher):
             return SubHandling.BLOCK
         permissions = self._rules.decide(resource, watcher, authenticated=True)
         if isinstance(permissions, Deferred):
@@ -338,13 +338,13 @@ class PresenceService(Service):
     def _sphere(self, resource: str) -> str | None:
         return self.presence_of(resource).sphere
 
-    def _is_ours(self, watcher: str) -> bool:
+    def is_ours(self, watcher: str) -> bool:
         """Tell whether *watcher* is a user of ours: then it is known who that is (Notifier.watcher_of)."""
         uri = _sip_uri(watcher)
         return uri is not None and bool(self._is_local_uri(uri))
 
     def _default_handling(self, watcher: str) -> str:
-        return self.settings.default_handling if self._is_ours(watcher) else self.settings.foreign_handling
+        return self.settings.default_handling if self.is_ours(watcher) else self.settings.foreign_handling
 
     # -- PUBLISH -----------------------------------------------------------------------
 

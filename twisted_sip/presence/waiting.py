@@ -8,7 +8,7 @@ write when somebody begins to wait, one when that is over.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from twisted.internet.interfaces import IReactorTime
@@ -26,6 +26,9 @@ _log = Logger()
 WAITING_TIME: Final = 14 * 86400.0
 MOST_WAITING_EACH: Final = 100
 MOST_WAITING: Final = 100_000
+#: The same for watchers who have proved nothing, a share of their own: they take no place of the others.
+MOST_FOREIGN_EACH: Final = 20
+MOST_FOREIGN: Final = 10_000
 
 #: Seconds for which a record is good enough though the watcher has tried again since.
 _KEPT_FOR: Final = 86_400.0
@@ -40,6 +43,7 @@ class WaitingWatcher:
 
     :ivar since: when it ended, seconds since the epoch.
     :ivar kept_since: the same in its record.
+    :ivar foreign: it has proved nothing.
     """
 
     __slots__ = (
@@ -51,6 +55,7 @@ class WaitingWatcher:
         "event_id",
         "event_params",
         "expires_at",
+        "foreign",
         "id",
         "kept_since",
         "memory",
@@ -62,8 +67,9 @@ class WaitingWatcher:
         "watcher",
     )
 
-    def __init__(self, subscription: PackageSubscription, id: str, since: float) -> None:
+    def __init__(self, subscription: PackageSubscription, id: str, since: float, *, foreign: bool = False) -> None:
         self.id = id
+        self.foreign = foreign
         self.resource = subscription.resource
         self.watcher = subscription.watcher
         self.event = subscription.event
@@ -134,6 +140,7 @@ class WaitingWatchers:
     :param clock: a reactor; its seconds are seconds since the epoch.
     :param given_up: called with each who has waited for too long.
     :param store: keeps them over restarts, None for nobody.
+    :param is_ours: tells whether a watcher is one of our users, who has proved it; None believes everybody.
     """
 
     def __init__(
@@ -141,12 +148,14 @@ class WaitingWatchers:
         clock: IReactorTime,
         given_up: Callable[[WaitingWatcher], None],
         store: ISubscriptionStore | None = None,
+        is_ours: Callable[[str], bool] | None = None,
     ) -> None:
         self._clock = clock
+        self._is_ours = is_ours
         self._given_up = given_up
         self._store = store
         self._waiting: dict[str, dict[str, WaitingWatcher]] = {}
-        self._count = 0
+        self._count = self._foreign = 0
         self._dates = ExpirySchedule(clock, self._look)
 
     def __len__(self) -> int:
@@ -175,17 +184,28 @@ class WaitingWatchers:
                 known.kept_since = now
                 self._commit(put=known)
             return known
-        made = WaitingWatcher(subscription, id, now)
+        made = self._make(subscription, id, now)
         if not self._take(made):
             return None
         self._commit(put=made)
         return made
 
+    def _make(self, subscription: PackageSubscription, id: str, since: float) -> WaitingWatcher:
+        foreign = self._is_ours is not None and not self._is_ours(subscription.watcher)
+        return WaitingWatcher(subscription, id, since, foreign=foreign)
+
+    def _has_room(self, made: WaitingWatcher, waiting: Mapping[str, WaitingWatcher]) -> bool:
+        foreign_here = sum(each.foreign for each in waiting.values())
+        if made.foreign:
+            return foreign_here < MOST_FOREIGN_EACH and self._foreign < MOST_FOREIGN
+        return len(waiting) - foreign_here < MOST_WAITING_EACH and self._count - self._foreign < MOST_WAITING
+
     def _take(self, made: WaitingWatcher) -> bool:
         waiting = self._waiting.get(made.resource, {})
-        if len(waiting) >= MOST_WAITING_EACH or self._count >= MOST_WAITING:
+        if not self._has_room(made, waiting):
             return False
         self._count += 1
+        self._foreign += made.foreign
         waiting[made.watcher] = made
         self._waiting[made.resource] = waiting
         self._dates.at(made.resource, made.since + WAITING_TIME)
@@ -201,7 +221,7 @@ class WaitingWatchers:
                 _log.error("{id} waits no more: {reason}", id=record.key, reason=str(error))
                 lost.append(record.key)
                 continue
-            made = WaitingWatcher(known, record.key.removeprefix(_KEY), record.expires_at - WAITING_TIME)
+            made = self._make(known, record.key.removeprefix(_KEY), record.expires_at - WAITING_TIME)
             if made.watcher in self._waiting.get(made.resource, {}) or not self._take(made):
                 lost.append(record.key)
         if lost and self._store is not None:
@@ -218,6 +238,7 @@ class WaitingWatchers:
         found = waiting.pop(watcher, None) if waiting else None
         if found is not None:
             self._count -= 1
+            self._foreign -= found.foreign
             self._commit(remove=found)
             if not waiting:
                 del self._waiting[resource]
@@ -235,5 +256,5 @@ class WaitingWatchers:
     def stop(self) -> None:
         """Forget everybody; the store remembers."""
         self._waiting.clear()
-        self._count = 0
+        self._count = self._foreign = 0
         self._dates.stop()

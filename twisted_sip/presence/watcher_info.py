@@ -39,11 +39,17 @@ PRESENCE: Final = "presence"
 MOST_LISTED: Final = 2_000
 #: The most changes that are told one by one; where there are more, everything is told anew.
 MOST_CHANGES: Final = 200
+#: The most bytes of watchers in one document: the rest follows in the next one (RFC 3858 section 4: partial state adds
+#: to what the presentity knows). A datagram has room for it.
+MOST_BYTES: Final = 49_152
+#: What a watcher takes beside its URI, with room for escapes.
+_OVERHEAD: Final = 200
 
 # What is noted at subscriptions: the last event and state of a watcher, what a presentity has to be told.
 _EVENT: Final = "winfo.event"
 _STATUS: Final = "winfo.status"
 _CHANGES: Final = "changes"
+_REST: Final = "rest"
 _WHOLE: Final = "whole"
 
 _REASONS: Final = frozenset(("deactivated", "probation", "rejected", "timeout", "giveup", "noresource"))
@@ -70,7 +76,7 @@ class WatcherInfoPackage:
         self._service = service
         self._seconds = element.reactor.seconds
         self._host: NotifierHost | None = None
-        self.waiting = WaitingWatchers(element.reactor, self._given_up, store)
+        self.waiting = WaitingWatchers(element.reactor, self._given_up, store, service.is_ours)
 
     # -- IEventPackage -------------------------------------------------------------------
 
@@ -91,15 +97,35 @@ class WatcherInfoPackage:
             return Notification()
         memory = subscription.memory
         changes: dict[str, Watcher] = memory.pop(_CHANGES, {})
+        rest: dict[str, Watcher] = memory.pop(_REST, {})
         whole = memory.setdefault(_WHOLE, True) or len(changes) > MOST_CHANGES
         memory[_WHOLE] = False
-        watchers = self.watchers(subscription.resource) if whole else tuple(changes.values())
+        if whole:
+            told = {each.id: each for each in self.watchers(subscription.resource)}
+        else:
+            told = {**rest, **changes}
+        watchers = _fitting(told)
+        if told:
+            self._follow(subscription, told)
         document = WinfoDocument(
             version=subscription.next_version(),
             full=whole,
-            lists=(WatcherList(resource=subscription.resource, package=PRESENCE, watchers=watchers),),
+            lists=(WatcherList(resource=subscription.resource, package=PRESENCE, watchers=tuple(watchers)),),
         )
         return Notification(content_type=MEDIA_TYPE, body=document.to_xml())
+
+    def _follow(self, subscription: PackageSubscription, rest: dict[str, Watcher]) -> None:
+        """What did not fit is told next, unless there is no next NOTIFY."""
+        host = self._host
+        if subscription.state == "terminated" or host is None:
+            _log.warn(
+                "{resource} is not told of {count} watchers: that is too much for one NOTIFY",
+                resource=subscription.resource,
+                count=len(rest),
+            )
+            return
+        subscription.memory[_REST] = rest
+        host.notify(subscription)
 
     def full_state_due(self, subscription: PackageSubscription) -> None:
         subscription.memory[_WHOLE] = True
@@ -110,7 +136,10 @@ class WatcherInfoPackage:
     # -- watchers ----------------------------------------------------------------------------
 
     def watchers(self, resource: str) -> tuple[Watcher, ...]:
-        """Return who watches *resource*, or waits to; those about whom nobody has decided first, then the latest."""
+        """Return who watches *resource*, or waits to.
+
+        Those about whom nobody has decided come first, our own users before others, then the latest.
+        """
         host = self._host
         known = () if host is None else host.subscriptions(PRESENCE, resource)
         undecided: list[Watcher] = []
@@ -123,6 +152,7 @@ class WatcherInfoPackage:
             elif len(undecided) < MOST_LISTED:
                 undecided.append(self._watcher(each))
         undecided += [self._as_watcher(each, "waiting", "timeout") for each in self.waiting.of(resource)]
+        undecided.sort(key=lambda each: not self._service.is_ours(each.uri))
         left = max(0, MOST_LISTED - len(undecided))
         return (*undecided, *map(self._watcher, decided[-1 : -left - 1 : -1]))
 
@@ -220,6 +250,19 @@ class WatcherInfoPackage:
     def stop(self) -> None:
         """Forget who waits."""
         self.waiting.stop()
+
+
+def _fitting(watchers: dict[str, Watcher]) -> list[Watcher]:
+    """Take out of *watchers* those that one document has room for, one at least, and return them."""
+    taken: list[Watcher] = []
+    size = 0
+    while watchers:
+        watcher = next(iter(watchers.values()))
+        size += _OVERHEAD + len(watcher.uri.encode("utf-8", "surrogateescape")) + 4 * watcher.uri.count("&")
+        if taken and size > MOST_BYTES:
+            break
+        taken.append(watchers.pop(watcher.id))
+    return taken
 
 
 def _own(subscription: PackageSubscription) -> bool:

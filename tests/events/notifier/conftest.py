@@ -266,7 +266,7 @@ class Desk:
         self.network.advance(90_000)
         assert {name: count for name, count in leftovers(self.element).items() if count} == {}
         assert not self.notifier.counts()["subscriptions"] and not len(self.notifier.dialogs)
-        assert not self.notifier._watchers and not len(self.notifier.delivery.queue)
+        assert not self.notifier.counts()["watchers"] and not len(self.notifier.delivery.queue)
         assert not len(self.notifier.delivery.deadlines) and not self.notifier.delivery.deadlines._heap
         assert not any(hosted.by_resource for hosted in self.notifier._hosted.values())
         assert not self.store._records

@@ -190,7 +190,7 @@ def test_bodies_and_conditions_outlive_a_restart(desk: Any) -> None:
 def test_too_many_to_go_on_with(desk: Any, failures: Any) -> None:
     for user in ("one", "two"):
         desk.subscribed(user)
-    desk.settings = attrs.evolve(desk.settings, max_subscriptions=1)
+    desk.settings = attrs.evolve(desk.settings, max_subscriptions=1, max_foreign=0)
     desk.restart()
     assert desk.notifier.counts()["subscriptions"] == 1 and len(desk.stored()) == 1
     failures.texts.clear()

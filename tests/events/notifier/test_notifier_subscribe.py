@@ -32,7 +32,8 @@ def test_a_subscription_is_made_and_told_at_once(desk: Any) -> None:
     desk.package.put("news")
     assert watcher.notify().body == b"news"
     assert desk.notifier.counts() == {
-        "subscriptions": 1, "watchers": 1, "resources": 1, "waiting": 0, "events": {"presence": {"active": 1}},
+        "subscriptions": 1, "foreign": 0, "watchers": 1, "resources": 1, "waiting": 0,
+        "events": {"presence": {"active": 1}},
     }  # fmt: skip
 
 
