@@ -113,3 +113,14 @@ def test_a_2xx_whose_contact_is_of_no_use(peers: Peers) -> None:
     assert peers.attempt.winner is None and peers.alice.sessions[0].ending.cause == "protocol"
     assert len(peers.sent("ACK")) == len(peers.sent("BYE")) == 1
     peers.settle()
+
+
+def test_a_flood_of_reliable_responses(peers: Peers) -> None:
+    """Each one costs a PRACK: no more of them than so many are on their way at a time."""
+    for number in range(1, 100):
+        peers.reply(180, "b", *REL, ("rseq", str(number)))
+    assert len(peers.sent("PRACK")) == 16 and peers.alice.names().count("progressed") == 16
+    peers.answer("PRACK", 200)
+    peers.reply(180, "b", *REL, ("rseq", "17"))
+    assert peers.sent("PRACK")[-1].headers.first("rack") == "17 1 INVITE"
+    peers.settle()

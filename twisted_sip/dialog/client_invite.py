@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _log = Logger()
 
+#: The most PRACKs of one INVITE that are on their way: what comes meanwhile will be sent again.
+_MOST_PRACKS = 16
+
 
 class ClientInvite:
     """An INVITE of ours in a dialog.
@@ -56,6 +59,7 @@ class ClientInvite:
         self._ack: Request | None = None
         self._pending: OfferReceived | None = None
         self._deadline: Timer | None = None
+        self._under_way = 0
         # The PRACK that was refused, None without one.
         self._once_more: _Prack | None = None
 
@@ -107,6 +111,8 @@ class ClientInvite:
                 # But its PRACK was refused, overtaken by another request perhaps.
                 again, self._once_more = self._once_more, None
                 self._prack(response, rseq, again.answer, described=again.described)
+            return False
+        if self._under_way >= _MOST_PRACKS:
             return False
         self._rseq = rseq
         session.refresh_target(response)
@@ -187,6 +193,7 @@ class ClientInvite:
         if body is not None and session.offers.stable and described and self._offered:
             session.offers.offer_sent(body, prack)
         self.pracks += described
+        self._under_way += 1
         session.user.send(session, outgoing)
 
     # -- 2xx ------------------------------------------------------------------------------
@@ -295,6 +302,7 @@ class ClientInvite:
         """A PRACK has its outcome. Where it has failed the INVITE tells what becomes of the session."""
         session = self._session
         self.pracks -= prack.described
+        self._under_way -= 1
         if response is None or response.status >= 300:
             self._once_more = prack
         if session.offers.awaits(prack):
