@@ -361,3 +361,13 @@ def test_a_session_that_is_closed_meanwhile_makes_no_offer(pair):
     pair.a.close()
     waiting.callback(None)
     assert failures[0].check(LocalProtocolError)
+
+
+def test_payload_types_keep_their_meaning_over_every_exchange(pair_of):
+    pair = pair_of({"codecs": ("L16/16000", "PCMU")}, {"codecs": ("PCMU",)})
+    head = "v=0\r\no=- 1 1 IN IP4 192.0.2.2\r\ns=-\r\nc=IN IP4 192.0.2.2\r\nt=0 0\r\n"
+    keys = "m=audio 9000 RTP/AVP 0 96\r\na=rtpmap:96 telephone-event/8000\r\n"
+    pair.a.answer(SessionDescription.parse(head + keys))
+    pair.a.answer(SessionDescription.parse(head + "m=audio 9000 RTP/AVP 0\r\n"))
+    named = {codec.payload_type: codec.name for codec in pair.a.offer().media[0].codecs}
+    assert named[96] == "telephone-event" and "L16" in named.values()

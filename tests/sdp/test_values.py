@@ -114,3 +114,9 @@ def test_attributes_in_place() -> None:
     assert without_attributes(some, "b") == (Attribute("a"), Attribute("c"))
     assert replace_attribute(some, Attribute("b", "3")) == (Attribute("a"), Attribute("b", "3"), Attribute("c"))
     assert replace_attribute(some, Attribute("d"))[-1] == Attribute("d")
+
+
+def test_versions_that_have_run_over() -> None:
+    assert Origin.parse("- 1 -5 IN IP4 192.0.2.1").version == 5
+    with pytest.raises(RemoteProtocolError):
+        Origin.parse("- 1 --5 IN IP4 192.0.2.1")

@@ -124,3 +124,13 @@ def test_refused_values() -> None:
 def test_sip_is_not_stun() -> None:
     assert not looks_like_stun(b"OPTIONS sip:a@b SIP/2.0\r\n")
     assert looks_like_stun(binding_request(ID))
+
+
+def test_messages_of_nothing_but_attributes_are_refused() -> None:
+    def many(count: int) -> bytes:
+        return STUNMessage(BINDING, REQUEST, bytes(12), ((0x7000, b""), (0x7001, b"")) * count).to_bytes()
+
+    assert binding_answer(many(65), "192.0.2.1", 5060) is None
+    answer = binding_answer(many(64), "192.0.2.1", 5060)
+    assert answer is not None
+    assert parse_stun(answer).first(UNKNOWN_ATTRIBUTES) == b"\x70\x00\x70\x01"

@@ -19,6 +19,7 @@ from twisted_sip.sdp.attributes import Attribute
 from twisted_sip.sdp.connection import Origin
 from twisted_sip.sdp.description import SessionDescription
 from twisted_sip.sdp.direction import Direction
+from twisted_sip.sdp.exchange_rules import Bindings, bound
 from twisted_sip.sdp.local_stream import PLAIN, LocalStream
 from twisted_sip.sdp.media_description import MediaDescription
 from twisted_sip.sdp.negotiation import Choice, build_answer
@@ -66,6 +67,8 @@ class SessionExchange:
         self._outstanding = False
         self._agreed: _Agreed | None = None
         self._before: _Agreed | None = None
+        # What our payload types have meant so far (RFC 3264 section 8.3.2).
+        self._bindings: Bindings = ()
         self._exchange = 0
         self._closed = False
 
@@ -147,7 +150,12 @@ class SessionExchange:
             else:
                 streams = [wish]
         offer = build_offer(
-            self._origin, self.settings.address, streams, previous=previous, attributes=self._session_attributes()
+            self._origin,
+            self.settings.address,
+            streams,
+            previous=previous,
+            bindings=self._bindings,
+            attributes=self._session_attributes(),
         )
         offer = self._numbered(offer)
         self._offer = (offer, slot)
@@ -253,6 +261,7 @@ class SessionExchange:
                     agreed.local.media[agreed.slot], agreed.remote.media[agreed.slot], offered=agreed.offered
                 )
         self._agreed = agreed
+        self._bindings = bound(self._bindings, agreed.local, agreed.remote)
         self._exchange += 1
         if terms.kind is None and self._stream is None:
             return

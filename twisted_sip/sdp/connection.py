@@ -56,7 +56,7 @@ class Origin:
 
     @classmethod
     def parse(cls, value: str) -> Origin:
-        """Return the value of an ``o=`` line. User names with spaces are read, and a missing one.
+        """Return the value of an ``o=`` line. User names with spaces are read, and a missing one, and versions that are negative.
 
         :raises RemoteProtocolError: it is malformed.
         """
@@ -67,7 +67,8 @@ class Origin:
         parts = ["_".join(name) or "-", session_id, network_type, address_type, address]
         for part in parts:
             _readable_word(part, "o=")
-        version_number = number(version, "session version", _MOST_VERSION)
+        # Some print a signed number of 32 bits that has run over.
+        version_number = number(version.removeprefix("-"), "session version", _MOST_VERSION)
         return cls(parts[0], session_id, version_number, address, network_type, address_type)
 
     def same_session(self, other: Origin) -> bool:

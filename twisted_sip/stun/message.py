@@ -43,6 +43,9 @@ SOFTWARE = 0x8022
 ALTERNATE_SERVER = 0x8023
 FINGERPRINT = 0x8028
 
+#: No message has more attributes: most of them could only be listed as unknown.
+MOST_ATTRIBUTES = 128
+
 _COOKIE = MAGIC_COOKIE.to_bytes(4, "big")
 _HEADER = struct.Struct("!HHI12s")
 _ATTRIBUTE = struct.Struct("!HH")
@@ -77,11 +80,12 @@ class STUNMessage:
 
     def unknown_beyond(self, understood: frozenset[int]) -> tuple[int, ...]:
         """Types of comprehension-required attributes that are neither of RFC 8489 nor among those *understood*."""
-        return tuple(
-            known
+        found = {
+            known: None
             for known, _ in self.attributes
             if known < 0x8000 and known not in _UNDERSTOOD and known not in understood
-        )
+        }
+        return tuple(found)
 
     def all(self, attribute: int) -> tuple[bytes, ...]:
         """Return the values of every attribute of that type, in order."""
@@ -151,6 +155,8 @@ def parse_stun(data: bytes) -> STUNMessage:
         # The length is a multiple of four, so a header always fits.
         attribute, length = _ATTRIBUTE.unpack_from(data, place)
         value = data[place + 4 : place + 4 + length]
+        if len(attributes) >= MOST_ATTRIBUTES:
+            raise RemoteProtocolError(f"More than {MOST_ATTRIBUTES} STUN attributes")
         if len(value) != length:
             raise RemoteProtocolError("STUN attribute beyond the end of the message")
         if attribute == FINGERPRINT:
