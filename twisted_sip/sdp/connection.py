@@ -56,7 +56,9 @@ class Origin:
 
     @classmethod
     def parse(cls, value: str) -> Origin:
-        """Return the value of an ``o=`` line. User names with spaces are read, and a missing one, and versions that are negative.
+        """Return the value of an ``o=`` line.
+
+        User names with spaces are read, and a missing one, and versions that are negative.
 
         :raises RemoteProtocolError: it is malformed.
         """
