@@ -1,7 +1,6 @@
 """The session flows of RFC 3665 section 3, between agents and shipped proxies.
 
-A 100 (Trying) is sent where nothing else comes within 200 ms (RFC 3261 section 17.2.1); so Bob takes his time, as long
-as makes the proxies say it, and not himself.
+The shipped proxies say 100 (Trying) to each INVITE at once (RFC 3261 section 16.2).
 """
 
 from __future__ import annotations
@@ -9,8 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
 
 from tests.flows.ladder import Stage
 from twisted_sip.agent.call import Call
@@ -27,29 +24,20 @@ OFFER = SessionBody(
 )
 
 
-def a_moment(call: Any) -> Deferred[None]:
-    """Return what to wait for before anything is said to *call*."""
-    return deferLater(call.agent.node, 0.19)
-
-
 async def rings_and_answers(call: Call) -> None:
-    await a_moment(call)
     await call.ring()
     await call.answer()
 
 
 async def answers(call: Call) -> None:
-    await a_moment(call)
     await call.answer()
 
 
 async def rings(call: Call) -> None:
-    await a_moment(call)
     await call.ring()
 
 
 async def is_busy(call: Call) -> None:
-    await a_moment(call)
     call.reject(486)
 
 

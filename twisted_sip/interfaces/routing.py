@@ -28,6 +28,8 @@ class Target:
         (RFC 5626 section 6), or empty.
     :ivar secure: go there over secure transports alone, though the Request-URI is ``sip``: the contact was ``sips``
         (RFC 5630 section 5.3).
+    :ivar no_answer: seconds for which an INVITE may ring there; then it is cancelled, and goes on to the targets that
+        are less preferred. 0 for as long as Timer C lets it.
     :ivar aor: the address-of-record whose binding this is, or empty.
     :ivar key: Binding.key, or empty.
     """
@@ -39,6 +41,7 @@ class Target:
     path: tuple[str, ...] = ()
     instance: str = ""
     secure: bool = False
+    no_answer: float = 0.0
     aor: str = ""
     key: str = ""
 

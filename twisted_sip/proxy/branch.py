@@ -85,7 +85,8 @@ class Branch(StraightUser):
         for policy in service.policies:
             policy.branch(request, target, context.incoming)
         if context.calls:
-            self._timer_c = service.element.timers.start(service.settings.timer_c, self._timer_c_fired)
+            limit = target.no_answer or service.settings.timer_c
+            self._timer_c = service.element.timers.start(limit, self._timer_c_fired)
         sender = service.element.sender
         suffix = context.loop_suffix
         strict = None
@@ -195,11 +196,11 @@ class Branch(StraightUser):
         context.final(self, self.final, False)
 
     def _timer_c_fired(self) -> None:
-        """Section 16.8."""
+        """Section 16.8; or it has rung for as long as it may."""
         service = self._context.service
         timers = service.element.timers
         left = self._heard + service.settings.timer_c - timers.now()
-        if left > _HAIR:
+        if left > _HAIR and not self.target.no_answer:
             self._timer_c = timers.start(left, self._timer_c_fired)
             return
         self._timer_c = None

@@ -49,6 +49,8 @@ async def expand(
             found = await found
         if isinstance(found, Response):
             return []
+        if target.no_answer:
+            found = [attrs.evolve(contact, no_answer=target.no_answer) for contact in found]
         return [item for contact in found for item in await contacts(contact, order)]
 
     ordered = [item for target in targets for item in await contacts(target, ())]

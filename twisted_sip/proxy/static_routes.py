@@ -24,6 +24,8 @@ class StaticRoute:
     :ivar host: a pattern for the host; case-insensitive. A tel URI has none: only ``*`` fits it.
     :ivar to: the targets. ``{user}`` and ``{host}`` stand for what the Request-URI has.
     :ivar fork: ``parallel`` or ``serial``.
+    :ivar no_answer: seconds for which each target may ring before the next one is tried, 0 for as long as Timer C lets
+        it.
     :ivar status: answer with this status instead, 0 to forward.
     :ivar reason: the reason phrase that goes with it.
     :ivar strangers: let callers from elsewhere take it too where it leads to others than our own users. Without, they
@@ -40,6 +42,11 @@ class StaticRoute:
         default="parallel",
         validator=attrs.validators.in_(("parallel", "serial")),
         metadata={"help": "how several targets are tried: parallel or serial"},
+    )
+    no_answer: float = attrs.field(
+        default=0.0,
+        validator=[attrs.validators.ge(0.0), attrs.validators.le(180.0)],
+        metadata={"help": "seconds that each target may ring before the next one is tried, 0 for timer_c"},
     )
     status: int = attrs.field(
         default=0, metadata={"help": "answer with this status (300 to 699) instead of forwarding"}
@@ -110,7 +117,7 @@ class StaticRouter:
             targets = []
             for place, text in enumerate(route.to):
                 q = 1000 - place if route.fork == "serial" else 1000
-                targets.append(Target(uri=parse_uri(_fill(text, user, host)), q=q))
+                targets.append(Target(uri=parse_uri(_fill(text, user, host)), q=q, no_answer=route.no_answer))
             if (
                 not route.strangers
                 and self._is_stranger(incoming)
