@@ -169,7 +169,7 @@ class Baresip:
 
     def registered(self) -> None:
         """Wait until the registrar has confirmed the registration (this may be before the control socket is there)."""
-        self.program.wait_for(r"200 OK .*\[1 binding\]")
+        self.program.wait_for(r"200 OK .*\[\d+ bindings?\]")
 
     def sees(self) -> str:
         """Return how the peer is shown: Online, Offline, Busy or Unknown."""

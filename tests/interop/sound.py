@@ -32,8 +32,8 @@ def babble(path: Path, seconds: float, seed: int = 1) -> Path:
     samples = array("h")
     while len(samples) < seconds * RATE:
         length = int(RATE * chance.uniform(0.06, 0.2))
-        turns = [2 * math.pi * chance.uniform(250, 1500) / RATE for _ in range(2)]
-        size = chance.uniform(3000, 7000)
+        turns = [2 * math.pi * chance.uniform(250, 1500) / RATE for _ in range(4)]
+        size = chance.uniform(1500, 3500)
         samples.extend(int(size * sum(math.sin(turn * n) for turn in turns)) for n in range(length))
     return write_wav(path, samples[: int(seconds * RATE)])
 
@@ -68,14 +68,17 @@ def _candidates(said: array[int], heard: array[int], most_shift: float) -> list[
         # Every shift: pitches up to 1.5 kHz turn over within three samples.
         piece = said[: 4 * RATE // 10]
         end = min((place + 3) * block, len(heard) - 1)
-        best = max(range(begin, max(begin + 1, end)), key=lambda shift: _correlation(piece, heard[shift : shift + len(piece)]))
+        best = max(
+            range(begin, max(begin + 1, end)), key=lambda shift: _correlation(piece, heard[shift : shift + len(piece)])
+        )
         shifts.append(best)
     return shifts
 
 
 def _levels(samples: array[int], block: int) -> list[float]:
     return [
-        math.sqrt(sum(one * one for one in samples[at : at + block]) / block) for at in range(0, len(samples) - block, block)
+        math.sqrt(sum(one * one for one in samples[at : at + block]) / block)
+        for at in range(0, len(samples) - block, block)
     ]
 
 

@@ -244,7 +244,7 @@ class MediaSession(SessionExchange):
     def stream_key(self, key: str, seconds: float) -> None:
         """See StreamUser."""
         if not self._events_heard:
-            # Who sends events may send the tones as well: no key shall count twice (RFC 4733 section 2.6).
+            # Who sends events may send the tones as well: no key shall count twice (RFC 4733 section 2.5.2.2).
             self._events_heard = True
             self._listen()
         self._key(key, seconds, "rtp")
