@@ -196,3 +196,14 @@ def test_the_more_is_held_the_sooner_some_is_left_out():
         made.get()
         made.put(number, 0, 0, b"")
     assert len(made) <= 4
+
+
+def test_a_late_one_holds_the_reader_up_once():
+    made = buffer(0, 1, 3, 4, 5)
+    assert got(made, 4) == [0, 1, "lost", 3]
+    made.put(2, 0, 0, b"")
+    assert got(made, 3) == ["lost", 4, 5] and made.concealed == 1
+    made = buffer(0, 1, 3, 4, 5, 6, 7)
+    assert got(made, 3) == [0, 1, "lost"]
+    made.put(2, 0, 0, b"")
+    assert got(made, 2) == [3, 4], "there is enough already"

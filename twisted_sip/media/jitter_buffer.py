@@ -1,7 +1,8 @@
 """Packets put back into order and held long enough to bridge the jitter of the network (RFC 3550 sections 2.1, 6.4.1).
 
 Sans-I/O. Packets go in as they come, with their extended sequence numbers; the reader takes one after the other at its
-own pace. The depth follows the jitter: late packets make it deeper at once, quiet times make it shallower slowly. What
+own pace. The depth follows the jitter: a late packet makes it deeper at once, the reader is held up for as long, and
+quiet times make it shallower slowly. What
 comes in a heap after a pause of the network, and numbers that a sender has left out, do not hold the sound up.
 """
 
@@ -30,7 +31,7 @@ class Buffered:
 
 
 class Missing:
-    """What :meth:`JitterBuffer.get` returns for a packet that has not come though later ones have."""
+    """What :meth:`JitterBuffer.get` returns for a packet that has not come though later ones have, or to gain time."""
 
 
 #: The one and only.
@@ -51,6 +52,7 @@ class JitterBuffer:
         "_calm",
         "_excess",
         "_highest",
+        "_hold",
         "_least",
         "_missed",
         "_most",
@@ -88,6 +90,7 @@ class JitterBuffer:
         self._next = -1
         self._highest = -1
         self._playing = False
+        self._hold = False
         self._calm = 0
         self._excess = 0
         self._waited = 0
@@ -124,6 +127,7 @@ class JitterBuffer:
             self._calm = 0
             if self.depth < self._most:
                 self.depth += 1
+                self._hold = True
             return LATE
         if len(packets) >= self._room:
             # The oldest go: the present matters.
@@ -154,12 +158,17 @@ class JitterBuffer:
             self._playing = True
             self._next = min(packets)
             self._excess = 0
+        if self._hold:
+            self._hold = False
+            if len(packets) < self.depth:
+                # One packet time more between them and the reader.
+                return MISSING
         number = self._next
         packet = packets.pop(number, None)
         if packet is None:
             if not packets:
                 # Run dry: fill up again before going on.
-                self._playing = False
+                self._playing = self._hold = False
                 return None
             first = min(packets)
             if first - number > self._most:
@@ -216,6 +225,7 @@ class JitterBuffer:
 
     def reset(self) -> None:
         """Begin with another source; the counters go on."""
+        self._hold = False
         self._packets.clear()
         self._missed.clear()
         self._next = -1
