@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from twisted.internet.task import Clock
 
+from twisted_sip.dialog.session import CONFIRMED
 from twisted_sip.dialog.session_terms import SessionTerms
 from twisted_sip.dialog.session_timer import SessionTimer
 from twisted_sip.errors import LocalProtocolError
+from twisted_sip.message.builders import response_to
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.transaction.timers import TimerQueue
@@ -61,8 +63,10 @@ class TestWords:
                 "remote",
             ),
             ({"session_expires": 100}, [("min-se", "200"), TIMER], "200;refresher=uac", "remote"),
+            # For us alone.
+            ({"session_expires": 100}, [], "", "local"),
+            ({"session_expires": 100}, [("session-expires", "1")], "", "local"),
             # None.
-            ({"session_expires": 100}, [], "", ""),
             ({}, [TIMER], "", ""),
             ({}, [("session-expires", "x"), TIMER], "", ""),
             ({}, [("session-expires", "1")], "", ""),
@@ -207,6 +211,29 @@ class TestInCalls:
             assert answers.statuses == [422] and answers.got[0].headers.first("min-se") == "200"
         answers = ask(pair, bob, "UPDATE", TIMER, ("session-expires", "250;refresher=uas"))
         assert answers.got[0].headers.first("require") == "timer" and bob.timer.refresher == "local"
+        pair.settle()
+
+    def test_a_caller_who_does_not_know_of_timers(self, pair: Any) -> None:
+        """He is asked now and then whether he is still there."""
+        pair.again(SessionTerms(supported=("100rel",)), SessionTerms(session_expires=100))
+        alice, bob = pair.talking()
+        assert bob.timer.refresher == "local" and bob.timer.alone and not alice.timer.interval
+        pair.link.advance(300, 0.5)
+        assert pair.link.words("bob").count("UPDATE") >= 5 and bob.state == CONFIRMED
+        pair.link.drop = lambda sender, message: sender == "alice"
+        pair.link.advance(150, 0.5)
+        assert bob.ending.by == "network" and "BYE" in pair.link.words("bob")
+        pair.settle()
+
+    def test_refusals_show_that_he_is_there(self, pair: Any) -> None:
+        pair.again(SessionTerms(supported=("100rel",)), SessionTerms(session_expires=100))
+        _, bob = pair.talking()
+        pair.link.drop = lambda sender, message: sender == "bob"
+        for _ in range(4):
+            pair.link.advance(51, 0.5)
+            refused = [o for o in pair.bob._transactions if o.method == "UPDATE"][-1]
+            refused.response_received(response_to(refused.request, 488))
+        assert bob.state == CONFIRMED
         pair.settle()
 
     def test_required(self, pair: Any) -> None:

@@ -216,7 +216,10 @@ class Modification:
         if invite is not None and invite.executed:
             # RFC 6141 section 3.4: the peer may have undone what was agreed meanwhile.
             session.user.offer_wanted(session, "resync")
-        wait = retry_after_of(response) if response is not None else None
+        wait = None
+        if response is not None:
+            wait = retry_after_of(response)
+            session.timer.refused()
         session.timer.again(wait)
 
     def _once_more(self, method: str, carrier: object, response: Response) -> bool:

@@ -43,6 +43,7 @@ class SessionTimer:
     :ivar interval: the session interval in seconds, 0 without a timer.
     :ivar refresher: ``local``, ``remote``, or empty without a timer.
     :ivar min_se: the longest Min-SE heard of in this dialog, 0 without one (section 7.4).
+    :ivar alone: it serves us alone: the peer does not know of timers.
     """
 
     __slots__ = (
@@ -53,6 +54,7 @@ class SessionTimer:
         "_refresh_due",
         "_terms",
         "_timers",
+        "alone",
         "interval",
         "min_se",
         "refresher",
@@ -80,6 +82,7 @@ class SessionTimer:
         self.interval = 0
         self.refresher: Side | str = ""
         self.min_se = 0
+        self.alone = False
 
     # -- as UAC -----------------------------------------------------------------------
 
@@ -128,7 +131,7 @@ class SessionTimer:
         asked = session_expires_of(request)
         if asked is not None and self._terms.session_expires:
             # The peer does not know of timers: they serve us alone, and so we refresh.
-            self._lasts(asked.seconds, "local")
+            self._lasts(asked.seconds, "local", alone=True)
         else:
             self.stop()
 
@@ -154,15 +157,19 @@ class SessionTimer:
         terms = self._terms
         told = session_expires_of(request)
         knows = _knows_timers(request)
-        if not terms.supports("timer") or (told is None and not (knows and terms.session_expires)):
+        if told is not None and told.seconds < SHORTEST_INTERVAL:
+            # No session interval is shorter; of somebody who does not know of timers it cannot be refused with 422.
+            told = None
+        if not terms.supports("timer") or (told is None and not terms.session_expires):
             self.stop()
+            return []
+        if told is None and not knows:
+            # There is nothing to say to somebody who does not know of timers. Our refreshes ask for one that serves us
+            # alone (section 7.1), so that nobody leaves unnoticed.
+            self._lasts(max(terms.session_expires, terms.min_se), "local", alone=True)
             return []
         if told is None:
             seconds = max(terms.session_expires, min_se_of(request), terms.min_se)
-        elif told.seconds < SHORTEST_INTERVAL:
-            # No session interval is shorter; of somebody who does not know of timers it cannot be refused with 422.
-            self.stop()
-            return []
         else:
             seconds = told.seconds
             if terms.session_expires:
@@ -185,8 +192,9 @@ class SessionTimer:
 
     # -- time --------------------------------------------------------------------------
 
-    def _lasts(self, seconds: int, refresher: Side) -> None:
+    def _lasts(self, seconds: int, refresher: Side, *, alone: bool = False) -> None:
         self.stop()
+        self.alone = alone
         self._failures = 0
         self.interval = seconds = max(seconds, SHORTEST_INTERVAL)
         self.refresher = refresher
@@ -194,6 +202,11 @@ class SessionTimer:
         self._expiry = self._timers.start(seconds - min(32.0, seconds / 3), self._expire)
         if refresher == "local":
             self._refresh = self._timers.start(seconds / 2, self._due)
+
+    def refused(self) -> None:
+        """A refresh was refused: the peer is there, which is all that a timer that serves us alone is to find out."""
+        if self.alone and self._expiry is not None:
+            self._lasts(self.interval, "local", alone=True)
 
     def again(self, wait: float | None) -> None:
         """A refresh may have failed: try again, unless the session expires before that.
