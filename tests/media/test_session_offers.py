@@ -371,3 +371,12 @@ def test_payload_types_keep_their_meaning_over_every_exchange(pair_of):
     pair.a.answer(SessionDescription.parse(head + "m=audio 9000 RTP/AVP 0\r\n"))
     named = {codec.payload_type: codec.name for codec in pair.a.offer().media[0].codecs}
     assert named[96] == "telephone-event" and "L16" in named.values()
+
+
+@pytest.mark.parametrize("line", ["RTP/SAVP 0", "udptl 0", "RTP/AVP 18"])
+def test_an_answer_of_another_kind_than_the_offer(pair, line):
+    pair.a.offer()
+    with pytest.raises(MediaRefused):
+        pair.a.answered(
+            SessionDescription.parse(f"v=0\no=- 1 1 IN IP4 192.0.2.2\nc=IN IP4 192.0.2.2\nm=audio 9 {line}\n")
+        )

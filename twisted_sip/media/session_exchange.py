@@ -9,7 +9,7 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from twisted_sip.errors import LocalProtocolError, MediaRefused
+from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
 from twisted_sip.media.agreement import formats_of, kind_of, offered_codecs, terms_of
 from twisted_sip.media.audio_stream import AudioStream, StreamTerms
 from twisted_sip.media.codecs.table import codec_kinds
@@ -19,7 +19,7 @@ from twisted_sip.sdp.attributes import Attribute
 from twisted_sip.sdp.connection import Origin
 from twisted_sip.sdp.description import SessionDescription
 from twisted_sip.sdp.direction import Direction
-from twisted_sip.sdp.exchange_rules import Bindings, bound
+from twisted_sip.sdp.exchange_rules import Bindings, bound, check_media_answer
 from twisted_sip.sdp.local_stream import PLAIN, LocalStream
 from twisted_sip.sdp.media_description import MediaDescription
 from twisted_sip.sdp.negotiation import Choice, build_answer
@@ -222,8 +222,12 @@ class SessionExchange:
         if len(answer.media) != len(offer.media):
             # RFC 3264 section 6.
             raise MediaRefused("The answer has another number of streams than the offer", warning_code=399)
-        if answer.media[slot].port and answer.media[slot].kind.lower() != offer.media[slot].kind:
-            raise MediaRefused("The answer has another kind of media than the offer", warning_code=304)
+        try:
+            check_media_answer(offer.media[slot], answer.media[slot], strict=False)
+        except MediaRefused:
+            raise
+        except RemoteProtocolError as error:
+            raise MediaRefused(error.reason, warning_code=399) from None
         agreed = _Agreed(offer, answer, slot, True)
         terms = self._terms(agreed)
         if self._outstanding:

@@ -64,10 +64,15 @@ def check_answer(offer: SessionDescription, answer: SessionDescription, *, stric
     if strict and [(one.start, one.stop) for one in answer.timings] != [(one.start, one.stop) for one in offer.timings]:
         raise RemoteProtocolError("Another time than in the offer", status=488)
     for offered, answered in zip(offer.media, answer.media, strict=True):
-        _check_media(offered, answered, strict=strict)
+        check_media_answer(offered, answered, strict=strict)
 
 
-def _check_media(offered: MediaDescription, answered: MediaDescription, *, strict: bool) -> None:
+def check_media_answer(offered: MediaDescription, answered: MediaDescription, *, strict: bool) -> None:
+    """Refuse what is no answer to one stream (RFC 3264 section 6).
+
+    :param strict: look at the direction too.
+    :raises RemoteProtocolError: so it is (488).
+    """
     if answered.kind.lower() != offered.kind.lower():
         raise RemoteProtocolError("Another media type than in the offer", status=488)
     if not answered.port:
