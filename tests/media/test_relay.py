@@ -172,7 +172,7 @@ def test_video_is_passed_on_and_streams_are_bounded(relayed):
     relay, *_ = relayed
     both = sdp(4000, more="m=video 6000 RTP/AVP 31\r\n")
     assert len({one.port for one in relay.pass_on(both, 0).media}) == 2
-    with pytest.raises(LocalProtocolError):
+    with pytest.raises(MediaRefused):
         relay.pass_on(sdp(4000, more="m=video 6000 RTP/AVP 31\r\n" * 8), 0)
     relay.close()
     with pytest.raises(LocalProtocolError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from twisted_sip.errors import LocalProtocolError
+from twisted_sip.errors import LocalProtocolError, MediaRefused
 from twisted_sip.media.latch import Latch
 from twisted_sip.media.relay_leg import RelayLeg
 from twisted_sip.sdp.attributes import without_attributes
@@ -127,13 +127,13 @@ class MediaRelay:
     def pass_on(self, description: SessionDescription, side: int) -> SessionDescription:
         """Return the description that the other side is to get in place of *description*, which came from *side*.
 
-        :raises MediaRefused: there is no port, or an address that nothing can be sent to.
-        :raises LocalProtocolError: the relay is closed, or there are too many streams.
+        :raises MediaRefused: there is no port, an address that nothing can be sent to, or there are too many streams.
+        :raises LocalProtocolError: the relay is closed.
         """
         if self._closed:
             raise LocalProtocolError("the relay is closed")
         if len(description.media) > MOST_STREAMS:
-            raise LocalProtocolError(f"a relay passes on {MOST_STREAMS} streams at most")
+            raise MediaRefused(f"No more than {MOST_STREAMS} streams", warning_code=399)
         media = tuple([self._one(place, one, side) for place, one in enumerate(description.media)])
         address = self._plane.settings.address
         return attrs.evolve(
