@@ -9,7 +9,7 @@ import pytest
 from twisted_sip.element.straight import StraightUser
 from twisted_sip.errors import TransportError
 from twisted_sip.interfaces.flow import Address
-from twisted_sip.interfaces.transport_kind import UDP
+from twisted_sip.interfaces.transport_kind import TCP, UDP
 from twisted_sip.message.response import Response
 
 PHONE = "UDP 192.0.2.1:5060"
@@ -87,6 +87,11 @@ def test_what_may_be_too_large_is_not_straight(desk: Any, asker: Asker) -> None:
     assert not start(desk, asker, headers=[("subject", "\N{SNOWMAN}")])
     # A flow that is given is not left for its size.
     assert start(desk, asker, flow=desk.flow(PHONE), body=b"x" * 600)
+
+
+def test_other_servers_that_are_dead_do_not_matter(desk: Any, asker: Asker) -> None:
+    desk.dead.suspect(TCP, AT_PHONE)
+    assert start(desk, asker)
 
 
 def test_with_a_full_table_or_a_dead_server_the_long_way_tells(desk: Any, asker: Asker) -> None:

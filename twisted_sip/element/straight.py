@@ -33,8 +33,6 @@ def straight_flow(sender: RequestSender, request: Request) -> Flow | None:
 
     Only where *request* has neither a Route nor a ``sips`` Request-URI.
     """
-    if sender.dead_targets.marks:
-        return None
     lines = request.headers.lines
     head = "".join(lines)
     # Two characters more for each line end.
@@ -56,6 +54,9 @@ def straight_flow(sender: RequestSender, request: Request) -> Flow | None:
             if len(sender.straight_ways) >= _REMEMBERED:
                 sender.straight_ways.clear()
             sender.straight_ways[text] = found
+        marks = sender.dead_targets
+        if marks.marks and marks.suspected(UDP, found[0].address):
+            return None
         flow = sender.transports.flow_to(found[0])
     except (ResolutionError, RemoteProtocolError, TransportError):
         # It fails the long way too, and there it is reported.

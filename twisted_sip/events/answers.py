@@ -7,7 +7,8 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from twisted_sip.errors import LocalProtocolError
+from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
+from twisted_sip.message.response import Response
 
 
 async def settled(answer: Any) -> Any:
@@ -25,3 +26,14 @@ def deferred_answer(answer: Any) -> Deferred[Any]:
     if not isawaitable(answer):
         raise LocalProtocolError(f"an event package gave {answer!r}")
     return Deferred.fromCoroutine(settled(answer))
+
+
+def retry_after_of(response: Response) -> int | None:
+    """Return the seconds in the Retry-After of *response*, None if it has none, or one that makes no sense."""
+    if "retry-after" not in response.headers.names:
+        return None
+    try:
+        seconds: int = response.typed("retry-after").seconds
+    except RemoteProtocolError:
+        return None
+    return seconds

@@ -18,7 +18,8 @@ from twisted_sip.dialog.dialogs import Dialogs
 from twisted_sip.dialog.notifier import AT_ONCE, NEWS, NOTHING, TERMINATED, Outcome
 from twisted_sip.dialog.rates import Rates
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError, SIPError
-from twisted_sip.events.answers import deferred_answer
+from twisted_sip.events import long_notify
+from twisted_sip.events.answers import deferred_answer, retry_after_of
 from twisted_sip.events.conditional import entity_tag_of, holds
 from twisted_sip.events.cseq_blocks import CSeqBlocks
 from twisted_sip.events.deadlines import Deadlines
@@ -26,6 +27,7 @@ from twisted_sip.events.held_off import HeldOff
 from twisted_sip.events.hosted import UNDECIDED, HostedSubscription
 from twisted_sip.events.notifier_settings import NotifierSettings
 from twisted_sip.events.notify_under_way import send_notify
+from twisted_sip.events.own_contact import OwnContact
 from twisted_sip.events.pacing import PacedQueue
 from twisted_sip.events.rates import RateControl
 from twisted_sip.events.records import SubscriptionRecords
@@ -60,6 +62,7 @@ class Delivery:
     :ivar settings: the current settings.
     :ivar queue: subscriptions that wait for their turn.
     :ivar deadlines: when subscriptions have to be looked at.
+    :ivar contact_line: gives the Contact for a flow (events.own_contact).
     :ivar ended: called with each subscription that is over, perhaps more than once.
     :ivar held_off: subscriptions whose NOTIFY is to be tried again later.
     :ivar decide: called with each subscription whose package has to be asked first; it calls :meth:`owe` then.
@@ -89,23 +92,7 @@ class Delivery:
         self._dialogs = dialogs
         self._numbers = CSeqBlocks(records, dialogs, settings.cseq_block, self._number_came)
         self._flow_for = flow_for
-        # Contact lines by what they depend on: there are as many as there are sockets.
-        self._contacts: dict[tuple[str, str, bool], str] = {}
-
-    def contact_line(self, flow: Flow, secure: bool) -> str:
-        """Return the Contact for requests and responses that leave by *flow*: it leads back here (RFC 3261 section
-        8.1.1.8)."""
-        sent_by = flow.sent_by
-        parameter = flow.kind.parameter
-        key = (sent_by, parameter, secure)
-        line = self._contacts.get(key)
-        if line is None:
-            if len(self._contacts) > 1000:
-                self._contacts.clear()
-            user = self.settings.contact_user
-            uri = f"sips:{user}@{sent_by}" if secure else f"sip:{user}@{sent_by};transport={parameter}"
-            line = self._contacts[key] = f"Contact: <{uri}>"
-        return line
+        self.contact_line = OwnContact(settings.contact_user).line
 
     # -- what is owed -------------------------------------------------------------------
 
@@ -202,6 +189,9 @@ class Delivery:
 
     def _ask(self, subscription: HostedSubscription) -> None:
         owed = subscription.begin()
+        if subscription.untold:
+            self._tell(subscription, _EMPTY, owed)
+            return
         try:
             answer = subscription.hosted.package.notification(subscription)
             if type(answer) is Notification:
@@ -297,7 +287,8 @@ class Delivery:
             way = self._flow_for(subscription) if subscription.flow else None
         request = subscription.notify(now, params, names, lines, notification.body)
         try:
-            send_notify(self._element.sender, request, subscription, way)
+            if not send_notify(self._element.sender, request, subscription, way):
+                long_notify.too_long(self, subscription)
         except SIPError as error:
             # What is sent has been read or checked before, so this is a fault of ours.
             _log.failure("a NOTIFY could not be sent", Failure(error), id=subscription.id)
@@ -314,8 +305,9 @@ class Delivery:
     def answered(self, subscription: HostedSubscription, response: Response) -> None:
         """The NOTIFY of *subscription* has had its final response."""
         status = response.status
+        subscription.moved = False
         if status >= 300:
-            self._end_of_notify(subscription, status, _retry_after(response))
+            self._end_of_notify(subscription, status, retry_after_of(response))
             return
         if subscription.answered(status, 0.0) is Outcome.OVER:
             self.lost(subscription)
@@ -338,14 +330,32 @@ class Delivery:
 
         :param way_failed: nothing can be sent over the flow that it took.
         """
-        if way_failed and subscription.way is not None and not subscription.closed:
+        if subscription.noted and long_notify.failed(self, subscription, way_failed=way_failed):
+            return
+        if (
+            subscription.way is not None
+            and not subscription.closed
+            and (way_failed or (status == 408 and self._moves(subscription)))
+        ):
             # The connection is gone. There may be another one, or a way to the remote target: try at once, but once.
-            subscription.way = None
-            subscription.busy = False
-            subscription.hosted.full_state_due(subscription)
-            self.owe(subscription, AT_ONCE)
+            if way_failed:
+                subscription.way = None
+            long_notify.again(self, subscription)
             return
         self._end_of_notify(subscription, status, None)
+
+    def _moves(self, subscription: HostedSubscription) -> bool:
+        """Have *subscription* take another flow of the same device, where there is one; once, until one answers.
+
+        A device that has gone to another network leaves a connection behind that nobody has closed.
+        """
+        token, subscription.flow = subscription.flow, ""
+        other = None if subscription.moved else self._flow_for(subscription)
+        if other is None or other.token == token:
+            subscription.flow = token
+            return False
+        subscription.way, subscription.flow, subscription.moved = other, other.token, True
+        return True
 
     def _end_of_notify(self, subscription: HostedSubscription, status: int, retry_after: int | None) -> None:
         _log.debug("a NOTIFY failed: {status}", status=status, id=subscription.id)
@@ -387,13 +397,3 @@ class Delivery:
         """Tell nobody anything any more."""
         self.queue.stop()
         self.deadlines.stop()
-
-
-def _retry_after(response: Response) -> int | None:
-    if "retry-after" not in response.headers.names:
-        return None
-    try:
-        seconds: int = response.typed("retry-after").seconds
-    except RemoteProtocolError:
-        return None
-    return seconds

@@ -59,6 +59,10 @@ class HostedSubscription(NotifierSubscription):
     :ivar deciding: its package has been asked, outside of a SUBSCRIBE, and has not answered yet.
     :ivar asked: counts the questions to its package whether it is allowed: the last one counts.
     :ivar wake_at: for Deadlines.
+    :ivar noted: what its NOTIFY under way is (events.long_notify).
+    :ivar no_connection: the remote target, once it is known that it takes no connections; else empty.
+    :ivar untold: its state is too long to be told.
+    :ivar moved: it has another flow since its last NOTIFY was not answered.
     """
 
     __slots__ = (
@@ -79,6 +83,9 @@ class HostedSubscription(NotifierSubscription):
         "id",
         "instance",
         "kept_limit",
+        "moved",
+        "no_connection",
+        "noted",
         "queued",
         "rates",
         "reserving",
@@ -88,6 +95,7 @@ class HostedSubscription(NotifierSubscription):
         "source",
         "stored",
         "supported",
+        "untold",
         "version",
         "wake_at",
         "watcher",
@@ -135,6 +143,10 @@ class HostedSubscription(NotifierSubscription):
         self.asked = 0
         self.deciding = False
         self.wake_at = NEVER
+        self.noted = 0
+        self.no_connection = ""
+        self.untold = False
+        self.moved = False
         self._memory: dict[str, Any] | None = None
 
     # -- for packages -----------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from twisted_sip.element.straight import StraightUser
 from twisted_sip.errors import TransportError
+from twisted_sip.events.long_notify import ORDINARY, SMALL_BODY, way_of
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
@@ -20,14 +21,27 @@ if TYPE_CHECKING:
     from twisted_sip.events.hosted import HostedSubscription
 
 
-def send_notify(sender: RequestSender, request: Request, subscription: HostedSubscription, way: Flow | None) -> None:
+def send_notify(sender: RequestSender, request: Request, subscription: HostedSubscription, way: Flow | None) -> bool:
     """Send *request*, a NOTIFY of *subscription*, which is told how that ended, never from within this call.
 
     :param way: the flow to send it over, None to go where its URIs lead.
+    :return: False if nothing was done, for it is too long for the only way that there is.
     :raises SIPError: it cannot be sent at all.
     """
-    if subscription.dialog.route_set or not sender.start_straight(request, _NotifyUnderWay(subscription), way):
-        sender.send(request, subscription, flow=way)
+    uri = None
+    subscription.noted = ORDINARY
+    if len(request.body) > SMALL_BODY:
+        found = way_of(sender, request, subscription, way)
+        if found is None:
+            return False
+        way, uri = found
+    if (
+        uri is not None
+        or subscription.dialog.route_set
+        or not sender.start_straight(request, _NotifyUnderWay(subscription), way)
+    ):
+        sender.send(request, subscription, flow=way, uri=uri)
+    return True
 
 
 class _NotifyUnderWay(StraightUser):

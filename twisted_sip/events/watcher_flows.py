@@ -35,12 +35,16 @@ class WatcherFlows:
 
     def find(self, subscription: HostedSubscription) -> Flow | None:
         """Return the flow to the watcher: that of its SUBSCRIBE while it is open, else that of the binding of the same
-        device; None where there is none."""
+        device; None where there is none.
+
+        Where it has a way but no flow, nobody answered there: another one is looked for.
+        """
         flow = self._flow_from_token(subscription.flow) if subscription.flow else None
         if flow is not None:
             return flow
+        failed = "" if subscription.way is None else subscription.way.token
         for binding in bindings_of(subscription, self._bindings(subscription)):
-            flow = self._flow_from_token(binding.flow) if binding.flow else None
+            flow = self._flow_from_token(binding.flow) if binding.flow and binding.flow != failed else None
             if flow is not None:
                 return flow
         return None

@@ -288,5 +288,5 @@ def test_contacts_are_remembered_but_not_for_ever(desk: Any) -> None:
             self.sent_by = f"192.0.2.1:{number}"
 
     lines = {desk.notifier.delivery.contact_line(Flow(number), number % 2 == 1) for number in range(1, 1100)}  # type: ignore[arg-type]
-    assert len(lines) == 1099 and len(desk.notifier.delivery._contacts) < 1002
+    assert len(lines) == 1099 and len(desk.notifier.delivery.contact_line.__self__._lines) < 1002
     assert "Contact: <sips:notifier@192.0.2.1:1>" in lines

@@ -182,3 +182,41 @@ def test_a_store_elsewhere_is_not_waited_for(place: Any) -> None:
     place.location.lookup = lambda aor: Deferred()
     place.lose()
     assert place.flows.find(place.desk.only()) is None
+
+
+def talks(place: Any) -> None:
+    """The watcher has another connection beside the old one, and has said something there: it is not closed."""
+    peer = place.watcher.peer = connect(place.watcher.peer.node, (HOST, 5060))
+    peer.send(place.watcher.text(start="OPTIONS sip:192.0.2.1 SIP/2.0", call_id="Call-ID: o", cseq="CSeq: 1 OPTIONS"))
+    place.desk.network.advance(1)
+    peer.skip()
+
+
+def test_a_connection_that_leads_nowhere_any_more(place: Any) -> None:
+    """The device is in another network, and nobody has closed the connection that it had."""
+    desk, old = place.desk, place.watcher.peer
+    talks(place)
+    first, second = desk.element.transports.connections.flows()
+    newer = second if first is desk.only().way else first
+    place.put(flow=str(newer.token))
+    desk.package.put("one")
+    desk.network.advance(33)
+    assert place.watcher.notify().body == b"one"
+    desk.package.put("two")
+    assert place.watcher.notify().body == b"two"
+    # The flow that it has left is not tried again.
+    assert [message.body for message in old.messages if message.body == b"two"] == []
+    assert desk.only().flow == newer.token
+
+
+def test_a_device_that_answers_nowhere_is_gone(place: Any) -> None:
+    desk = place.desk
+    talks(place)
+    for number, flow in enumerate(desk.element.transports.connections.flows()):
+        place.put(f"{CONTACT};x={number}", flow=str(flow.token), instance=INSTANCE)
+    desk.only().instance = INSTANCE[1:-1].lower()
+    desk.package.put("one")
+    desk.network.advance(33)
+    assert desk.notifier.counts()["subscriptions"] == 1
+    desk.network.advance(33)
+    assert not desk.notifier.counts()["subscriptions"]
