@@ -14,13 +14,18 @@ from typing import Any
 
 from twisted_sip.agent.call import Call
 from twisted_sip.agent.settings import AgentSettings
+from twisted_sip.b2bua.b2bua import B2BUA
+from twisted_sip.element.element import Element
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.testing.fake_dns import FakeDNS
 from twisted_sip.testing.network import Conditions, Network
 from twisted_sip.testing.peer import Peer
+from twisted_sip.testing.phone import leftovers
 from twisted_sip.testing.server import SimulatedServer
 from twisted_sip.testing.simulated_agent import SimulatedAgent
+from twisted_sip.transport.datagram import SIPDatagramProtocol
+from twisted_sip.transport.resolver import Resolver
 
 #: (from, to, method or status)
 Step = tuple[str, str, str]
@@ -41,6 +46,7 @@ class Stage:
         self.messages: list[tuple[Step, Request | Response]] = []
         self.agents: list[SimulatedAgent] = []
         self.servers: list[SimulatedServer] = []
+        self.b2buas: list[B2BUA] = []
 
     # -- parties --------------------------------------------------------------------------
 
@@ -100,6 +106,20 @@ class Stage:
         self.run(1.0)
         return agent
 
+    def back_to_back(self, name: str, number: int, **how: Any) -> Any:
+        """Add a b2bua that media pass by, for a network of our own."""
+        host = f"192.0.2.{number}"
+        self.parties[host] = name
+        node = self.network.node(host)
+        resolver = Resolver(node, names=self.dns, randbelow=self.network.random.randrange)
+        element = Element(node, random_bytes=self.network.random_bytes, resolver=resolver, domains=["example.com"])
+        node.listenUDP(5060, SIPDatagramProtocol(element), interface=host, maxPacketSize=65535)
+        element.message_seen = self._seen_at(name)
+        made = B2BUA(element, trusts_everybody=True, now=self.network.clock.seconds, **how)
+        made.startService()
+        self.b2buas.append(made)
+        return made
+
     def silent(self, name: str, number: int) -> Peer:
         """Add somebody who listens and says nothing."""
         host = f"198.51.100.{number}"
@@ -149,7 +169,10 @@ class Stage:
         """Stop everything; nothing is left."""
         for agent in self.agents:
             agent.stopService()
-        self.run(10.0)
+        self.run(5.0)
+        for b2bua in self.b2buas:
+            b2bua.stopService()
+        self.run(5.0)
         for agent in self.agents:
             agent.disconnect()
         for server in self.servers:
@@ -159,6 +182,9 @@ class Stage:
         for agent in self.agents:
             assert agent.leftovers() == {}, agent
             assert agent.ports.problems == []
+        for b2bua in self.b2buas:
+            held = {**leftovers(b2bua.element), "calls": len(b2bua.table), "dialogs": len(b2bua.dialogs)}
+            assert not any(held.values()) and not b2bua.bridged and not b2bua.click_calls, held
         for server in self.servers:
             left = server.leftovers()
             assert left == {}, (server, left)

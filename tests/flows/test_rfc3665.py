@@ -209,6 +209,44 @@ def test_3_4_successful_session_with_proxy_failure(stage: Stage) -> None:
     stage.check(PROXY_FAILURE)
 
 
+SIP_ALG = """
+F1 INVITE Alice -> SIP ALG
+F2 INVITE SIP ALG -> Proxy 2
+F3 100 Trying SIP ALG -> Alice
+F4 INVITE Proxy 2 -> Bob
+F5 100 Trying Proxy 2 -> SIP ALG
+F6 180 Ringing Bob -> Proxy 2
+F7 180 Ringing Proxy 2 -> SIP ALG
+F8 180 Ringing SIP ALG -> Alice
+F9 200 OK Bob -> Proxy 2
+F10 200 OK Proxy 2 -> SIP ALG
+F11 200 OK SIP ALG -> Alice
+F12 ACK Alice -> SIP ALG
+F13 ACK SIP ALG -> Bob
+F14 BYE Alice -> SIP ALG
+F15 BYE SIP ALG -> Bob
+F16 200 OK Bob -> SIP ALG
+F17 200 OK SIP ALG -> Alice
+"""
+
+
+def test_3_5_session_through_a_sip_alg(stage: Stage) -> None:
+    """A b2bua is the ALG: it has of its own on each side what the text rewrites, and more. It rings reliably (RFC
+    3262), and needs no 100 since that comes within 200 ms."""
+    second = stage.proxy("Proxy 2", 2, "biloxi.example.com", proxy_settings=ProxySettings(record_route=False))
+    stage.back_to_back("SIP ALG", 5)
+    bob = stage.agent("Bob", 2, does=rings_and_answers)
+    second.proxy.routers.append(StaticRouter([StaticRoute(user="bob", to=(bob.uri,))]))
+    alice = stage.agent("Alice", 1, route=("<sip:192.0.2.5;lr>",))
+    call = alice.call("sip:bob@biloxi.example.com")
+    stage.run()
+    assert call.established and bob.arrived[0].id != call.id
+    call.hangup()
+    stage.run()
+    reliably = "F1 PRACK Alice -> SIP ALG\nF2 200 OK SIP ALG -> Alice"
+    stage.check(SIP_ALG, without=["F3"], extra=reliably)
+
+
 SDP_IN_ACK = """
 F1 INVITE Alice -> Redirect Server
 F2 302 Moved Temporarily Redirect Server -> Alice

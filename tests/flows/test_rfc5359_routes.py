@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.flows.ladder import Stage
 from twisted_sip.agent.call import Call
 from twisted_sip.auth.client import DigestClient
+from twisted_sip.b2bua.settings import B2BUASettings
 from twisted_sip.interfaces.call_policy import CallPolicy
 from twisted_sip.proxy.policy_router import PolicyRouter
 from twisted_sip.proxy.static_routes import StaticRoute, StaticRouter
@@ -188,6 +191,32 @@ def test_2_12_find_me(stage: Stage) -> None:
     last.arrived[0].hangup()
     stage.run()
     stage.check(FIND_ME, extra=3 * MORE_TRYING)
+
+
+@pytest.mark.parametrize("flow", ["busy", "no answer", "find-me"])
+def test_2_8_2_9_2_12_by_a_b2bua(stage: Stage, flow: str) -> None:
+    """The same to everybody's eyes; each ringing is told of reliably (RFC 3262)."""
+    phones = {"busy": (486, 0), "no answer": (180, 0), "find-me": (180, 480, 486, 0)}[flow]
+    made = [
+        stage.agent(f"B{number}", number + 1, does={0: rings_and_answers, 180: rings}.get(does) or refuses(does))
+        for number, does in enumerate(phones, 1)
+    ]
+    route = StaticRoute(user="bob", to=tuple(phone.uri for phone in made), fork="serial")
+    stage.back_to_back("Proxy", 1, routes=[route], settings=B2BUASettings(target_timeout=20.0))
+    alice = stage.agent("Alice", 1, route=("<sip:192.0.2.1;lr>",))
+    call = alice.call(BOB)
+    stage.run(25.0)
+    assert call.established
+    (made[-1].arrived[0] if flow == "find-me" else call).hangup()
+    stage.run()
+    ladder, without = {"busy": (ON_BUSY, ["F3", "F6"]), "no answer": (ON_NO_ANSWER, ["F3", "F10"])}.get(
+        flow, (FIND_ME, ["F3"])
+    )
+    # Which of the two answers to CANCEL and INVITE comes first is all the same.
+    seventh, eighth = "F7 200 OK B1 -> Proxy\n", "F8 487 Request Terminated B1 -> Proxy\n"
+    ladder = ladder.replace(seventh + eighth, eighth + seventh)
+    reliably = "F1 PRACK Alice -> Proxy\nF2 200 OK Proxy -> Alice\n"
+    stage.check(ladder, without=without, extra=reliably * (1 if flow == "busy" else 2))
 
 
 INCOMING_SCREENING = """
