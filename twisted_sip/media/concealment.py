@@ -21,16 +21,19 @@ class Concealment:
     :param rate: samples per second.
     """
 
-    __slots__ = ("_history", "_lost", "_period", "_rate")
+    __slots__ = ("_before", "_history", "_lost", "_period", "_rate")
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
+        self._before = b""
         self._history = b""
         self._period: array[int] = array("h")
         self._lost = 0
 
     def heard(self, pcm: bytes) -> None:
         """Remember what was played."""
+        # Two packets: a deep voice does not fit twice into one.
+        self._before = self._history
         self._history = pcm
         self._lost = 0
 
@@ -49,9 +52,9 @@ class Concealment:
         return faded(copies[begin : begin + samples].tobytes(), _GAINS[lost], _GAINS[lost + 1])
 
     def _last_period(self) -> array[int]:
-        samples = samples_of(self._history)
+        samples = samples_of(self._before + self._history)
         shortest = int(self._rate * _SHORTEST)
-        longest = min(int(self._rate * _LONGEST), len(samples) // 2)
+        longest = min(int(self._rate * _LONGEST), len(samples) - shortest)
         if longest <= shortest:
             return samples
         step = max(1, self._rate // 8000)
