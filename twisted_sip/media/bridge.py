@@ -6,11 +6,12 @@ be too loud. They may fetch frames of different lengths. Who delivers nothing is
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from math import gcd
 
 from twisted_sip.errors import LocalProtocolError
-from twisted_sip.media.pcm import HIGHEST, saturated, summed, without
+from twisted_sip.media.pcm import HIGHEST, summed, without
 
 #: What a party has said and nobody has fetched, in seconds; beyond that the oldest is dropped.
 _MOST_WAITING = 0.1
@@ -61,13 +62,18 @@ class Party:
         return b"" if self.muted else said
 
     def _held(self, values: list[int]) -> bytes:
-        # Cut tops are heard as crackle; a smaller gain for a moment is not.
+        if self._gain == 1.0:
+            try:
+                return array("h", values).tobytes()
+            except OverflowError:
+                # Cut tops are heard as crackle; a smaller gain for a moment is not.
+                pass
         gain = min(1.0, self._gain * _LOUDER)
         peak = max(max(values), -min(values))
         if peak * gain > HIGHEST:
             gain = HIGHEST / peak
         self._gain = gain
-        return saturated(values if gain == 1.0 else [int(value * gain) for value in values])
+        return array("h", [int(value * gain) for value in values]).tobytes()
 
 
 class _Round:
