@@ -209,6 +209,24 @@ def test_what_cannot_be_read_is_left_out() -> None:
     assert union(ALICE, publications[:1], None, False) is offline(ALICE)
 
 
+def test_what_is_too_much_is_left_out() -> None:
+    documents = [alice(id=f"t{number}", note="x" * 300) for number in range(3)]
+    publications = [publication(each, f"k{number}", float(number)) for number, each in enumerate(documents)]
+    size = len(documents[0].to_xml())
+    hard = Presence(ALICE).with_status("open", id="hard")
+
+    def told(max_bytes: int, hard_state: Presence | None = None) -> list[str]:
+        made = Compositor(max_bytes=max_bytes).compose(ALICE, publications, hard_state)
+        return [service.id for service in made.services]
+
+    assert told(3 * size) == ["t2", "t1", "t0"]
+    assert told(3 * size - 1) == ["t2", "t1"]
+    assert told(3 * size, hard) == ["t2", "t1", "t0"] and told(4 * size, hard) == ["t2", "t1", "t0", "hard"]
+    assert told(2 * size + 10 + len(hard.to_xml()), hard) == ["t2", "t1", "hard"]
+    assert told(1) == ["t2"], "the latest goes out in any case"
+    assert [each.id for each in Compositor(max_bytes=1).compose(ALICE, [], hard).services] == ["hard"]
+
+
 def test_published_documents_are_kept() -> None:
     body = PHONE.to_xml()
     assert published(body) is published(body)

@@ -212,10 +212,12 @@ class Compositor:
 
     :ivar policy: a name in :data:`POLICIES`, or a function like them.
     :ivar registration_fallback: show who has published nothing as open while registered.
+    :ivar max_bytes: the most bytes that go together into one document.
     """
 
     policy: Policy = attrs.field(default=union, converter=_policy)
     registration_fallback: bool = True
+    max_bytes: int = 49_152
 
     def compose(
         self,
@@ -230,5 +232,36 @@ class Compositor:
         :param publications: what is published and has not expired.
         :param hard_state: the document of the application usage pidf-manipulation.
         :param registered: whether the presentity has a binding.
+
+        What is too much for one document is left out (RFC 3903 section 3 leaves composition to local policy): the
+        publications that were published first, and hard state before these. The latest one always goes out.
         """
+        if publications:
+            size = sum(len(each.body) for each in publications)
+            if hard_state is not None:
+                size += len(hard_state.to_xml())
+            if size > self.max_bytes:
+                publications, hard_state = self._fitting(resource, publications, hard_state)
         return self.policy(resource, publications, hard_state, registered and self.registration_fallback)
+
+    def _fitting(
+        self, resource: str, publications: Sequence[Publication], hard_state: Presence | None
+    ) -> tuple[Sequence[Publication], Presence | None]:
+        left = self.max_bytes
+        kept: set[str] = set()
+        for each in sorted(publications, key=lambda each: -each.published_at):
+            if kept and len(each.body) > left:
+                break
+            kept.add(each.key)
+            left -= len(each.body)
+        if hard_state is not None and len(hard_state.to_xml()) > left:
+            hard_state = None
+        fitting = [each for each in publications if each.key in kept]
+        _log.info(
+            "What is published about {resource} is too long: {kept} of {count} publications are told",
+            resource=resource,
+            kept=len(fitting),
+            count=len(publications),
+            hard_state=hard_state is not None,
+        )
+        return fitting, hard_state

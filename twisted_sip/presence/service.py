@@ -170,7 +170,7 @@ class PresenceService(Service):
         :param registered: whether a device of the user is registered.
         """
         settings = self._settings
-        compositor = _compositor(settings.composition, settings.registration_fallback)
+        compositor = _compositor(settings.composition, settings.registration_fallback, settings.max_composed)
         return compositor.compose(resource, publications, hard_state, registered)
 
     # -- for programs ------------------------------------------------------------

@@ -26,6 +26,7 @@ class PresenceSettings:
     :ivar min_expires: who asks for less is refused with 423; 0 takes anything.
     :ivar max_expires: who asks for more gets this.
     :ivar max_body: bytes of a published document; more is refused with 413.
+    :ivar max_composed: bytes of publications that are told together, a datagram's worth: of more, the latest are.
     :ivar max_publications: publications kept of all presentities.
     :ivar max_publications_per_user: publications kept of one presentity.
     :ivar outbound_proxy: the URI of the proxy behind which this server sits: users register there, and messages to them
@@ -42,6 +43,7 @@ class PresenceSettings:
     min_expires: int = attrs.field(default=60, validator=between(0, _YEAR))
     max_expires: int = attrs.field(default=7200, validator=between(1, _YEAR))
     max_body: int = attrs.field(default=65536, validator=between(1, 1 << 20))
+    max_composed: int = attrs.field(default=49_152, validator=between(1, 1 << 24))
     max_publications: int = attrs.field(default=200_000, validator=at_least(1))
     max_publications_per_user: int = attrs.field(default=20, validator=at_least(1))
     outbound_proxy: str = ""
