@@ -349,3 +349,24 @@ def test_a_difference_changes_what_is_published(desk: Any, alice: Any) -> None:
     assert refused.status == 400 and refused.reason.startswith("Partial presence does not fit")
     # A difference to nothing.
     assert alice.publish(diff, content_type=DIFF, if_match="").status == 400
+
+
+def test_a_phone_that_publishes_before_it_has_its_entity_tag(desk: Any, alice: Any) -> None:
+    for state in ("closed", "open"):
+        body = Presence(ALICE).with_status(state, id="t1")
+        assert alice.publish(body, "User-Agent: phone", if_match="").status == 200
+    assert len(published(desk)) == 1
+    # It has named it: another first one is another one.
+    assert alice.publish(Presence(ALICE).with_status("closed", id="t1")).status == 200
+    assert alice.publish(Presence(ALICE).with_status("open", id="t1"), if_match="").status == 200
+    assert len(published(desk)) == 2
+
+
+def test_two_agents_on_one_socket_are_two(desk: Any, alice: Any) -> None:
+    body = Presence(ALICE).with_status("open", id="t1")
+    alices = [("User-Agent: one",), ("User-Agent: two",), ("User-Agent: two", "Priority: normal")]
+    for lines in alices:
+        assert alice.publish(body, *lines, if_match="").status == 200
+    other = Presence("pres:alice@example.com").with_status("open", id="t1")
+    assert alice.publish(other, "User-Agent: one", if_match="").status == 200
+    assert len(published(desk)) == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -26,6 +27,9 @@ RETRY_AFTER = "30"
 
 # The header fields of a 200 beside those of every response.
 _ACCEPTED = ("sip-etag", "expires")
+
+# They come with some requests of an agent and not with others.
+_CREDENTIALS = frozenset(("authorization", "proxy-authorization"))
 
 #: Tells whether the sender may publish for a resource.
 Authorize = Callable[[IncomingRequest, str], "bool | Deferred[bool] | Awaitable[bool]"]
@@ -116,7 +120,7 @@ class EventStateCompositor:
                 body=body,
                 expires=asked.expires,
                 publisher=incoming.user,
-                source=_source(incoming),
+                source="" if known is not None else _source(incoming),
                 alike=lambda known: same_components(known.body, body),
                 replaces=known,
             )
@@ -164,11 +168,16 @@ def _accepted(incoming: IncomingRequest, etag: str, expires: int) -> Response:
 
 
 def _source(incoming: IncomingRequest) -> str:
-    """Return where a PUBLISH came from if it came directly: a proxy stands for many devices."""
-    headers = incoming.request.headers
+    """Return where a PUBLISH came from if it came directly, and by whom it was made, as far as that shows: a proxy
+    stands for many devices, and so may one socket."""
+    request = incoming.request
+    headers = request.headers
     if headers.count("via") > 1 or len(headers.elements("via")) > 1:
         return ""
-    return f"{incoming.flow.kind.token}:{incoming.flow.remote}"
+    names = " ".join(name for name in headers.names if name not in _CREDENTIALS)
+    shown = [names, str(request.from_.uri), *headers.all("user-agent"), *headers.all("contact")]
+    mark = hashlib.blake2b("\n".join(shown).encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
+    return f"{incoming.flow.kind.token}:{incoming.flow.remote} {mark}"
 
 
 def _refuse(incoming: IncomingRequest, refusal: PublishRefused) -> Response:

@@ -25,7 +25,8 @@ Place = tuple[str, str]
 _NONE: dict[str, Publication] = {}
 
 
-#: Within so many seconds a device may not have heard yet of the entity-tag of its first publication.
+#: Within so many seconds a device may not have heard yet of the entity-tag of its first publication. A deviation from
+#: RFC 3903 section 6, which makes a new publication of each PUBLISH without SIP-If-Match: see _twin.
 _AT_ONCE = 0.5
 
 
@@ -123,8 +124,8 @@ class Publications:
         """Make a publication, or replace one; refresh it if nothing but the time is new.
 
         :param expires: seconds that it lives.
-        :param source: where it came from, empty for programs on this server.
-        :param alike: tells whether another publication is about the same components.
+        :param source: which device it came from, as far as that can be told; empty for programs on this server.
+        :param alike: tells whether another publication is about the same entity and components.
         :param replaces: the one that it replaces, as :meth:`tagged` gave it.
         :return: the publication with its new entity-tag, and a Deferred that fires with None once it is durable and
             has been told of; or fails with StoreError, and all is as before.
@@ -133,7 +134,10 @@ class Publications:
         place = (resource, package)
         now = self._clock.seconds()
         superseded = ""
-        if replaces is None and source:
+        if replaces is not None:
+            # It has heard of its entity-tag.
+            source = ""
+        elif source:
             replaces = self._twin(place, source, publisher, body, alike)
             superseded = "" if replaces is None else replaces.etag
         refreshed = replaces is not None and replaces.body == body and replaces.content_type == content_type
@@ -170,7 +174,9 @@ class Publications:
         """Return what the same device has published before of the same, None if there is nothing.
 
         Some devices publish again before they have heard of their first entity-tag, and forget that one. Nobody would
-        withdraw that publication: it would tell the same until it expires, whatever the device says then.
+        withdraw that publication: it would tell the same until it expires, whatever the device says then. Each of their
+        PUBLISH requests has a Call-ID and a From tag of its own, so these tell nothing. What has been named by its
+        entity-tag once is no twin of anything.
         """
         just_now = self._clock.seconds() - _AT_ONCE
         for known in self._tags.get(place, _NONE).values():

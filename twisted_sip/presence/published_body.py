@@ -57,15 +57,18 @@ def _without_unknown_states(presence: Presence) -> Presence:
 
 
 def same_components(one: bytes, other: bytes) -> bool:
-    """Tell whether two published documents are about the same tuples, persons and devices, by their identifiers."""
+    """Tell whether two published documents have the same entity, tuples, persons and devices, by their identifiers."""
+    if one == other:
+        return True
     try:
-        found = [
-            sorted(child.get("id", "") for child in published(body, len(body)).root.iterchildren("*"))
-            for body in (one, other)
-        ]
+        documents = [published(body, len(body)) for body in (one, other)]
     except DocumentError:
         return False
-    return any(found[0]) and found[0] == found[1]
+    found = [
+        sorted((str(child.tag), child.get("id", "")) for child in presence.root.iterchildren("*"))
+        for presence in documents
+    ]
+    return documents[0].entity == documents[1].entity and any(id for _, id in found[0]) and found[0] == found[1]
 
 
 def _phrase(text: str) -> str:
