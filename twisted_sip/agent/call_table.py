@@ -53,6 +53,11 @@ class CallTable:
         """The calls that are not over."""
         return tuple(self._alive)
 
+    @property
+    def alive(self) -> int:
+        """How many calls are not over."""
+        return len(self._alive)
+
     def call_of(self, session: Session) -> Call | None:
         """Return the call that *session* belongs to, None if to none."""
         call: Call | None = getattr(session.user, "call", None)
@@ -144,7 +149,7 @@ class CallTable:
 
     def check(self) -> None:
         """Tell those who wait for it that every call is over and every BYE is answered."""
-        if not self._alive and all(call.leg.quiet for call in self._leaving):
+        if self._when_empty and not self._alive and all(call.leg.quiet for call in self._leaving):
             waiting, self._when_empty = self._when_empty, []
             for waiter in waiting:
                 waiter.callback(None)

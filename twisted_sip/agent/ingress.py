@@ -198,7 +198,7 @@ class Ingress:
 
     def _no_room(self, account: Any) -> tuple[int, list[tuple[str, str]]] | None:
         agent = self._agent
-        if len(agent.calls) >= agent.settings.max_calls:
+        if agent.table.alive >= agent.settings.max_calls:
             return 503, [("retry-after", "10")]
         if 0 < agent.settings.max_calls_per_account <= account.calls:
             return 486, []

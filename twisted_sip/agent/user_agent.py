@@ -250,7 +250,7 @@ class UserAgent(AgentServices):
         :param terms: what we can do and want, in place of what the settings say.
         :raises LocalProtocolError: a value that SIP does not allow, or as many calls as there may be.
         """
-        if len(self.calls) >= self.settings.max_calls:
+        if self.table.alive >= self.settings.max_calls:
             raise LocalProtocolError(f"there are {self.settings.max_calls} calls, as many as there may be")
         if self._stopping is not None:
             raise LocalProtocolError("the agent is being stopped")

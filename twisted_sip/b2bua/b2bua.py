@@ -100,8 +100,7 @@ class B2BUA(LegMaking):
                 session_expires=settings.session_expires,
                 min_se=settings.min_se,
                 follow_redirects=0,
-                accept_transfers=settings.transfers,
-                accept_replaces=settings.transfers,
+                info_packages=settings.info_packages,
             ),
             media=media,
         )
@@ -162,6 +161,21 @@ class B2BUA(LegMaking):
             elif where == "anywhere":
                 found.append(Target(uri=uri))
         return all_targets(found)
+
+    def accept_transfer(self, call: Call | None, referral: Referral) -> Any:
+        """Tell whether to carry out what a REFER asks for. Default: as the settings say, in calls that go through here;
+        where it leads to is decided as for any call of that peer."""
+        leg = call.leg if call is not None else None
+        return self.b2bua_settings.transfers and isinstance(leg, BridgedLeg) and leg.bridged is not None
+
+    def accept_replaces(self, call: Call, incoming: IncomingRequest) -> Any:
+        """Tell whether a new call may take the place of *call* (RFC 3891 section 8). Default: as the settings say, for
+        callers who have proved who they are."""
+        return self.b2bua_settings.transfers and not self._routing.is_stranger(incoming.user)
+
+    def accept_join(self, call: Call, incoming: IncomingRequest) -> Any:
+        """Nobody joins a call here (RFC 3911)."""
+        return False
 
     def route_transfer(self, call: JoinedLegs, leg: BridgedLeg, referral: Referral) -> Any:
         """Return where ``referral.target`` is, whom the peer of *leg* wants *call* transferred to; as for ``route``.

@@ -52,7 +52,10 @@ class LegMaking(UserAgent):
         """What it can do and wants, as it says in its messages."""
         terms = self._terms
         if terms is None:
-            terms = self._terms = super().terms
+            packages = self.settings.info_packages
+            # What nobody asks for is not said: it would have to be read with each message.
+            terms = attrs.evolve(super().terms, accept=("application/sdp",), recv_info=packages or None)
+            self._terms = terms
         return terms
 
     @property

@@ -54,6 +54,9 @@ class B2BUASettings:
     remove_headers: tuple[str, ...] = _field(
         (), "Header fields that do not pass, though they usually do.", converter=tuple
     )
+    info_packages: tuple[str, ...] = _field(
+        (), "Info Packages (RFC 6086) that pass from leg to leg; INFO without a package always does.", converter=tuple
+    )
     redirects: Literal["none", "own", "anywhere"] = _field(
         "own",
         "Where a callee may redirect a call to: nowhere, to users of the domains of this server, or anywhere "

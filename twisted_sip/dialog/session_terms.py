@@ -76,16 +76,28 @@ class SessionTerms:
     ring_timeout: float = attrs.field(default=180.0, validator=attrs.validators.gt(0))
     values: TimerValues = DEFAULT_TIMER_VALUES
 
-    def supports(self, tag: str) -> bool:
-        """Tell whether the option *tag* is among those that it knows."""
-        return any(tag.lower() == known.lower() for known in self.supported)
+    # Asked for with each message.
+    _capabilities: tuple[Header, ...] = attrs.field(init=False, eq=False, repr=False)
+    _known: frozenset[str] = attrs.field(init=False, eq=False, repr=False)
 
-    def capabilities(self) -> list[Header]:
-        """Return Allow, Supported and Accept."""
+    @_capabilities.default
+    def _what_it_says(self) -> tuple[Header, ...]:
         made = [("allow", ", ".join(self.allow)), ("supported", ", ".join(self.supported))]
         if self.accept:
             made.append(("accept", ", ".join(self.accept)))
-        return made
+        return tuple(made)
+
+    @_known.default
+    def _what_it_knows(self) -> frozenset[str]:
+        return frozenset(tag.lower() for tag in self.supported)
+
+    def supports(self, tag: str) -> bool:
+        """Tell whether the option *tag* is among those that it knows."""
+        return tag.lower() in self._known
+
+    def capabilities(self) -> list[Header]:
+        """Return Allow, Supported and Accept."""
+        return list(self._capabilities)
 
     def supported_field(self) -> list[Header]:
         """Return Supported for a request that tells nothing else: RFC 4028 section 7.1 wants it in each but ACK."""
