@@ -32,7 +32,14 @@ def test_it_goes_to_that_device_and_no_other(house: Any) -> None:
     house.settle()
 
 
+def leave(house: Any, instance: str = ONE) -> None:
+    """A device has been there, and is not any more."""
+    house.bind("bob", "sip:bob@192.0.2.99", instance=instance)
+    house.unregister("bob")
+
+
 def test_it_waits_for_that_device(house: Any) -> None:
+    leave(house)
     alice, other = house.peer("192.0.2.2"), appear(house, 4, TWO)
     house.say(alice, "for one", to=GRUU)
     alice.expect(202)
@@ -94,6 +101,66 @@ def test_what_is_no_gruu_of_ours(house: Any, uri: str) -> None:
     alice = house.peer("192.0.2.2")
     house.say(alice, to=uri)
     alice.expect(404)
+    house.settle()
+
+
+def test_a_device_that_nobody_knows(house: Any) -> None:
+    alice = house.peer("192.0.2.2")
+    for _ in range(2):
+        house.say(alice, to=GRUU)
+        alice.expect(404)
+    appear(house, 4, TWO)
+    house.say(alice, to=GRUU)
+    alice.expect(404)
+    outcome = house.service.send("sip:bot@example.com", GRUU, "ready")
+    house.network.advance(1)
+    assert outcome.result.status == 404 and not len(house.messages)
+    house.settle()
+
+
+def test_a_device_is_known_for_as_long_as_messages_wait(house: Any) -> None:
+    alice = house.peer("192.0.2.2")
+    leave(house)
+    instances = house.service.instances
+    assert len(instances) == 1
+    house.network.advance(house.service.settings.lifetime - 100)
+    house.say(alice, "late", to=GRUU)
+    alice.expect(202)
+    house.network.advance(100_000)
+    assert not len(instances)
+    # For what waits already the device is known still.
+    house.say(alice, "later", to=GRUU)
+    alice.expect(202)
+    house.messages.remove([found.key for found in house.messages.waiting(BOB)])
+    house.say(alice, to=GRUU)
+    alice.expect(404)
+    house.settle()
+
+
+def test_a_device_that_refreshes_stays_known(house: Any) -> None:
+    instances, lifetime = house.service.instances, house.service.settings.lifetime
+    leave(house)
+    house.network.advance(lifetime / 2)
+    leave(house)
+    house.network.advance(lifetime * 0.75)
+    assert len(instances) == 1
+    house.service.stopService()
+    assert not len(instances)
+    house.service.startService()
+
+
+def test_no_more_are_remembered_than_may_be(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twisted_sip.messaging.instances.MOST_KNOWN", 1)
+    alice = house.peer("192.0.2.2")
+    leave(house, TWO)
+    leave(house)
+    assert len(house.service.instances) == 1
+    house.say(alice, to=GRUU)
+    alice.expect(404)
+    house.bind("bob", "sip:carol@example.com", instance=ONE)
+    house.say(alice, to=GRUU)
+    alice.expect(202)
+    house.messages.remove([found.key for found in house.messages.waiting(BOB)])
     house.settle()
 
 

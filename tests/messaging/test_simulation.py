@@ -150,7 +150,7 @@ def test_nothing_acknowledged_is_lost(seed: int, tmp_path: Path) -> None:
     # Every table is empty when everybody is gone.
     bob.phones[-1].quiet()
     alice.disconnect()
-    network.advance(1000.0)
+    network.advance(server.messaging.settings.lifetime + 10_000.0)
     assert server.leftovers() == {}
     assert (len(server.messaging.delivery), server.messaging.delivery.running) == (0, 0)
 

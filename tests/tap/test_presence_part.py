@@ -133,8 +133,10 @@ def test_a_message_for_one_device(stage: Stage) -> None:
     assert str(arrived.uri) == "sip:alice@192.0.2.11" and arrived.body == b"hello"
     stage.peer.answer(arrived, 200)
     assert stage.peer.expect(200).cseq.method == "MESSAGE"
-    # Another device, which is away, and one that is none.
-    assert stage.ask("MESSAGE", f"{ALICE};gr=urn:uuid:other", body=body).status == 202
+    # It is away; one that nobody knows, and one that is none.
+    assert stage.ask("REGISTER", "sip:example.com", contact, "Supported: gruu", "Expires: 0").status == 200
+    assert stage.ask("MESSAGE", gruu, body=body).status == 202
+    assert stage.ask("MESSAGE", f"{ALICE};gr=urn:uuid:other", body=body).status == 404
     assert stage.ask("MESSAGE", f"{ALICE};gr", body=body).status == 404
     stage.peer.expect_nothing(within=5)
 

@@ -13,7 +13,8 @@ What becomes of a MESSAGE for one of our users (for a Contact, as in a dialog, i
   device, is known to control congestion.
 - Unknown users: 404 for those who have proved to be ours. For strangers, whose messages are not kept unless that is
   set, who is unknown looks like who is not registered, 480, as it does when the proxy answers.
-- A GRUU means one device (RFC 5627 section 6.1): a message for it goes there and nowhere else, and waits for it.
+- A GRUU means one device (RFC 5627 section 6.1): a message for it goes there and nowhere else, and waits for it. One of
+  a device that nobody knows is answered 404.
 
 The sender is who admission has found it to be; an asserted identity is not believed. Nobody else speaks as one of our
 users: a From in one of our domains, whatever its scheme, that nobody has proved is refused with 403, so what hooks see
@@ -49,6 +50,7 @@ from twisted_sip.messaging.content import content_of
 from twisted_sip.messaging.copies import kept_message, request_for
 from twisted_sip.messaging.delivery import OfflineDelivery
 from twisted_sip.messaging.devices import Device, Devices, came_safely
+from twisted_sip.messaging.instances import KnownInstances
 from twisted_sip.messaging.relay import Relay
 from twisted_sip.messaging.sender import claims_ours, sender_of
 from twisted_sip.messaging.settings import MessagingSettings
@@ -71,6 +73,7 @@ class MessagingService(Service):
     :ivar devices: finds devices.
     :ivar policies: have the last word on each copy and response.
     :ivar delivery: delivers what was kept.
+    :ivar instances: knows the instances of our users.
     """
 
     name = "messaging"
@@ -107,6 +110,7 @@ class MessagingService(Service):
         self._authenticated = authenticated
         self._turns: dict[str, DeferredLock] = {}
         self.delivery = OfflineDelivery(self)
+        self.instances = KnownInstances(element.reactor, location, messages, lambda: self.settings.lifetime)
 
     # -- hooks -----------------------------------------------------------------------
 
@@ -160,11 +164,13 @@ class MessagingService(Service):
     def startService(self) -> None:
         """Begin to deliver what was kept."""
         super().startService()  # type: ignore[no-untyped-call]
+        self.instances.start()
         self.delivery.start()
 
     def stopService(self) -> Deferred[None] | None:
         """Deliver no more of what was kept."""
         self.delivery.stop()
+        self.instances.stop()
         super().stopService()  # type: ignore[no-untyped-call]
         return None
 
@@ -220,6 +226,9 @@ class MessagingService(Service):
         most = min(self.settings.max_devices, breadth)
         secure = request.uri_text[:5].lower() == "sips:"
         devices = await self.devices.of(recipient, secure=secure, instance=relay.instance, most=most)
+        if relay.instance and not devices and not await self.instances.known(recipient, relay.instance):
+            # RFC 5627 section 6.1: no GRUU that is valid.
+            return 404
         if not self._fits(request, devices):
             return 513
         composing = content_of(request.headers.first("content-type"), request.body).composing
