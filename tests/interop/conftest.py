@@ -13,6 +13,7 @@ import pytest
 # The drivers of the peers stand beside the tests and are imported by their plain names.
 sys.path.insert(0, str(Path(__file__).parent))
 
+from answering import Echo, echo_phones
 from baresip import Baresip
 from linphone import Linphone
 from linphonec import LinphoneConsole
@@ -151,3 +152,9 @@ def phone(presence: Server, tmp_path: Path) -> Iterator[Callable[..., Phone]]:
     yield start
     for each in phones:
         each.stop()
+
+
+@pytest.fixture(scope="session")
+def echo(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Echo]:
+    """User agents that echo: one at the proxy, one alone."""
+    yield from echo_phones(server, tmp_path_factory.mktemp("echo"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import signal
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from linphone import CONFIGURATION
@@ -24,6 +26,7 @@ class LinphoneConsole:
     :param peer: the user whom it watches and writes to.
     :param expires: seconds for which it registers and publishes.
     :param presence: whether it publishes presence and watches *peer*.
+    :param changes: what stands in its configuration, and what is to stand there instead.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class LinphoneConsole:
         expires: int = 600,
         presence: bool = False,
         network: Network | None = None,
+        changes: Mapping[str, str] | None = None,
     ) -> None:
         needed("linphonec")
         self.user = user
@@ -59,6 +63,9 @@ class LinphoneConsole:
         if presence:
             text = text.replace("reg_sendregister=1", f"reg_sendregister=1\npublish=1\npublish_expires={expires}")
             text += PRESENCE.format(peer=peer, domain=domain)
+        for before, after in (changes or {}).items():
+            assert before in text
+            text = text.replace(before, after)
         (home / "linphonerc").write_text(text)
         self.log = home / "log"
         environment = {"HOME": str(home), "XDG_DATA_HOME": str(home / ".local" / "share"), "XDG_CONFIG_HOME": str(home)}
@@ -96,6 +103,13 @@ class LinphoneConsole:
     def send(self, text: str) -> None:
         """Send an instant message to the peer."""
         self.program.write(f"chat {self._peer} {text}\n")
+
+    def sound(self, said: Path, heard: Path) -> None:
+        """From now on play *said* in calls, and record to *heard*."""
+        for command in ("soundcard use files", f"play {said}", f"record {heard}"):
+            self.program.write(command + "\n")
+            # It says nothing to that, and breaks long lines of its echo.
+            time.sleep(0.1)
 
     def wait_for_status(self, method: str, status: int, times: int = 1) -> None:
         """Wait until requests of *method* have been answered *status* so many *times*."""

@@ -9,45 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from answering import Echo, target
 from baresip import Baresip
+from conftest import PASSWORDS
 from processes import wait_for
 from server import Server
 from sound import RATE, babble, likeness, read_wav, write_wav
-from user_agent import AnsweringPhone
 
 from twisted_sip.media.tones import KeySource
 
 Start = Callable[..., Baresip]
-Echo = dict[str, AnsweringPhone]
-SECRET = "who-are-you"
-
-
-@pytest.fixture(scope="session")
-def line(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnsweringPhone]:
-    """A line that echoes, sip:echo@sip.test."""
-    server.add_user("echo", SECRET)
-    phone = AnsweringPhone(
-        tmp_path_factory.mktemp("line"),
-        "--register", "sip:echo@sip.test", "--proxy", server.uri(), "--password-stdin", "--answer", "echo",
-        password=SECRET,
-    )  # fmt: skip
-    phone.registered()
-    yield phone
-    phone.stop()
-
-
-@pytest.fixture(scope="session")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnsweringPhone]:
-    """The same without an account anywhere."""
-    phone = AnsweringPhone(tmp_path_factory.mktemp("alone"), "--answer", "echo")
-    yield phone
-    phone.stop()
-
-
-@pytest.fixture
-def echo(line: AnsweringPhone, alone: AnsweringPhone) -> dict[str, AnsweringPhone]:
-    """Both, by the way to them."""
-    return {"direct": alone, "proxy": line}
 
 
 @pytest.fixture
@@ -58,7 +29,7 @@ def phone(server: Server, tmp_path: Path) -> Iterator[Start]:
     def start(way: str, name: str = "", **how: Any) -> Baresip:
         direct = way == "direct"
         made = Baresip(
-            tmp_path / f"{way}{len(phones)}", name or "alice", "off-with-her-head",
+            tmp_path / f"{way}{len(phones)}", name or "alice", PASSWORDS[name or "alice"],
             "127.0.0.1" if direct else server.domain, "" if direct else server.uri(), register=not direct, **how,
         )  # fmt: skip
         phones.append(made)
@@ -69,10 +40,6 @@ def phone(server: Server, tmp_path: Path) -> Iterator[Start]:
     yield start
     for each in phones:
         each.stop()
-
-
-def target(way: str, echo: Echo) -> str:
-    return echo["direct"].uri if way == "direct" else "sip:echo@sip.test"
 
 
 def heard_by(phone: Baresip, place: int = 0) -> array[int]:
@@ -129,7 +96,7 @@ def test_keys_by_rtp_and_in_the_sound(phone: Start, echo: Echo, tmp_path: Path, 
 @pytest.mark.parametrize("way", ["direct", "proxy"])
 def test_hold_and_blind_transfer(phone: Start, echo: Echo, tmp_path: Path, way: str) -> None:
     said = babble(tmp_path / "said.wav", 3.0, seed=7)
-    bob = phone("direct", "bob", said=said, account=";answermode=auto")
+    bob = phone(way, "bob", said=said, account=";answermode=auto")
     one = phone(way)
     mark = echo[way].mark
     one.do("dial", target(way, echo))
@@ -139,7 +106,7 @@ def test_hold_and_blind_transfer(phone: Start, echo: Echo, tmp_path: Path, way: 
     echo[way].wait_for(" on hold$", mark)
     one.do("resume")
     echo[way].wait_for(" off hold$", mark)
-    one.do("transfer", f"sip:bob@127.0.0.1:{bob.port}")
+    one.do("transfer", f"sip:bob@127.0.0.1:{bob.port}" if way == "direct" else bob.aor)
     echo[way].wait_for(" is to be transferred$", mark)
     bob.wait("CALL_ESTABLISHED")
     # The phone that was transferred away goes on as an echo of whom it calls.

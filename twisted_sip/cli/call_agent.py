@@ -23,7 +23,7 @@ def call_agent(
 
     :param media: None for signalling only.
     """
-    settings = AgentSettings(user_agent=f"twisted-sip/{__version__}", max_calls=max_calls, accept_transfers=False)
+    settings = AgentSettings(user_agent=f"twisted-sip/{__version__}", max_calls=max_calls, accept_transfers="nobody")
     made: Any = None if media is None else BuiltInMedia(element.reactor, media)
     agent = UserAgent(element, settings=settings, media=made)
     proxy = options.proxy

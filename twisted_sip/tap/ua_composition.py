@@ -23,6 +23,7 @@ from twisted_sip.agent.policed_calls import PolicedCalls
 from twisted_sip.agent.registration import Registration
 from twisted_sip.agent.registration_events import FlowLost, Registered, RegistrationEvent, RegistrationRefused
 from twisted_sip.agent.registration_terms import RegistrationSettings
+from twisted_sip.agent.settings import AgentSettings
 from twisted_sip.dialog.dialogs import Dialogs
 from twisted_sip.element.element import Element
 from twisted_sip.element.limits import SourceLimits
@@ -155,7 +156,7 @@ class UAServer(MultiService):
         lines = LineAnswers(self._other, longest=configuration.answer.longest)
         agent = self.agent = AnsweringAgent(
             element,
-            settings=configuration.agent,
+            settings=_agent_settings(configuration),
             media=self._media,
             listener=PolicedCalls(
                 lines, self._policies, self.reactor.seconds, busy_at=configuration.answer.max_calls_per_line
@@ -315,6 +316,18 @@ class _RegistrationLog:
             )  # fmt: skip
         elif isinstance(event, FlowLost):
             _log.warn("{aor}: {reason}", aor=self._aor, reason=event.reason, retry_in=event.retry_in)
+
+
+def _agent_settings(configuration: UAConfiguration) -> AgentSettings:
+    """Return the settings of the agent.
+
+    Without a line there are no credentials that a stranger could call somebody with: transfers are followed then,
+    unless the file says otherwise.
+    """
+    given = configuration.agent
+    if configuration.line or given != AgentSettings():
+        return given
+    return attrs.evolve(given, accept_transfers="anybody", transfer_targets=("*",), accept_replaces="anybody")
 
 
 def _with(configuration: UAConfiguration, listen: Iterable[str]) -> Any:
