@@ -30,6 +30,10 @@ a={way}
 """
 
 
+#: Settings of those who do what anybody wants of their calls.
+OPEN: dict[str, Any] = {"accept_transfers": "anybody", "transfer_targets": ("*",), "accept_replaces": "anybody"}
+
+
 class FakeMedia:
     """Describes sessions, keeps count, and has sound that nobody hears."""
 

@@ -18,9 +18,9 @@ HELD = SDP.format(id=1, version=2, way="sendonly").replace("\n", "\r\n").encode(
 class Script:
     """The peer of alice."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, **settings: Any) -> None:
         self.scene = scene
-        self.alice = scene.agent("alice", 1)
+        self.alice = scene.agent("alice", 1, **settings)
         self.peer = scene.peer()
         self.number = 0
         self.call: Any = None

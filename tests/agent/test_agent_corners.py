@@ -22,7 +22,7 @@ from twisted_sip.media.settings import MediaSettings
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.testing.network import Network
 
-from .agents import SDP, Scene, events
+from .agents import OPEN, SDP, Scene, events
 
 BODY = SessionBody("application/sdp", SDP.format(id=1, version=1, way="sendrecv").encode())
 
@@ -296,7 +296,7 @@ def test_settings_that_contradict_each_other() -> None:
 
 
 def test_a_target_that_cannot_be_called(scene: Scene) -> None:
-    alice, bob = scene.agent("alice", 1), scene.agent("bob", 2, max_calls=1)
+    alice, bob = scene.agent("alice", 1), scene.agent("bob", 2, max_calls=1, **OPEN)
     call, _ = scene.established(alice, bob)
     done: list[Any] = []
     call.transfer("sip:x@198.51.100.70").done.addCallback(done.append)

@@ -15,7 +15,7 @@ from twisted_sip.testing.fake_dns import FakeDNS
 from twisted_sip.testing.network import Network
 from twisted_sip.transport.resolver import Resolver
 
-from .agents import Scene
+from .agents import OPEN, Scene
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ class Notifier:
 
 
 def test_pick_up(scene: Scene) -> None:
-    alice, bob, carol = (scene.agent(name, number) for number, name in enumerate(("alice", "bob", "carol"), 1))
+    alice, bob, carol = (scene.agent(name, number, **OPEN) for number, name in enumerate(("alice", "bob", "carol"), 1))
     notifier = Notifier(scene)
     bob.does = lambda call: call.ring()
     call = alice.call(bob.uri)

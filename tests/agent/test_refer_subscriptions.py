@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from .agents import Scene
+from .agents import OPEN, Scene
 from .script import Script
 
 
@@ -15,7 +15,7 @@ def script() -> Any:
     scene = Scene()
     # Nothing overtakes anything.
     scene.network.conditions.delay = (0.01, 0.01)
-    made = Script(scene)
+    made = Script(scene, **OPEN)
     yield made
     made.end()
     scene.stop()

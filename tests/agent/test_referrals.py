@@ -10,7 +10,7 @@ from twisted_sip.agent.referral import Referral
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.message.builders import build_request
 
-from .agents import Scene
+from .agents import OPEN, Scene
 from .script import AGENT, OFFER, Script
 
 
@@ -18,7 +18,7 @@ from .script import AGENT, OFFER, Script
 def script() -> Any:
     scene = Scene()
     scene.network.conditions.delay = (0.01, 0.01)
-    made = Script(scene)
+    made = Script(scene, **OPEN)
     yield made
     made.end()
     scene.stop()

@@ -8,7 +8,7 @@ import pytest
 
 from twisted_sip.errors import LocalProtocolError, RequestRefused
 
-from .agents import Scene, events
+from .agents import OPEN, Scene, events
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def scene() -> Any:
 
 
 def three(scene: Scene) -> tuple[Any, Any, Any]:
-    return scene.agent("alice", 1), scene.agent("bob", 2), scene.agent("carol", 3)
+    return scene.agent("alice", 1, **OPEN), scene.agent("bob", 2, **OPEN), scene.agent("carol", 3, **OPEN)
 
 
 def test_blind(scene: Scene) -> None:
@@ -130,7 +130,7 @@ def test_what_may_not_be_transferred(scene: Scene) -> None:
 
 
 def test_transfers_do_not_go_round(scene: Scene) -> None:
-    alice, bob = scene.agent("alice", 1, max_referrals=3), scene.agent("bob", 2, max_referrals=3)
+    alice, bob = (scene.agent(name, number, max_referrals=3, **OPEN) for number, name in ((1, "alice"), (2, "bob")))
     alice.does = bob.does = lambda call: call.answer()
     count = [0]
 

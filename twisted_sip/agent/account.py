@@ -83,13 +83,14 @@ class Account:
             uri.user is not None and isinstance(self.address.uri, SIPURI) and uri.user == self.address.uri.user
         )
 
-    def contact(self, flow: Flow, *, secure: bool = False, anonymous: bool = False) -> str:
+    def contact(self, flow: Flow, *, secure: bool = False, anonymous: bool = False, local: bool = False) -> str:
         """Return the Contact URI for a message that leaves by *flow*.
 
         :param secure: the dialog is secure: a ``sips`` URI (RFC 3261 section 8.1.1.8).
         :param anonymous: it must not tell who we are (RFC 5627 section 4.4).
+        :param local: our address, whatever the registrar says.
         """
-        registration = self.registration
+        registration = None if local else self.registration
         if registration is not None:
             gruu = registration.temporary_gruu if anonymous else registration.gruu
             if gruu and (not secure or gruu[:5].lower() == "sips:"):

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 from twisted.application.service import Service
 
 from twisted_sip.agent.account import Account
+from twisted_sip.agent.entitlement import may_refer, may_take_part
 from twisted_sip.agent.incoming_leg import IncomingLeg
 from twisted_sip.agent.messages import InstantMessage
 from twisted_sip.agent.referral import Referral
 from twisted_sip.agent.registration import Registration
 from twisted_sip.agent.screening import is_from_servers
 from twisted_sip.agent.settings import AgentSettings
+from twisted_sip.dialog.dialogs import Dialogs
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.agent import ICallListener
+from twisted_sip.interfaces.flow import Flow
 from twisted_sip.interfaces.media import MediaFactory
 from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.message.uri import SIPURI
@@ -33,6 +36,7 @@ class AgentHooks(Service):
     incoming_leg: type[IncomingLeg] = IncomingLeg
 
     settings: AgentSettings
+    dialogs: Dialogs
     listener: ICallListener | None
     accounts: list[Account]
     registrations: list[Registration]
@@ -61,17 +65,20 @@ class AgentHooks(Service):
 
         :param call: the call that the REFER came in, or shows to know of (RFC 4538); None for strangers.
 
-        Default: as the settings say in calls, never for strangers.
+        Default: as ``accept_transfers`` and ``transfer_targets`` of the settings say in calls, never for strangers.
+        ``referral.outside`` tells that the REFER came outside of the call, with a Target-Dialog.
         """
-        return call is not None and self.settings.accept_transfers
+        return may_refer(self, call, referral)
 
     def accept_replaces(self, call: Call, incoming: IncomingRequest) -> Any:
-        """Tell whether a new call may take the place of *call*, whose identifiers it knows (RFC 3891 section 3)."""
-        return self.settings.accept_replaces
+        """Tell whether a new call may take the place of *call*, whose identifiers it knows (RFC 3891 section 3): a
+        bool, or what can be awaited for one. Default: as the settings say."""
+        return may_take_part(self, self.settings.accept_replaces, call, incoming)
 
     def accept_join(self, call: Call, incoming: IncomingRequest) -> Any:
-        """Tell whether a new call may join *call*, whose identifiers it knows (RFC 3911 section 4)."""
-        return self.settings.accept_join
+        """Tell whether a new call may join *call*, whose identifiers it knows (RFC 3911 section 4); as
+        :meth:`accept_replaces`."""
+        return may_take_part(self, self.settings.accept_join, call, incoming)
 
     def screen(self, incoming: IncomingRequest) -> Any:
         """Return the status to refuse an INVITE with before there is a call, or None to let it in; may be awaitable."""
@@ -92,7 +99,16 @@ class AgentHooks(Service):
         Default: as the settings say.
         """
         whom = self.settings.auto_answer
-        return whom == "anybody" or (whom == "servers" and is_from_servers(incoming.flow, self.registrations))
+        return whom == "anybody" or (whom == "servers" and self.is_from_servers(incoming.flow))
+
+    def is_from_servers(self, flow: Flow) -> bool:
+        """Tell whether *flow* comes from our servers: from where we are registered, or one of ``settings.servers``."""
+        return is_from_servers(flow, self.registrations, self.settings.servers)
+
+    @property
+    def own_domains(self) -> set[str]:
+        """The domains that our servers answer for: those of the accounts that are registered, or have a route."""
+        return {account.domain.lower() for account in self.accounts if account.registration or account.route}
 
     def transferred(self, old: Call, new: Call) -> None:
         """Because of a REFER in *old* we make the call *new*. Default: nothing."""

@@ -109,6 +109,10 @@ class Call(CallSound):
         if old is not None and old is not made:
             old.close()
 
+    def choose_media_of_agent(self) -> None:
+        """Have the media that the agent makes, unless there are others."""
+        self.choose_media(AGENTS_OWN, None)
+
     def reject(self, status: int = 486, reason: str = "", headers: Headers = (), body: bytes = b"") -> None:
         """Refuse it (RFC 3261 section 13.3.1.3).
 

@@ -54,6 +54,7 @@ class CallCore:
     :ivar state: where it is.
     :ivar session: its session, None before there is one that counts.
     :ivar descriptions: where session descriptions come from.
+    :ivar identity: the address-of-record that the caller has proved to have, empty for none.
     :ivar on_hold: we have put the peer on hold, and *held*: it has put us on hold.
     :ivar negotiated: media were agreed.
     :ivar replaces: the call that this one takes the place of (RFC 3891), and *joins*, that which it joins (RFC 3911).
@@ -91,6 +92,7 @@ class CallCore:
         self.session: Session | None = None
         self.descriptions = Descriptions(cast("Call", self), None, body)
         self.changes = Renegotiation(cast("Call", self))
+        self.identity = ""
         self.on_hold = False
         self.held = False
         self.negotiated = False
@@ -145,6 +147,11 @@ class CallCore:
         return self.state is CallState.ENDED
 
     @property
+    def leaving(self) -> bool:
+        """True once it has ended, or is about to."""
+        return self.state in (CallState.ENDING, CallState.ENDED)
+
+    @property
     def local_body(self) -> SessionBody | None:
         """Our description that is agreed, None before."""
         return self.session.offers.local if self.session is not None else None
@@ -191,7 +198,7 @@ class CallCore:
         if self._established_at is not None:
             return succeed(cast("Call", self))
         if self._refusal is not None:
-            return fail(self._refusal)
+            return self._unheeded(fail(self._refusal))
         waiting: Deferred[Call] = Deferred(self._answered.remove)
         self._answered.append(waiting)
         return waiting
@@ -344,12 +351,20 @@ class CallCore:
         answered, self._answered = self._answered, []
         for waiter in answered:
             waiter.errback(refusal)
+            self._unheeded(waiter)
         self.log.add(Ended(end=end))
         self.log.close()
         ended, self._ended = self._ended, []
         for waiting in ended:
             waiting.callback(end)
         self.agent.table.ended(cast("Call", self))
+
+    def _unheeded(self, failed: Deferred[Call]) -> Deferred[Call]:
+        """Callers who hang up are no news: nobody has to look at what tells that a call of theirs was not answered."""
+        notes = failed._debugInfo
+        if not self.outgoing and notes is not None:
+            notes.failResult = None
+        return failed
 
     def gone(self) -> None:
         """Nothing of it is left in any table."""

@@ -13,8 +13,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_sip.agent.call_events import CallEvent, CallState, Joined, Replaced
+from twisted_sip.agent.call_events import CallEvent, CallRefused, CallState, Joined, Replaced
 from twisted_sip.agent.descriptions import deferred
+from twisted_sip.agent.incoming_leg import IncomingLeg
 from twisted_sip.agent.screening import answer_after
 from twisted_sip.agent.three_way import ThreeWay
 from twisted_sip.dialog.dialog import DialogID
@@ -81,8 +82,10 @@ class CallTable:
         """*call* has come in: ask the program."""
         agent = self._agent
         self.enter(call)
-        if call.replaces is not None or call.joins is not None:
+        old = call.replaces or call.joins
+        if old is not None:
             call.observe(lambda event: self._took_place(call, event))
+            old.ended.addCallback(lambda _: self._too_late(call))
         deferred(agent.incoming_call, call).addCallbacks(self._asked, self._failed, (call,), errbackArgs=(call,))
         wait = answer_after(call.request)
         if wait is not None and not call.over and agent.auto_answers(call, incoming):
@@ -93,6 +96,13 @@ class CallTable:
         if call.replaces is not None or call.joins is not None:
             call.answer_unless_done()
 
+    @staticmethod
+    def _too_late(call: Call) -> None:
+        """What *call* was to replace or join is over: it is not wanted any more (RFC 3891 section 3)."""
+        leg = call.leg
+        if call.state in (CallState.TRYING, CallState.RINGING) and isinstance(leg, IncomingLeg) and not leg.answering:
+            call.reject(603)
+
     def _failed(self, failure: Failure, call: Call) -> None:
         error = failure.value
         if call.over:
@@ -101,6 +111,9 @@ class CallTable:
             return
         if isinstance(error, RemoteProtocolError):
             status = error.status
+        elif isinstance(error, CallRefused):
+            # It is about to end, by whatever has told the program so.
+            status = 480
         else:
             _log.failure("incoming_call for {call}", failure, call=repr(call))
             status = 500
@@ -117,10 +130,13 @@ class CallTable:
         if type(event).__name__ != "Answered":
             return
         old, other = call.replaces, call.joins
-        if old is not None and not old.over:
+        if (old is not None and old.leaving) or (other is not None and other.leaving):
+            call.hangup()
+            return
+        if old is not None:
             old.log.add(Replaced(by=call))
             old.hangup()
-        if other is not None and not other.over:
+        if other is not None:
             other.log.add(Joined(by=call))
             try:
                 ThreeWay(other, call)

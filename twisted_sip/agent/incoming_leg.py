@@ -13,9 +13,10 @@ from twisted_sip.agent.leg import Leg
 from twisted_sip.agent.wire import Wire
 from twisted_sip.dialog.server_invite import ServerInvite
 from twisted_sip.dialog.session import Session
-from twisted_sip.dialog.session_terms import SessionBody, SessionTerms
+from twisted_sip.dialog.session_terms import SessionBody, SessionTerms, option_tags
 from twisted_sip.errors import LocalProtocolError, TransportError
 from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
 
 if TYPE_CHECKING:
     from twisted_sip.agent.call import Call
@@ -35,6 +36,7 @@ class IncomingLeg(Leg):
         self._described = False
         #: An answer is being made.
         self.answering = False
+        self._held_back = False
         element = call.agent.element
         call.session = Session.invited(
             incoming,
@@ -73,9 +75,15 @@ class IncomingLeg(Leg):
         fields = list(headers)
 
         def send(made: SessionBody | None) -> Call:
-            if self.invite.answered:
-                raise LocalProtocolError("the call is answered")
-            self.invite.progress(status, body=made, reliable=reliable, headers=fields, reason=reason)
+            try:
+                if self.invite.answered:
+                    raise LocalProtocolError("the call is answered")
+                self.invite.progress(status, body=made, reliable=reliable, headers=fields, reason=reason)
+            except LocalProtocolError:
+                if made is not None and body is None:
+                    # It has not gone out.
+                    call.descriptions.rolled_back()
+                raise
             call.become(CallState.RINGING)
             if made is not None:
                 self._described = True
@@ -86,6 +94,10 @@ class IncomingLeg(Leg):
 
         if body is not None:
             return succeed(body).addCallback(send)
+        if self.invite.offer is None and "100rel" in option_tags(call.request, "require"):
+            # RFC 3262 section 5: the first reliable response has our offer.
+            early_media = True
+            call.choose_media_of_agent()
         if not early_media or self._described:
             return succeed(None).addCallback(send)
         return self._describe().addCallback(send)
@@ -117,13 +129,26 @@ class IncomingLeg(Leg):
         invite = self.invite
         if call.over or invite.answered:
             return
+        old = call.replaces or call.joins
+        if old is not None and old.leaving:
+            # RFC 3891 section 3: it was faster.
+            invite.reject(603)
+            return
         invite.accept(body, headers=headers)
-        if invite.offer is not None:
-            if not self._described:
-                call.media_agreed(invite.offer)
-            call.was_answered()
-        elif body is None or call.negotiated:
-            call.was_answered()
+        if invite.offer is not None and not self._described:
+            call.media_agreed(invite.offer)
+        if invite.offer is not None or body is None or call.negotiated:
+            # Else the ACK has the answer to our offer.
+            self._held_back = not invite.acknowledging
+            if not self._held_back:
+                call.was_answered()
+
+    def respond(self, session: Session, incoming: Any, response: Response) -> None:
+        """Answer a request; the 2xx to the INVITE may have waited for a PRACK (RFC 3262 section 3)."""
+        super().respond(session, incoming, response)
+        if self._held_back and incoming is self.invite.incoming and 200 <= response.status < 300:
+            self._held_back = False
+            self.call.was_answered(response.status)
 
     def _cannot(self, failure: Failure) -> None:
         """There is no answer of ours: the INVITE is refused (section 13.3.1.3)."""

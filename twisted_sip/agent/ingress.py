@@ -12,8 +12,9 @@ from twisted.internet.defer import Deferred
 from twisted_sip.agent.call import Call
 from twisted_sip.agent.descriptions import deferred
 from twisted_sip.agent.dialog_reference import joined_by, replaced_by
+from twisted_sip.agent.entitlement import proved_identity
 from twisted_sip.agent.referral import ReferralNotifier
-from twisted_sip.agent.screening import is_anonymous, is_from_servers, is_unreadable, unsupported
+from twisted_sip.agent.screening import is_anonymous, is_unreadable, unsupported
 from twisted_sip.agent.transfer import Transfer
 from twisted_sip.agent.wire import Wire
 from twisted_sip.dialog.dialogs import INVITE_USAGE, dialog_id_of
@@ -73,21 +74,22 @@ class Ingress:
         if isinstance(session, Session):
             # Who knows the tags of a dialog is no stranger: what he sends again gets the same answer (section 17.2).
             incoming.start_transaction()
+            _refuse_call_control(request)
             if session.request_received(incoming):
                 return TAKEN
             call = agent.table.call_of(session)
-            if method in ("REFER", "MESSAGE") and call is not None:
+            if method in ("REFER", "MESSAGE") and call is not None and not session.over:
                 session.dialog.receive(request)
                 return self._of_call(incoming, call)
         if method == "NOTIFY" or (method == "SUBSCRIBE" and id in agent.dialogs):
             verdict = agent.subscriber.process(incoming)
             if verdict is not None:
                 return verdict
-        if isinstance(session, Session) and method not in ("NOTIFY", "SUBSCRIBE"):
+        if isinstance(session, Session) and not session.over and method not in ("NOTIFY", "SUBSCRIBE"):
             return self._not_allowed(incoming)
         if not self._is_ours(request):
             return None
-        # Section 12.2.2: a dialog that there is not.
+        # Section 12.2.2: a dialog that there is not, or no more (RFC 5407 section 3.2).
         return response_to(request, 481, to_tag=incoming.to_tag)
 
     def _of_call(self, incoming: IncomingRequest, call: Call) -> Verdict | Deferred[Verdict]:
@@ -156,7 +158,7 @@ class Ingress:
             return TAKEN
         # Whoever cannot be named cannot be answered by name either: 400.
         _ = request.to.uri, request.from_.uri
-        if agent.settings.trust == "servers" and not is_from_servers(incoming.flow, agent.registrations):
+        if agent.settings.trust == "servers" and not agent.is_from_servers(incoming.flow):
             return response_to(request, 403, to_tag=incoming.to_tag)
         if method in ("SUBSCRIBE", "PUBLISH"):
             # RFC 3515 section 2.4.4: there is no other way to the state of a REFER.
@@ -164,6 +166,7 @@ class Ingress:
                 return response_to(request, 403, to_tag=incoming.to_tag)
             if len(agent.element.chain) > 1:
                 return None
+        _refuse_call_control(request)
         if method in _IN_DIALOG_ONLY:
             return response_to(request, 481, to_tag=incoming.to_tag)
         if method not in agent.terms.allow:
@@ -210,14 +213,6 @@ class Ingress:
         agent = self._agent
         request = incoming.request
         account = agent.account_for(request)
-        full = self._no_room(account)
-        if full is not None:
-            return response_to(request, full[0], "", full[1], to_tag=incoming.to_tag)
-        if agent.settings.reject_anonymous and is_anonymous(request):
-            return response_to(request, 433, "Anonymity Disallowed", to_tag=incoming.to_tag)
-        accept = agent.terms.accept
-        if is_unreadable(request, accept):
-            return response_to(request, 415, "", [("accept", ", ".join(accept))], to_tag=incoming.to_tag)
         replaced = replaced_by(request)
         joined = joined_by(request)
         if replaced is not None and joined is not None:
@@ -225,6 +220,15 @@ class Ingress:
             raise RemoteProtocolError("Replaces and Join contradict each other")
         old = self._replaceable(replaced) if replaced is not None else None
         other = self._joinable(joined) if joined is not None else None
+        full = self._no_room(account)
+        # Who takes the place of another call needs no room, but for one at a time.
+        if full is not None and (old is None or any(call.replaces is old for call in agent.calls)):
+            return response_to(request, full[0], "", full[1], to_tag=incoming.to_tag)
+        if agent.settings.reject_anonymous and is_anonymous(request):
+            return response_to(request, 433, "Anonymity Disallowed", to_tag=incoming.to_tag)
+        accept = agent.terms.accept
+        if is_unreadable(request, accept):
+            return response_to(request, 415, "", [("accept", ", ".join(accept))], to_tag=incoming.to_tag)
         screening = deferred(agent.screen, incoming)
         if old is not None or other is not None:
             screening.addCallback(lambda status: deferred(self._authorized, status, incoming, old, other))
@@ -251,7 +255,7 @@ class Ingress:
                 raise RemoteProtocolError("Declined", status=603)
             raise RemoteProtocolError("Call/Transaction Does Not Exist", status=481)
         call = self._agent.table.call_of(session)
-        if session.over or call is None:
+        if session.over or call is None or call.leaving:
             raise RemoteProtocolError("Declined", status=603)
         return call, session
 
@@ -277,7 +281,9 @@ class Ingress:
             return TAKEN
         agent = self._agent
         straight = len(request.headers.elements("via")) == 1
-        wire = Wire(agent.element, account, flow=incoming.flow if straight else None, came_by=incoming.flow)
+        flow = incoming.flow
+        local = not agent.is_from_servers(flow)
+        wire = Wire(agent.element, account, flow=flow if straight else None, came_by=flow, local=local)
         hops = request.max_forwards
         wire.hops = 70 if hops is None else min(70, hops)
         call = Call(
@@ -290,6 +296,7 @@ class Ingress:
             remote=_without_tag(request.from_),
             request=request,
         )
+        call.identity = proved_identity(agent, incoming)
         call.replaces, call.joins = old, other
         try:
             call.leg = agent.incoming_leg(call, call.wire, incoming, agent.terms)
@@ -309,6 +316,17 @@ def _verdict(waiting: Deferred[Verdict]) -> Verdict | Deferred[Verdict]:
     if failures:
         failures[0].raiseException()
     return outcome[0]
+
+
+def _refuse_call_control(request: Request) -> None:
+    """Refuse Replaces and Join in anything but INVITE (RFC 3891 section 3, RFC 3911 section 4).
+
+    :raises RemoteProtocolError: one of them is there.
+    """
+    if request.method != "INVITE":
+        for name in ("replaces", "join"):
+            if name in request.headers:
+                raise RemoteProtocolError(f"{name.title()} belongs into INVITE", header=name.title())
 
 
 def _without_tag(address: NameAddr) -> NameAddr:

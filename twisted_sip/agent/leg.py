@@ -176,8 +176,9 @@ class Leg:
 
         :raises RemoteProtocolError: it is malformed.
         """
-        if session is not self.call.session:
-            return
+        if not self.counts(session):
+            # Another fork was faster.
+            raise RemoteProtocolError("Call/Transaction Does Not Exist", status=481)
         key = digit_of_info(info) if not package else None
         if key is not None:
             self.call.key_pressed(key[0], key[1], "info")

@@ -41,6 +41,8 @@ class Referral:
     :ivar replaces: the dialog that the new call shall replace at the target, None for none.
     :ivar referred_by: the Referred-By for the INVITE, empty for none.
     :ivar wants_notify: the peer wants to be told what becomes of it.
+    :ivar outside: it came outside of the call, which its Target-Dialog names (RFC 4538).
+    :ivar by_servers: it came by way of our servers, and *identity*: who has sent it, as far as that is proved.
     :ivar new_call: the call that was made of it, None before.
     """
 
@@ -52,6 +54,9 @@ class Referral:
         self.request = request
         self.call = call
         self.new_call: Call | None = None
+        self.outside = False
+        self.by_servers = False
+        self.identity = ""
         if len(request.headers.elements("refer-to")) != 1:
             # RFC 3515 section 2.4.2.
             raise RemoteProtocolError("One Refer-To is required", header="Refer-To")

@@ -20,6 +20,7 @@ from twisted_sip.agent.call_events import (
 )
 from twisted_sip.agent.descriptions import deferred
 from twisted_sip.agent.dialog_reference import target_dialog_of
+from twisted_sip.agent.entitlement import proved_identity
 from twisted_sip.agent.messages import Waiting
 from twisted_sip.agent.referral import Referral, ReferralNotifier
 from twisted_sip.agent.transfer import Transfer
@@ -82,6 +83,9 @@ class Referring:
         agent = self._agent
         request = incoming.request
         referral = Referral(request, call)
+        referral.outside = outside
+        referral.by_servers = agent.is_from_servers(incoming.flow)
+        referral.identity = proved_identity(agent, incoming)
         hops = request.max_forwards
         if (call is not None and call.referrals >= agent.settings.max_referrals) or hops == 0:
             # Nothing in REFER itself ends a circle of transfers.

@@ -38,8 +38,10 @@ def is_unreadable(request: Request, accept: Collection[str]) -> bool:
     return disposition is None or (disposition.params.get("handling") or "required").lower() != "optional"
 
 
-def is_from_servers(flow: Flow, registrations: Iterable[Registration]) -> bool:
-    """Tell whether *flow* comes from where one of *registrations* is kept."""
+def is_from_servers(flow: Flow, registrations: Iterable[Registration], servers: Collection[str] = ()) -> bool:
+    """Tell whether *flow* comes from where one of *registrations* is kept, or from one of *servers*, addresses."""
+    if flow.remote.host in servers:
+        return True
     for registration in registrations:
         for known in registration.flows:
             if known.flow is None:

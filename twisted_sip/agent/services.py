@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
+from twisted_sip.agent.invitation import target_of
 from twisted_sip.dialog.subscriber import Notified
 from twisted_sip.errors import DocumentError, LocalProtocolError, RemoteProtocolError, RequestRefused
 from twisted_sip.events.subscription import Subscription
@@ -58,11 +59,22 @@ async def pick_up(agent: UserAgent, uri: URI | str, *, account: Account | None =
         target = remote.target.uri if remote.target is not None else ""
         if not target and remote.identities:
             target = remote.identities[0].uri
-        if target and dialog.call_id and dialog.local_tag and dialog.remote_tag:
+        if not is_callable(target, who):
+            continue
+        if dialog.call_id and dialog.local_tag and dialog.remote_tag:
             # Section 7.1 of RFC 3891: the tags as the caller knows them; nothing if somebody has answered meanwhile.
             wanted = Replaces(dialog.call_id, dialog.remote_tag, dialog.local_tag, early_only=True)
             return agent.call(target, account=who, replaces=wanted, **how)
     raise RequestRefused(f"nothing rings at {uri}", status=404)
+
+
+def is_callable(uri: str, account: Account) -> bool:
+    """Tell whether *uri*, which comes from a peer, can be called."""
+    try:
+        target_of(uri, account)
+    except LocalProtocolError:
+        return False
+    return True
 
 
 async def polite_call(

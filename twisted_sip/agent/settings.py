@@ -14,6 +14,11 @@ from twisted_sip.message.session_timer import SHORTEST_INTERVAL
 #: From whom: nobody, those that come by way of the servers that we are registered at, anybody.
 Whom = Literal["nobody", "servers", "anybody"]
 
+#: Whose wish about a call is granted: nobody's, that of those whose identity our servers prove, that of its parties as
+#: well, anybody's (see agent.entitlement).
+Entitled = Literal["nobody", "servers", "known", "anybody"]
+_ENTITLED = attrs.validators.in_(("nobody", "servers", "known", "anybody"))
+
 
 def _checked(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
     check_value(value)
@@ -32,10 +37,15 @@ class AgentSettings:
     :ivar reliable: send provisional responses reliably to those who can take them (RFC 3262).
     :ivar trust: whose requests outside of dialogs are taken: ``anybody``, or ``servers``: those that come from where
         we are registered, by the address of the registered flow; others are answered 403.
-    :ivar accept_transfers: follow REFER requests in calls (RFC 3515) where the hook does not say otherwise.
+    :ivar servers: numeric addresses of servers that are ours although we are not registered there.
+    :ivar accept_transfers: whose REFER in a call is followed (RFC 3515 section 5.2) where the hook does not say
+        otherwise: ``known``: that of whom we have called, and of callers whose identity our servers prove.
+    :ivar transfer_targets: domains and addresses that a REFER may lead to besides our own domains; ``*`` for all, and
+        for telephone numbers.
     :ivar max_referrals: how many transfers in a row are followed, so that none go round for ever.
-    :ivar accept_replaces: let a call take the place of another one if it knows its identifiers (RFC 3891).
-    :ivar accept_join: let a call join another one if it knows its identifiers (RFC 3911): it can listen then.
+    :ivar accept_replaces: who may take the place of another call, whose identifiers he knows (RFC 3891 section 8):
+        ``known``: whose identity our servers prove, who is the party that is replaced, or was sent by it.
+    :ivar accept_join: who may join a call whose identifiers he knows (RFC 3911 section 8): he can listen then.
     :ivar auto_answer: whose calls are answered at once where they ask for that (``answer-after``, RFC 5373).
     :ivar reject_anonymous: answer 433 to callers who do not say who they are (RFC 5079).
     :ivar follow_redirects: how many targets of 3xx responses one call tries.
@@ -53,10 +63,12 @@ class AgentSettings:
     min_se: int = attrs.field(default=SHORTEST_INTERVAL, validator=attrs.validators.ge(SHORTEST_INTERVAL))
     reliable: bool = True
     trust: Whom = attrs.field(default="anybody", validator=attrs.validators.in_(("servers", "anybody")))
-    accept_transfers: bool = True
+    servers: tuple[str, ...] = ()
+    accept_transfers: Entitled = attrs.field(default="known", validator=_ENTITLED)
+    transfer_targets: tuple[str, ...] = ()
     max_referrals: int = attrs.field(default=5, validator=attrs.validators.ge(0))
-    accept_replaces: bool = True
-    accept_join: bool = False
+    accept_replaces: Entitled = attrs.field(default="known", validator=_ENTITLED)
+    accept_join: Entitled = attrs.field(default="nobody", validator=_ENTITLED)
     auto_answer: Whom = attrs.field(default="nobody", validator=attrs.validators.in_(("nobody", "servers", "anybody")))
     reject_anonymous: bool = False
     follow_redirects: int = attrs.field(default=5, validator=attrs.validators.ge(0))

@@ -30,6 +30,8 @@ class Wire:
 
     :ivar account: who we are.
     :ivar anonymous: no message tells who we are.
+    :ivar came_by: the flow by which its INVITE came, None for one of ours.
+    :ivar straight: the same where nothing stood between.
     :ivar outside: the flow for requests outside of dialogs, None to look for one.
     :ivar hops: the Max-Forwards of the INVITE: a REFER goes no further, so that transfers from call to call end.
     """
@@ -42,20 +44,24 @@ class Wire:
         flow: Flow | None = None,
         came_by: Flow | None = None,
         anonymous: bool = False,
+        local: bool = False,
     ) -> None:
         """Make the wire of one call.
 
         :param flow: the flow by which its INVITE came straight from the peer; used for requests in the dialog where no
             Route tells the way: a NAT may stand in every other one.
         :param came_by: the flow by which its INVITE came, straight or not.
+        :param local: it did not come from where we are registered: our Contact is an address, since the domain of a
+            GRUU may lead nowhere there.
         """
         self.account = account
         self.anonymous = anonymous
         self.outside = account.flow
         self.hops = 70
         self._element = element
-        self._flow = flow
-        self._came_by = came_by or flow
+        self.straight = flow
+        self.came_by = came_by or flow
+        self._local = local
         # The flow by which an INVITE of ours left; it need not lead to the peer.
         self._left_by: Flow | None = None
         self._under_way: dict[ClientRequest, Outgoing] = {}
@@ -92,7 +98,7 @@ class Wire:
         request = incoming.request
         if 100 < response.status < 300 and request.method in TARGET_REFRESH:
             secure = request.uri_text[:5].lower() == "sips:" and incoming.flow.kind.secure
-            contact = self.account.contact(incoming.flow, secure=secure, anonymous=self.anonymous)
+            contact = self.account.contact(incoming.flow, secure=secure, anonymous=self.anonymous, local=self._local)
             response.headers.set("contact", f"<{contact}>")
         incoming.send(response)
 
@@ -101,7 +107,7 @@ class Wire:
         if request.method in TARGET_REFRESH:
             hop = next_hop(request)
             secure = request.uri_text[:5].lower() == "sips:" or (isinstance(hop, SIPURI) and hop.secure)
-            contact = self.account.contact(flow, secure=secure, anonymous=self.anonymous)
+            contact = self.account.contact(flow, secure=secure, anonymous=self.anonymous, local=self._local)
             request.headers.set("contact", f"<{contact}>")
 
     def done(self, outgoing: ClientRequest) -> None:
@@ -110,7 +116,7 @@ class Wire:
 
     def local_host(self, peer: NameAddr) -> str:
         """Return the numeric address of ours by which messages to *peer* leave."""
-        flow = self._came_by or self.outside
+        flow = self.came_by or self.outside
         if flow is not None:
             return flow.local.host
         best = self.account.registration.best if self.account.registration is not None else None
@@ -129,7 +135,7 @@ class Wire:
 
     def is_secure(self, peer: NameAddr) -> bool:
         """Tell whether messages to *peer* leave us encrypted, as far as that is known before they do."""
-        flow = self._came_by or self.outside
+        flow = self.came_by or self.outside
         if flow is not None:
             return flow.kind.secure
         uri = NameAddr.parse(self.account.route[0]).uri if self.account.route else peer.uri
@@ -157,7 +163,7 @@ class Wire:
         """Return the flow for a *request* in the dialog that has no Route."""
         uri = request.uri
         host = bare(uri.host) if isinstance(uri, SIPURI) else ""
-        flow = self._flow
+        flow = self.straight
         if flow is not None:
             if flow.kind.stream or not isinstance(uri, SIPURI):
                 return flow

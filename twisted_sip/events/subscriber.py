@@ -213,7 +213,7 @@ class Subscriber:
     def stop(self) -> Deferred[None]:
         """End every subscription; fires with None when all are over."""
         ends: list[Deferred[Any]] = [subscription.unsubscribe() for subscription in list(self._subscriptions)]
-        return DeferredList(ends).addCallback(lambda _: None)
+        return DeferredList(ends, consumeErrors=True).addCallback(lambda _: None)
 
     # -- for subscriptions ---------------------------------------------------------------
 
