@@ -80,7 +80,13 @@ def test_the_plugins_name_modules_that_exist() -> None:
     from twisted.plugins import twisted_sip_plugins
 
     makers = [value for value in vars(twisted_sip_plugins).values() if IServiceMaker.providedBy(value)]
-    assert sorted(maker.tapname for maker in makers) == ["sip-presence", "sip-proxy", "sip-registrar", "sip-ua"]
+    assert sorted(maker.tapname for maker in makers) == [
+        "sip-b2bua",
+        "sip-presence",
+        "sip-proxy",
+        "sip-registrar",
+        "sip-ua",
+    ]
     for maker in makers:
         assert IPlugin.providedBy(maker)
         assert maker.options in (sip_presence.Options, sip_proxy.Options, sip_registrar.Options, sip_ua.Options)

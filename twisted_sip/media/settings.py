@@ -74,7 +74,7 @@ class MediaSettings:
     :ivar ptime: milliseconds of sound in a packet.
     :ivar dscp: the mark of packets, 0 for none.
     :ivar jitter_least: the least depth of the jitter buffer in milliseconds.
-    :ivar jitter_most: the most.
+    :ivar jitter_most: the most depth of it in milliseconds.
     :ivar timeout: seconds without RTP or RTCP of the peer after which ``on_timeout`` is called; 0 for never.
     :ivar relatch: seconds of silence after which another source is believed (symmetric RTP).
     :ivar symmetric: send to where packets come from rather than to where the peer says (RFC 4961); False believes
