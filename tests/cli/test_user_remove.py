@@ -15,7 +15,7 @@ from twisted_sip.cli.main import cli
 from twisted_sip.cli.output import Failed
 from twisted_sip.storage.message_sqlite import SQLiteMessageStore, stored_messages
 from twisted_sip.storage.sqlite import DatabaseLock
-from twisted_sip.testing.message_contract import message
+from twisted_sip.testing.made_messages import message
 
 
 @pytest.fixture

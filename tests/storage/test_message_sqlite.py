@@ -18,7 +18,7 @@ from twisted_sip.storage import message_sqlite
 from twisted_sip.storage.message_memory import MemoryMessageStore
 from twisted_sip.storage.message_rows import MESSAGE_SCHEMA
 from twisted_sip.storage.message_sqlite import SQLiteMessageStore, stored_messages
-from twisted_sip.testing.message_contract import BOB, START, message
+from twisted_sip.testing.made_messages import BOB, START, message
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

@@ -18,7 +18,7 @@ from twisted_sip.storage.location_sqlite import LOCATION_FILE, SQLiteLocationSto
 from twisted_sip.storage.message_sqlite import MESSAGE_FILE, SQLiteMessageStore, stored_messages
 from twisted_sip.storage.publication_sqlite import PUBLICATION_FILE, SQLitePublicationStore
 from twisted_sip.storage.user_removal import remove_user
-from twisted_sip.testing.message_contract import START, message
+from twisted_sip.testing.made_messages import START, message
 
 ALICE, BOB = "sip:alice@example.com", "sip:bob@example.com"
 WHOLE = {"contacts": 1, "publications": 1, "messages": 2, "documents": 1}
