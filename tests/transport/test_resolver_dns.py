@@ -12,6 +12,7 @@ from twisted.names import dns
 from twisted.names.error import DNSQueryTimeoutError, DNSServerError
 
 from twisted_sip.testing.fake_dns import FakeDNS
+from twisted_sip.testing.network import Network
 from twisted_sip.transport.resolver_dns import DNSQuestions, DNSSettings, system_names
 from twisted_sip.transport.resolver_selection import Answer, NAPTRRecord, Question, QuestionType, SRVRecord
 
@@ -260,3 +261,8 @@ def test_the_system_names_have_no_cache_of_their_own() -> None:
     names = system_names(clock, (1, 2))
     assert names.timeout == (1, 2)
     assert names.typeToMethod[dns.A] == names.lookupAddress
+
+
+def test_sockets_for_look_ups_are_not_worth_a_line() -> None:
+    names = system_names(Network().node("192.0.2.1"))
+    assert names._connectedProtocol().noisy is False

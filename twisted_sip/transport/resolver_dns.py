@@ -239,7 +239,16 @@ def system_names(reactor: Any, timeouts: tuple[int, ...] = (1, 2)) -> NamesResol
 
     Without twisted.names' own cache, which has no bound and would grow with the names that peers make up.
     """
-    return NamesResolver("/etc/resolv.conf", None, timeouts, reactor)
+    return _QuietNames("/etc/resolv.conf", None, timeouts, reactor)
+
+
+class _QuietNames(NamesResolver):
+    """Says nothing of the sockets that it asks by, one for each look-up."""
+
+    def _connectedProtocol(self, interface: str = "") -> Any:
+        made = super()._connectedProtocol(interface)  # type: ignore[no-untyped-call]
+        made.noisy = False
+        return made
 
 
 def _fired(value: tuple[list[Any], float]) -> Deferred[tuple[list[Any], float]]:
