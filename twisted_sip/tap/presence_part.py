@@ -224,7 +224,8 @@ class PresencePart:
         return ("pres", "im")
 
     def events(self) -> Sequence[str]:
-        return self.notifier.events if self.notifier is not None else ()
+        # Packages alone, without templates (RFC 6665 section 4.4.4).
+        return () if self.notifier is None else [event for event in self.notifier.events if "." not in event]
 
     def extensions(self) -> Sequence[str]:
         return OPTION_TAGS
