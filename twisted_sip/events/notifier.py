@@ -112,6 +112,11 @@ class Notifier:
         if self.started or hosted.key in self._hosted:
             raise LocalProtocolError(f"{hosted.key}: too late, or there is one already")
         self._hosted[hosted.key] = hosted
+        # What a variant asks its watchers for is understood for other resources too, though there is no use for it (RFC
+        # 3261 section 8.2.2.3, RFC 4662 section 4.1: a URI does not tell whether it is a list).
+        alike = [each for each in self._hosted.values() if each.event == hosted.event]
+        for each in alike:
+            each.option_tags = each.option_tags.union(*(one.required_options for one in alike))
         package.attached(self)
 
     def package(self, event: str) -> Any:

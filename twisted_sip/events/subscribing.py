@@ -149,7 +149,7 @@ class Subscribing:
         authorization: Authorization = await settled(hosted.package.authorize(subscription))
         if authorization.status or authorization.state == TERMINATED:
             # Section 4.2.1.3. Nobody is notified.
-            raise SubscribeRefused(authorization.status or 403)
+            raise SubscribeRefused(authorization.status or 403, authorization.phrase)
         if not incoming.claim_as_uas():
             return TAKEN
         subscription.authorization = authorization
@@ -243,7 +243,7 @@ class Subscribing:
         if authorization.status or authorization.state == TERMINATED:
             subscription.authorization = authorization
             notifier.end(subscription, authorization.reason or "rejected")
-            raise SubscribeRefused(authorization.status or 403)
+            raise SubscribeRefused(authorization.status or 403, authorization.phrase)
         if not incoming.claim_as_uas():
             return TAKEN
         changed = notifier.apply(subscription, authorization)

@@ -39,12 +39,14 @@ class Authorization:
     :ivar state: ``active``, ``pending`` or ``terminated``.
     :ivar reason: of ``terminated``: ``rejected``, ``noresource``, ``giveup`` ...
     :ivar status: the response to a SUBSCRIBE that makes no subscription: 403, 404; 0 where one is made.
+    :ivar phrase: the reason phrase of that response, empty for the usual one.
     :ivar detail: whatever the package wants to find again in ``subscription.authorization.detail``.
     """
 
     state: str = "active"
     reason: str = ""
     status: int = 0
+    phrase: str = ""
     detail: Any = None
 
 

@@ -36,9 +36,9 @@ def full_state(asked: PublishRequest, known: Publication | None, limit: int) -> 
         presence, _ = pidf_diff.patched(asked.body, base, limit=limit)
         return pidf.MEDIA_TYPE, presence.to_xml()
     except PatchError as error:
-        raise PublishRefused(400, f"Partial presence does not fit: {_phrase(str(error))}") from error
+        raise PublishRefused(400, f"Partial presence does not fit: {reason_phrase(str(error))}") from error
     except DocumentError as error:
-        raise PublishRefused(413 if error.too_large else 400, _phrase(error.reason)) from error
+        raise PublishRefused(413 if error.too_large else 400, reason_phrase(error.reason)) from error
 
 
 def _without_unknown_states(presence: Presence) -> Presence:
@@ -71,6 +71,6 @@ def same_components(one: bytes, other: bytes) -> bool:
     return documents[0].entity == documents[1].entity and any(id for _, id in found[0]) and found[0] == found[1]
 
 
-def _phrase(text: str) -> str:
+def reason_phrase(text: str) -> str:
     """Return *text* as a reason phrase can have it."""
     return "".join(char if " " <= char <= "~" else " " for char in text)[:120]

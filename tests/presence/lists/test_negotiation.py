@@ -33,6 +33,15 @@ def test_lists_may_be_required(listed: Any) -> None:
     watcher.told()
 
 
+def test_what_is_required_and_of_no_use_is_no_reason_to_refuse(listed: Any) -> None:
+    watcher = listed.watcher()
+    response = watcher.subscribe(BOB, supported="", require="Require: eventlist")
+    assert response.status == 200 and "require" not in response.headers
+    assert watcher.notify().headers.first("content-type") == "application/pidf+xml"
+    response = listed.watcher().subscribe(BOB, supported="", require="Require: eventlist, other")
+    assert (response.status, response.headers.first("unsupported")) == (420, "other")
+
+
 def test_a_single_resource_is_no_list_for_who_knows_lists(listed: Any) -> None:
     watcher = listed.watcher()
     response = watcher.subscribe(BOB)
@@ -112,7 +121,8 @@ def test_bodies_are_for_lists_in_requests(listed: Any) -> None:
 def test_a_list_that_cannot_be_served(make_site: Any) -> None:
     site = make_site(max_resources=2)
     site.put_list(BOB, "sip:carol@example.com", "sip:dave@example.com")
-    assert site.watcher().subscribe().status == 403
+    response = site.watcher().subscribe()
+    assert (response.status, response.reason) == (403, "the list has too many resources")
     site.put_services(RLSService(uri=BUDDIES, resource_list="http://elsewhere.example.net/lists"))
     assert site.watcher().subscribe().status == 502
 

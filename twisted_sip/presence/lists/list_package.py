@@ -23,6 +23,7 @@ from twisted_sip.presence.lists.list_body import REQUIRE, ListBody
 from twisted_sip.presence.lists.list_watch import ListWatch
 from twisted_sip.presence.lists.resources import FlatList, ListedResource, ListRefused, subscribable
 from twisted_sip.presence.lists.row import NoSource, Source, VirtualSource
+from twisted_sip.presence.published_body import reason_phrase
 
 if TYPE_CHECKING:
     from twisted_sip.events.notifier import Notifier
@@ -99,7 +100,8 @@ class ListPackage:
                 self._take_share(subscription, found)
         except ListRefused as error:
             _log.info("no list for {watcher}: {reason}", watcher=subscription.watcher, reason=str(error))
-            return Authorization(state=TERMINATED, reason="giveup", status=error.status)
+            phrase = reason_phrase(str(error))
+            return Authorization(state=TERMINATED, reason="giveup", status=error.status, phrase=phrase)
         if isinstance(found, FlatList):
             return Authorization(detail=found)
         return Authorization(state=TERMINATED, reason="noresource" if found == 404 else "rejected", status=found)
