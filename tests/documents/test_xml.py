@@ -7,7 +7,7 @@ import time
 import pytest
 
 from twisted_sip.documents import xml
-from twisted_sip.documents.xml import Vocabulary, know, parse_xml, serialize
+from twisted_sip.documents.xml import Vocabulary, know, parse_xml, serialize, split_name
 from twisted_sip.errors import DocumentError
 
 PIDF = "urn:ietf:params:xml:ns:pidf"
@@ -162,6 +162,20 @@ def test_root_without_namespace() -> None:
     assert parse_xml(b"<presence/>", root=("", "presence")).tag == "presence"
     with pytest.raises(DocumentError):
         parse_xml(b"<presence xmlns='urn:x'/>", root=("", "presence"))
+
+
+@pytest.mark.parametrize("namespace", ["u}x", "{u", "}", "u x"])
+def test_namespaces_that_are_none(namespace: str) -> None:
+    for body in (f'<a xmlns="{namespace}"/>', f'<a xmlns:p="{namespace}"><p:b/></a>'):
+        with pytest.raises(DocumentError):
+            parse_xml(body.encode())
+
+
+@pytest.mark.parametrize(
+    ("tag", "parts"), [("a", ("", "a")), ("{urn:x}a", ("urn:x", "a")), ("{u}x}a", ("u}x", "a")), ("{{u}a", ("{u", "a"))]
+)
+def test_names_are_split_whatever_the_namespace(tag: str, parts: tuple[str, str]) -> None:
+    assert split_name(tag) == parts
 
 
 def test_vocabulary_is_bounded() -> None:

@@ -8,12 +8,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final, TypeVar
 
-from lxml import etree
-
 from twisted_sip.documents.cipid import ContactInformation
 from twisted_sip.documents.rpid import RichPresence
 from twisted_sip.documents.values import Note, parse_time, read_notes, text_of
-from twisted_sip.documents.xml import Element, know
+from twisted_sip.documents.xml import Element, know, split_name
 
 NAMESPACE: Final = "urn:ietf:params:xml:ns:pidf:data-model"
 #: Where location objects live: kept, and not looked at.
@@ -63,8 +61,8 @@ class Component(RichPresence, ContactInformation):
     @property
     def extensions(self) -> tuple[Element, ...]:
         """The child elements of other namespaces, in order: RPID, CIPID, location and whatever else."""
-        own = etree.QName(self.element).namespace
-        return tuple([child for child in self.element.iterchildren("*") if etree.QName(child).namespace != own])
+        own, _ = split_name(self.element.tag)
+        return tuple([child for child in self.element.iterchildren("*") if split_name(child.tag)[0] != own])
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id!r}>"

@@ -88,6 +88,12 @@ _parser = etree.XMLParser(
 )
 
 
+def split_name(tag: str) -> tuple[str, str]:
+    """Return namespace (or an empty text) and local name of *tag*, whatever a peer has put into the namespace."""
+    namespace, bracket, local = tag.rpartition("}")
+    return (namespace[1:], local) if bracket else ("", tag)
+
+
 def know(*words: str) -> None:
     """Make sure that documents with these names and namespaces can always be read, whatever peers send before."""
     _vocabulary.admits(set(words))

@@ -18,7 +18,7 @@ from twisted_sip.documents.data_model import DEVICE, PERSON, Component, Device
 from twisted_sip.documents.permissions import Permissions, Selection, UserInput
 from twisted_sip.documents.pidf import STATUS, TUPLE, Presence, Service
 from twisted_sip.documents.values import same_uri
-from twisted_sip.documents.xml import Element
+from twisted_sip.documents.xml import Element, split_name
 
 # Reported always, in whatever component they stand (RFC 5025 section 3.3.2).
 _ALWAYS: Final = frozenset(
@@ -146,8 +146,7 @@ def _child_granted(child: Element, component: Element, permissions: Permissions)
         return True
     if governed is not None:
         return governed in permissions.attributes
-    qualified = etree.QName(child)
-    return (qualified.namespace or "", qualified.localname) in permissions.unknown_attributes
+    return split_name(name) in permissions.unknown_attributes
 
 
 def _strip_user_input(element: Element, granted: UserInput) -> None:
