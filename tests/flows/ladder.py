@@ -31,6 +31,16 @@ from twisted_sip.transport.resolver import Resolver
 Step = tuple[str, str, str]
 
 
+class Party(SimulatedAgent):
+    """Lets those who know a call take its place, and follows REFERs in calls, as all do in the flows."""
+
+    def accept_transfer(self, call: Any, referral: Any) -> bool:
+        return call is not None
+
+    def accept_replaces(self, call: Any, incoming: Any) -> bool:
+        return True
+
+
 class Stage:
     """The parties of a flow, and what they have sent to each other since the curtain rose.
 
@@ -81,7 +91,7 @@ class Stage:
         server: SimulatedServer | None = None,
         does: Callable[[Call], Any] | None = None,
         *,
-        kind: Any = SimulatedAgent,
+        kind: Any = Party,
         reliable: bool = False,
         settings: dict[str, Any] | None = None,
         **how: Any,

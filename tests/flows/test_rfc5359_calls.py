@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.flows.ladder import Stage
+from tests.flows.ladder import Party, Stage
 from twisted_sip.agent.call import Call, refer_to_call
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.transfer import Replaces
 from twisted_sip.message.uri import SIPURI
-from twisted_sip.testing.simulated_agent import SimulatedAgent
 
 
 async def rings_and_answers(call: Call) -> None:
@@ -24,12 +23,15 @@ async def answers(call: Call) -> None:
     await call.answer()
 
 
-class Willing(SimulatedAgent):
-    """Follows REFERs of strangers, and reads messages: a server of its own domain, or a phone of its own user."""
+class Willing(Party):
+    """Follows REFERs of strangers, lets calls be joined, and reads messages."""
 
     read: list[Any]
 
     def accept_transfer(self, call: Any, referral: Any) -> bool:
+        return True
+
+    def accept_join(self, call: Any, incoming: Any) -> bool:
         return True
 
     async def incoming_message(self, message: Any) -> None:
@@ -383,7 +385,7 @@ F11 ACK Carol -> Bob
 
 def test_2_11_third_party_joins(stage: Stage) -> None:
     alice = stage.agent("Alice", 1)
-    bob = stage.agent("Bob", 2, does=rings_and_answers, settings={"accept_join": True})
+    bob = stage.agent("Bob", 2, does=rings_and_answers, kind=Willing)
     carol = stage.agent("Carol", 3)
     call = alice.call(bob.uri)
     stage.run()

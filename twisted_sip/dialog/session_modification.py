@@ -125,7 +125,9 @@ class Modification:
 
     def _update(self) -> None:
         session = self._session
-        self._stop_again()
+        if self._body is not None:
+            # What met with a glare is superseded; a refresh that comes meanwhile supersedes nothing.
+            self._stop_again()
         fields = [*session.terms.capabilities(), *session.timer.request_fields(), *session.terms.recv_info_field()]
         outgoing = session.make("UPDATE", self, [*fields, *self._headers], self._body)
         self.update = self._own = outgoing

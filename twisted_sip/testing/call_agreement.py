@@ -7,23 +7,29 @@ on hold knows it as the other does (section 8.4).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from twisted_sip.agent.call import Call
 from twisted_sip.agent.call_events import CallState
 from twisted_sip.testing.faked_media import FakedMedia
 from twisted_sip.testing.simulated_agent import SimulatedAgent
+from twisted_sip.testing.simulated_b2bua import SimulatedB2BUA
 
 
-def contradictions(agents: Iterable[SimulatedAgent], *, whole: bool = True) -> tuple[list[str], int]:
+def contradictions(
+    agents: Iterable[SimulatedAgent], b2bua: SimulatedB2BUA | None = None, *, whole: bool = True
+) -> tuple[list[str], int]:
     """Return a line for each contradiction between calls that go on, and how many go on at both ends.
 
     It is for a moment at which nothing is under way: all have had the time to notice what has become of their calls.
 
+    :param b2bua: stands between them: its legs are other ends of theirs.
     :param whole: all who were there are among *agents*; otherwise a call may be the last end of one.
     """
     found: list[str] = []
-    ends: dict[tuple[str, str, str], tuple[SimulatedAgent, Call]] = {}
-    for agent in agents:
+    ends: dict[tuple[str, str, str], tuple[Any, Call]] = {}
+    everybody: list[Any] = [*agents] if b2bua is None else [*agents, b2bua]
+    for agent in everybody:
         for call in agent.calls:
             dialog = call.dialog
             if dialog is None or call.state is not CallState.ESTABLISHED:
@@ -39,16 +45,37 @@ def contradictions(agents: Iterable[SimulatedAgent], *, whole: bool = True) -> t
                 found.append(f"{agent!r} is alone in {call!r} {call_id}")
         elif local_tag < remote_tag:
             pairs += 1
-            found += [f"{agent!r} and {other[0]!r} in {call_id}: {line}" for line in _compared(call, other[1])]
+            compared = _legs if b2bua in (agent, other[0]) else _compared
+            found += [f"{agent!r} and {other[0]!r} in {call_id}: {line}" for line in compared(call, other[1])]
+    for bridged in b2bua.bridged if b2bua is not None else ():
+        far = [ends.get(_other_end(leg)) for leg in (bridged.caller, bridged.callee) if leg is not None]
+        if len(far) == 2 and far[0] is not None and far[1] is not None:
+            one, another = far[0][1], far[1][1]
+            if (one.on_hold, another.on_hold) != (another.held, one.held):
+                found.append(f"{far[0][0]!r} and {far[1][0]!r} by {bridged!r}: {_holds(one, another)}")
     return found, pairs
+
+
+def _other_end(leg: Call) -> tuple[str, str, str]:
+    dialog = leg.dialog
+    return ("", "", "") if dialog is None else (dialog.id.call_id, dialog.id.remote_tag, dialog.id.local_tag)
+
+
+def _legs(one: Call, other: Call) -> list[str]:
+    """Compare one end with the leg of a b2bua, which holds nobody itself."""
+    if (one.local_body, one.remote_body) != (other.remote_body, other.local_body):
+        return [f"signalling: {one.local_body} {one.remote_body} {other.local_body} {other.remote_body}"]
+    return []
+
+
+def _holds(one: Call, other: Call) -> str:
+    return f"holds: {one.on_hold}, {other.on_hold}; is held: {one.held}, {other.held}; {_ways(one)}, {_ways(other)}"
 
 
 def _compared(one: Call, other: Call) -> list[str]:
     found: list[str] = []
     if (one.on_hold, other.on_hold) != (other.held, one.held):
-        found.append(
-            f"holds: {one.on_hold}, {other.on_hold}; is held: {one.held}, {other.held}; {_ways(one)}, {_ways(other)}"
-        )
+        found.append(_holds(one, other))
     if (one.local_body, one.remote_body) != (other.remote_body, other.local_body):
         found.append(f"signalling: {one.local_body} {one.remote_body} {other.local_body} {other.remote_body}")
     media, others = one.media, other.media

@@ -1,4 +1,4 @@
-"""A play of calls that a seed writes: two or three user agents, with a server between them or not, and what they do.
+"""A play of calls that a seed writes: two or three user agents with a proxy, a b2bua or nothing between them.
 
 They call, ring, answer, refuse, cancel, hold, resume, renegotiate, transfer and hang up, both sides at once where it
 hurts: CANCEL against 200, BYE against BYE, re-INVITE against UPDATE and re-INVITE. When the last act is over the net
@@ -18,13 +18,14 @@ from twisted.python.failure import Failure
 
 from twisted_sip.agent.call import Call
 from twisted_sip.agent.settings import AgentSettings
+from twisted_sip.b2bua.settings import B2BUASettings
 from twisted_sip.errors import LocalProtocolError, SIPError
-from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.testing.call_acts import CallActs
 from twisted_sip.testing.call_agreement import contradictions, stories
 from twisted_sip.testing.network import Conditions, Network
 from twisted_sip.testing.server import SimulatedServer
 from twisted_sip.testing.simulated_agent import SimulatedAgent
+from twisted_sip.testing.simulated_b2bua import SimulatedB2BUA
 
 _USERS = ("alice", "bob", "carol")
 #: Seconds in which something new may begin.
@@ -41,7 +42,7 @@ EPILOGUE = 760.0
 class CallPlot:
     """What a seed has decided, for people to read.
 
-    :ivar server: there is a registrar and proxy between the agents.
+    :ivar middle: what is between the agents: ``proxy`` (a registrar, too), ``b2bua`` or nothing.
     :ivar calm: nothing is lost, doubled or overtaken.
     :ivar death: when an agent vanishes, never to come back; 0 for never.
     :ivar acts: what was done: (time, by whom, what).
@@ -50,11 +51,21 @@ class CallPlot:
     seed: int
     calm: bool
     conditions: Conditions
-    server: bool
+    middle: str
     authentication: bool
     fork: bool
     death: float
     acts: list[tuple[float, str, str]] = attrs.Factory(list)
+
+
+class _Player(SimulatedAgent):
+    """Lets whoever knows a call take its place, and follows whoever is in one: here all know each other."""
+
+    def accept_transfer(self, call: Any, referral: Any) -> bool:
+        return call is not None
+
+    def accept_replaces(self, call: Any, incoming: Any) -> bool:
+        return True
 
 
 class CallPlay:
@@ -75,14 +86,15 @@ class CallPlay:
             rough.loss = chance.choice((0.0, chance.uniform(0.0, 0.25)))
             rough.duplication = chance.uniform(0.0, 0.3)
             rough.reordering = chance.uniform(0.0, 0.4)
-        server = chance.random() < 0.5
+        middle = chance.choice(("", "proxy", "proxy", "b2bua"))
+        server = middle == "proxy"
         self.plot = CallPlot(
             seed=seed,
             calm=calm,
             conditions=rough,
-            server=server,
+            middle=middle,
             authentication=chance.random() < 0.5,
-            fork=server and chance.random() < 0.4,
+            fork=bool(middle) and chance.random() < 0.4,
             death=chance.uniform(5.0, ACTS) if chance.random() < 0.1 else 0.0,
         )
         self.problems: list[str] = []
@@ -96,6 +108,9 @@ class CallPlay:
             self.server = SimulatedServer(
                 self.network, "192.0.2.1", passwords=passwords if self.plot.authentication else None
             )
+        self.b2bua = (
+            SimulatedB2BUA(self.network, settings=B2BUASettings(session_expires=90)) if middle == "b2bua" else None
+        )
         self.agents: list[SimulatedAgent] = []
         self.dead: list[SimulatedAgent] = []
         users = [*_USERS[: chance.choice((2, 3))], *(["bob"] if self.plot.fork else [])]
@@ -105,11 +120,14 @@ class CallPlay:
                 session_expires=chance.choice((0, 90, 90, 120)),
                 ring_timeout=chance.choice((15.0, 40.0)),
                 reliable=chance.random() < 0.6,
-                accept_join=False,
             )
             how: dict[str, Any] = {"proxy": "sip:192.0.2.1", "password": passwords[user]} if server else {}
-            agent = SimulatedAgent(self.network, f"198.51.100.{number}", user, settings=settings, **how)
+            if self.b2bua is not None:
+                how = {"route": ("<sip:192.0.2.1;lr>",), "aor": f"sip:{user}@example.com"}
+            agent = _Player(self.network, f"198.51.100.{number}", user, settings=settings, **how)
             self.agents.append(agent)
+            if self.b2bua is not None:
+                self.b2bua.bind(agent)
         self.acts = CallActs(self)
         for agent in self.agents:
             agent.does = self.acts.react
@@ -165,7 +183,7 @@ class CallPlay:
         network.advance(ACTS)
         self._set(Conditions(delay=self.plot.conditions.delay))
         network.advance(RECOGNITION)
-        found, pairs = contradictions(self.living, whole=not self.dead)
+        found, pairs = contradictions(self.living, self.b2bua, whole=not self.dead)
         self.problems += found
         self.statuses["established at the end"] = pairs
         for agent in self.living:
@@ -175,6 +193,10 @@ class CallPlay:
         for agent in self.living:
             self.promised(agent, "stop", agent.stopService())
         network.advance(10.0)
+        if self.b2bua is not None:
+            self.b2bua.stopService()
+            network.advance(10.0)
+            self.b2bua.disconnect()
         for agent in self.living:
             agent.disconnect()
         network.advance(EPILOGUE)
@@ -219,6 +241,8 @@ class CallPlay:
             left = agent.leftovers()
             if left:
                 self.problems.append(f"left over at {agent!r}: {left}")
+        if self.b2bua is not None and self.b2bua.leftovers():
+            self.problems.append(f"left over at {self.b2bua!r}: {self.b2bua.leftovers()}")
         if self.server is not None:
             left = self.server.leftovers()
             # Who has died has not unregistered.
@@ -242,8 +266,3 @@ class CallPlay:
         """Return what differs if anything at all went another way: time, the next number, how many calls."""
         calls = sum(len(agent.all_calls) for agent in self.agents)
         return self.network.clock.seconds(), self.network.random.random(), calls
-
-
-def user_of(agent: SimulatedAgent) -> str:
-    """Return the address of *agent* as calls have it."""
-    return NameAddr.build(agent.uri).uri_text

@@ -56,13 +56,15 @@ class SimulatedAgent(UserAgent):
         does: Callable[[Call], Any] | None = None,
         settings: AgentSettings | None = None,
         route: tuple[str, ...] = (),
+        aor: str = "",
         **how: Any,
     ) -> None:
         """Switch it on.
 
         :param proxy: the host of its registrar and outbound proxy, as ``sip:192.0.2.1``; it does not register without.
         :param media: False for signalling only.
-        :param route: without a proxy: Route values for requests outside of dialogs.
+        :param route: without a proxy: Route values for requests outside of dialogs, and *aor*, who it is, in place of
+            its user at its host.
         :param how: further arguments of ``UserAgent.register``.
         """
         self.node = node = network.node(host)
@@ -85,7 +87,7 @@ class SimulatedAgent(UserAgent):
             self.uri = f"sip:{name}@{domain}"
             self.register(self.uri, password=password, outbound_proxies=[proxy], **how)
         else:
-            self.uri = f"sip:{name}@{host}"
+            self.uri = aor or f"sip:{name}@{host}"
             self.account(self.uri, route=route)
         self.startService()
 
