@@ -90,14 +90,20 @@ def test_retry_after_is_kept_to(house: Any) -> None:
     bob.expect("MESSAGE", within=130)
 
 
-def test_the_same_registration_again_hurries_a_little_another_one_more(house: Any) -> None:
+def test_a_registration_is_a_reason_to_try(house: Any) -> None:
     keep(house, "one")
     bob = appear(house)
-    bob.answer(bob.expect("MESSAGE"), 480)
+    bob.answer(bob.expect("MESSAGE"), 486)
+    house.network.advance(1)
+    house.bind("bob", f"sip:bob@{bob.address}")
+    bob.answer(bob.expect("MESSAGE", within=1), 480)
+    # Not twice in a row.
     house.network.advance(1)
     house.bind("bob", f"sip:bob@{bob.address}")
     bob.expect_nothing(within=29)
     bob.answer(bob.expect("MESSAGE", within=4), 480)
+    bob.expect_nothing(within=50)
+    bob.answer(bob.expect("MESSAGE", within=11), 480)
     bob.expect_nothing(within=100)
     house.unregister("bob")
     bob.expect_nothing(within=100)
@@ -107,6 +113,48 @@ def test_the_same_registration_again_hurries_a_little_another_one_more(house: An
     other.answer(other.expect("MESSAGE", within=1), 200)
     bob.expect_nothing(within=100)
     assert house.waiting() == []
+
+
+def test_a_try_that_is_taken_for_a_loop_waits_until_it_is_none(house: Any) -> None:
+    keep(house, "one")
+    bob = appear(house)
+    bob.answer(bob.expect("MESSAGE"), 486)
+    house.network.advance(1)
+    house.bind("bob", f"sip:bob@{bob.address}")
+    # RFC 3261 section 8.2.2.2: it remembers the first one.
+    bob.answer(bob.expect("MESSAGE", within=1), 482)
+    bob.expect_nothing(within=29)
+    bob.answer(bob.expect("MESSAGE", within=3), 482)
+    # It cannot be that now.
+    bob.expect_nothing(within=115)
+    bob.answer(bob.expect("MESSAGE", within=10), 200)
+    house.network.advance(1)
+    assert house.waiting() == []
+
+
+def test_a_message_on_top_is_a_reason_to_try_at_once_who_has_answered(house: Any) -> None:
+    alice = keep(house, "one")
+    bob = appear(house)
+    bob.answer(bob.expect("MESSAGE"), 486)
+    house.network.advance(1)
+    house.say(alice, "two")
+    alice.expect(202)
+    for text in (b"one", b"two"):
+        message = bob.expect("MESSAGE", within=1)
+        assert message.body == text
+        bob.answer(message, 200)
+    house.network.advance(1)
+    assert house.waiting() == []
+    # Who is silent would have all others wait.
+    bob.skip()
+    house.say(alice, "three")
+    bob.expect("MESSAGE")
+    alice.expect(202, within=15)
+    house.network.advance(60)
+    bob.skip()
+    house.say(alice, "four")
+    alice.expect(202)
+    bob.expect_nothing(within=20)
 
 
 def test_a_message_on_top_comes_behind_and_is_a_reason_to_try(house: Any) -> None:

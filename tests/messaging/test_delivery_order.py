@@ -119,6 +119,7 @@ def test_a_refusal_of_the_first_copy_is_one_of_the_message_alone(house: Any) -> 
     house.say(alice, "two")
     alice.expect(202)
     # It is neither asked for the first again nor left alone.
+    take(away, "one", 480)
     take(bob, "two", within=1)
     bob.expect_nothing(within=300)
     away.skip()

@@ -17,10 +17,23 @@ class _State:
 
     :ivar shape: its contacts and flows: with another one it counts as registered anew.
     :ivar not_before: what it asked for with Retry-After.
+    :ivar hurried: it is tried sooner than it was to be: if that fails, it is not put off any longer for it.
+    :ivar eager: it may be: it has not failed when it was hurried last.
+    :ivar silent: it gave no answer.
     :ivar suspect: the key of the message that it has answered 5xx to, empty once it has taken another.
     """
 
-    __slots__ = ("failures", "last_try", "next_try", "not_before", "shape", "suspect")
+    __slots__ = (
+        "eager",
+        "failures",
+        "hurried",
+        "last_try",
+        "next_try",
+        "not_before",
+        "shape",
+        "silent",
+        "suspect",
+    )
 
     def __init__(self, shape: Any) -> None:
         self.shape = shape
@@ -29,14 +42,33 @@ class _State:
         self.next_try = 0.0
         self.not_before = 0.0
         self.suspect = ""
+        self.hurried = self.silent = False
+        self.eager = True
 
     def failed(self, now: float, first: float, most: float, retry_after: float) -> None:
         self.last_try = now
         self.not_before = now + min(most, retry_after)
+        self.eager = not self.hurried
+        if self.hurried:
+            self.failures = max(0, self.failures - 1)
+            self.hurried = False
         self.next_try = now + min(most, max(retry_after, first * 2.0 ** min(self.failures, 32)))
         self.failures += 1
 
+    def hurry(self, least: float) -> None:
+        """There is a reason to try now, unless it has asked for more time; twice in a row *least* seconds apart."""
+        date = self.not_before if self.eager else max(self.not_before, self.last_try + least)
+        if self.next_try > date:
+            self.next_try = date
+            self.hurried = True
+
+    def merged(self, least: float) -> None:
+        """It took the last try for one that has come by two ways: *least* seconds have to lie between them."""
+        self.next_try = max(self.not_before, self.last_try + least)
+        self.hurried = self.eager = False
+
     def gone(self, now: float) -> None:
+        self.hurried = False
         self.last_try = self.not_before = now
         self.next_try = math.inf
         self.failures += 1
@@ -71,14 +103,19 @@ class BackOff:
             state = self._states[device.id] = _State(_shape(device))
         return state
 
-    def failed(self, device: Device, now: float, first: float, most: float, retry_after: float) -> None:
+    def failed(
+        self, device: Device, now: float, first: float, most: float, retry_after: float, *, silent: bool = False
+    ) -> None:
         """*device* did not take a message.
 
         :param first: seconds until it is tried again, the first time; doubled from then on.
         :param most: the most of that.
         :param retry_after: the seconds that it asked for.
+        :param silent: it gave no answer.
         """
-        self._state(device).failed(now, first, most, retry_after)
+        state = self._state(device)
+        state.failed(now, first, most, retry_after)
+        state.silent = silent
 
     def gone(self, device: Device, now: float) -> None:
         """*device* is not at its contact: to try again leads to nothing before it registers, or something new waits."""
@@ -106,21 +143,45 @@ class BackOff:
         """*device* took a message."""
         state = self._state(device)
         state.failures, state.next_try, state.suspect = 0, 0.0, ""
+        state.hurried, state.eager = False, True
+
+    def merged(self, device: Device, now: float, least: float) -> bool:
+        """*device* has answered 482: it was tried again while it remembered the try before (RFC 3261 section 8.2.2.2).
+
+        :param least: the seconds for which it does.
+        :return: False if that cannot be, for it was not tried lately.
+        """
+        state = self._state(device)
+        if not state.failures or now - state.last_try >= least:
+            return False
+        state.merged(least)
+        return True
 
     def refreshed(self, names: Sequence[str], date: float, least: float) -> None:
         """A device that goes by one of *names* has registered again: it is there, and worth a try.
 
         :param date: when it did; what came before the last try says nothing.
-        :param least: the seconds that have to lie between two tries.
+        :param least: the seconds that have to lie between two tries because of this.
         """
         for name in names:
             state = self._states.get(name)
             if state is not None and state.failures and date >= state.last_try:
-                state.next_try = min(state.next_try, max(state.last_try + least, state.not_before))
+                state.hurry(least)
 
-    def hurry(self, first: float) -> None:
-        """There is a reason to try: *first* seconds after the last one are enough."""
-        for state in (*self._states.values(), *(state for tried in self._failed.values() for state in tried.values())):
+    def hurry(self, first: float, least: float) -> None:
+        """Something new waits, a reason to try those at once who have answered.
+
+        :param first: the seconds since the last try that are enough for others, over which everybody else would wait,
+            and for what a device has failed over alone.
+        :param least: the seconds that have to lie between two tries because of this.
+        """
+        alone = [state for tried in self._failed.values() for state in tried.values()]
+        for state in self._states.values():
+            if state.silent:
+                alone.append(state)
+            else:
+                state.hurry(least)
+        for state in alone:
             state.next_try = min(state.next_try, state.last_try + first)
 
     def next_try(self, device: Device, key: str = "") -> float:

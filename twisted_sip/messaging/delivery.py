@@ -151,11 +151,8 @@ class OfflineDelivery:
     def _registered(self, change: LocationChange) -> None:
         queue = self._queues.get(change.aor) if change.put else None
         if queue is not None:
-            # Within 64*T1 it may take the next try for a loop (RFC 3261 section 8.2.2.2); no device has itself tried
-            # more often than that.
-            least = self._service.element.timer_values.timeout + 1.0
             for binding in change.put:
-                queue.backoff.refreshed((binding.instance, binding.key), binding.registered_at, least)
+                queue.backoff.refreshed((binding.instance, binding.key), binding.registered_at, self._least())
             # Its 200 comes first.
             self._wake(queue, self._service.settings.settle_time)
 
@@ -165,7 +162,7 @@ class OfflineDelivery:
             queue.again = True
             return
         settings = self._service.settings
-        queue.backoff.hurry(settings.retry_first)
+        queue.backoff.hurry(settings.retry_first, self._least())
         self._wake(queue, 0.0)
 
     def _queue(self, recipient: str) -> RecipientQueue:
@@ -313,13 +310,15 @@ class OfflineDelivery:
             queue.backoff.refused(key, device)
             return
         retry_after = retry_after_of(attempt.response)
+        if status == 482 and queue.backoff.merged(device, now, self._least()):
+            return
         if status in CONTACT_GONE and not retry_after:
             queue.backoff.gone(device, now)
             return
         times = (now, settings.retry_first, settings.retry_most, retry_after)
         # RFC 3261 section 21.5: a 503 speaks of the server, the others may well speak of this request.
         if not (status >= 500 and status != 503 and queue.backoff.failed_with(key, device, *times)):
-            queue.backoff.failed(device, *times)
+            queue.backoff.failed(device, *times, silent=attempt.response is None)
 
     def _drop(self, queue: RecipientQueue, message: StoredMessage, status: int) -> Result:
         self._log.info(
@@ -380,6 +379,11 @@ class OfflineDelivery:
             self._sweeping = False
         if self._queues or self._in_flight:
             self._sweep_later()
+
+    def _least(self) -> float:
+        """For so many seconds a device may know what it was sent, and take the same once more for a loop (RFC 3261
+        section 8.2.2.2)."""
+        return self._service.element.timer_values.timeout + 1.0
 
     def _now(self) -> float:
         return float(self._service.element.reactor.seconds())
