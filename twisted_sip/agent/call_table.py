@@ -130,13 +130,10 @@ class CallTable:
         if type(event).__name__ != "Answered":
             return
         old, other = call.replaces, call.joins
-        if (old is not None and old.leaving) or (other is not None and other.leaving):
-            call.hangup()
-            return
-        if old is not None:
+        if old is not None and not old.leaving:
             old.log.add(Replaced(by=call))
             old.hangup()
-        if other is not None:
+        if other is not None and not other.leaving:
             other.log.add(Joined(by=call))
             try:
                 ThreeWay(other, call)

@@ -146,9 +146,13 @@ class IncomingLeg(Leg):
     def respond(self, session: Session, incoming: Any, response: Response) -> None:
         """Answer a request; the 2xx to the INVITE may have waited for a PRACK (RFC 3262 section 3)."""
         super().respond(session, incoming, response)
+        old = self.call.replaces or self.call.joins
+        too_late = old is not None and old.leaving
         if self._held_back and incoming is self.invite.incoming and 200 <= response.status < 300:
             self._held_back = False
             self.call.was_answered(response.status)
+            if too_late:
+                self.call.hangup()
 
     def _cannot(self, failure: Failure) -> None:
         """There is no answer of ours: the INVITE is refused (section 13.3.1.3)."""
