@@ -48,6 +48,7 @@ docs: $(VENV)/installed-dev
 
 reference: $(VENV)/installed-dev
 	$(BIN)/python -m twisted_sip.tap.reference > docs/reference/configuration.md
+	$(BIN)/python -m twisted_sip.tap.reference user-agent > docs/reference/user-agent.md
 	$(BIN)/python docs/_ext/command_reference.py > docs/reference/commands.md
 	$(BIN)/python docs/_ext/torture_table.py
 

@@ -46,10 +46,10 @@ def _server_options(options: Any) -> Iterator[str]:
         yield _row(f"--{name} {name.upper().replace('-', '_')}", f"-{short}" if short else "", meaning)
     for name, short, meaning in options.optFlags:
         yield _row(f"--{name}", f"-{short}" if short else "", meaning)
-    for name in ("behind", "domain", "listen", "version", "xcap"):
+    for name in ("behind", "domain", "listen", "proxy", "realm", "version", "xcap"):
         if not hasattr(options, f"opt_{name}"):
             continue
-        value = {"version": "", "behind": " URI"}.get(name, f" {name.upper()}")
+        value = {"version": "", "behind": " URI", "proxy": " URI"}.get(name, f" {name.upper()}")
         yield _row(f"--{name}{value}", "", " ".join((getattr(options, f"opt_{name}").__doc__ or "").split()))
 
 

@@ -35,6 +35,11 @@ def test_the_reference_of_the_configuration_is_current() -> None:
     assert page.read_text("utf-8") == printed("-m", "twisted_sip.tap.reference"), "run: make reference"
 
 
+def test_the_reference_of_the_user_agent_is_current() -> None:
+    page = ROOT / "docs" / "reference" / "user-agent.md"
+    assert page.read_text("utf-8") == printed("-m", "twisted_sip.tap.reference", "user-agent"), "run: make reference"
+
+
 def test_the_reference_of_the_commands_is_current() -> None:
     page = ROOT / "docs" / "reference" / "commands.md"
     assert page.read_text("utf-8") == printed("docs/_ext/command_reference.py"), "run: make reference"

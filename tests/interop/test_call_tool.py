@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from baresip import Baresip
-from processes import free_port
+from processes import free_port, wait_for
 from sipp import SIPp
 from sound import RATE, babble, likeness, read_wav
 from user_agent import ENVIRONMENT, Caller
@@ -50,12 +51,23 @@ def test_a_call_that_is_refused(tmp_path: Path) -> None:
         phone.stop()
 
 
+def listens(port: int) -> bool:
+    """Tell whether somebody has the UDP port; one who says nothing can be asked in no other way."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        try:
+            other.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+        return False
+
+
 def test_calls_to_sipp_that_echoes(tmp_path: Path) -> None:
     nowhere: Any = SimpleNamespace(ports={"udp": 9})
-    media = free_port(pair=True)
+    # SIPp takes the two ports above as well, for video.
+    media, _ = free_port(pair=True), free_port(pair=True)
     sipp = SIPp(tmp_path, "echo", nowhere, "-rtp_echo", "-mi", "127.0.0.1", "-mp", str(media))
     try:
-        # It says nothing before it listens; the INVITE is sent again meanwhile.
+        wait_for(lambda: listens(sipp.port), sipp.why)
         said, heard = babble(tmp_path / "said.wav", 2.5, seed=9), tmp_path / "heard.wav"
         status, told = Caller(tmp_path, f"sip:echo@127.0.0.1:{sipp.port}", "--play", said, "--record", heard).finish()
         assert status == 0, told

@@ -87,7 +87,7 @@ def test_what_is_said_comes_back(console: Start, echo: Echo, tmp_path: Path) -> 
 
 
 def test_keys_by_info_hold_and_blind_transfer(console: Start, echo: Echo) -> None:
-    alice = console("alice", changes={"use_info=0": "use_info=1"})
+    alice, bob = console("alice", changes={"use_info=0": "use_info=1"}), console("bob")
     line = echo["proxy"]
     mark = line.mark
     call(alice, target("proxy", echo))
@@ -95,9 +95,13 @@ def test_keys_by_info_hold_and_blind_transfer(console: Start, echo: Echo) -> Non
         alice.program.write(f"{key}\n")
         time.sleep(0.2)
     line.wait_for_keys("59#", "info", mark)
+    # It would try to hold the call while its INFO is under way, and give up.
+    alice.wait_for_status("INFO", 200, 3)
     tell(alice, "pause", logged(line, " on hold$", mark))
     tell(alice, "resume", logged(line, " off hold$", mark))
     tell(alice, "transfer sip:bob@sip.test", logged(line, " goes on to sip:bob@sip.test", mark))
+    bob.program.wait_for("Receiving new incoming call from sip:echo")
+    bob.program.write("answer\n")
     alice.program.wait_for("ended")
 
 

@@ -1,6 +1,6 @@
 """A listener that minds the call policy of whom a call is for, before another listener sees it.
 
-RFC 5359 sections 2.7 to 2.9 (forwarding, by 302), 2.12 and 2.13 (screening).
+RFC 5359 sections 2.7 to 2.9 (forwarding, by 302), 2.13 (screening).
 """
 
 from __future__ import annotations

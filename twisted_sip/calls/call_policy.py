@@ -1,6 +1,6 @@
 """What a call policy makes of a call: a pure function of the policy, the caller, the time and what has become of it.
 
-RFC 5359 sections 2.7 to 2.9 (forwarding), 2.12 and 2.13 (screening).
+RFC 5359 sections 2.7 to 2.9 (forwarding), 2.13 (screening).
 """
 
 from __future__ import annotations

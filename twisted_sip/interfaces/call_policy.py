@@ -1,6 +1,6 @@
 """What a user wants done with calls: forwarding, blocking, hours, do-not-disturb; and the store that keeps it.
 
-The services of RFC 5359 sections 2.7 to 2.9 (forwarding), 2.12 and 2.13 (screening). What a policy makes of a call is
+The services of RFC 5359 sections 2.7 to 2.9 (forwarding), 2.13 (screening). What a policy makes of a call is
 decided in :mod:`twisted_sip.calls.call_policy`.
 """
 

@@ -1,6 +1,6 @@
 """Sends calls where the call policies of our users say: forwarded always, declined by caller, hours, do-not-disturb.
 
-RFC 5359 sections 2.7, 2.12 and 2.13. What becomes of a call later (busy, no answer) is not seen here.
+RFC 5359 sections 2.7 and 2.13. What becomes of a call later (busy, no answer) is not seen here.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ _IVAR = re.compile(r"^:ivar (\w+): *(.*(?:\n(?!:|$).*)*)", re.MULTILINE)
 def key_fields(cls: type[Any]) -> list[attrs.Attribute[Any]]:
     """Return the fields of *cls*, types resolved, that a file may set."""
     attrs.resolve_types(cls)
-    left_out = _FILLED_FROM_ELSEWHERE.get(cls, frozenset())
+    left_out = frozenset[str]().union(*(_FILLED_FROM_ELSEWHERE.get(one, ()) for one in cls.__mro__))
     return [field for field in attrs.fields(cls) if field.init and field.name not in left_out]
 
 

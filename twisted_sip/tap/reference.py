@@ -1,11 +1,13 @@
 """Makes the reference of the configuration file from the settings classes: every key, its default and its meaning.
 
 ``python -m twisted_sip.tap.reference`` prints it as Markdown; ``docs/reference/configuration.md`` is what it prints.
+With the word ``user-agent`` it is that of ``twistd sip-ua``, in ``docs/reference/user-agent.md``.
 """
 
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,18 +29,46 @@ served: by `twistd sip-presence`, and by `twistd sip-proxy --presence`.
 """
 
 
+_OPENING_UA = """\
+# Configuration file of a user agent
+
+The file that `twistd sip-ua` reads with `--config FILE` is [TOML](https://toml.io), as that of the
+[servers](configuration.md). Every key may be left out but the `aor` of a `[[line]]`. What stands on the command line
+wins over the file, and relative paths in the file count from its directory. Faults are told at the start, all of them.
+"""
+
+_OPENING_MENU = """\
+# Menus of keys
+
+What `dtmf-menu FILE` reads is a TOML file of its own.
+"""
+
+
 def reference() -> str:
-    """Return the reference as Markdown."""
-    return "\n".join([_OPENING, *_sections()])
+    """Return the reference of the servers as Markdown."""
+    return "\n".join([_OPENING, *_sections(Configuration)])
 
 
-def _sections() -> Iterator[str]:
-    for section in key_fields(Configuration):
+def user_agent_reference() -> str:
+    """Return the reference of the user agent as Markdown."""
+    from twisted_sip.tap.ua_sections import UAConfiguration
+    from twisted_sip.tap.voice_menu import KeyAction, Menu, VoiceMenu
+
+    menus = [
+        *_section("the file itself", VoiceMenu, "Which menus there are."),
+        *_section("[menu.NAME]", Menu, "One menu."),
+        *_section("[menu.NAME.key.KEY]", KeyAction, "What a key does: one of these."),
+    ]
+    return "\n".join([_OPENING_UA, *_sections(UAConfiguration), _OPENING_MENU.replace("# Menus", "## Menus"), *menus])
+
+
+def _sections(configuration: type[Any]) -> Iterator[str]:
+    for section in key_fields(configuration):
         type_ = bare_type(section.type)
         many = is_list(type_)
         cls = item_type(type_) if many else type_
         title = f"[[{section.name}]]" if many else f"[{section.name}]"
-        yield from _section(title, cls, help_of(Configuration, section), many)
+        yield from _section(title, cls, help_of(configuration, section), many)
 
 
 def _section(title: str, cls: type[Any], meaning: str, many: bool = False) -> Iterator[str]:
@@ -80,4 +110,4 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    print(reference(), end="")
+    print(user_agent_reference() if sys.argv[1:] == ["user-agent"] else reference(), end="")

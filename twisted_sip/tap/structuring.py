@@ -212,7 +212,8 @@ def _faults(error: BaseException, key: str) -> Iterator[tuple[str, str]]:
     elif isinstance(error, WrongSetting):
         yield _below(key, error.key), str(error)
     elif isinstance(error, KeyError):
-        yield _below(key, str(error.args[0])), "is missing, write it"
+        name = str(error.args[0])
+        yield (key if key.rpartition(".")[2] == name else _below(key, name)), "is missing, write it"
     elif isinstance(error, (ValueError, TypeError)):
         yield key, str(error)
 

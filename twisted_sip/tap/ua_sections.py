@@ -198,16 +198,26 @@ class VoicemailSection:
     )
 
 
-def default_media() -> MediaSettings:
-    """Return the media settings where nothing is written: keys in every way, SRTP for those who offer it, if there is
-    its library."""
+def _default_srtp() -> str:
+    """Return ``offered`` where the library of SRTP is: who asks for it gets it."""
     try:
         from twisted_sip.media.srtp import srtp_library
 
         srtp_library()
     except MissingExtra:
-        return MediaSettings(inband_keys="always")
-    return MediaSettings(srtp="offered", inband_keys="always")
+        return "off"
+    return "offered"
+
+
+# Its documentation is that of the settings that it changes the defaults of.
+@attrs.frozen(slots=True, kw_only=True)
+class UAMediaSettings(MediaSettings):
+    inband_keys: str = attrs.field(default="always", validator=attrs.fields(MediaSettings).inband_keys.validator)
+    srtp: str = attrs.field(
+        factory=_default_srtp,
+        validator=attrs.fields(MediaSettings).srtp.validator,
+        metadata={"shown_default": '`"offered"` where its library is installed, else `"off"`'},
+    )
 
 
 def _section(factory: Any, meaning: str) -> Any:
@@ -225,7 +235,7 @@ class UAConfiguration:
     answer: AnswerSection = _section(AnswerSection, "What is done with calls.")
     voicemail: VoicemailSection = _section(VoicemailSection, "How messages are taken.")
     agent: AgentSettings = _section(AgentSettings, "How the user agent behaves.")
-    media: MediaSettings = _section(default_media, "Codecs, ports, SRTP, ICE.")
+    media: UAMediaSettings = _section(UAMediaSettings, "Codecs, ports, SRTP, ICE.")
     tls: TLSSection = _section(TLSSection, "Our certificate, and whom we believe.")
     transport: TransportSettings = _section(TransportSettings, "Sockets, connections and their limits.")
     limits: LimitSettings = _section(LimitSettings, "What one peer may ask of us.")
@@ -257,4 +267,4 @@ def _check_voicemail(section: VoicemailSection) -> None:
 
 
 #: Settings class -> what looks at a whole object of it.
-UA_CHECKS: Checks = {**CHECKS, MediaSettings: _check_media, VoicemailSection: _check_voicemail}
+UA_CHECKS: Checks = {**CHECKS, UAMediaSettings: _check_media, VoicemailSection: _check_voicemail}
