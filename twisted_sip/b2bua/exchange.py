@@ -59,25 +59,33 @@ class Bridge:
         # The side that is to make an offer since we want it.
         self._asks: int | None = None
 
+    @property
+    def busy(self) -> bool:
+        """True while an offer is under way, or waits for its turn."""
+        return self.exchange is not None or self._waiting is not None or self._asks is not None
+
     def close(self) -> None:
         """The call is over."""
-        self.exchange = self._waiting = self._asks = None
+        self._drop(487)
         self.passage.close()
+
+    def _drop(self, status: int) -> None:
+        exchange, self.exchange = self.exchange, None
+        waiting, self._waiting = self._waiting, None
+        self._asks = None
+        if exchange is not None:
+            exchange.responder.refuse(status, [])
+        if waiting is not None:
+            waiting[2].refuse(status, [])
 
     def renew(self, passage: Passage) -> None:
         """Another leg is coming: media take another way, and what is under way comes to nothing."""
         old, self.passage = self.passage, passage
         old.close()
-        exchange, self.exchange = self.exchange, None
-        waiting, self._waiting = self._waiting, None
-        self._asks = None
         for leg in self.legs:
             if leg is not None:
                 leg.remote = None
-        if exchange is not None:
-            exchange.responder.refuse(491, [])
-        if waiting is not None:
-            waiting[2].refuse(491, [])
+        self._drop(491)
 
     def _session(self, side: int) -> Session | None:
         leg = self.legs[side]
@@ -111,12 +119,13 @@ class Bridge:
         leg = self.legs[side]
         assert leg is not None
         session = self._session(side)
+        if self._asks == side:
+            # Even where it says nothing new: to ask once more would bring the same again.
+            self._asks = None
         if self._same_as_before(leg, body) and session is not None and session.offers.local is not None:
             # A refresh: nothing that the other leg would have to know (RFC 4028 section 7.4).
             responder.answer(session.offers.local)
             return
-        if self._asks == side:
-            self._asks = None
         if exchange is not None or not self._send(side, body, responder):
             if responder.patient and self._waiting is None and self._session(1 - side) is not None:
                 self._waiting = (side, body, responder)

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from twisted_sip.agent.call import Call
 from twisted_sip.agent.referral import Referral
 from twisted_sip.b2bua.hunt import Attempt, Hunt
-from twisted_sip.b2bua.joined_legs import JoinedLegs, leave
+from twisted_sip.b2bua.joined_legs import JoinedLegs, end_leg, leave
 from twisted_sip.b2bua.legs import BridgedLeg, CalleeLeg
 from twisted_sip.b2bua.waiting import then
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
@@ -174,6 +174,11 @@ def connect(bridged: JoinedLegs, side: int, call: Call) -> None:
     bridge = bridged.bridge
     if bridge is not None:
         bridge.renew(bridged.b2bua.media_for(bridged, bridge.mode))
+    if bridged.over:
+        # An offer that came in a response was under way: there was no way to refuse it but to hang up.
+        leave(call)
+        end_leg(call, "")
+        return
     bridged.put(side, call)
     other = bridged.leg_at(1 - side)
     if bridge is None and bridged.transcoding is not None and other is not None:

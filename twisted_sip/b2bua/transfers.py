@@ -70,7 +70,7 @@ class Transfers:
         if leg is None or not isinstance(leg, BridgedLeg) or bridged is None or not bridged.answered:
             tell(481, True)
             return
-        if bridged.following is not None:
+        if bridged.following is not None or (bridged.bridge is not None and bridged.bridge.busy):
             tell(491, True)
             return
         replaces = referral.replaces
@@ -93,6 +93,8 @@ class Transfers:
         stays = bridged.other_leg(leg)
         if joined is None or stays is None or (bridged.bridge is None) != (other.bridge is None):
             return 488
+        if other.following is not None:
+            return 491
         moved = joined.call
         bridged.notes.leg_began(moved)
         bridged.notes.was_answered(moved)
