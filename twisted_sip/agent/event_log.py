@@ -67,6 +67,10 @@ class EventLog(Generic[E]):
         self.closed = True
         self._wake()
 
+    def reopen(self) -> None:
+        """What was over has begun again."""
+        self.closed = False
+
     def observe(self, observer: Callable[[E], object]) -> Callable[[], None]:
         """Call *observer* with each event from now on; return what ends that."""
         self._observers.append(observer)

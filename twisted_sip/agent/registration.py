@@ -101,6 +101,8 @@ class Registration:
         self.keeper = keeper if keeper is not None else FlowKeeper(element)
         self.state = _State.IDLE
         self.wanted = False
+        # Started while it is being stopped.
+        self._again = False
         self.log: EventLog[RegistrationEvent] = EventLog()
         self._contact_params = tuple(contact_params)
         self._waiting: list[Deferred[Registration]] = []
@@ -117,12 +119,15 @@ class Registration:
     # -- for the user -----------------------------------------------------------------
 
     def start(self) -> Deferred[Registration]:
-        """Register, and keep it up until :meth:`stop`. Harmless when repeated.
+        """Register, and keep it up until :meth:`stop`; once the bindings are back where they are being taken back.
+        Harmless when repeated.
 
         :return: as :meth:`when_registered`.
         """
-        if not self.wanted and self.state is not _State.LEAVING:
+        self._again = self.state is _State.LEAVING
+        if not self.wanted and not self._again:
             self.wanted = True
+            self.log.reopen()
             self._become(_State.REGISTERING)
             for flow in self.flows:
                 flow.register()
@@ -151,7 +156,7 @@ class Registration:
         """Take the bindings back; fires with None once the registrar has answered, or has had its time."""
         if self.state is _State.ENDED:
             return succeed(None)
-        self.wanted = False
+        self.wanted = self._again = False
         if self.state is not _State.LEAVING:
             self._become(_State.LEAVING)
         leaving = DeferredList([flow.leave() for flow in self.flows])
@@ -303,6 +308,10 @@ class Registration:
     def _ended(self, _: object) -> None:
         if self.state is not _State.ENDED:
             self._become(_State.ENDED)
+            if self._again:
+                # Events tell of what becomes of it.
+                self.start().addErrback(lambda failure: failure.trap(RequestRefused))
+                return
             self.log.close()
             self._fail_waiting()
 

@@ -302,7 +302,9 @@ class UserAgent(AgentServices):
     # -- the service ----------------------------------------------------------------------------------------------
 
     def startService(self) -> None:
-        """Take requests, and begin to register."""
+        """Take requests, and begin to register; what is left of a stop that is under way is cut short."""
+        if self._stopping is not None and not self._stopping.called:
+            self._close()
         Service.startService(self)
         self._stopping = None
         if self not in self.element.chain:
@@ -322,11 +324,15 @@ class UserAgent(AgentServices):
         ends += [registration.stop() for registration in self.registrations]
         waiting = DeferredList(ends, consumeErrors=True)
         limit = self.element.timers.start(self.settings.farewell, waiting.cancel)
-        waiting.addBoth(self._close, limit)
+        waiting.addBoth(self._farewell_said, stopped, limit)
         return stopped
 
-    def _close(self, _: object, limit: Timer) -> None:
+    def _farewell_said(self, _: object, stopped: Deferred[None], limit: Timer) -> None:
         limit.cancel()
+        if not stopped.called:
+            self._close()
+
+    def _close(self) -> None:
         self.table.close()
         self.referring.close()
         self.keeper.stop()

@@ -1,0 +1,294 @@
+"""What is told when: the 2xx that waits, calls that end while they are looked at, requests that come too late."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.logger import globalLogPublisher
+
+from twisted_sip.errors import RequestRefused
+
+from .agents import FakeMedia, Scene, events
+from .script import OFFER, Script
+from .stranger import Stranger
+
+
+@pytest.fixture
+def scene() -> Any:
+    made = Scene()
+    made.network.conditions.delay = (0.01, 0.01)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def failures() -> Any:
+    """What was logged with a traceback."""
+    found: list[Any] = []
+
+    def keep(event: Any) -> None:
+        if event.get("log_failure") is not None:
+            found.append(event["log_failure"].value)
+
+    globalLogPublisher.addObserver(keep)
+    yield found
+    globalLogPublisher.removeObserver(keep)
+
+
+def replacing(caller: Stranger, tag: str, call_id: str, **how: Any) -> Any:
+    return caller.request(
+        "INVITE", ("replaces", f"c1;to-tag={tag};from-tag=f"), call_id=call_id, tag="z", cseq=1, body=OFFER, **how
+    )
+
+
+def test_a_call_is_replaced_once(scene: Scene) -> None:
+    caller = Stranger(scene, 9)
+    tag = caller.up()
+    waiting: list[Deferred[None]] = []
+
+    def later(call: Any) -> Deferred[None]:
+        waiting.append(Deferred())
+        return waiting[-1]
+
+    caller.bob.does = later
+    for number in range(3):
+        replacing(caller, tag, f"e{number}", wait=False)
+    for waits in waiting:
+        waits.callback(None)
+    scene.run(0.3)
+    assert [call.state.value for call in caller.bob.arrived] == ["ended", "established", "ended", "ended"]
+    assert [call.ending.status for call in caller.bob.arrived[2:]] == [603, 603]
+
+
+def test_answers_of_replacements_race(scene: Scene) -> None:
+    """Both are being answered when one has done it (RFC 3891 section 3)."""
+    caller = Stranger(scene, 9)
+    tag = caller.up()
+    descriptions: list[Deferred[Any]] = []
+
+    def slow(call: Any) -> FakeMedia:
+        media = scene.make_media(call)
+        quick = media.answer
+
+        def answer(offer: Any) -> Any:
+            descriptions.append(Deferred())
+            return descriptions[-1].addCallback(lambda _: quick(offer))
+
+        media.answer = answer  # type: ignore[method-assign]
+        return media
+
+    caller.bob.make_media = slow
+    for number in range(2):
+        replacing(caller, tag, f"e{number}", wait=False)
+    for waits in descriptions:
+        waits.callback(None)
+    scene.run(0.3)
+    _, first, second = caller.bob.arrived
+    assert first.established and second.ending.status == 603
+
+
+def test_what_was_to_be_replaced_is_over(scene: Scene) -> None:
+    caller = Stranger(scene, 9)
+    tag = caller.up()
+    caller.bob.does = lambda call: Deferred()
+    replacing(caller, tag, "e", wait=False)
+    caller.request("BYE", to_tag=tag, cseq=2)
+    scene.run(0.3)
+    assert caller.bob.arrived[1].ending.status == 603
+
+
+def test_the_2xx_of_a_replacement_waits(scene: Scene) -> None:
+    """It waits for a PRACK, and what it was to replace ends meanwhile."""
+    caller = Stranger(scene, 9)
+    tag = caller.up()
+    caller.bob.does = lambda call: call.ring(183, early_media=True)
+    ringing = replacing(caller, tag, "e", final=False)
+    assert ringing.status == 183
+    call = caller.bob.arrived[1]
+    call.answer()
+    caller.request("BYE", to_tag=tag, cseq=2)
+    assert not call.over and not call.established
+    rack = ("rack", f"{ringing.headers.first('rseq')} 1 INVITE")
+    caller.request("PRACK", rack, call_id="e", tag="z", to_tag=ringing.to.tag, cseq=2)
+    caller.request("ACK", call_id="e", tag="z", to_tag=ringing.to.tag, cseq=1, wait=False)
+    scene.run(0.5)
+    assert call.over and call.ending.by == "local"
+
+
+def test_no_answer_before_the_2xx(scene: Scene) -> None:
+    """RFC 3262 section 3: it waits for the PRACK of a description."""
+    caller = Stranger(scene, 9)
+    caller.bob.does = lambda call: call.ring(183, early_media=True)
+    ringing = caller.request("INVITE", body=OFFER, cseq=1, final=False)
+    call = caller.call
+    answered: list[Any] = []
+    call.answer().addCallback(answered.append)
+    scene.run(0.1)
+    assert events(call) == ["Progress"] and not call.established and not answered
+    rack = ("rack", f"{ringing.headers.first('rseq')} 1 INVITE")
+    caller.request("PRACK", rack, to_tag=ringing.to.tag, cseq=2)
+    scene.run(0.1)
+    assert answered == [call] and events(call) == ["Progress", "Answered"]
+
+
+def test_no_prack_no_talk(scene: Scene) -> None:
+    caller = Stranger(scene, 9)
+    caller.bob.does = lambda call: call.ring(183, early_media=True)
+    caller.request("INVITE", body=OFFER, cseq=1, final=False)
+    caller.call.answer()
+    scene.run(40)
+    assert caller.call.ending.status == 504 and caller.call.ending.seconds == 0
+    assert "Answered" not in events(caller.call)
+
+
+@pytest.mark.parametrize("way", [("require", "100rel"), ("supported", "100rel")])
+def test_ringing_without_an_offer(scene: Scene, way: tuple[str, str]) -> None:
+    """RFC 3262 section 5: the first reliable response has ours."""
+    caller = Stranger(scene, 9)
+    caller.bob.does = lambda call: call.ring()
+    caller.request("INVITE", way, cseq=1, wait=False)
+    scene.run(0.5)
+    [ringing] = [message for message in caller.peer.messages if getattr(message, "status", 0) == 180][:1]
+    assert bool(ringing.body) == (way[0] == "require")
+
+
+def test_requests_after_the_end(scene: Scene) -> None:
+    """RFC 5407 section 3.2: none is acknowledged and lost."""
+    caller = Stranger(scene, 9)
+    tag = caller.up()
+    caller.call.hangup()
+    scene.run(0.1)
+    for number, method in enumerate(("MESSAGE", "REFER", "INFO", "PUBLISH")):
+        fields = [("refer-to", "<sip:y@198.51.100.9>")] if method == "REFER" else []
+        assert caller.request(method, *fields, to_tag=tag, cseq=100 + number).status == 481
+
+
+@pytest.mark.parametrize("full", [{"max_calls_per_account": 1}, {"max_calls": 1}])
+def test_a_replacement_needs_no_room(scene: Scene, full: dict[str, int]) -> None:
+    caller = Stranger(scene, 9, **full)
+    tag = caller.up()
+    busy = 486 if "max_calls_per_account" in full else 503
+    assert caller.request("INVITE", call_id="other", tag="o", cseq=1, body=OFFER).status == busy
+    caller.bob.does = lambda call: Deferred()
+    replacing(caller, tag, "c2", wait=False)
+    # But not for several at a time.
+    assert replacing(caller, tag, "c3").status == busy
+    caller.bob.arrived[1].answer()
+    scene.run(0.3)
+    assert caller.bob.arrived[1].established and caller.call.over
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_callers_who_hang_up_are_no_news(scene: Scene, failures: list[Any], kept: bool) -> None:
+    caller = Stranger(scene, 9)
+    media = FakeMedia()
+    media.answer = lambda offer: Deferred()  # type: ignore[assignment, method-assign, return-value]
+    caller.bob.make_media = lambda call: media
+    caller.bob.does = lambda call: call.answer() if kept else call.answer() and None
+    caller.request("INVITE", body=OFFER, cseq=1, branch="z9hG4bKA", wait=False)
+    caller.request("CANCEL", cseq=1, branch="z9hG4bKA", wait=False)
+    scene.run(1)
+    late: list[Any] = []
+    caller.call.answered.addErrback(late.append)
+    assert late[0].check(RequestRefused)
+    _ = caller.call.answered
+    caller.bob.arrived.clear()
+    gc.collect()
+    assert failures == []
+
+
+def test_calls_that_come_to_nothing_are_told(scene: Scene, failures: list[Any]) -> None:
+    """Those that we make ourselves."""
+    alice = scene.agent("alice", 1)
+    alice.call("sip:nobody@198.51.100.66").answered.addCallback(lambda call: None)
+    scene.run(40)
+    gc.collect()
+    assert [type(value).__name__ for value in failures] == ["CallRefused"]
+
+
+def test_a_program_that_was_refused_elsewhere(scene: Scene, failures: list[Any]) -> None:
+    """Another call of the program came to nothing: so does this one, without a traceback."""
+    caller = Stranger(scene, 9)
+    caller.bob.does = lambda call: caller.bob.call("sip:nobody@198.51.100.66", timeout=5).answered
+    caller.request("INVITE", body=OFFER, cseq=1, wait=False)
+    scene.run(40)
+    assert caller.call.ending.status == 480 and failures == []
+
+
+def test_info_in_an_early_dialog(scene: Scene) -> None:
+    script = Script(scene)
+    script.answer(script.invited(), 180, "a")
+    assert script.request("INFO", ("content-type", "application/x"), body=b"news").status == 200
+    assert "InfoReceived" in events(script.call)
+    script.end()
+    scene.run(40)
+
+
+@pytest.mark.parametrize("name", ["replaces", "join"])
+def test_call_control_belongs_into_invite(scene: Scene, name: str) -> None:
+    """RFC 3891 section 3, RFC 3911 section 4."""
+    caller = Stranger(scene, 9)
+    field = (name, "zz;to-tag=a;from-tag=b")
+    assert caller.request("OPTIONS", field).status == 400
+    tag = caller.up()
+    assert caller.request("INFO", field, to_tag=tag, cseq=7).status == 400
+    assert caller.call.established
+
+
+def test_an_address_where_the_registrar_was_not_in_between() -> None:
+    """A GRUU leads nowhere for who does not know the registrar's domain."""
+    scene = Scene(server=True)
+    alice, bob = scene.agent("alice", 1), scene.agent("bob", 2)
+    scene.established(alice, bob)
+    assert "gr" in bob.arrived[0].dialog.remote_target or "198.51.100.1" in bob.arrived[0].dialog.remote_target
+    caller = Stranger(scene, 9, bob)
+    bob.does = lambda call: call.answer()
+    answer = caller.request("INVITE", cseq=1, body=OFFER, uri=f"sip:{bob.accounts[0].contact_user}@198.51.100.2")
+    assert answer.contacts[0].uri.host == "198.51.100.2" and not answer.contacts[0].uri.params
+    scene.stop()
+
+
+# -- a service that is started again -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wait", [10.0, 0.0])
+def test_an_agent_is_started_again(wait: float) -> None:
+    scene = Scene(server=True)
+    alice, bob = scene.agent("alice", 1), scene.agent("bob", 2)
+    scene.established(alice, bob)
+    back = alice.call_back("sip:bob@example.com")
+    back.called.addErrback(lambda failure: failure.trap(RequestRefused))
+    ends: list[Any] = []
+    alice.stopService().addCallback(ends.append)
+    if wait:
+        scene.run(wait)
+        assert ends == [None] and alice not in alice.element.chain
+    alice.startService()
+    assert ends == [None] and alice.element.chain.count(alice) == 1 and not alice.stopping
+    scene.run(10)
+    assert alice.running and alice.registrations[0].registered
+    call, _ = scene.established(alice, bob)
+    call.hangup()
+    scene.run()
+    assert scene.established(bob, alice)[1].established
+    scene.stop()
+
+
+def test_a_stop_whose_farewell_nobody_hears(scene: Scene, failures: list[Any]) -> None:
+    """Subscriptions that do not end are given up quietly."""
+    script = Script(scene)
+    back = script.alice.call_back("sip:x@198.51.100.9")
+    script.invite = subscribe = script.peer.expect("SUBSCRIBE")
+    script.peer.answer(subscribe, 200, [("contact", "<sip:x@198.51.100.9>"), ("expires", "600")], to_tag="a")
+    scene.run(0.1)
+    script.request("NOTIFY", ("event", "dialog"), ("subscription-state", "active;expires=600"))
+    ends: list[Any] = []
+    script.alice.stopService().addCallback(ends.append)
+    scene.run(10)
+    del back
+    scene.run(300)
+    gc.collect()
+    assert ends == [None] and failures == []
