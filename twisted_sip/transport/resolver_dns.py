@@ -239,7 +239,7 @@ def system_names(reactor: Any, timeouts: tuple[int, ...] = (1, 2)) -> NamesResol
 
     Without twisted.names' own cache, which has no bound and would grow with the names that peers make up.
     """
-    return _QuietNames("/etc/resolv.conf", None, timeouts, reactor)
+    return _QuietNames("/etc/resolv.conf", None, timeouts, reactor)  # type: ignore[no-untyped-call]
 
 
 class _QuietNames(NamesResolver):
