@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from twisted_sip.tap import configuration
+from twisted_sip.tap.ua_sections import KINDS, UA_CHECKS, UAConfiguration
+from twisted_sip.tap.voice_menu import MENU_CHECKS, VoiceMenu
 
 ROOT = Path(__file__).parents[2]
 #: Languages of blocks that are shown and not run.
@@ -42,7 +44,13 @@ def test_configurations_are_right(page: str, blocks: list[Any], tmp_path: Path) 
         if block.language == "toml" and "exit status" not in block.notes:
             for path in re.findall(r'"([^"]+\.pem)"', block.text):
                 (tmp_path / path).write_text("")
-            configuration.read(block.text, block.place, tmp_path)
+            (tmp_path / "secret").write_text("tub-rub-dub\n")
+            if re.search(r"^\[menu\.", block.text, re.MULTILINE):
+                configuration.read_as(VoiceMenu, block.text, block.place, tmp_path, MENU_CHECKS, KINDS)
+            elif "[[line]]" in block.text:
+                configuration.read_as(UAConfiguration, block.text, block.place, tmp_path, UA_CHECKS, KINDS)
+            else:
+                configuration.read(block.text, block.place, tmp_path)
 
 
 def test_python_files_are_used(page: str, blocks: list[Any]) -> None:

@@ -29,6 +29,8 @@ from twisted_sip.message.uri import SIPURI
 _TAIL = 1.0
 #: Seconds after the answer until keys are pressed.
 _BEFORE_KEYS = 0.5
+#: What it means that there is a status and no response.
+_UNANSWERED = {408: "No Answer", 503: "Cannot Be Reached"}
 #: Seconds for the peer to take our farewell.
 _FAREWELL = 3.0
 
@@ -97,6 +99,9 @@ def call(
     try:
         keys = check_digits(dtmf) if dtmf else ""
         source = WavSource(play) if play is not None else None
+        if record is not None:
+            # The wave module complains aloud of a file that cannot be opened.
+            record.open("wb").close()
         sink = WavSink(record) if record is not None else None
     except LocalProtocolError as error:
         raise click.UsageError(str(error)) from error
@@ -132,7 +137,7 @@ async def _call(element: Element, options: ClientOptions, plan: _Plan, outcome: 
         except RequestRefused as error:
             response = getattr(error, "response", None)
             outcome.status = error.status
-            outcome.reason = response.reason if response is not None else error.reason
+            outcome.reason = response.reason if response is not None else _UNANSWERED.get(error.status, error.reason)
         except CancelledError:
             # Control-C: hang up in good order.
             line.say("hanging up")

@@ -1,0 +1,137 @@
+"""``twisted-sip call`` and ``load`` as commands, called by nobody and by a user agent that runs beside them."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from twisted_sip.cli.call_agent import media_settings
+from twisted_sip.cli.call_line import media_words
+from twisted_sip.cli.load import rows
+from twisted_sip.cli.load_calls import percentiles
+from twisted_sip.cli.main import cli
+from twisted_sip.interfaces.media import MediaStatistics
+from twisted_sip.media.tones import KeySource
+
+ROOT = Path(__file__).parents[2]
+TWISTD = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def phone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URI of a `twistd sip-ua` that answers with a file of keys."""
+    directory = tmp_path_factory.mktemp("phone")
+    with wave.open(str(directory / "keys.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        source = KeySource("159")
+        while piece := source.read(160):
+            file.writeframes(piece)
+    port = free_port()
+    command = [sys.executable, "-c", TWISTD, "-n", "--pidfile=", "sip-ua", f"--listen=udp:{port}:interface=127.0.0.1"]
+    process = subprocess.Popen(
+        [*command, "--answer", "play keys.wav"], cwd=directory, env={"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            if "listening over udp" in line:
+                break
+        yield f"sip:phone@127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def run(*arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "twisted_sip.cli.main", *arguments], env={"PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == status, done
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+def test_a_call_until_the_other_side_hangs_up(phone: str, tmp_path: Path) -> None:
+    done = run("call", phone, "--record", str(tmp_path / "heard.wav"))
+    assert re.search(
+        r"answered\n.*200 OK\n  talked +\d\.\d s, ended by remote \(bye\)\n  codec +PCMU/8000", done.stdout, re.DOTALL
+    )
+    with wave.open(str(tmp_path / "heard.wav")) as file:
+        assert file.getnframes() > 3000
+
+
+def test_a_call_as_json(phone: str) -> None:
+    told = json.loads(run("call", phone, "--duration", "0.4", "--json").stdout)
+    assert (told["status"], told["ended_by"], told["media"]["codec"]) == (200, "local", "PCMU/8000")
+    assert told["answered_after"] < 5
+
+
+def test_keys_end_a_call(phone: str) -> None:
+    told = json.loads(run("call", phone, "--dtmf", "1", "--dtmf-how", "info", "--json").stdout)
+    assert told["status"] == 200
+
+
+def test_nobody_is_there() -> None:
+    told = json.loads(run("call", f"sip:x@127.0.0.1:{free_port()}", "--timeout", "5", "--json", status=1).stdout)
+    assert (told["status"], told["reason"]) == (503, "Cannot Be Reached")
+
+
+def test_load(phone: str, tmp_path: Path) -> None:
+    result = json.loads(run("load", phone, "--rate", "20", "--calls", "6", "--duration", "0.2", "--json").stdout)
+    assert (result["answered"], result["failed"], result["active"]) == (6, {}, 0)
+    assert set(result["setup_ms"]) == {"min", "p50", "p90", "p95", "p99", "max"}
+    text = run(
+        "load", f"sip:x@127.0.0.1:{free_port()}", "--rate", "50", "--calls", "2", "--timeout", "3", status=1
+    ).stdout
+    assert "2 x 503" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["call", "sip:"], 2), (["call", "sip:a@b", "--dtmf", "x y"], 2), (["call", "sip:a@b", "--codecs", "MP3"], 2),
+        (["call", "sip:a@b", "--play", "gone.wav"], 1), (["load", "sip:a@b", "--play", "gone.wav"], 1),
+        (["load", "sip:{n}", "--rate", "0"], 2), (["call", "sip:a@b", "--record", "no/such/place.wav"], 1),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done(arguments: list[str], status: int) -> None:
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == status, done.output
+
+
+def test_words() -> None:
+    assert media_words(MediaStatistics()) == "no sound"
+    found = MediaStatistics(
+        codec="PCMU/8000", packets_sent=5, fraction_lost=0.01, jitter=0.002, round_trip=0.05, mos=4.2
+    )
+    assert media_words(found) == "PCMU/8000  5 out, 0 in  loss 1.0%  jitter 2.0 ms  rtt 50 ms  MOS 4.2"
+    assert percentiles([]) == {}
+    assert percentiles([0.003, 0.001]) == {"min": 1.0, "p50": 1.0, "p90": 3.0, "p95": 3.0, "p99": 3.0, "max": 3.0}
+    assert percentiles([n / 1000 for n in range(1, 101)])["p95"] == 95.0
+    assert media_settings(None, "required").sdes_in_clear
+    result: dict[str, Any] = {
+        "started": 1, "calls": 2, "active": 1, "rate": 1.0, "answered": 1, "failed": {}, "setup_ms": {"p50": 1.0},
+        "rtp": {"sent": 5, "received": 5, "lost": 1, "loss": 0.1, "mos_least": 4.0, "mos_mean": 4.1},
+    }  # fmt: skip
+    assert dict(rows(result))["RTP packets"] == "5 sent, 5 received, 1 lost (10.00%)"
