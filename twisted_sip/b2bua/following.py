@@ -124,7 +124,10 @@ class Following:
             other.hangup()
         leg.following = None
         bridged.notes.was_answered(call)
+        old = bridged.leg_at(leg.side)
         connect(bridged, leg.side, call)
+        if old is not None and old is not self._leg.call:
+            end_leg(old, "")
         self._tell(200, True)
 
     def lost(self, call: Call, status: int) -> None:

@@ -232,6 +232,10 @@ class Replacing(InviteResponder):
         bridged = self._bridged
         bridged.notes.leg_began(self._call)
         bridged.notes.was_answered(self._call)
+        following, bridged.following = bridged.following, None
+        if following is not None:
+            # Who wanted a transfer is no party any more.
+            following.close()
         bridged.put(self._side, self._call)
         # The agent ends the old one.
         self._call.was_answered()
