@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -24,6 +25,7 @@ from twisted_sip.interfaces.media import MediaStatistics
 from twisted_sip.media.tones import KeySource
 
 ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 TWISTD = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"
 
 
@@ -48,7 +50,7 @@ def phone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-c", TWISTD, "-n", "--pidfile=", "sip-ua", f"--listen=udp:{port}:interface=127.0.0.1"]
     process = subprocess.Popen(
-        [*command, "--answer", "play keys.wav"], cwd=directory, env={"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        [*command, "--answer", "play keys.wav"], cwd=directory, env=ENVIRONMENT,
         text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert process.stdout is not None
@@ -64,7 +66,7 @@ def phone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def run(*arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [sys.executable, "-m", "twisted_sip.cli.main", *arguments], env={"PYTHONPATH": str(ROOT)},
+        [sys.executable, "-m", "twisted_sip.cli.main", *arguments], env=ENVIRONMENT,
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == status, done

@@ -92,6 +92,6 @@ class VouchedWatchers:
         request: Any = incoming.request
         if request.method != "SUBSCRIBE" or request.to.tag or self._trust_everybody:
             return None
-        if is_from_servers(incoming.flow, self._agent.registrations):
+        if is_from_servers(incoming.flow, self._agent.registrations, self._agent.settings.servers):
             return None
         return response_to(request, 403, to_tag=incoming.to_tag)
