@@ -255,6 +255,12 @@ def test_built_in_media() -> None:
         made = BuiltInMedia(node)
         made(described).close()  # type: ignore[arg-type]
         assert set(made.planes) == {host}
+    # A later offer may want the other one.
+    moves = BuiltInMedia(node)
+    session = moves(SimpleNamespace(local_host="198.51.100.1", remote_body=None, agent=agent_of))  # type: ignore[arg-type]
+    assert session.other_plane is not None and session.other_plane("2001:db8::8") is None
+    assert session.other_plane("2001:db8::9") is moves.planes["2001:db8::1"]
+    session.close()
     nonsense: Any = SimpleNamespace(local_host="198.51.100.1", remote_body=SessionBody("x", b"y"), agent=agent_of)
     BuiltInMedia(node)(nonsense).close()
 

@@ -103,13 +103,24 @@ class BuiltInMedia:
 
         :raises MediaRefused: there are as many as there may be.
         """
+        if self._fixed:
+            return self._plane_at(self._settings.host)(call)
+        made = self._plane_at(_host_for(call))(call)
+        made.other_plane = lambda address: self._plane_facing(call, address)
+        return made
+
+    def _plane_at(self, host: str) -> MediaPlane:
         from twisted_sip.media.plane import MediaPlane
 
-        host = self._settings.host if self._fixed else _host_for(call)
         plane = self.planes.get(host)
         if plane is None:
             plane = self.planes[host] = MediaPlane(self._reactor, attrs.evolve(self._settings, host=host))
-        return plane(call)
+        return plane
+
+    def _plane_facing(self, call: Call, address: str) -> MediaPlane | None:
+        """Return the plane that reaches *address*, None if nothing does."""
+        host = call.agent.element.transports.addresses.source(address)
+        return self._plane_at(host) if host and (":" in host) == (":" in address) else None
 
     def close(self) -> None:
         """Close all that is open."""

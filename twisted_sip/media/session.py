@@ -17,6 +17,7 @@ from twisted_sip.media.ice_extension import ICEExtension
 from twisted_sip.media.session_exchange import SessionExchange
 from twisted_sip.media.session_sound import GuardedSink, SessionSound
 from twisted_sip.media.silence_detector import SilenceDetector
+from twisted_sip.media.stream_extension import StreamExtension
 from twisted_sip.media.stream_keys import MediaSecurity, StreamKeys
 from twisted_sip.media.telephone_event import check_keys
 
@@ -50,8 +51,17 @@ class MediaSession(SessionExchange):
         self._sound = SessionSound()
         self._waiting_keys: list[Deferred[bool]] = []
         self._statistics = MediaStatistics()
-        self._extensions = [made for make in plane.extensions if (made := make(self)) is not None]
+        self._extensions = self._make_extensions()
         plane.sessions.add(self)
+
+    def _make_extensions(self) -> list[StreamExtension]:
+        return [made for make in self._plane.extensions if (made := make(self)) is not None]
+
+    def _be_at(self, plane: MediaPlane) -> None:
+        plane.sessions.add(self)
+        if plane is not self._plane:
+            self._plane.sessions.discard(self)
+        super()._be_at(plane)
 
     def _new_stream(self) -> AudioStream:
         plane = self._plane
@@ -266,6 +276,7 @@ class MediaSession(SessionExchange):
             return
         self._closed = True
         self._plane.sessions.discard(self)
+        self._stay()
         for extension in self._extensions:
             extension.close()
         stream, self._stream = self._stream, None

@@ -15,6 +15,7 @@ from twisted_sip.media.audio_stream import AudioStream, StreamTerms
 from twisted_sip.media.codecs.table import codec_kinds
 from twisted_sip.media.port import MediaPort
 from twisted_sip.media.stream_extension import StreamExtension
+from twisted_sip.media.stream_place import MovingStream, StreamPlace
 from twisted_sip.sdp.attributes import Attribute
 from twisted_sip.sdp.connection import Origin
 from twisted_sip.sdp.description import SessionDescription
@@ -41,12 +42,14 @@ class _Agreed:
     offered: bool
 
 
-class SessionExchange:
+class SessionExchange(MovingStream):
     """Who offers and answers; what becomes of the stream then is told to the session that this is a part of.
 
     :ivar direction: what we wish without hold; for the next offer or answer.
     :ivar other_streams: called with place and description of each further offered stream, returns what
         :func:`twisted_sip.sdp.negotiation.build_answer` takes for it; None rejects them all.
+    :ivar other_plane: called with an address of the other version of IP that the peer wants its media at; returns the
+        plane whose sockets reach it, or None. Without it such offers are refused.
     :ivar further_offers: streams that are offered beside the audio, in the first offer.
     """
 
@@ -56,10 +59,12 @@ class SessionExchange:
         self._kinds = codec_kinds(plane.settings.codecs)
         self.direction = Direction.SENDRECV
         self.other_streams: Callable[[int, MediaDescription], Choice] | None = None
+        self.other_plane: Callable[[str], MediaPlane | None] | None = None
         self.further_offers: tuple[LocalStream | MediaDescription, ...] = ()
         self._held = False
         self._stream: AudioStream | None = None
         self._extensions: list[StreamExtension] = []
+        self._left: StreamPlace | None = None
         drawn = int.from_bytes(plane.random_bytes(8), "big") >> 2
         self._origin = Origin("-", str(drawn), drawn & 0x7FFFFFFF, plane.settings.address)
         self._last: SessionDescription | None = None
@@ -128,6 +133,7 @@ class SessionExchange:
         self._check_open()
         if self._outstanding:
             raise LocalProtocolError("an offer is outstanding")
+        self._stay()
         muxed = self._stream is not None and self._stream.port.muxed
         wish = self._wish(self.settings.rtcp_mux or muxed)
         self._outstanding = True
@@ -170,12 +176,24 @@ class SessionExchange:
         if self._outstanding:
             # The call sees to glare (RFC 3261 section 14.2); who answers has given up the offer.
             self.rolled_back()
+        self._stay()
         slot = self._slot_of(offer)
         if slot < 0:
             return self._made_answer(offer, slot, None)
         offered = offer.media[slot]
-        wish = self._wish(True)
-        return self._prepared(wish, offered, lambda stream: self._made_answer(offer, slot, stream))
+        self._follow(offered)
+        try:
+            made = self._prepared(self._wish(True), offered, lambda stream: self._made_answer(offer, slot, stream))
+        except Exception:
+            self._go_back()
+            raise
+        return made.addErrback(self._not_answered) if isinstance(made, Deferred) else made
+
+    def _not_answered(self, failure: Any) -> Any:
+        self._go_back()
+        return failure
+
+    # -- what is agreed ----------------------------------------------------------------------------
 
     def _slot_of(self, offer: SessionDescription) -> int:
         possible = [*PLAIN, *(one for extension in self._extensions for one in extension.protocols)]
@@ -244,7 +262,11 @@ class SessionExchange:
             self._offer = None
         else:
             self._agreed, self._before = self._before, None
+            self._go_back()
         self._exchange += 1
+        self._agree_again()
+
+    def _agree_again(self) -> None:
         agreed = self._agreed
         if agreed is not None:
             self._apply(agreed, self._terms(agreed))
