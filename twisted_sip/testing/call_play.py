@@ -124,10 +124,10 @@ class CallPlay:
             how: dict[str, Any] = {"proxy": "sip:192.0.2.1", "password": passwords[user]} if server else {}
             if self.b2bua is not None:
                 how = {"route": ("<sip:192.0.2.1;lr>",), "aor": f"sip:{user}@example.com"}
-            agent = _Player(self.network, f"198.51.100.{number}", user, settings=settings, **how)
-            self.agents.append(agent)
+            player = _Player(self.network, f"198.51.100.{number}", user, settings=settings, **how)
+            self.agents.append(player)
             if self.b2bua is not None:
-                self.b2bua.bind(agent)
+                self.b2bua.bind(player)
         self.acts = CallActs(self)
         for agent in self.agents:
             agent.does = self.acts.react
