@@ -130,7 +130,9 @@ class B2BUAPart:
             return {}
         counts = {"calls": len(self.b2bua.bridged) + len(self.b2bua.click_calls)}
         if self._plane is not None:
-            counts["media relays"] = len(self._plane.relays)
+            relays = self._plane.relays
+            counts["media relays"] = len(relays)
+            counts["media packets"] = sum(relay.counts(side).packets for relay in relays for side in (0, 1))
         return counts
 
     async def close(self) -> None:
