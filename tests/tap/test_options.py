@@ -10,7 +10,7 @@ from twisted.plugin import IPlugin
 from twisted.python import usage
 
 from twisted_sip.errors import ConfigurationError
-from twisted_sip.tap import sip_presence, sip_proxy, sip_registrar, sip_ua
+from twisted_sip.tap import sip_b2bua, sip_presence, sip_proxy, sip_registrar, sip_ua
 
 
 def parsed(*arguments: str) -> sip_proxy.Options:
@@ -89,7 +89,8 @@ def test_the_plugins_name_modules_that_exist() -> None:
     ]
     for maker in makers:
         assert IPlugin.providedBy(maker)
-        assert maker.options in (sip_presence.Options, sip_proxy.Options, sip_registrar.Options, sip_ua.Options)
+        modules = (sip_b2bua, sip_presence, sip_proxy, sip_registrar, sip_ua)
+        assert maker.options in [module.Options for module in modules]
         assert callable(maker.makeService)
 
 
