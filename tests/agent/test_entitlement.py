@@ -245,3 +245,43 @@ def test_all_doors_open(scene: Scene) -> None:
     answer = caller.request("REFER", ("refer-to", PAYS), ("refer-sub", "false"), to_tag=tag, cseq=5)
     assert answer.status == 202
     scene.run(40)
+
+
+class Prover:
+    """A link of the chain that has asked everybody who he is."""
+
+    def process(self, incoming: Any) -> None:
+        incoming.user = "sip:carol@example.com"
+
+
+def test_who_was_authenticated_here(scene: Scene) -> None:
+    caller = Stranger(scene, 9)
+    tag = caller.up()
+    caller.bob.element.chain.insert(0, Prover())
+    carol = Stranger(scene, 8, caller.bob)
+    fields = [("replaces", f"c1;to-tag={tag};from-tag=f")]
+    assert carol.request("INVITE", *fields, call_id="c2", cseq=1, body=OFFER, final=False).status == 200
+    assert caller.bob.arrived[1].identity == "sip:carol@example.com"
+
+
+@pytest.mark.parametrize("party", ["tel:+15550100", "mailto:x@y"])
+def test_parties_of_other_schemes(scene: Scene, party: str) -> None:
+    """A number may be the party; what is no address of calls is nobody."""
+    caller = Stranger(scene, 9)
+    caller.address = f"<{party}>"
+    tag = caller.up()
+    other = Stranger(scene, 8, caller.bob)
+    fields = [("replaces", f"c1;to-tag={tag};from-tag=f"), ("referred-by", f"<{party}>")]
+    status = other.request("INVITE", *fields, call_id="c2", tag="z", cseq=1, body=OFFER, final=False).status
+    assert status == (200 if party.startswith("tel") else 403)
+
+
+def test_a_party_behind_a_strange_proxy(scene: Scene) -> None:
+    """The same address says nothing there."""
+    caller = Stranger(scene, 9)
+    caller.bob.does = lambda call: call.answer()
+    further = ("via", "SIP/2.0/UDP 203.0.113.1;branch=z9hG4bKother")
+    tag = caller.request("INVITE", further, body=OFFER, cseq=1).to.tag
+    caller.request("ACK", cseq=1, to_tag=tag, wait=False)
+    fields = [("replaces", f"c1;to-tag={tag};from-tag=f")]
+    assert caller.request("INVITE", *fields, call_id="c2", tag="z", cseq=1, body=OFFER).status == 403

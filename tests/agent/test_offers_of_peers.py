@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
 
 from twisted_sip.dialog.session_terms import SessionBody
-from twisted_sip.errors import LocalProtocolError
+from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 
 from .agents import Scene, events
 from .script import HELD, OFFER, Script
@@ -110,3 +111,66 @@ def test_forks_that_have_lost(script: Script) -> None:
     assert script.request("INFO", ("content-type", "application/x"), body=b"n").status == 481
     assert script.scene.media[0].version == before and not script.call.held
     assert "InfoReceived" not in events(script.call)
+
+
+def test_an_answer_that_comes_too_late() -> None:
+    """The re-INVITE has been answered 504 meanwhile: what was agreed before stays."""
+    scene = Scene()
+    scene.network.conditions.delay = (0.01, 0.01)
+    script = Script(scene, ring_timeout=3)
+    call = script.established()
+    thinks = slow(script)
+    assert script.request("INVITE", body=HELD).status == 504
+    thinks.callback(None)
+    assert scene.media[0].rollbacks == 1 and call.established and not call.held
+    script.end()
+    scene.stop()
+
+
+def test_ringing_that_comes_too_late() -> None:
+    """The caller is refused while the media still think about their early answer."""
+    from .stranger import Stranger
+
+    scene = Scene()
+    caller = Stranger(scene, 9)
+    thinks: Deferred[Any] = Deferred()
+    media: list[Any] = []
+
+    def make(call: Any) -> Any:
+        media.append(scene.make_media(call))
+        quick = media[0].answer
+        media[0].answer = lambda offer: thinks.addCallback(lambda _: quick(offer))
+        return media[0]
+
+    caller.bob.make_media = make
+    failures: list[Any] = []
+    caller.bob.does = lambda call: call.ring(183, early_media=True).addErrback(failures.append) and None
+    caller.request("INVITE", cseq=1, body=OFFER, wait=False)
+    caller.call.leg.invite.answered = True
+    thinks.callback(None)
+    assert failures[0].check(LocalProtocolError)
+    assert media[0].rollbacks == 1
+    caller.call.leg.invite.answered = False
+    caller.call.reject(486)
+    assert caller.call.leg.quiet is False
+    scene.run(1)
+    scene.stop()
+
+
+def test_what_other_sessions_say_does_not_count(script: Script) -> None:
+    """Nothing but the session of a call changes it."""
+    call = script.established()
+    other: Any = SimpleNamespace(offers=None)
+    refused: list[Any] = []
+    offer: Any = SimpleNamespace(refuse=lambda *how, **more: refused.append(how))
+    leg, before = call.leg, len(events(call))
+    leg.answer_received(other, SessionBody("application/sdp", HELD))
+    leg.offer_received(other, offer)
+    leg.rolled_back(other)
+    leg.modified(other, "INVITE", 200)
+    leg.offer_wanted(other, "refresh")
+    leg.free(other)
+    with pytest.raises(RemoteProtocolError) as raised:
+        leg.info_received(other, script.invite, "")
+    assert raised.value.status == 481
+    assert refused and len(events(call)) == before and not call.held and not script.scene.media[0].rollbacks
