@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import socket
+import tempfile
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -99,7 +101,8 @@ class Baresip:
         self.aor = f"sip:{user}@{domain}"
         home = directory / f"baresip-{user}-{transport}"
         home.mkdir(parents=True)
-        self._home = home
+        # Its names of files have room for few characters.
+        self._sounds = Path(tempfile.mkdtemp(prefix="snd-"))
         self.port = free_port(pair=True)
         rtp = free_port(pair=True) & ~1
         control = free_port()
@@ -108,7 +111,7 @@ class Baresip:
         (home / "config").write_text(
             CONFIGURATION.format(
                 host=host, port=self.port, rtp=rtp, rtp_end=rtp + 20, modules=MODULES, control=control, tls=tls,
-                sound=FILES.format(said=said, directory=home) if said else TONE, more="\n".join(more),
+                sound=FILES.format(said=said, directory=self._sounds) if said else TONE, more="\n".join(more),
                 presence="module_app presence.so" if presence else "",
             )
         )  # fmt: skip
@@ -199,7 +202,7 @@ class Baresip:
 
     def heard(self) -> list[Path]:
         """Return the files with what was heard in each call so far, in order."""
-        return sorted(self._home.glob("dump-*-dec.wav"))
+        return sorted(self._sounds.glob("dump-*-dec.wav"))
 
     @property
     def mark(self) -> int:
@@ -214,3 +217,4 @@ class Baresip:
     def stop(self) -> None:
         self._control.close()
         self.program.stop()
+        shutil.rmtree(self._sounds, ignore_errors=True)
