@@ -1,6 +1,7 @@
 """The session timer of `twistd sip-ua` over two periods of 90 seconds (RFC 4028).
 
-It takes more than three minutes and runs where SLOW is set in the environment; tests/dialog/test_session_timer.py has session timers on a clock.
+It takes more than three minutes and runs where SLOW is set in the environment; tests/dialog/test_session_timer.py has
+session timers on a clock.
 """
 
 from __future__ import annotations
