@@ -23,7 +23,7 @@ class Publication:
     :ivar expires_at: end of life, seconds since the epoch.
     :ivar published_at: when the body came, seconds since the epoch; a refresh without a body leaves it.
     :ivar publisher: the address-of-record that proved itself when it was published, or empty.
-    :ivar source: which device it came from, as far as that can be told, until it is named by its entity-tag; else empty.
+    :ivar source: which device it came from, as far as that can be told, until its entity-tag names it; else empty.
     """
 
     resource: str
