@@ -145,13 +145,18 @@ def reasons_of(message: Message) -> tuple[Reason, ...]:
         return ()
 
 
+_NO_TAGS: frozenset[str] = frozenset()
+
+
 def option_tags(message: Message, name: str) -> frozenset[str]:
     """Return the option tags in the header field *name* in lower case, none if one is malformed."""
+    if name not in message.headers.names:
+        return _NO_TAGS
     return frozenset(text.strip(" \t").lower() for text in message.headers.elements(name) if text.strip(" \t"))
 
 
 def tokens_of(headers: HeaderMap, name: str) -> tuple[str, ...] | None:
     """Return the names in a list such as Allow or Recv-Info, without parameters; None where it is missing."""
-    if name not in headers:
+    if name not in headers.names:
         return None
     return tuple(filter(None, (text.partition(";")[0].strip(" \t") for text in headers.elements(name))))

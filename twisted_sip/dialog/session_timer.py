@@ -19,6 +19,10 @@ MOST_MIN_SE = 86_400
 _PATIENCE = 10.0
 
 
+#: How Session-Expires of a request of ours names the refresher.
+_REFRESHER = {"local": ";refresher=uac", "remote": ";refresher=uas", "": ""}
+
+
 def session_expires_of(message: Message) -> SessionExpires | None:
     """Return Session-Expires, None where it is missing or malformed."""
     try:
@@ -101,11 +105,7 @@ class SessionTimer:
             who = "" if first else self.refresher
             if first and terms.refresher is not None:
                 who = terms.refresher
-            value = SessionExpires.build(
-                max(wanted, min_se),
-                {"local": "uac", "remote": "uas"}.get(who),  # type: ignore[arg-type]
-            )
-            made.append(("session-expires", str(value)))
+            made.append(("session-expires", f"{max(wanted, min_se)}{_REFRESHER[who]}"))
         if self.min_se or min_se > SHORTEST_INTERVAL:
             made.append(("min-se", str(min_se)))
         return made

@@ -60,8 +60,8 @@ def response_to(
     fields.parsed = {} if call_id is None else {"call-id": call_id}
     made.body = body
     made.flow = None
-    for name, value in headers:
-        fields.append(name, value)
+    if headers:
+        fields.extend(headers)
     return made
 
 
@@ -149,8 +149,7 @@ def cancel_for(invite: Request, headers: Iterable[tuple[str, str]] = ()) -> Requ
     :raises LocalProtocolError: CR, LF or NUL in a value.
     """
     made = _transaction_request(invite, "CANCEL", None)
-    for name, value in headers:
-        made.headers.append(name, value)
+    made.headers.extend(headers)
     return made
 
 

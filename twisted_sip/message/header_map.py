@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted_sip.errors import LocalProtocolError
 from twisted_sip.message.grammar import is_token, split_list
-from twisted_sip.message.header_names import canonical, display
+from twisted_sip.message.header_names import DISPLAY, canonical, display
 
 _EMPTY: tuple[tuple[str, str], ...] = ()
 
@@ -39,11 +39,18 @@ def first_element(value: str) -> str:
     return elements[0] if elements else ""
 
 
+#: How the lines of registered header fields begin, by canonical name.
+_BEGINNINGS = {name: f"{spelling}: " for name, spelling in DISPLAY.items()}
+
+
 def make_line(name: str, value: str) -> str:
     """Return the line for *name*, a canonical name, and *value*.
 
     :raises LocalProtocolError: the name is no token or the value holds CR, LF or NUL.
     """
+    beginning = _BEGINNINGS.get(name)
+    if beginning is not None and value.isprintable():
+        return beginning + value
     if "\r" in value or "\n" in value or "\0" in value:
         raise LocalProtocolError(f"{display(name)}: a header field value must not hold CR, LF or NUL")
     if not is_token(name):
@@ -69,8 +76,8 @@ class HeaderMap:
         self.names: list[str] = []
         self.lines: list[str] = []
         self.parsed: dict[str, Any] = {}
-        for name, value in fields:
-            self.append(name, value)
+        if fields:
+            self.extend(fields)
 
     @classmethod
     def from_lines(cls, names: list[str], lines: list[str]) -> HeaderMap:
@@ -148,6 +155,24 @@ class HeaderMap:
         self.lines.append(make_line(name, value))
         self.names.append(name)
         self.parsed.pop(name, None)
+
+    def extend(self, fields: Iterable[tuple[str, str]]) -> None:
+        """Add a line for each (name, value) pair at the end.
+
+        :raises LocalProtocolError: as :meth:`append`; the pairs before the bad one have been added then.
+        """
+        names, lines, parsed = self.names, self.lines, self.parsed
+        for name, value in fields:
+            beginning = _BEGINNINGS.get(name)
+            if beginning is not None and value.isprintable():
+                # As make_line(), for a name that is canonical.
+                lines.append(beginning + value)
+            else:
+                name = canonical(name)
+                lines.append(make_line(name, value))
+            names.append(name)
+            if parsed:
+                parsed.pop(name, None)
 
     def prepend(self, name: str, value: str) -> None:
         """Add a line before all others, as a proxy adds Via, Route and Record-Route.

@@ -229,12 +229,12 @@ class Message:
         headers = self.headers
         if field is None:
             return headers.first(name)
+        if name not in headers.names:
+            return [] if field.many else None
         if field.many:
             # Challenges and credentials have a line each: their commas separate parameters (section 7.3.1).
             return [field.parse(text) for text in (headers.elements(name) if field.comma else headers.all(name))]
         texts = headers.all(name)
-        if not texts:
-            return None
         if len(texts) > 1:
             raise RemoteProtocolError(f"More than one {display(name)} header field", header=display(name))
         return field.parse(texts[0])

@@ -204,6 +204,9 @@ class NameAddr:
 
     def without(self, name: str) -> NameAddr:
         """Return this value without the parameter *name*."""
+        if name == "tag" and self._params is None and self._params_text == f";tag={self.tag}":
+            # From and To as they usually are.
+            return self._compose(self._display, self.uri_text, self._uri, NO_PARAMS)
         params = self.params
         if name not in params:
             return self

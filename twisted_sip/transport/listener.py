@@ -60,8 +60,12 @@ def is_loopback(host: str) -> bool:
 
 def is_numeric(host: str) -> bool:
     """Tell whether *host* is an IPv4 or IPv6 address (brackets or none)."""
+    host = bare(host)
+    if ":" not in host and not host[-1:].isdigit():
+        # A name.
+        return False
     try:
-        ipaddress.ip_address(bare(host))
+        ipaddress.ip_address(host)
     except ValueError:
         return False
     return True
