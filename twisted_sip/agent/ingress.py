@@ -14,6 +14,7 @@ from twisted_sip.agent.descriptions import deferred
 from twisted_sip.agent.dialog_reference import joined_by, replaced_by
 from twisted_sip.agent.entitlement import proved_identity
 from twisted_sip.agent.referral import ReferralNotifier
+from twisted_sip.agent.registered_way import came_by_registration
 from twisted_sip.agent.screening import is_anonymous, is_unreadable, unsupported
 from twisted_sip.agent.transfer import Transfer
 from twisted_sip.agent.wire import Wire
@@ -282,7 +283,7 @@ class Ingress:
         agent = self._agent
         straight = len(request.headers.elements("via")) == 1
         flow = incoming.flow
-        local = not agent.is_from_servers(flow)
+        local = not came_by_registration(account, request, flow, agent.settings.servers)
         wire = Wire(agent.element, account, flow=flow if straight else None, came_by=flow, local=local)
         hops = request.max_forwards
         wire.hops = 70 if hops is None else min(70, hops)

@@ -23,6 +23,7 @@ from twisted_sip.agent.dialog_reference import target_dialog_of
 from twisted_sip.agent.entitlement import proved_identity
 from twisted_sip.agent.messages import Waiting
 from twisted_sip.agent.referral import Referral, ReferralNotifier
+from twisted_sip.agent.registered_way import came_by_registration
 from twisted_sip.agent.transfer import Transfer
 from twisted_sip.agent.wire import Wire
 from twisted_sip.dialog.client_request import ClientRequest
@@ -114,7 +115,12 @@ class Referring:
             return response_to(request, 603, to_tag=incoming.to_tag)
         agent = self._agent
         account = call.account if call is not None else agent.account_for(request)
-        wire = call.wire if call is not None and not outside else Wire(agent.element, account, flow=incoming.flow)
+        if call is not None and not outside:
+            wire = call.wire
+        else:
+            flow = incoming.flow
+            local = not came_by_registration(account, request, flow, agent.settings.servers)
+            wire = Wire(agent.element, account, flow=flow, local=local)
         fields = [*agent.terms.headers]
         if outside:
             fields += record_route_of(request)

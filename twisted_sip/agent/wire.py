@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from twisted_sip.agent.account import Account
+from twisted_sip.agent.registered_way import leaves_by_registration
 from twisted_sip.dialog.client_request import ClientRequest
 from twisted_sip.dialog.dialog import TARGET_REFRESH
 from twisted_sip.element.outgoing import Outgoing
@@ -51,8 +52,8 @@ class Wire:
         :param flow: the flow by which its INVITE came straight from the peer; used for requests in the dialog where no
             Route tells the way: a NAT may stand in every other one.
         :param came_by: the flow by which its INVITE came, straight or not.
-        :param local: it did not come from where we are registered: our Contact is an address, since the domain of a
-            GRUU may lead nowhere there.
+        :param local: it did not come by way of where we are registered: our Contact is an address, since the domain of
+            a GRUU may lead nowhere there. For requests of ours that begin a dialog their way tells.
         """
         self.account = account
         self.anonymous = anonymous
@@ -107,6 +108,8 @@ class Wire:
         if request.method in TARGET_REFRESH:
             hop = next_hop(request)
             secure = request.uri_text[:5].lower() == "sips:" or (isinstance(hop, SIPURI) and hop.secure)
+            if not request.to.tag:
+                self._local = not leaves_by_registration(self.account, request, flow)
             contact = self.account.contact(flow, secure=secure, anonymous=self.anonymous, local=self._local)
             request.headers.set("contact", f"<{contact}>")
 
