@@ -275,12 +275,12 @@ class B2BUA(LegMaking):
 
     # -- legs ------------------------------------------------------------------------------------------------
 
-    def make_bridge(self, mode: str) -> Bridge:
-        """Return what two legs are joined by.
+    def make_bridge(self, call: JoinedLegs, mode: str) -> Bridge:
+        """Return what the two legs of *call* are joined by.
 
         :raises MediaRefused: see :meth:`media_for`.
         """
-        return Bridge(self.media_for(None, mode), mode)
+        return Bridge(self.media_for(call, mode), mode, call.fell_silent)
 
     def targets_of(self, route: Any) -> Sequence[Target] | int:
         """Return the targets that *route* means, or the status that it refuses with."""

@@ -101,7 +101,7 @@ class BridgedCall(SetUp):
         if self.media == "transcode":
             self._terminate()
         else:
-            self.bridge = self.b2bua.make_bridge(self.media)
+            self.bridge = self.b2bua.make_bridge(self, self.media)
             self.bridge.legs[0] = self.caller_leg
         self.hunt.add(found)
         self.hunt.go_on()
@@ -273,7 +273,8 @@ class BridgedCall(SetUp):
 
     def offer_in_set_up(self, leg: BridgedLeg, session: Session, offer: OfferReceived) -> bool:
         """See SetUp."""
-        if self.answered or not isinstance(leg, CalleeLeg) or leg.offered:
+        if self.answered or not isinstance(leg, CalleeLeg) or leg.offered or offer.request is not None:
+            # An early UPDATE is no offer of the set-up.
             return False
         self.callee_offered(leg, session, offer)
         return True

@@ -22,7 +22,7 @@ from twisted_sip.b2bua.responders import OfferResponder
 from twisted_sip.b2bua.transcoding import Transcoding
 from twisted_sip.b2bua.waiting import then
 from twisted_sip.dialog.session_terms import SessionBody
-from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
+from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
 from twisted_sip.interfaces.accounting import Result
 from twisted_sip.interfaces.routing import Target
 from twisted_sip.message.header_map import HeaderMap
@@ -95,10 +95,14 @@ class ClickToCall(JoinedLegs):
 
     def begin(self) -> None:
         """Call the first one."""
-        if self.media != "transcode":
-            self.bridge = self.b2bua.make_bridge(self.media)
-        else:
-            self.transcoding = Transcoding(self)
+        try:
+            if self.media != "transcode":
+                self.bridge = self.b2bua.make_bridge(self, self.media)
+            else:
+                self.transcoding = Transcoding(self)
+        except MediaRefused as error:
+            self._nobody(error.status)
+            return
         self._search(self.a)
 
     def _search(self, uri: URI) -> None:
@@ -133,7 +137,7 @@ class ClickToCall(JoinedLegs):
                 self._identity or NameAddr.build(other),
                 self.a if first else self.b,
                 b2bua.policy.invite_fields(HeaderMap()),
-                timeout=b2bua.b2bua_settings.target_timeout if one_of_several else None,
+                timeout=b2bua.patience(target, one_of_several),
                 reliable=self.bridge is None,
             )
         except LocalProtocolError as error:

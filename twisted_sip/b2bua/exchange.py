@@ -6,6 +6,7 @@ offer in a response cannot be refused, so it waits until the other leg is ready 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from twisted_sip.b2bua.passage import Passage, RelayPassage, carried_answer, carried_offer, is_sdp
@@ -27,9 +28,10 @@ class Exchange:
     :ivar offer: as it came; None where one was asked for and is not there yet.
     :ivar sent: as it went to the other side.
     :ivar in_response: it went in a response of ours.
+    :ivar again: it met with a glare, and is to be sent again.
     """
 
-    __slots__ = ("in_response", "late", "offer", "responder", "sent", "side")
+    __slots__ = ("again", "in_response", "late", "offer", "responder", "sent", "side")
 
     def __init__(self, side: int, offer: SessionBody | None, responder: Responder) -> None:
         self.side = side
@@ -37,6 +39,7 @@ class Exchange:
         self.responder = responder
         self.sent: SessionBody | None = None
         self.in_response = False
+        self.again = False
         self.late: InviteResponder | None = None
 
 
@@ -49,15 +52,23 @@ class Bridge:
     :ivar exchange: the offer under way.
     """
 
-    def __init__(self, passage: Passage, mode: str) -> None:
+    def __init__(self, passage: Passage, mode: str, silent: Callable[[float], object] | None = None) -> None:
+        """Make one.
+
+        :param silent: called with the seconds for which neither side has sent any media, where these go through us.
+        """
         self.passage = passage
         self.mode = mode
+        self._silent = silent
+        if silent is not None:
+            passage.watch(silent)
         self.legs: list[BridgedLeg | None] = [None, None]
         self.exchange: Exchange | None = None
         # An offer in a response that waits for its turn: the side it is from, and who waits.
         self._waiting: tuple[int, SessionBody, Responder] | None = None
-        # The side that is to make an offer since we want it.
+        # The side that is to make an offer since we want it, and whether the other one has been asked before.
         self._asks: int | None = None
+        self._asked_other = False
 
     @property
     def busy(self) -> bool:
@@ -81,7 +92,10 @@ class Bridge:
     def renew(self, passage: Passage) -> None:
         """Another leg is coming: media take another way, and what is under way comes to nothing."""
         old, self.passage = self.passage, passage
-        old.close()
+        if old is not passage:
+            old.close()
+            if self._silent is not None:
+                passage.watch(self._silent)
         for leg in self.legs:
             if leg is not None:
                 leg.remote = None
@@ -119,10 +133,11 @@ class Bridge:
         leg = self.legs[side]
         assert leg is not None
         session = self._session(side)
-        if self._asks == side:
-            # Even where it says nothing new: to ask once more would bring the same again.
+        wanted = self._asks == side
+        if wanted:
+            # Whether it can be passed on now or not: to ask once more would bring the same again.
             self._asks = None
-        if self._same_as_before(leg, body) and session is not None and session.offers.local is not None:
+        elif self._same_as_before(leg, body) and session is not None and session.offers.local is not None:
             # A refresh: nothing that the other leg would have to know (RFC 4028 section 7.4).
             responder.answer(session.offers.local)
             return
@@ -169,17 +184,24 @@ class Bridge:
     def ask(self, side: int) -> None:
         """Have *side* make an offer, which goes to the other one: both have a new peer (RFC 3725 section 4)."""
         self._asks = side
+        self._asked_other = False
         self._go_on()
 
     def propose(self, side: int, body: SessionBody, responder: Responder | None = None) -> None:
         """Send what *side* has said to the other one as an offer."""
         waits = responder or Nobody()
+        if self._waiting is not None and not isinstance(self._waiting[2], Nobody):
+            # Somebody waits for an answer: that exchange brings both up to date.
+            return
         if self.exchange is not None or not self._send(side, body, waits):
             self._waiting = (side, body, waits)
 
     def _go_on(self) -> None:
         """Begin what has waited for its turn."""
-        if self.exchange is not None:
+        exchange = self.exchange
+        if exchange is not None:
+            if exchange.again:
+                self._repeat(exchange)
             return
         if self._waiting is not None:
             side, body, responder = self._waiting
@@ -210,9 +232,10 @@ class Bridge:
         late = exchange.late
         leg = self.legs[1 - side]
         assert late is not None and leg is not None
-        if late.invite.answered or late.invite.session.over:
+        if late.stale:
+            # Who has asked for it does not want it any more; it is an offer like any other.
             self.exchange = None
-            responder.refuse(488, [])
+            self.offer_from(side, body, responder)
             return
         try:
             sent = self.offer_for(body, side, leg)
@@ -247,17 +270,30 @@ class Bridge:
         if other is None:
             exchange.responder.refuse(500, [])
             return
+        if exchange.responder.stale:
+            self._undo(exchange, leg, body)
+            return
         try:
             passed = self.answer_for(body, side, other, exchange.offer)
         except RemoteProtocolError as error:
-            self._put_back()
             exchange.responder.refuse(error.status, warning_of(error, other))
-            self._go_on()
+            self._undo(exchange, leg, body)
             return
         leg.remote = body
         other.remote = exchange.offer
         exchange.responder.answer(passed)
         self._go_on()
+
+    def _undo(self, exchange: Exchange, leg: BridgedLeg, body: SessionBody) -> None:
+        """*leg* has agreed with *body* to an offer that has come to nothing at the other side: tell it of what is."""
+        leg.remote = body
+        self._put_back()
+        other = self.legs[exchange.side]
+        ours = isinstance(exchange.responder, Nobody)
+        if not ours and other is not None and other.remote is not None and self._session(exchange.side) is not None:
+            self.propose(exchange.side, other.remote)
+        else:
+            self._go_on()
 
     def _answered_ourselves(self, side: int, leg: BridgedLeg, body: SessionBody) -> None:
         """The answer to an offer that we have repeated (RFC 4028 section 7.4); the other side hears of news alone."""
@@ -270,7 +306,11 @@ class Bridge:
     def modified(self, side: int, session: Session, method: str, status: int) -> None:
         """Our re-INVITE or UPDATE at *side* has its outcome."""
         exchange = self.exchange
-        if exchange is None or exchange.side == side or exchange.in_response:
+        if exchange is None:
+            if self._asks == side and status != 491:
+                self._not_offered()
+            return
+        if exchange.side == side or exchange.in_response:
             return
         if status < 300:
             # The offer was not answered, or none was made.
@@ -287,13 +327,33 @@ class Bridge:
             exchange.responder.refuse(status if status != 503 else 500, [])
         self._go_on()
 
+    def _not_offered(self) -> None:
+        """Who was to make an offer has not: the other one may."""
+        asked, self._asks = self._asks, None
+        if asked is not None and not self._asked_other:
+            self._asked_other = True
+            self._asks = 1 - asked
+        self._go_on()
+
     def rolled_back(self, side: int) -> None:
-        """What was offered to *side*, or answered, has come to nothing."""
+        """What was offered to *side*, or by it, or answered, has come to nothing."""
         self._put_back()
         exchange = self.exchange
-        if exchange is not None and exchange.side != side and exchange.in_response:
-            self.exchange = None
-            exchange.responder.refuse(488, [])
+        if exchange is None:
+            return
+        if exchange.side != side:
+            if exchange.in_response:
+                self.exchange = None
+                exchange.responder.refuse(488, [])
+        elif exchange.responder.stale:
+            self.given_up(side)
+
+    def given_up(self, side: int) -> None:
+        """*side* does not wait for the answer to its offer any more, nor for the offer that it has asked for: so do we
+        (RFC 3261 section 9.1)."""
+        session = self._session(1 - side)
+        if self.exchange is not None and self.exchange.side == side and session is not None:
+            session.modification.cancel()
 
     def _put_back(self) -> None:
         """Have the media flow as it was agreed before."""
@@ -307,12 +367,19 @@ class Bridge:
         exchange = self.exchange
         if why == "glare":
             if exchange is not None and exchange.side != side and exchange.sent is not None:
-                if session.can_reinvite:
-                    session.reinvite(exchange.sent)
+                exchange.again = True
+                self._repeat(exchange)
             elif self._asks == side:
                 self._go_on()
         elif exchange is None and session.can_reinvite and session.offers.local is not None:
             session.reinvite(session.offers.local)
+
+    def _repeat(self, exchange: Exchange) -> None:
+        """Send again what met with a glare, once that is possible."""
+        session = self._session(1 - exchange.side)
+        if session is not None and session.can_reinvite and exchange.sent is not None:
+            exchange.again = False
+            session.reinvite(exchange.sent)
 
     def free(self) -> None:
         """A session is ready for changes."""

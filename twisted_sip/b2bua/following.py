@@ -14,7 +14,7 @@ from twisted_sip.b2bua.hunt import Attempt, Hunt
 from twisted_sip.b2bua.joined_legs import JoinedLegs, end_leg, leave
 from twisted_sip.b2bua.legs import BridgedLeg, CalleeLeg
 from twisted_sip.b2bua.waiting import then
-from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
+from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
 from twisted_sip.interfaces.routing import Target
 
 _log = Logger()
@@ -82,7 +82,7 @@ class Following:
                 referral.target,
                 headers,
                 hops=70 if hops is None else min(70, hops) - 1,
-                timeout=b2bua.b2bua_settings.target_timeout if one_of_several else None,
+                timeout=b2bua.patience(target, one_of_several),
                 reliable=bridged.bridge is None,
             )
         except LocalProtocolError as error:
@@ -176,7 +176,13 @@ def connect(bridged: JoinedLegs, side: int, call: Call) -> None:
     """Have *call* take the place of the leg of *side*, with media of their own for the new pair."""
     bridge = bridged.bridge
     if bridge is not None:
-        bridge.renew(bridged.b2bua.media_for(bridged, bridge.mode))
+        try:
+            passage = bridged.b2bua.media_for(bridged, bridge.mode)
+        except MediaRefused as error:
+            # There are no further ports: those that there are do for the new leg, too.
+            _log.info("no media of their own for {call}: {reason}", call=repr(bridged), reason=str(error))
+            passage = bridge.passage
+        bridge.renew(passage)
     if bridged.over:
         # An offer that came in a response was under way: there was no way to refuse it but to hang up.
         leave(call)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted_sip.agent.call import Call
 from twisted_sip.agent.call_events import CallState
+from twisted_sip.agent.descriptions import is_held
 from twisted_sip.b2bua.call_limits import CallLimits
 from twisted_sip.b2bua.legs import BridgedLeg, check_package
 from twisted_sip.b2bua.record import CallNotes
@@ -81,6 +82,14 @@ class JoinedLegs:
 
     def _expired(self, reason: str) -> None:
         self.hangup(reason, by="server")
+
+    def fell_silent(self, seconds: float) -> None:
+        """No media have come from either side for so many *seconds*: both are gone, unless one is on hold."""
+        bridge = self.bridge
+        if not self.answered or bridge is None:
+            return
+        if not any(leg is not None and is_held(leg.remote) for leg in bridge.legs):
+            self.hangup("No Media", by="server")
 
     # -- the two of them ------------------------------------------------------------------------
 

@@ -81,6 +81,12 @@ class LegMaking(UserAgent):
         plane = self.plane
         return plane.settings.address if plane is not None else call.local_host
 
+    def patience(self, target: Target, one_of_several: bool) -> float | None:
+        """Return for how many seconds *target* may ring, None for as long as any call."""
+        if target.no_answer:
+            return target.no_answer
+        return self.b2bua_settings.target_timeout if one_of_several else None
+
     def call_target(
         self,
         bridged: BridgedCall,
@@ -103,7 +109,6 @@ class LegMaking(UserAgent):
         if hops == 0:
             raise RemoteProtocolError("Too Many Hops", status=483)
         fields = self.policy.invite_fields(caller.request.headers) if headers is None else list(headers)
-        limit = self.b2bua_settings.target_timeout if one_of_several else None
         return self.make_leg(
             bridged,
             target,
@@ -111,7 +116,7 @@ class LegMaking(UserAgent):
             to or bridged.uri,
             [*fields, *bridged.headers],
             hops=70 if hops is None else min(hops, 70) - 1,
-            timeout=limit,
+            timeout=self.patience(target, one_of_several),
             reliable=bridged.bridge is None or bool(caller.request.body) or caller_takes_reliable(bridged),
             address="" if self.plane is not None else caller.local_host,
         )
@@ -140,6 +145,7 @@ class LegMaking(UserAgent):
         wire.hops = hops
         tag = element.random_text()
         call_id = element.random_text() + element.random_text()
+        sender = local.with_("tag", tag) if local.has_params else local.tagged(tag)
         remote = NameAddr.build(to)
         path = target.path or account.route
 
@@ -147,7 +153,7 @@ class LegMaking(UserAgent):
             request = build_request(
                 "INVITE",
                 uri,
-                from_=local.with_("tag", tag),
+                from_=sender,
                 to=remote,
                 call_id=call_id,
                 cseq=cseq,

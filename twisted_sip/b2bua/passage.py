@@ -7,6 +7,7 @@ leg has a media session of its own and nothing is passed on: see :mod:`transcodi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from twisted_sip.b2bua.session_lines import OwnSession, count
@@ -28,6 +29,9 @@ class Passage(Protocol):
         :raises RemoteProtocolError: it cannot be passed on.
         """
 
+    def watch(self, silent: Callable[[float], object]) -> None:
+        """Have *silent* called with the seconds for which nothing has come from either side, where that is known."""
+
     def close(self) -> None:
         """Let go of everything. Harmless when repeated."""
 
@@ -38,6 +42,9 @@ class DirectPassage:
     def carry(self, data: bytes, side: int) -> bytes:
         """See Passage."""
         return data
+
+    def watch(self, silent: Callable[[float], object]) -> None:
+        """See Passage: nobody knows."""
 
     def close(self) -> None:
         """See Passage."""
@@ -62,6 +69,10 @@ class RelayPassage:
             return self.relay.pass_on(SessionDescription.parse(data), side).to_bytes()
         except LocalProtocolError as error:
             raise MediaRefused(str(error)) from error
+
+    def watch(self, silent: Callable[[float], object]) -> None:
+        """See Passage."""
+        self.relay.on_timeout = silent
 
     def close(self) -> None:
         """See Passage."""

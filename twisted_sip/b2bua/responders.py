@@ -19,10 +19,14 @@ class Responder(Protocol):
 
     :ivar patient: there is no way to refuse but to end the call: it waits for its turn.
     :ivar quick: an answer is needed at once (RFC 3311 section 5.2).
+    :ivar stale: nobody waits any more.
     """
 
     patient: bool
     quick: bool
+
+    @property
+    def stale(self) -> bool: ...
 
     def answer(self, body: SessionBody) -> None:
         """Here it is."""
@@ -40,6 +44,10 @@ class OfferResponder:
         self.offer = offer
         self.patient = offer.request is None
         self.quick = not self.patient
+
+    @property
+    def stale(self) -> bool:
+        return self.offer.answered
 
     def answer(self, body: SessionBody) -> None:
         self.offer.answer(body)
@@ -59,8 +67,12 @@ class InviteResponder:
     def __init__(self, invite: ServerInvite) -> None:
         self.invite = invite
 
+    @property
+    def stale(self) -> bool:
+        return self.invite.answered or self.invite.session.over
+
     def answer(self, body: SessionBody) -> None:
-        if not self.invite.answered and not self.invite.session.over:
+        if not self.stale:
             self.invite.accept(body)
 
     def offer(self, body: SessionBody) -> None:
@@ -69,7 +81,7 @@ class InviteResponder:
 
     def refuse(self, status: int, headers: list[Header]) -> None:
         invite = self.invite
-        if invite.answered or invite.session.over:
+        if self.stale:
             return
         try:
             invite.reject(status, headers=headers)
@@ -83,6 +95,7 @@ class Nobody:
 
     patient = True
     quick = False
+    stale = False
 
     def answer(self, body: SessionBody) -> None:
         """Nobody waits for it."""
