@@ -46,6 +46,11 @@ class EventLog(Generic[E]):
             return
         self._events.append(event)
         self._next += 1
+        if not self._observers:
+            # Nobody is told but those who wait.
+            if self._waiting:
+                self._wake()
+            return
         self._untold.append(event)
         if self._telling:
             return
@@ -65,7 +70,8 @@ class EventLog(Generic[E]):
     def close(self) -> None:
         """Nothing happens any more: streams end once they have been read."""
         self.closed = True
-        self._wake()
+        if self._waiting:
+            self._wake()
 
     def reopen(self) -> None:
         """What was over has begun again."""

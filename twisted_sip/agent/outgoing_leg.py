@@ -37,7 +37,7 @@ class OutgoingLeg(Leg):
     ) -> None:
         """Be ready to call; :meth:`start` does it.
 
-        :param make: makes the INVITE.
+        :param make: makes the INVITE anew; the first one, to *uri*, is ``call.request``.
         :param expires: the Expires of the INVITE.
         """
         super().__init__(call, wire)
@@ -76,8 +76,8 @@ class OutgoingLeg(Leg):
     def _invite(self, uri: str) -> None:
         call = self.call
         element = call.agent.element
-        cseq = 1 if self.attempt is None else call.request.cseq.number + 1
-        call.request = self._make(uri, cseq)
+        if self.attempt is not None:
+            call.request = self._make(uri, call.request.cseq.number + 1)
         self._attempts += 1
         self.attempt = attempt = InviteAttempt(
             call.request,

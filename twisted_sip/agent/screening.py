@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
+from twisted_sip.dialog.session_offers import SDP, is_plain
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.request import Request
@@ -29,7 +30,7 @@ def unsupported(request: Request, supported: Collection[str]) -> list[str]:
 
 def is_unreadable(request: Request, accept: Collection[str]) -> bool:
     """Tell whether *request* has a body that must be understood, of a type that is not in *accept* (section 8.2.3)."""
-    if not request.body:
+    if not request.body or (SDP in accept and is_plain(request, SDP)):
         return False
     content_type = request.typed("content-type")
     if content_type is None or content_type.type == "multipart" or content_type.key in accept:

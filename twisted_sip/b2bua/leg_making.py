@@ -54,7 +54,10 @@ class LegMaking(UserAgent):
         if terms is None:
             packages = self.settings.info_packages
             # What nobody asks for is not said: it would have to be read with each message.
-            terms = attrs.evolve(super().terms, accept=("application/sdp",), recv_info=packages or None)
+            # Nobody joins a call here (RFC 3911).
+            usual = super().terms
+            supported = tuple([tag for tag in usual.supported if tag != "join"])
+            terms = attrs.evolve(usual, accept=("application/sdp",), supported=supported, recv_info=packages or None)
             self._terms = terms
         return terms
 

@@ -230,7 +230,8 @@ class Dialog:
             headers=headers,
             body=body,
         )
-        apply_route_set(made, self.route_set, self.remote_target)
+        if self.route_set:
+            apply_route_set(made, self.route_set, self.remote_target)
         self.local_cseq = next_cseq
         return made
 
@@ -310,6 +311,8 @@ class Dialog:
 def record_route_of(request: Request) -> list[tuple[str, str]]:
     """Return the Record-Route header fields for the response that makes a dialog: those of *request*, parameters and
     order kept (RFC 3261 section 12.1.1)."""
+    if "record-route" not in request.headers.names:
+        return []
     return [("record-route", value) for value in request.headers.all("record-route")]
 
 
@@ -331,7 +334,7 @@ def _target(message: Message, secure: bool) -> str:
     if secure and not uri.secure:
         # RFC 5630 section 5.2: sips and sip URIs used inconsistently.
         raise RemoteProtocolError("Malformed Contact header field: no SIPS URI", header="Contact")
-    if uri.headers or "method" in uri.params:
+    if uri.headers or (";" in uri.text and "method" in uri.params):
         # Section 19.1.1: neither may stand in a Request-URI.
         uri = uri.replace(headers="", params=uri.params.without("method"))
     return uri.text

@@ -115,7 +115,8 @@ class InviteAttempt:
     def _send(self) -> None:
         terms = self.terms
         request = self._invite.copy()
-        request.headers.set("cseq", f"{self._cseq} INVITE")
+        if self._cseq != request.cseq.number:
+            request.headers.set("cseq", f"{self._cseq} INVITE")
         fields = [*terms.headers, *terms.capabilities(), *self._interval.request_fields(first=True)]
         if terms.require_reliable:
             fields.append(("require", "100rel"))
@@ -125,8 +126,7 @@ class InviteAttempt:
         if self._offer is not None:
             fields += self._offer.fields()
             request.body = self._offer.data
-        for name, value in fields:
-            request.headers.append(name, value)
+        request.headers.extend(fields)
         self._outgoing = ClientRequest(request, self)
         self.user.send(self, self._outgoing)
 

@@ -21,6 +21,22 @@ OFFERED: Final = "offered"
 OWED: Final = "owed"
 
 
+#: The media type of session descriptions.
+SDP: Final = "application/sdp"
+
+
+def is_plain(message: Message, media_type: str) -> bool:
+    """Tell at a glance whether the body of *message* is of *media_type*, not coded, and nothing else is said of it."""
+    headers = message.headers
+    names = headers.names
+    return (
+        names.count("content-type") == 1
+        and headers.lines[names.index("content-type")].lower() == f"content-type: {media_type}"
+        and "content-disposition" not in names
+        and "content-encoding" not in names
+    )
+
+
 def session_body_of(message: Message) -> SessionBody | None:
     """Return the session description in *message*, None if there is none.
 
@@ -31,6 +47,8 @@ def session_body_of(message: Message) -> SessionBody | None:
     """
     if not message.body:
         return None
+    if is_plain(message, SDP):
+        return SessionBody(SDP, message.body)
     content_type: MediaType | None = message.typed("content-type")
     if content_type is None:
         return None

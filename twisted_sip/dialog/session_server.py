@@ -13,7 +13,7 @@ import attrs
 
 from twisted_sip.dialog.server_invite import ServerInvite
 from twisted_sip.dialog.server_offer import ServerOffer
-from twisted_sip.dialog.session_offers import session_body_of
+from twisted_sip.dialog.session_offers import SDP, is_plain, session_body_of
 from twisted_sip.dialog.session_terms import (
     Ending,
     Header,
@@ -56,6 +56,10 @@ def check_invite(request: Request, terms: SessionTerms) -> SessionBody | None:
 def _body_of(request: Request, terms: SessionTerms) -> SessionBody | None:
     """Return the session description in *request*, once all of its body is known to be understood."""
     found = session_body_of(request)
+    if found is None and not request.body:
+        return None
+    if is_plain(request, SDP) and SDP in terms.accept:
+        return found
     content_type: MediaType | None = request.typed("content-type") if request.body else None
     if content_type is None:
         return found
@@ -75,6 +79,8 @@ def check_require(request: Request, terms: SessionTerms) -> None:
 
     :raises InviteRefused: we do not (RFC 3261 section 8.2.2.3).
     """
+    if "require" not in request.headers.names:
+        return
     unknown = sorted(tag for tag in option_tags(request, "require") if not terms.supports(tag))
     if unknown:
         raise InviteRefused(420, "", [("unsupported", ", ".join(unknown))])

@@ -79,6 +79,7 @@ class SessionTerms:
     # Asked for with each message.
     _capabilities: tuple[Header, ...] = attrs.field(init=False, eq=False, repr=False)
     _known: frozenset[str] = attrs.field(init=False, eq=False, repr=False)
+    _supported: tuple[Header, ...] = attrs.field(init=False, eq=False, repr=False)
 
     @_capabilities.default
     def _what_it_says(self) -> tuple[Header, ...]:
@@ -91,6 +92,10 @@ class SessionTerms:
     def _what_it_knows(self) -> frozenset[str]:
         return frozenset(tag.lower() for tag in self.supported)
 
+    @_supported.default
+    def _what_it_supports(self) -> tuple[Header, ...]:
+        return (("supported", ", ".join(self.supported)),) if self.supports("timer") else ()
+
     def supports(self, tag: str) -> bool:
         """Tell whether the option *tag* is among those that it knows."""
         return tag.lower() in self._known
@@ -101,7 +106,7 @@ class SessionTerms:
 
     def supported_field(self) -> list[Header]:
         """Return Supported for a request that tells nothing else: RFC 4028 section 7.1 wants it in each but ACK."""
-        return [("supported", ", ".join(self.supported))] if self.supports("timer") else []
+        return list(self._supported)
 
     def recv_info_field(self) -> list[Header]:
         """Return Recv-Info (RFC 6086 section 5.2.3), none where there is nothing to say about it."""

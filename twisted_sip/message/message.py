@@ -178,7 +178,11 @@ class Message:
     @property
     def contact_star(self) -> bool:
         """True if the Contact is ``*`` (RFC 3261 section 10.2.2), alone or not."""
-        return "contact" in self.headers.names and "*" in self.headers.elements("contact")
+        headers = self.headers
+        count = headers.names.count("contact")
+        if count == 1 and "*" not in headers.lines[headers.names.index("contact")]:
+            return False
+        return count > 0 and "*" in headers.elements("contact")
 
     @property
     def contacts(self) -> list[NameAddr]:

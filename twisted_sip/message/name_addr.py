@@ -125,8 +125,11 @@ class NameAddr:
         made._uri = uri
         made.uri_text = uri_text
         made._params = params
-        made._params_text = str(params)
-        made.tag = params.get("tag") or ""
+        if params is NO_PARAMS:
+            made._params_text = made.tag = ""
+        else:
+            made._params_text = str(params)
+            made.tag = params.get("tag") or ""
         space = " " if display else ""
         made._text = f"{display}{space}<{uri_text}>{made._params_text}"
         return made

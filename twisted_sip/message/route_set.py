@@ -48,9 +48,11 @@ def apply_route_set(request: Request, route_set: Sequence[str], remote_target: U
     :return: as :func:`leave_proxy`.
     :raises RemoteProtocolError: the first route is malformed.
     """
-    request.headers.remove("route")
+    if "route" in request.headers.names:
+        request.headers.remove("route")
     if not route_set:
-        request.set_uri(remote_target)
+        if request.uri_text != remote_target:
+            request.set_uri(remote_target)
         return None
     first = NameAddr.parse(route_set[0]).uri
     if isinstance(first, SIPURI) and not first.lr:
