@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 
 from twisted_sip.agent.call import Call
+from twisted_sip.agent.dialog_reference import target_dialog_of
 from twisted_sip.agent.incoming_leg import IncomingLeg
 from twisted_sip.agent.invitation import target_of
 from twisted_sip.agent.messages import InstantMessage
@@ -27,10 +28,12 @@ from twisted_sip.b2bua.joined_legs import JoinedLegs
 from twisted_sip.b2bua.leg_making import LegMaking
 from twisted_sip.b2bua.legs import BridgedLeg, CallerLeg
 from twisted_sip.b2bua.passage import DirectPassage, Passage, RelayPassage
+from twisted_sip.b2bua.policing import Policing
 from twisted_sip.b2bua.routing import Routing, all_targets, redirection_targets, targets_of
 from twisted_sip.b2bua.settings import B2BUASettings
 from twisted_sip.b2bua.transfers import Transfers
 from twisted_sip.b2bua.users import UserCalls
+from twisted_sip.dialog.dialogs import INVITE_USAGE
 from twisted_sip.element.admission import AdmissionProcessor
 from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
 from twisted_sip.interfaces.location import ILocationStore
@@ -73,6 +76,7 @@ class B2BUA(LegMaking):
         accounting: Any = None,
         policy: HeaderPolicy | None = None,
         domain: str = "",
+        policies: Any = None,
         trusts_everybody: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -84,6 +88,7 @@ class B2BUA(LegMaking):
             chain before this one has done so.
         :param media: makes media; needed to relay or transcode.
         :param accounting: an IAccountingSink.
+        :param policies: an ICallPolicyStore: what our users want to become of calls to them.
         :param trusts_everybody: let everybody call everywhere: for networks of our own only.
         :param now: gives the time for call records, in seconds since the epoch.
         :raises LocalProtocolError: the settings want media, and there is nothing that makes them.
@@ -114,7 +119,8 @@ class B2BUA(LegMaking):
         self.users = UserCalls(settings.max_calls_per_user)
         self.transfers = Transfers(self)
         self.referring = self.transfers.referring
-        self._routing = Routing(element, location, routes, trusts_everybody=trusts_everybody)
+        policing = None if policies is None else Policing(policies, element.domains.is_local_uri, now)
+        self._routing = Routing(element, location, routes, trusts_everybody=trusts_everybody, policing=policing)
         self._admission = (
             AdmissionProcessor(element.domains, element.dialog_tokens, authenticator) if authenticator else None
         )
@@ -162,10 +168,20 @@ class B2BUA(LegMaking):
                 found.append(Target(uri=uri))
         return all_targets(found)
 
+    def unanswered(self, call: BridgedCall, status: int) -> Any:
+        """Return where *call* goes on, which nobody has answered but with *status*: as for ``route``, None for nowhere.
+
+        Default: as the call policy of the callee says for calls when the user is busy, absent or does not answer.
+        """
+        return None if call.policed is None else self._routing.unanswered(call, status)
+
     def accept_transfer(self, call: Call | None, referral: Referral) -> Any:
         """Tell whether to carry out what a REFER asks for. Default: as the settings say, in calls that go through here;
         where it leads to is decided as for any call of that peer."""
         leg = call.leg if call is not None else None
+        if referral.outside and self._routing.is_stranger(referral.identity):
+            # RFC 4538 section 8: whoever has seen one message of a call knows its Target-Dialog.
+            return False
         return self.b2bua_settings.transfers and isinstance(leg, BridgedLeg) and leg.bridged is not None
 
     def accept_replaces(self, call: Call, incoming: IncomingRequest) -> Any:
@@ -213,7 +229,7 @@ class B2BUA(LegMaking):
         request = incoming.request
         method = request.method
         if not request.to.tag:
-            if method != "INVITE" and not (method == "OPTIONS" and self.knows(request)):
+            if method != "INVITE" and not self._is_ours_alone(request):
                 return None
             if method == "INVITE" and len(self.bridged) >= self.b2bua_settings.max_calls:
                 raise RemoteProtocolError("Too many calls", status=503)
@@ -227,6 +243,16 @@ class B2BUA(LegMaking):
 
     def _admitted(self, verdict: Verdict, incoming: IncomingRequest) -> Any:
         return super().process(incoming) if verdict is None else verdict
+
+    def _is_ours_alone(self, request: Request) -> bool:
+        """Tell whether *request*, which is no INVITE and in no dialog, is for us and not for a user."""
+        if request.method == "OPTIONS":
+            return self.knows(request)
+        if request.method != "REFER":
+            return False
+        # RFC 4538: who sends it is in a call here.
+        id = target_dialog_of(request)
+        return id is not None and self.dialogs.usage(id, INVITE_USAGE) is not None
 
     def knows(self, request: Request) -> bool:
         """Tell whether *request* is in a dialog of a call here, or addressed to our Contact."""

@@ -18,10 +18,11 @@ from twisted_sip.b2bua.failures import status_for_caller
 from twisted_sip.b2bua.hunt import Attempt, Hunt
 from twisted_sip.b2bua.joined_legs import leave, reason_of
 from twisted_sip.b2bua.legs import BridgedLeg, CalleeLeg, CallerLeg
+from twisted_sip.b2bua.policing import Policed
 from twisted_sip.b2bua.set_up import SetUp
 from twisted_sip.b2bua.transcoding import Transcoding
-from twisted_sip.b2bua.waiting import then
-from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
+from twisted_sip.agent.waiting import then
+from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
 from twisted_sip.interfaces.accounting import Result
 from twisted_sip.interfaces.routing import Target
 from twisted_sip.message.reason_fields import Reason
@@ -45,6 +46,7 @@ class BridgedCall(SetUp):
 
     :ivar media: how media pass: ``direct``, ``relay`` or ``transcode``. The route hook may set it.
     :ivar headers: further header fields for the INVITE to the callee. The route hook may add to them.
+    :ivar policed: where the call policies of our users have led it, None where nobody has asked them.
     """
 
     def __init__(self, b2bua: B2BUA, call: Call, uri: URI, user: str) -> None:
@@ -55,6 +57,7 @@ class BridgedCall(SetUp):
         super().__init__(b2bua, leg, uri, user)
         self.media: str = settings.media
         self.headers: list[tuple[str, str]] = []
+        self.policed: Policed | None = None
         self.notes.leg_began(call)
         self.hunt = Hunt(self._start, self._nobody)
         leg.bridged = self
@@ -133,6 +136,7 @@ class BridgedCall(SetUp):
             # The caller's description is of no use.
             leg.leave()
             call.refused(error.status, error.reason, None, by="local", cause="media")
+            self.notes.leg_ended(call)
             call.gone()
             return error.status
         return Attempt(target, call, transcoding)
@@ -168,11 +172,16 @@ class BridgedCall(SetUp):
             or len(self.hunt.attempts) > 1
         ):
             return False
+        try:
+            self._terminate()
+        except MediaRefused as error:
+            _log.info("{call} is not transcoded: {reason}", call=repr(self), reason=str(error))
+            self.transcoding = None
+            return False
         bridge, self.bridge = self.bridge, None
         if bridge is not None:
             bridge.close()
         self.media = "transcode"
-        self._terminate()
         self.hunt.again(attempt, self._start(attempt.target, False))
         return True
 
@@ -189,7 +198,30 @@ class BridgedCall(SetUp):
             self.hunt.lost(attempt, 480)
 
     def _nobody(self, status: int) -> None:
-        """Nobody answers."""
+        """Nobody answers: ask where it goes on."""
+        then(
+            lambda: self.b2bua.unanswered(self, status),
+            lambda route: self._elsewhere(status, route),
+            self._failed,
+        )
+
+    def _elsewhere(self, status: int, route: Any) -> None:
+        if self.over:
+            return
+        if not route:
+            self._unanswered(status)
+            return
+        found = self.b2bua.targets_of(route)
+        if isinstance(found, int):
+            self.refuse(found)
+            return
+        self.last_refusal = None
+        self.hunt = Hunt(self._start, self._nobody)
+        self.hunt.add(found)
+        self.hunt.go_on()
+
+    def _unanswered(self, status: int) -> None:
+        """Nobody will: tell the caller."""
         response = self.last_refusal
         hidden = self.b2bua.b2bua_settings.hide_callee
         mapped = status_for_caller(status)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_sip.b2bua.waiting import then
+from twisted_sip.agent.waiting import then
 from twisted_sip.errors import RemoteProtocolError
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from twisted_sip.b2bua.joined_legs import JoinedLegs, leave
 from twisted_sip.b2bua.legs import BridgedLeg, CalleeLeg
 from twisted_sip.b2bua.responders import OfferResponder
 from twisted_sip.b2bua.transcoding import Transcoding
-from twisted_sip.b2bua.waiting import then
+from twisted_sip.agent.waiting import then
 from twisted_sip.dialog.session_terms import SessionBody
 from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
 from twisted_sip.interfaces.accounting import Result
@@ -157,6 +157,7 @@ class ClickToCall(JoinedLegs):
             except RemoteProtocolError as error:
                 leave(call)
                 call.refused(error.status, error.reason, None, by="local", cause="media")
+                self.notes.leg_ended(call)
                 call.gone()
                 return error.status
         else:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+import attrs
 from twisted.internet.defer import Deferred
 
+from twisted_sip.b2bua.policing import Policed, Policing
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.location import ILocationStore
 from twisted_sip.interfaces.processing import IncomingRequest
@@ -39,12 +41,15 @@ class Routing:
         routes: Sequence[StaticRoute],
         *,
         trusts_everybody: bool,
+        policing: Policing | None = None,
     ) -> None:
         """Make one.
 
         :param location: the registrations, None where there are none.
         :param trusts_everybody: nobody has to prove anything, as on a network of our own.
+        :param policing: the call policies of our users, asked after the static routes; None for none.
         """
+        self._policing = policing
         self._element = element
         self._trusts_everybody = trusts_everybody
         self._static = StaticRouter(
@@ -64,7 +69,34 @@ class Routing:
         found = self._static.route(incoming)
         if found:
             return found
+        if self._policing is not None:
+            return self._policed(call, self._policing)
         return self._find(incoming, call.uri)
+
+    async def _policed(self, call: BridgedCall, policing: Policing) -> Route:
+        """Return the targets of whom the policies of our users lead *call* to."""
+        return await self._targets(call, await policing.arrived(call, Policed(call.uri)))
+
+    async def unanswered(self, call: BridgedCall, status: int) -> Route:
+        """Return where *call* goes on, which nobody has answered but with *status*; None for nowhere.
+
+        :raises RemoteProtocolError: it is declined there.
+        """
+        if self._policing is None or call.policed is None:
+            return None
+        policed = await self._policing.unanswered(call, call.policed, status)
+        return None if policed is None else await self._targets(call, policed)
+
+    async def _targets(self, call: BridgedCall, policed: Policed) -> Route:
+        call.policed = policed
+        found = self.find(policed.uri, policed.user) if policed.user else self._find(call.caller_leg.incoming, call.uri)
+        if isinstance(found, Deferred):
+            found = await found
+        policy = policed.policy
+        if policy is None or not policy.forward_no_answer or isinstance(found, Response):
+            return found
+        limit = float(policy.no_answer_after)
+        return [attrs.evolve(target, no_answer=target.no_answer or limit) for target in found]
 
     def find(self, uri: URI, user: str) -> Route:
         """Return what :meth:`route` does for an INVITE to *uri* of *user*, which has not come: a transfer.

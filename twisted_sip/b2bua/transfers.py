@@ -22,10 +22,11 @@ from twisted_sip.dialog.dialog import DialogID
 from twisted_sip.dialog.dialogs import INVITE_USAGE
 from twisted_sip.dialog.session import CONFIRMED, Session
 from twisted_sip.dialog.session_terms import SessionBody
-from twisted_sip.errors import SIPError
+from twisted_sip.errors import RemoteProtocolError, SIPError
 
 if TYPE_CHECKING:
     from twisted_sip.b2bua.b2bua import B2BUA
+    from twisted_sip.b2bua.bridged_call import BridgedCall
 
 
 class TransferReferring(Referring):
@@ -93,7 +94,7 @@ class Transfers:
         stays = bridged.other_leg(leg)
         if joined is None or stays is None or (bridged.bridge is None) != (other.bridge is None):
             return 488
-        if other.following is not None:
+        if other.following is not None or (other.bridge is not None and other.bridge.busy):
             return 491
         moved = joined.call
         bridged.notes.leg_began(moved)
@@ -173,37 +174,79 @@ class Transfers:
         from twisted_sip.b2bua.bridged_call import BridgedCall
 
         bridge = bridged.bridge
-        if not isinstance(bridged, BridgedCall) or bridge is None:
+        if not isinstance(bridged, BridgedCall):
+            # One of two who are called: there is nobody yet who could be taken over.
             call.reject(488)
+            return
+        if bridge is None:
+            self._pick_up_with_media(bridged, old, call, leg)
             return
         caller = bridged.caller_leg
         offer, asked = leg.invite.offer, caller.invite.offer
-        if (offer is None) == (asked is None) is True:
+        if offer is None and asked is None:
             call.reject(488)
+            return
+        known = silent = sent = None
+        try:
+            if offer is not None and asked is not None:
+                known = bridged.described or SessionBody(asked.content_type, caller.own.silence(asked.data))
+                silent = SessionBody(offer.content_type, leg.own.silence(offer.data))
+            elif offer is not None:
+                sent = bridge.offer_for(offer, 1, caller)
+            elif asked is not None:
+                sent = bridge.offer_for(asked, 0, leg)
+        except RemoteProtocolError as error:
+            call.reject(error.status)
             return
         leg.side = 1
         leg.bridged = bridged
         bridged.notes.leg_began(call)
         bridged.connected(call)
         bridge.legs[1] = leg
-        if offer is not None and asked is not None:
+        if sent is None:
             # Both have made an offer, neither of which answers the other: they agree anew.
-            known = bridged.described or SessionBody(asked.content_type, caller.own.silence(asked.data))
             caller.invite.accept(known)
-            leg.invite.accept(SessionBody(offer.content_type, leg.own.silence(offer.data)))
+            leg.invite.accept(silent)
             bridge.ask(1)
         elif offer is not None:
-            sent = bridge.offer_for(offer, 1, caller)
             bridge.offered_in_response(1, offer, sent, InviteResponder(leg.invite))
             caller.invite.accept(sent)
-        else:
-            assert asked is not None
-            sent = bridge.offer_for(asked, 0, leg)
+        elif asked is not None:
             bridge.offered_in_response(0, asked, sent, InviteResponder(caller.invite))
             leg.invite.accept(sent)
         for one in (caller.call, call):
             if one.session is not None and one.session.state == CONFIRMED:
                 one.was_answered()
+
+    @staticmethod
+    def _pick_up_with_media(bridged: BridgedCall, old: Call, call: Call, leg: CallerLeg) -> None:
+        """The same where each leg has media of its own: both are answered, and hear each other."""
+        caller = bridged.caller_leg.call
+        leg.answering = False
+        # The agent ends it before we are told.
+        leave(old)
+
+        def refused(failure: Failure) -> None:
+            failure.trap(SIPError)
+            if bridged.over or bridged.answered:
+                return
+            if old.over:
+                bridged.attempt_failed(old, 480, None)
+            elif isinstance(old.leg, BridgedLeg):
+                old.leg.bridged = bridged
+
+        def answered(_: Any) -> None:
+            if bridged.over or bridged.answered:
+                call.hangup()
+                return
+            leg.side = 1
+            leg.bridged = bridged
+            bridged.notes.leg_began(call)
+            bridged.connected(call)
+            assert bridged.transcoding is not None
+            bridged.transcoding.answered(caller, call, [])
+
+        call.answer(media=bridged.b2bua.plane).addCallbacks(answered, refused)
 
 
 class Replacing(InviteResponder):

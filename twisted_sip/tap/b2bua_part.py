@@ -91,6 +91,7 @@ class B2BUAPart:
             routes=configuration.route,
             media=self._plane,
             accounting=self._accounting,
+            policies=server.call_policies,
             domain=_domain(server.domains),
             trusts_everybody=not configuration.auth.required,
         )

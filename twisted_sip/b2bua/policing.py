@@ -1,0 +1,118 @@
+"""What the call policies of our users make of calls to them (RFC 5359 sections 2.7 to 2.9 and 2.13).
+
+A call that is forwarded goes on as one of the user who has it forwarded: that is who pays for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from twisted.logger import Logger
+
+from twisted_sip.agent.screening import is_anonymous
+from twisted_sip.calls.call_policy import Action, Outcome, PolicyDecision, caller_of, decide
+from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.interfaces.call_policy import ANONYMOUS, CallPolicy, ICallPolicyStore
+from twisted_sip.message.uri import SIPURI, URI, parse_uri
+
+if TYPE_CHECKING:
+    from twisted_sip.b2bua.bridged_call import BridgedCall
+
+_log = Logger()
+
+#: How often one call is forwarded, so that users who forward to each other come to an end (RFC 3261 section 16.3).
+MOST_FORWARDINGS = 5
+
+#: What targets say that are busy, and that nobody answers at (RFC 5359 sections 2.8 and 2.9).
+_BUSY = (486, 600)
+_NOBODY = (408, 480, 487)
+
+
+@attrs.define(slots=True)
+class Policed:
+    """Where policies lead a call.
+
+    :ivar uri: whom it is for now.
+    :ivar user: who has forwarded it there, empty where nobody has.
+    :ivar policy: that of whom it is for, None without one.
+    :ivar forwarded: how often it was forwarded.
+    """
+
+    uri: URI
+    user: str = ""
+    policy: CallPolicy | None = None
+    forwarded: int = 0
+
+
+class Policing:
+    """The call policies of our users.
+
+    :param store: an ICallPolicyStore.
+    :param is_local_uri: tells whether a URI is in one of our domains.
+    :param now: seconds since the epoch.
+    """
+
+    def __init__(self, store: Any, is_local_uri: Callable[[URI], bool], now: Callable[[], float]) -> None:
+        self._store: ICallPolicyStore = store
+        self._is_local_uri = is_local_uri
+        self._now = now
+
+    async def arrived(self, call: BridgedCall, policed: Policed) -> Policed:
+        """Follow *policed* to somebody who takes calls, and return where that is.
+
+        :raises RemoteProtocolError: the call is declined, or forwarded in a circle.
+        """
+        while isinstance(policed.uri, SIPURI) and policed.uri.user and self._is_local_uri(policed.uri):
+            aor = policed.uri.address_of_record
+            found: Any = self._store.lookup(aor)
+            policed.policy = await found if isawaitable(found) else found
+            made = self._decide(call, policed.policy, Outcome.ARRIVED)
+            if made.action is Action.PROCEED:
+                return policed
+            if made.action is Action.DECLINE:
+                raise RemoteProtocolError(made.reason, status=made.status)
+            policed = self._forward(call, policed, made)
+        policed.policy = None
+        return policed
+
+    async def unanswered(self, call: BridgedCall, policed: Policed, status: int) -> Policed | None:
+        """Return where *call* goes on, which nobody has answered but with *status*; None for nowhere.
+
+        :raises RemoteProtocolError: as for :meth:`arrived`.
+        """
+        outcome = _outcome(call, status)
+        if outcome is None or policed.policy is None:
+            return None
+        made = self._decide(call, policed.policy, outcome)
+        if made.action is not Action.FORWARD:
+            return None
+        return await self.arrived(call, self._forward(call, policed, made))
+
+    def _forward(self, call: BridgedCall, policed: Policed, made: PolicyDecision) -> Policed:
+        if policed.forwarded >= MOST_FORWARDINGS:
+            raise RemoteProtocolError("Loop Detected", status=482)
+        assert isinstance(policed.uri, SIPURI)
+        aor = policed.uri.address_of_record
+        _log.info("{call} is forwarded by {user} to {target} ({rule})", call=repr(call), user=aor, target=made.target,
+                  rule=made.rule)  # fmt: skip
+        return Policed(parse_uri(made.target), aor, None, policed.forwarded + 1)
+
+    def _decide(self, call: BridgedCall, policy: CallPolicy | None, outcome: Outcome) -> PolicyDecision:
+        request = call.request
+        caller = caller_of(request.from_.uri, anonymous=is_anonymous(request))
+        if call.user and caller != ANONYMOUS:
+            # Whom digest has told us counts for more than what stands in From.
+            caller = caller_of(parse_uri(call.user))
+        return decide(policy, caller, datetime.fromtimestamp(self._now(), UTC), outcome)
+
+
+def _outcome(call: BridgedCall, status: int) -> Outcome | None:
+    if status in _BUSY:
+        return Outcome.BUSY
+    if status not in _NOBODY:
+        return None
+    return Outcome.NO_ANSWER if call.notes.ringing is not None else Outcome.UNAVAILABLE
