@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_sip.agent.call_events import MediaChanged, MediaRejected
+from twisted_sip.agent.change_asked import ChangeAsked
 from twisted_sip.agent.descriptions import warning_of
 from twisted_sip.agent.dtmf import digit_of_info
 from twisted_sip.agent.wire import Wire
@@ -110,6 +111,7 @@ class Leg:
         """The peer wants to change the session."""
         call = self.call
         offer = invite.offer
+        self.await_cancel(invite)
 
         def accept(body: SessionBody | None) -> None:
             if invite.answered or session.state != "confirmed":
@@ -129,6 +131,10 @@ class Leg:
 
         describing = call.descriptions.offer() if offer is None else call.descriptions.answer(offer)
         describing.addCallbacks(accept, refuse).addErrback(self.broken)
+
+    def await_cancel(self, invite: ServerInvite) -> None:
+        """Have *invite*, which wants to change the session, hear of a CANCEL."""
+        ChangeAsked(self.call.agent.element, invite)
 
     def rolled_back(self, session: Session) -> None:
         """What was offered or answered last has come to nothing."""

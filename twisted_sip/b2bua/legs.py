@@ -81,7 +81,9 @@ class BridgedLeg(Leg):
         bridge = self.bridge
         if bridge is None:
             super().reinvited(session, invite)
-        elif invite.offer is None:
+            return
+        self.await_cancel(invite)
+        if invite.offer is None:
             bridge.asked_by(self.side, InviteResponder(invite))
         else:
             bridge.offer_from(self.side, invite.offer, InviteResponder(invite))
