@@ -16,6 +16,7 @@ from twisted_sip.agent.messages import InstantMessage
 from twisted_sip.agent.referral import Referral
 from twisted_sip.agent.registration import Registration
 from twisted_sip.agent.screening import is_from_servers
+from twisted_sip.agent.served_dialogs import watched_by
 from twisted_sip.agent.settings import AgentSettings
 from twisted_sip.dialog.dialogs import Dialogs
 from twisted_sip.errors import RemoteProtocolError
@@ -79,6 +80,17 @@ class AgentHooks(Service):
         """Tell whether a new call may join *call*, whose identifiers it knows (RFC 3911 section 4); as
         :meth:`accept_replaces`."""
         return may_take_part(self, self.settings.accept_join, call, incoming)
+
+    def authorize_watcher(self, account: Account, watcher: str, proved: bool) -> Any:
+        """Tell what *watcher* may see of the calls of *account* (RFC 4235): an events.dialog_package.DialogView, True
+        for whether there is a call at all, False for nothing; or what can be awaited for one.
+
+        :param watcher: the address-of-record of who subscribes.
+        :param proved: our servers prove that he is that; otherwise he says so.
+
+        Default: as ``dialog_watchers`` and ``pickup_group`` of the settings say.
+        """
+        return watched_by(self, account, watcher, proved)
 
     def screen(self, incoming: IncomingRequest) -> Any:
         """Return the status to refuse an INVITE with before there is a call, or None to let it in; may be awaitable."""

@@ -12,9 +12,11 @@ from twisted_sip.agent.account import Account
 from twisted_sip.agent.agent_hooks import AgentHooks
 from twisted_sip.agent.messages import Messages
 from twisted_sip.agent.referring import Referring
+from twisted_sip.agent.served_dialogs import ServedDialogs
 from twisted_sip.agent.three_way import ThreeWay
 from twisted_sip.agent.transfer import Transfer
 from twisted_sip.dialog.session_terms import SessionTerms
+from twisted_sip.events.notifier import Notifier
 from twisted_sip.message.response import Response
 from twisted_sip.message.uri import URI
 
@@ -28,6 +30,7 @@ class AgentServices(AgentHooks):
 
     messages: Messages
     referring: Referring
+    served: ServedDialogs | None
     _nobody: Account
 
     @property
@@ -81,6 +84,22 @@ class AgentServices(AgentHooks):
     def account_of_choice(self) -> Account:
         """Who it is where nothing is said."""
         return self.accounts[0] if self.accounts else self._nobody
+
+    def serve_dialogs(self, notifier: Notifier | None = None) -> None:
+        """Tell those who may watch of our calls (RFC 4235); the hook ``authorize_watcher`` says who that is. Harmless
+        when repeated.
+
+        The settings do that by themselves where ``dialog_watchers`` is not ``nobody``.
+
+        :param notifier: what tells it, in place of a notifier of our own; see ``served_dialogs.ServedDialogs.add_to``.
+        """
+        if self.served is not None:
+            return
+        self.served = ServedDialogs(self._agent)
+        if notifier is not None:
+            self.served.add_to(notifier)
+        elif self.running:
+            self.served.start()
 
     # -- services made of calls and subscriptions ------------------------------------------------
 

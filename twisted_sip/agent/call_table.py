@@ -43,6 +43,8 @@ class CallTable:
         self._leaving: dict[Call, None] = {}
         self._ended: deque[DialogID] = deque(maxlen=_ENDED)
         self._timers: dict[Call, list[Timer]] = {}
+        #: Called with each call that begins.
+        self.when_begun: Callable[[Call], object] | None = None
         self._when_empty: list[Deferred[None]] = []
 
     def __len__(self) -> int:
@@ -77,6 +79,8 @@ class CallTable:
         listener = self._agent.listener
         if listener is not None:
             call.observe(lambda event: listener.call_event(call, event))
+        if self.when_begun is not None:
+            self.when_begun(call)
 
     def arrived(self, call: Call, incoming: IncomingRequest) -> None:
         """*call* has come in: ask the program."""

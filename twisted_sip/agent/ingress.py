@@ -82,6 +82,9 @@ class Ingress:
             if method in ("REFER", "MESSAGE") and call is not None and not session.over:
                 session.dialog.receive(request)
                 return self._of_call(incoming, call)
+        if method == "SUBSCRIBE" and session is None and len(agent.element.chain) > 1:
+            # Whoever serves events knows his dialogs.
+            return None
         if method == "NOTIFY" or (method == "SUBSCRIBE" and id in agent.dialogs):
             verdict = agent.subscriber.process(incoming)
             if verdict is not None:

@@ -7,9 +7,10 @@ from typing import Literal
 import attrs
 
 from twisted_sip import __version__
-from twisted_sip.errors import LocalProtocolError
+from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.message.grammar import check_value
 from twisted_sip.message.session_timer import SHORTEST_INTERVAL
+from twisted_sip.message.uri import SIPURI
 
 #: From whom: nobody, those that come by way of the servers that we are registered at, anybody.
 Whom = Literal["nobody", "servers", "anybody"]
@@ -17,11 +18,24 @@ Whom = Literal["nobody", "servers", "anybody"]
 #: Whose wish about a call is granted: nobody's, that of those whose identity our servers prove, that of its parties as
 #: well, anybody's (see agent.entitlement).
 Entitled = Literal["nobody", "servers", "known", "anybody"]
+#: Who may watch calls: nobody, that is, the event is not served; the user itself; those whom our servers vouch for;
+#: anybody.
+Watchers = Literal["nobody", "own", "servers", "anybody"]
 _ENTITLED = attrs.validators.in_(("nobody", "servers", "known", "anybody"))
 
 
 def _checked(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
     check_value(value)
+
+
+def _users(instance: object, attribute: attrs.Attribute[tuple[str, ...]], value: tuple[str, ...]) -> None:
+    for text in value:
+        try:
+            uri = SIPURI.parse(text)
+        except RemoteProtocolError as error:
+            raise LocalProtocolError(f'{attribute.name}: "{text}" is not a SIP URI') from error
+        if not uri.user or uri.address_of_record != text:
+            raise LocalProtocolError(f'{attribute.name}: "{text}" is no user, write one like sip:bob@example.com')
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -46,6 +60,11 @@ class AgentSettings:
     :ivar accept_replaces: who may take the place of another call, whose identifiers he knows (RFC 3891 section 8):
         ``known``: whose identity our servers prove, who is the party that is replaced, or was sent by it.
     :ivar accept_join: who may join a call whose identifiers he knows (RFC 3911 section 8): he can listen then.
+    :ivar dialog_watchers: who is told whether there is a call (RFC 4235): ``nobody``, and the event ``dialog`` is not
+        served; ``own``: the user itself, who is told of each call, and *pickup_group*; ``servers``: those as well whose
+        identity our servers prove; ``anybody``.
+    :ivar pickup_group: users who are told of each call where our servers prove who they are, so that they can pick it
+        up (RFC 5359 section 2.16), as ``sip:bob@example.com``.
     :ivar auto_answer: whose calls are answered at once where they ask for that (``answer-after``, RFC 5373).
     :ivar reject_anonymous: answer 433 to callers who do not say who they are (RFC 5079).
     :ivar follow_redirects: how many targets of 3xx responses one call tries.
@@ -69,6 +88,10 @@ class AgentSettings:
     max_referrals: int = attrs.field(default=5, validator=attrs.validators.ge(0))
     accept_replaces: Entitled = attrs.field(default="known", validator=_ENTITLED)
     accept_join: Entitled = attrs.field(default="nobody", validator=_ENTITLED)
+    dialog_watchers: Watchers = attrs.field(
+        default="nobody", validator=attrs.validators.in_(("nobody", "own", "servers", "anybody"))
+    )
+    pickup_group: tuple[str, ...] = attrs.field(default=(), validator=_users)
     auto_answer: Whom = attrs.field(default="nobody", validator=attrs.validators.in_(("nobody", "servers", "anybody")))
     reject_anonymous: bool = False
     follow_redirects: int = attrs.field(default=5, validator=attrs.validators.ge(0))

@@ -26,6 +26,7 @@ from twisted_sip.agent.referral import Referral
 from twisted_sip.agent.referring import Referring
 from twisted_sip.agent.registration import Registration, address_of
 from twisted_sip.agent.registration_terms import RegistrationSettings
+from twisted_sip.agent.served_dialogs import ServedDialogs
 from twisted_sip.agent.settings import AgentSettings
 from twisted_sip.auth.client import DigestClient
 from twisted_sip.auth.credentials import user_of
@@ -97,6 +98,7 @@ class UserAgent(AgentServices):
         self._ingress = Ingress(self)
         self.table = CallTable(self)
         self._stopping: Deferred[None] | None = None
+        self.served: ServedDialogs | None = None
 
     # -- who it is ---------------------------------------------------------------------------------------
 
@@ -112,6 +114,11 @@ class UserAgent(AgentServices):
         methods = [*SESSION_METHODS, "REFER", "NOTIFY"]
         if self.takes_messages:
             methods.append("MESSAGE")
+        headers = [("user-agent", settings.user_agent)] if settings.user_agent else []
+        if self.served is not None:
+            # RFC 6665 sections 4.4.4 and 8.2.2.
+            methods.append("SUBSCRIBE")
+            headers.append(("allow-events", "dialog"))
         return SessionTerms(
             allow=tuple(methods),
             supported=(*_SUPPORTED, *settings.supported),
@@ -120,7 +127,7 @@ class UserAgent(AgentServices):
             reliable=settings.reliable,
             session_expires=settings.session_expires,
             min_se=settings.min_se,
-            headers=(("user-agent", settings.user_agent),) if settings.user_agent else (),
+            headers=tuple(headers),
             ring_timeout=settings.ring_timeout,
             values=self.element.timer_values,
         )
@@ -144,12 +151,16 @@ class UserAgent(AgentServices):
     def account_for(self, request: Request) -> Account:
         """Return the account that a request that has come in is for."""
         uri = request.known_uri or request.uri
-        if isinstance(uri, SIPURI):
-            by_contact = [account for account in self.accounts if account.contact_user == uri.user]
-            for account in by_contact or self.accounts:
-                if account.is_ours(uri):
-                    return account
-        return self.accounts[0] if self.accounts else self._nobody
+        found = self.account_at(uri) if isinstance(uri, SIPURI) else None
+        return found if found is not None else self.account_of_choice
+
+    def account_at(self, uri: SIPURI) -> Account | None:
+        """Return the account that *uri* leads to, None if to none; without accounts all leads to who is nobody."""
+        by_contact = [account for account in self.accounts if account.contact_user == uri.user]
+        for account in by_contact or self.accounts:
+            if account.is_ours(uri):
+                return account
+        return None if self.accounts else self._nobody
 
     def register(
         self,
@@ -309,6 +320,10 @@ class UserAgent(AgentServices):
         self._stopping = None
         if self not in self.element.chain:
             self.element.chain.insert(0, self)
+        if self.settings.dialog_watchers != "nobody":
+            self.serve_dialogs()
+        if self.served is not None:
+            self.served.start()
         for registration in self.registrations:
             registration.start().addErrback(_not_registered, registration)
 
@@ -320,6 +335,8 @@ class UserAgent(AgentServices):
             return self._stopping
         stopped: Deferred[None] = Deferred()
         self._stopping = stopped
+        if self.served is not None:
+            self.served.farewell()
         ends: list[Deferred[Any]] = [self.table.hang_up(), self.subscriber.stop()]
         ends += [registration.stop() for registration in self.registrations]
         waiting = DeferredList(ends, consumeErrors=True)
@@ -336,6 +353,8 @@ class UserAgent(AgentServices):
         self.table.close()
         self.referring.close()
         self.keeper.stop()
+        if self.served is not None:
+            self.served.stop()
         if self in self.element.chain:
             self.element.chain.remove(self)
         stopped = self._stopping

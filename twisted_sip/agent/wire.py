@@ -32,6 +32,7 @@ class Wire:
     :ivar account: who we are.
     :ivar anonymous: no message tells who we are.
     :ivar came_by: the flow by which its INVITE came, None for one of ours.
+    :ivar contact: our Contact as it was told last, empty before.
     :ivar straight: the same where nothing stood between.
     :ivar outside: the flow for requests outside of dialogs, None to look for one.
     :ivar hops: the Max-Forwards of the INVITE: a REFER goes no further, so that transfers from call to call end.
@@ -59,6 +60,7 @@ class Wire:
         self.anonymous = anonymous
         self.outside = account.flow
         self.hops = 70
+        self.contact = ""
         self._element = element
         self.straight = flow
         self.came_by = came_by or flow
@@ -100,6 +102,7 @@ class Wire:
         if 100 < response.status < 300 and request.method in TARGET_REFRESH:
             secure = request.uri_text[:5].lower() == "sips:" and incoming.flow.kind.secure
             contact = self.account.contact(incoming.flow, secure=secure, anonymous=self.anonymous, local=self._local)
+            self.contact = contact
             response.headers.set("contact", f"<{contact}>")
         incoming.send(response)
 
@@ -111,6 +114,7 @@ class Wire:
             if not request.to.tag:
                 self._local = not leaves_by_registration(self.account, request, flow)
             contact = self.account.contact(flow, secure=secure, anonymous=self.anonymous, local=self._local)
+            self.contact = contact
             request.headers.set("contact", f"<{contact}>")
 
     def done(self, outgoing: ClientRequest) -> None:

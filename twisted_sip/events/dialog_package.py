@@ -153,12 +153,13 @@ class DialogPackage:
         found: Any = self.authorize_watcher(subscription.resource, subscription.watcher)
         if isawaitable(found):
             return self._later(subscription, cast("Awaitable[bool | DialogView]", found))
-        return self._authorization(subscription, found)
+        return self.authorization(subscription, found)
 
     async def _later(self, subscription: PackageSubscription, found: Awaitable[bool | DialogView]) -> Authorization:
-        return self._authorization(subscription, await found)
+        return self.authorization(subscription, await found)
 
-    def _authorization(self, subscription: PackageSubscription, found: bool | DialogView) -> Authorization:
+    def authorization(self, subscription: PackageSubscription, found: bool | DialogView) -> Authorization:
+        """Return what becomes of *subscription* where its watcher may see what *found* says."""
         view = found if isinstance(found, DialogView) else self._granted if found is True else DialogView.NONE
         # Section 3.7.2: who may not see dialogs may not ask for certain ones.
         if view is DialogView.NONE or (view is not DialogView.COMPLETE and _Wanted.of(subscription).certain):

@@ -8,6 +8,7 @@ subscriptions whose time ran out meanwhile are gone at both ends. A graceful sto
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -47,8 +48,8 @@ class Notifier:
     :ivar settings: how it behaves.
     :ivar dialogs: the dialogs of the element.
     :ivar delivery: what is owed to watchers.
-    :ivar claims_all: a SUBSCRIBE for one of our URIs and an event that is not served here is answered 489; otherwise it
-        is passed on, since the user's own device may serve it.
+    :ivar claims_all: answer 489 to a SUBSCRIBE for one of our URIs and an event that is not served here; otherwise it
+        is passed on: the user's own device may serve it.
     """
 
     def __init__(
@@ -61,14 +62,17 @@ class Notifier:
         flow_for: Callable[[HostedSubscription], Flow | None] = no_flow,
         claims_all: bool = False,
         option_tags: Iterable[str] = (),
+        resource_of: Callable[[SIPURI], str] = attrgetter("address_of_record"),
     ) -> None:
         """Make a notifier without packages; call :meth:`start` once they are there.
 
         :param dialogs: the dialogs of the element, where others use some; its own unless given.
-        :param flow_for: gives the flow to a watcher whose SUBSCRIBE came directly, once the flow by which it came is
-            not known or not open any more; its ``flow`` is the token of that one.
+        :param flow_for: gives the flow to a watcher whose SUBSCRIBE came directly, once that by which it came, its
+            ``flow``, is not known or open any more.
         :param option_tags: the option tags that a SUBSCRIBE may require.
+        :param resource_of: gives the resource that a Request-URI of ours names; its address-of-record unless given.
         """
+        self.resource_of = resource_of
         self.element = element
         self.settings = settings or NotifierSettings()
         self.dialogs = dialogs if dialogs is not None else Dialogs(self.settings.max_dialogs)
@@ -121,8 +125,7 @@ class Notifier:
 
     def package(self, event: str) -> Any:
         """Return the package for *event*, None if there is none."""
-        hosted = self._hosted.get(event)
-        return None if hosted is None else hosted.package
+        return self._hosted[event].package if event in self._hosted else None
 
     def hosted(self, event: str) -> HostedPackage | None:
         """Return the package for *event* with its subscriptions, None if there is none."""
@@ -200,8 +203,7 @@ class Notifier:
         """
         hosted = self._hosted.get(event)
         if hosted is not None:
-            known = hosted.by_resource.get(resource)
-            if known:
+            if known := hosted.by_resource.get(resource):
                 self.delivery.news(list(known))
             hosted.virtual.changed(resource)
 
@@ -215,7 +217,7 @@ class Notifier:
     def subscriptions(self, event: str, resource: str | None = None) -> Sequence[PackageSubscription]:
         """Return the subscriptions to *resource*, or to everything, that are not over, virtual ones last."""
         hosted = self._hosted.get(event)
-        return () if hosted is None else [*hosted.of(resource), *hosted.virtual.of(resource)]
+        return () if hosted is None else (*hosted.of(resource), *hosted.virtual.of(resource))
 
     def reauthorize(self, event: str, resource: str) -> None:
         """Ask the package about each watcher of *resource* anew: its rules have changed."""
@@ -374,9 +376,7 @@ class Notifier:
     def start(self) -> Deferred[int]:
         """Load the subscriptions of the store and tell their watchers, at a pace.
 
-        SUBSCRIBEs are answered 503 until that is done.
-
-        :return: fires with the number of subscriptions, or fails with StoreError.
+        :return: fires with the number of subscriptions, or fails with StoreError; SUBSCRIBEs are answered 503 before.
         """
         return Deferred.fromCoroutine(self._start())
 

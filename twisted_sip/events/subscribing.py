@@ -102,7 +102,7 @@ class Subscribing:
         try:
             uri = request.uri
             assert isinstance(uri, SIPURI)  # claims() has seen to it
-            resource = uri.address_of_record
+            resource = self._notifier.resource_of(uri)
             hosted = await self._notifier.serving(event.token, request, resource)
             assert hosted is not None
             asked = SubscribeRequest(request, event, hosted)
