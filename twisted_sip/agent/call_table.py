@@ -14,10 +14,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_sip.agent.call_events import CallEvent, CallRefused, CallState, Joined, Replaced
-from twisted_sip.agent.descriptions import deferred
 from twisted_sip.agent.incoming_leg import IncomingLeg
 from twisted_sip.agent.screening import answer_after
 from twisted_sip.agent.three_way import ThreeWay
+from twisted_sip.agent.waiting import then
 from twisted_sip.dialog.dialog import DialogID
 from twisted_sip.dialog.session import Session
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError, SIPError
@@ -90,12 +90,16 @@ class CallTable:
         if old is not None:
             call.observe(lambda event: self._took_place(call, event))
             old.ended.addCallback(lambda _: self._too_late(call))
-        deferred(agent.incoming_call, call).addCallbacks(self._asked, self._failed, (call,), errbackArgs=(call,))
+        then(
+            lambda: agent.incoming_call(call),
+            lambda _: self._asked(call),
+            lambda failure: self._failed(failure, call),
+        )
         wait = answer_after(call.request)
         if wait is not None and not call.over and agent.auto_answers(call, incoming):
             self.later(wait, call.answer_unless_done, call)
 
-    def _asked(self, _: object, call: Call) -> None:
+    def _asked(self, call: Call) -> None:
         """The program has been asked; what replaces or joins a call is answered in any case (RFC 3891 section 3)."""
         if call.replaces is not None or call.joins is not None:
             call.answer_unless_done()

@@ -233,7 +233,11 @@ class Ingress:
         accept = agent.terms.accept
         if is_unreadable(request, accept):
             return response_to(request, 415, "", [("accept", ", ".join(accept))], to_tag=incoming.to_tag)
-        screening = deferred(agent.screen, incoming)
+        found = agent.screen(incoming)
+        if old is None and other is None and (found is None or isinstance(found, int)):
+            # The usual case: nobody has to be waited for.
+            return self._screened(found, incoming, account, None, None)
+        screening = deferred(lambda: found)
         if old is not None or other is not None:
             screening.addCallback(lambda status: deferred(self._authorized, status, incoming, old, other))
         return _verdict(screening.addCallback(self._screened, incoming, account, old, other))

@@ -21,9 +21,14 @@ if TYPE_CHECKING:
 #: The longest wait before an automatic answer that is agreed to, in seconds.
 _LONGEST_WAIT = 60.0
 
+#: What asks for one.
+_ASKS = frozenset(("call-info", "alert-info", "answer-mode", "priv-answer-mode"))
+
 
 def unsupported(request: Request, supported: Collection[str]) -> list[str]:
     """Return the option tags that *request* requires and *supported* lacks (RFC 3261 section 8.2.2.3)."""
+    if "require" not in request.headers.names:
+        return []
     known = {tag.lower() for tag in supported}
     return [tag for tag in request.headers.elements("require") if tag.strip().lower() not in known]
 
@@ -69,6 +74,8 @@ def answer_after(request: Request) -> float | None:
     Asked for by ``answer-after`` in Call-Info or Alert-Info, by an Alert-Info of ``info=alert-autoanswer``, or by
     Answer-Mode: Auto (RFC 5373 section 4.1).
     """
+    if _ASKS.isdisjoint(request.headers.names):
+        return None
     for name in ("call-info", "alert-info"):
         for text in request.headers.elements(name):
             lowered = text.lower()

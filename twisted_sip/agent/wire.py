@@ -14,6 +14,7 @@ from twisted_sip.agent.registered_way import leaves_by_registration
 from twisted_sip.dialog.client_request import ClientRequest
 from twisted_sip.dialog.dialog import TARGET_REFRESH
 from twisted_sip.element.outgoing import Outgoing
+from twisted_sip.element.straight import StraightUser
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
@@ -67,7 +68,7 @@ class Wire:
         self._local = local
         # The flow by which an INVITE of ours left; it need not lead to the peer.
         self._left_by: Flow | None = None
-        self._under_way: dict[ClientRequest, Outgoing] = {}
+        self._under_way: dict[ClientRequest, _Carried] = {}
 
     def __len__(self) -> int:
         """How many requests are on their way."""
@@ -78,13 +79,14 @@ class Wire:
         request = outgoing.request
         if request.method == "REFER":
             request.headers.set("max-forwards", str(self.hops))
-        self._under_way[outgoing] = self._element.sender.send(
-            request,
-            _Carried(self, outgoing),
-            flow=self._way_of(request, outgoing.secure),
-            credentials=self.account.credentials,
-            secure_required=outgoing.secure,
-        )
+        secure = outgoing.secure
+        flow = self._way_of(request, secure)
+        credentials = self.account.credentials
+        sender = self._element.sender
+        self._under_way[outgoing] = carried = _Carried(self, outgoing)
+        simple = credentials is None and not secure and "route" not in request.headers.names
+        if not simple or not sender.start_straight(request, carried, flow):
+            carried.outgoing = sender.send(request, carried, flow=flow, credentials=credentials, secure_required=secure)
 
     def cancel(self, outgoing: ClientRequest, headers: Iterable[tuple[str, str]]) -> None:
         """Cancel an INVITE."""
@@ -109,8 +111,10 @@ class Wire:
     def put_contact(self, request: Request, flow: Flow) -> None:
         """Put our Contact for *flow* into *request*, where it wants one."""
         if request.method in TARGET_REFRESH:
-            hop = next_hop(request)
-            secure = request.uri_text[:5].lower() == "sips:" or (isinstance(hop, SIPURI) and hop.secure)
+            secure = request.uri_text[:5].lower() == "sips:"
+            if "route" in request.headers.names:
+                hop = next_hop(request)
+                secure = secure or (isinstance(hop, SIPURI) and hop.secure)
             if not request.to.tag:
                 self._local = not leaves_by_registration(self.account, request, flow)
             contact = self.account.contact(flow, secure=secure, anonymous=self.anonymous, local=self._local)
@@ -198,26 +202,46 @@ def _is_inside(host: str) -> bool:
     return any(address in network for network in _INSIDE)
 
 
-class _Carried:
-    """A request of a machine on its way: the user of its Outgoing."""
+class _Carried(StraightUser):
+    """A request of a machine on its way: the user of its client transaction, or of its Outgoing.
 
-    __slots__ = ("_outgoing", "_wire")
+    :ivar outgoing: None where the way is straight.
+    """
 
-    def __init__(self, wire: Wire, outgoing: ClientRequest) -> None:
+    __slots__ = ("_carries", "_wire", "outgoing")
+
+    def __init__(self, wire: Wire, carries: ClientRequest) -> None:
+        self.transaction = None
+        self.cancelled = False
+        self.outgoing: Outgoing | None = None
         self._wire = wire
-        self._outgoing = outgoing
+        self._carries = carries
+
+    def cancel(self, headers: Iterable[tuple[str, str]]) -> None:
+        """Give it up (RFC 3261 section 9.1)."""
+        if self.outgoing is not None:
+            self.outgoing.cancel(headers)
+        elif self.transaction is not None and not self.cancelled:
+            self.sender.transactions.cancel(self.transaction, headers)
+            self.cancelled = True
 
     def prepare(self, request: Request, flow: Flow) -> None:
         self._wire.put_contact(request, flow)
-        self._outgoing.sent(request)
+        self._carries.sent(request)
         if request.method == "INVITE" and not request.to.tag:
             self._wire.left_by(flow)
 
-    def response_received(self, outgoing: Outgoing, response: Response) -> None:
+    def response_received(self, outgoing: Any, response: Response) -> None:
+        transaction = self.transaction
+        if transaction is not None and (response.status == 503 or self.sender.dead_targets.marks):
+            self.note_answer(response)
         if response.status >= 200:
-            self._wire.done(self._outgoing)
-        self._outgoing.response_received(response)
+            self._wire.done(self._carries)
+            if transaction is not None:
+                self.transaction = None
+                transaction.forget()
+        self._carries.response_received(response)
 
-    def failed(self, outgoing: Outgoing, status: int, reason: str) -> None:
-        self._wire.done(self._outgoing)
-        self._outgoing.failed(status)
+    def failed(self, outgoing: Any, status: int, reason: str) -> None:
+        self._wire.done(self._carries)
+        self._carries.failed(status)

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from twisted_sip.agent.call import Call
 from twisted_sip.agent.call_events import CallState
+from twisted_sip.agent.waiting import then
 from twisted_sip.b2bua.call_limits import granted
 from twisted_sip.b2bua.failures import status_for_caller
 from twisted_sip.b2bua.hunt import Attempt, Hunt
@@ -21,7 +22,6 @@ from twisted_sip.b2bua.legs import BridgedLeg, CalleeLeg, CallerLeg
 from twisted_sip.b2bua.policing import Policed
 from twisted_sip.b2bua.set_up import SetUp
 from twisted_sip.b2bua.transcoding import Transcoding
-from twisted_sip.agent.waiting import then
 from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
 from twisted_sip.interfaces.accounting import Result
 from twisted_sip.interfaces.routing import Target

@@ -14,13 +14,13 @@ from twisted.python.failure import Failure
 
 from twisted_sip.agent.call import Call
 from twisted_sip.agent.call_events import CallRefused
+from twisted_sip.agent.waiting import then
 from twisted_sip.b2bua.failures import status_for_caller
 from twisted_sip.b2bua.hunt import Attempt, Hunt
 from twisted_sip.b2bua.joined_legs import JoinedLegs, leave
 from twisted_sip.b2bua.legs import BridgedLeg, CalleeLeg
 from twisted_sip.b2bua.responders import OfferResponder
 from twisted_sip.b2bua.transcoding import Transcoding
-from twisted_sip.agent.waiting import then
 from twisted_sip.dialog.session_terms import SessionBody
 from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
 from twisted_sip.interfaces.accounting import Result

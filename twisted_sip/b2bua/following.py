@@ -10,10 +10,10 @@ from twisted.python.failure import Failure
 
 from twisted_sip.agent.call import Call
 from twisted_sip.agent.referral import Referral
+from twisted_sip.agent.waiting import then
 from twisted_sip.b2bua.hunt import Attempt, Hunt
 from twisted_sip.b2bua.joined_legs import JoinedLegs, end_leg, leave
 from twisted_sip.b2bua.legs import BridgedLeg, CalleeLeg
-from twisted_sip.agent.waiting import then
 from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
 from twisted_sip.interfaces.routing import Target
 

@@ -230,8 +230,7 @@ class Dialog:
             headers=headers,
             body=body,
         )
-        if self.route_set:
-            apply_route_set(made, self.route_set, self.remote_target)
+        apply_route_set(made, self.route_set, self.remote_target)
         self.local_cseq = next_cseq
         return made
 
@@ -311,8 +310,6 @@ class Dialog:
 def record_route_of(request: Request) -> list[tuple[str, str]]:
     """Return the Record-Route header fields for the response that makes a dialog: those of *request*, parameters and
     order kept (RFC 3261 section 12.1.1)."""
-    if "record-route" not in request.headers.names:
-        return []
     return [("record-route", value) for value in request.headers.all("record-route")]
 
 
