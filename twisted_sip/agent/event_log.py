@@ -37,8 +37,7 @@ class EventLog(Generic[E]):
         self._next = 0
         self._waiting: list[Deferred[None]] = []
         self._observers: list[Callable[[E], object]] = []
-        self._untold: deque[E] = deque()
-        self._telling = False
+        self._untold: deque[E] | None = None
 
     def add(self, event: E) -> None:
         """*event* has happened. Observers are told in order, even if one of them makes the next event happen."""
@@ -51,21 +50,23 @@ class EventLog(Generic[E]):
             if self._waiting:
                 self._wake()
             return
-        self._untold.append(event)
-        if self._telling:
+        if self._untold is not None:
+            # One of them has made this happen: it is told of when they are all told of what came before.
+            self._untold.append(event)
             return
-        self._telling = True
+        self._untold = untold = deque((event,))
         try:
-            while self._untold:
-                told = self._untold.popleft()
+            while untold:
+                told = untold.popleft()
                 for observer in list(self._observers):
                     try:
                         observer(told)
                     except Exception:
                         _log.failure("an observer of {event}", event=repr(told))
         finally:
-            self._telling = False
-        self._wake()
+            self._untold = None
+        if self._waiting:
+            self._wake()
 
     def close(self) -> None:
         """Nothing happens any more: streams end once they have been read."""
