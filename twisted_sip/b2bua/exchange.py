@@ -9,38 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from twisted.logger import Logger
+
+from twisted_sip.b2bua.offer_under_way import Exchange
 from twisted_sip.b2bua.passage import Passage, RelayPassage, carried_answer, carried_offer, is_sdp
-from twisted_sip.b2bua.responders import Header, InviteResponder, Nobody, Responder
+from twisted_sip.b2bua.responders import InviteResponder, Nobody, Responder, warning_of
 from twisted_sip.b2bua.session_lines import same_session
 from twisted_sip.dialog.session import CONFIRMED, Session
 from twisted_sip.dialog.session_terms import SessionBody
-from twisted_sip.errors import MediaRefused, RemoteProtocolError
-from twisted_sip.message.reason_fields import SIPWarning
+from twisted_sip.errors import RemoteProtocolError
 
 if TYPE_CHECKING:
     from twisted_sip.b2bua.legs import BridgedLeg
 
 
-class Exchange:
-    """An offer under way.
-
-    :ivar side: where it has come from, or where the INVITE has come from that asks for one.
-    :ivar offer: as it came; None where one was asked for and is not there yet.
-    :ivar sent: as it went to the other side.
-    :ivar in_response: it went in a response of ours.
-    :ivar again: it met with a glare, and is to be sent again.
-    """
-
-    __slots__ = ("again", "in_response", "late", "offer", "responder", "sent", "side")
-
-    def __init__(self, side: int, offer: SessionBody | None, responder: Responder) -> None:
-        self.side = side
-        self.offer = offer
-        self.responder = responder
-        self.sent: SessionBody | None = None
-        self.in_response = False
-        self.again = False
-        self.late: InviteResponder | None = None
+_log = Logger()
 
 
 class Bridge:
@@ -271,22 +254,22 @@ class Bridge:
             exchange.responder.refuse(500, [])
             return
         if exchange.responder.stale:
-            self._undo(exchange, leg, body)
+            leg.remote = body
+            self._undo(exchange)
             return
         try:
             passed = self.answer_for(body, side, other, exchange.offer)
         except RemoteProtocolError as error:
             exchange.responder.refuse(error.status, warning_of(error, other))
-            self._undo(exchange, leg, body)
+            self._undo(exchange)
             return
         leg.remote = body
         other.remote = exchange.offer
         exchange.responder.answer(passed)
         self._go_on()
 
-    def _undo(self, exchange: Exchange, leg: BridgedLeg, body: SessionBody) -> None:
-        """*leg* has agreed with *body* to an offer that has come to nothing at the other side: tell it of what is."""
-        leg.remote = body
+    def _undo(self, exchange: Exchange) -> None:
+        """An offer was agreed to, and has come to nothing where it came from: tell who has agreed of what is."""
         self._put_back()
         other = self.legs[exchange.side]
         ours = isinstance(exchange.responder, Nobody)
@@ -363,7 +346,10 @@ class Bridge:
         if isinstance(self.passage, RelayPassage):
             for side, leg in enumerate(self.legs):
                 if leg is not None and leg.remote is not None:
-                    self.passage.carry(leg.remote.data, side)
+                    try:
+                        self.passage.carry(leg.remote.data, side)
+                    except RemoteProtocolError as error:
+                        _log.info("media are not put back: {reason}", reason=error.reason)
 
     def offer_wanted(self, side: int, session: Session, why: str) -> None:
         """The session at *side* wants an offer of ours."""
@@ -387,10 +373,3 @@ class Bridge:
     def free(self) -> None:
         """A session is ready for changes."""
         self._go_on()
-
-
-def warning_of(error: RemoteProtocolError, leg: BridgedLeg) -> list[Header]:
-    """Return the Warning that tells why media were refused (RFC 3261 section 20.43)."""
-    if not isinstance(error, MediaRefused):
-        return []
-    return [("warning", str(SIPWarning(error.warning_code, leg.call.warn_agent, error.warning_text)))]

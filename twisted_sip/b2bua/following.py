@@ -130,6 +130,19 @@ class Following:
             end_leg(old, "")
         self._tell(200, True)
 
+    def picked_up(self, call: Call) -> bool:
+        """Somebody else takes the place of *call*, which rings; return True if that is one of ours: then whoever was to
+        be called has been found."""
+        if self._over or self.hunt.attempt_of(call) is None:
+            return False
+        self._over = True
+        self._bridged.following = None
+        for other in self.hunt.end(call):
+            leave(other)
+            other.hangup()
+        self._tell(200, True)
+        return True
+
     def lost(self, call: Call, status: int) -> None:
         """It has come to nothing."""
         self._bridged.notes.leg_ended(call)

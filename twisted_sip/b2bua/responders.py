@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from twisted_sip.dialog.session_terms import SessionBody
-from twisted_sip.errors import LocalProtocolError
+from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
+from twisted_sip.message.reason_fields import SIPWarning
 
 if TYPE_CHECKING:
+    from twisted_sip.b2bua.legs import BridgedLeg
     from twisted_sip.dialog.server_invite import ServerInvite
     from twisted_sip.dialog.session_offers import OfferReceived
 
@@ -102,3 +104,10 @@ class Nobody:
 
     def refuse(self, status: int, headers: list[Header]) -> None:
         """What was agreed before stays."""
+
+
+def warning_of(error: RemoteProtocolError, leg: BridgedLeg) -> list[Header]:
+    """Return the Warning that tells why media were refused (RFC 3261 section 20.43)."""
+    if not isinstance(error, MediaRefused):
+        return []
+    return [("warning", str(SIPWarning(error.warning_code, leg.call.warn_agent, error.warning_text)))]

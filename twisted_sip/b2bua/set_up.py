@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from twisted.logger import Logger
 
 from twisted_sip.agent.call_events import CallState
-from twisted_sip.b2bua.exchange import Bridge, warning_of
+from twisted_sip.b2bua.exchange import Bridge
 from twisted_sip.b2bua.joined_legs import JoinedLegs
 from twisted_sip.b2bua.passage import is_sdp
-from twisted_sip.b2bua.responders import OfferResponder
+from twisted_sip.b2bua.responders import OfferResponder, warning_of
 from twisted_sip.b2bua.session_lines import same_session
 from twisted_sip.dialog.session_terms import SessionBody, option_tags
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError

@@ -149,7 +149,8 @@ class Transfers:
     @staticmethod
     def _replace_with_media(bridged: JoinedLegs, side: int, call: Call) -> None:
         leg, old = call.leg, bridged.leg_at(side)
-        assert isinstance(leg, CallerLeg) and old is not None
+        replaced = call.replaces
+        assert isinstance(leg, CallerLeg) and old is not None and replaced is not None
         leg.answering = False
         # The agent ends it before we are told.
         leave(old)
@@ -165,6 +166,7 @@ class Transfers:
                 return
             bridged.notes.leg_began(call)
             bridged.notes.was_answered(call)
+            end_following(bridged, replaced)
             connect(bridged, side, call)
 
         call.answer(media=bridged.b2bua.plane).addCallbacks(answered, refused)
@@ -249,10 +251,18 @@ class Transfers:
         call.answer(media=bridged.b2bua.plane).addCallbacks(answered, refused)
 
 
+def end_following(bridged: JoinedLegs, replaced: Call) -> None:
+    """*replaced*, a leg of *bridged*, is replaced: a transfer that is under way has come about, or comes to nothing."""
+    following, bridged.following = bridged.following, None
+    if following is not None and not following.picked_up(replaced):
+        # Who wanted a transfer is no party any more.
+        following.close()
+
+
 class Replacing(InviteResponder):
     """An INVITE that takes the place of a leg."""
 
-    __slots__ = ("_bridged", "_call", "_old", "_side")
+    __slots__ = ("_before", "_bridged", "_call", "_old", "_side")
 
     def __init__(self, bridged: JoinedLegs, side: int, old: Call, call: Call) -> None:
         leg = call.leg
@@ -262,6 +272,8 @@ class Replacing(InviteResponder):
         self._side = side
         self._old = old
         self._call = call
+        bridge = bridged.bridge
+        self._before = bridge.legs[side] if bridge is not None else None
 
     def answer(self, body: SessionBody) -> None:
         super().answer(body)
@@ -275,10 +287,7 @@ class Replacing(InviteResponder):
         bridged = self._bridged
         bridged.notes.leg_began(self._call)
         bridged.notes.was_answered(self._call)
-        following, bridged.following = bridged.following, None
-        if following is not None:
-            # Who wanted a transfer is no party any more.
-            following.close()
+        end_following(bridged, self._old)
         bridged.put(self._side, self._call)
         # The agent ends the old one.
         self._call.was_answered()
@@ -286,6 +295,6 @@ class Replacing(InviteResponder):
     def refuse(self, status: int, headers: list[tuple[str, str]]) -> None:
         leave(self._call)
         bridge = self._bridged.bridge
-        if bridge is not None and isinstance(self._old.leg, BridgedLeg):
-            bridge.legs[self._side] = self._old.leg
+        if bridge is not None and bridge.legs[self._side] is self._call.leg:
+            bridge.legs[self._side] = self._before
         super().refuse(status, headers)
