@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,3 +62,49 @@ def test_it_runs_and_stops(tmp_path: Path) -> None:
         rest, _ = process.communicate(timeout=30)
     assert process.returncode in (0, -15)  # twistd ends by the signal itself, once all is stopped
     assert "Traceback" not in seen + rest and "Unhandled" not in seen + rest, seen + rest
+
+
+CONFIGURATION = """
+[[line]]
+aor = "sip:bob@127.0.0.1"
+registrar = "sip:127.0.0.1:9"
+answer = "record box"
+[voicemail]
+beep = false
+shortest = 0.3
+[agent]
+servers = ["127.0.0.1"]
+dialog_watchers = "own"
+"""
+
+
+def test_watchers_of_messages_and_calls(tmp_path: Path) -> None:
+    """A message is left, and who watches the line is told of the call and of the message."""
+    (tmp_path / "ua.toml").write_text(CONFIGURATION)
+    command = [sys.executable, "-c", RUN, "-n", "--pidfile=", "sip-ua", "--listen", HERE, "--state-dir", "state"]
+    process = subprocess.Popen(
+        [*command, "--config", "ua.toml"], cwd=tmp_path, env=ENVIRONMENT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        port = ""
+        for text in process.stdout:
+            found = re.search(r"listening over udp on 127.0.0.1:(\d+)", text)
+            if found is not None:
+                port = found[1]
+                break
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "tests" / "tap" / "watching_caller.py"), port],
+            env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    finally:
+        process.terminate()
+        rest, _ = process.communicate(timeout=30)
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "done", (done, rest)
+    assert [line for line in lines if line.startswith("messages")][:2] == ["messages 0", "messages 1"]
+    calls = [line for line in lines if line.startswith("calls")]
+    assert calls[0] == "calls" and "calls recipient confirmed" in calls and "calls recipient terminated" in calls
+    assert "Traceback" not in rest and "Unhandled" not in rest, rest
+    assert len([path for path in (tmp_path / "box").iterdir() if path.suffix == ".wav"]) == 1

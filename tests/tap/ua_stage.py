@@ -35,6 +35,10 @@ class Stage:
         self.caller: Any = self._agent(THERE, UserAgent)
         self.caller.account(f"sip:caller@{THERE}")
 
+    def phone(self, host: str) -> UserAgent:
+        """Return one more agent; who wants it stops it."""
+        return self._agent(host, UserAgent)
+
     def _agent(self, host: str, kind: type[UserAgent], **how: Any) -> UserAgent:
         node = self.network.node(host)
         element = Element(node, random_bytes=self.network.random_bytes, resolver=Resolver(node, names=FakeDNS()))

@@ -23,6 +23,7 @@ from twisted_sip.agent.policed_calls import PolicedCalls
 from twisted_sip.agent.registration import Registration
 from twisted_sip.agent.registration_events import FlowLost, Registered, RegistrationEvent, RegistrationRefused
 from twisted_sip.agent.registration_terms import RegistrationSettings
+from twisted_sip.agent.served_dialogs import ProvedWatchers, resource_of
 from twisted_sip.agent.settings import AgentSettings
 from twisted_sip.dialog.dialogs import Dialogs
 from twisted_sip.element.element import Element
@@ -48,7 +49,7 @@ from twisted_sip.tap.transport_settings import transport_settings
 from twisted_sip.tap.ua_agent import AnsweringAgent, LineAnswers
 from twisted_sip.tap.ua_lines import Answers, line_credentials, line_instances, line_password
 from twisted_sip.tap.ua_sections import LineSection, UAConfiguration, stun_address
-from twisted_sip.tap.voicemail_summaries import VoicemailSummaries, VouchedWatchers
+from twisted_sip.tap.voicemail_summaries import VoicemailSummaries
 
 _log = Logger()
 
@@ -164,18 +165,22 @@ class UAServer(MultiService):
             subscriber=Subscriber(element, dialogs=dialogs),
         )
         agent.lines = lines
-        summaries = VoicemailSummaries(agent, configuration.voicemail.watchers)
+        voicemail = configuration.voicemail
+        summaries = VoicemailSummaries(voicemail.watchers, voicemail.trust_everybody)
         notifier = self._notifier = Notifier(
             element,
             MemorySubscriptionStore(self.reactor),
             settings=NotifierSettings(max_subscriptions=1000, max_per_watcher=100, max_per_resource=100),
             dialogs=dialogs,
             claims_all=True,
+            resource_of=lambda uri: resource_of(agent, uri),
         )
         notifier.add(summaries)
+        if agent.settings.dialog_watchers != "nobody":
+            agent.serve_dialogs(notifier)
         self._register(agent, directory, lines, summaries)
         self._answers.changed = summaries.messages_changed
-        element.chain[:] = [VouchedWatchers(agent, configuration.voicemail.trust_everybody), notifier]
+        element.chain[:] = [ProvedWatchers(agent, dialogs), notifier]
         notifier.start().addErrback(_failed)
         if self._trace is not None:
             element.message_sent = self._trace.sent

@@ -1,25 +1,18 @@
 """Tells who subscribes to a line how many messages wait for it (RFC 3842).
 
 A SUBSCRIBE reaches us at the Contact of the line, by way of the server where it is registered, which has asked who
-sends it. What comes from elsewhere nobody has vouched for.
+sends it (agent.served_dialogs.ProvedWatchers). What comes from elsewhere nobody has vouched for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
-
-from zope.interface import implementer
 
 from twisted_sip.agent.account import Account
-from twisted_sip.agent.screening import is_from_servers
-from twisted_sip.agent.user_agent import UserAgent
 from twisted_sip.documents.message_summary import VOICE, Counts
 from twisted_sip.events.message_summary_package import MessageSummaryPackage
 from twisted_sip.events.watchers import FORBIDDEN
 from twisted_sip.interfaces.event_package import Authorization, NotifierHost, PackageSubscription
-from twisted_sip.interfaces.processing import IncomingRequest, IRequestProcessor, Verdict
-from twisted_sip.message.builders import response_to
 from twisted_sip.message.uri import SIPURI, parse_uri
 from twisted_sip.tap.mailboxes import Mailbox
 
@@ -27,15 +20,16 @@ from twisted_sip.tap.mailboxes import Mailbox
 class VoicemailSummaries(MessageSummaryPackage):
     """The package: the resource is the Contact of a line, or its address-of-record."""
 
-    def __init__(self, agent: UserAgent, watchers: Collection[str]) -> None:
+    def __init__(self, watchers: Collection[str], trust_everybody: bool = False) -> None:
         """Know of no mailbox.
 
         :param watchers: who may watch every line beside the line itself.
+        :param trust_everybody: believe watchers who prove nothing.
         """
         super().__init__(
             counts=self._count, has_resource=lambda aor: self._account(aor) is not None, account_of=self._aor
         )
-        self._agent = agent
+        self._trust_everybody = trust_everybody
         self._mailboxes: dict[Account, Mailbox] = {}
         self._allowed = frozenset(watchers)
         self._notifier: NotifierHost | None = None
@@ -71,27 +65,8 @@ class VoicemailSummaries(MessageSummaryPackage):
     def authorize(self, subscription: PackageSubscription) -> Authorization:
         """Let the user of the line watch, and whom the configuration names."""
         account = self._account(subscription.resource)
+        if not self._trust_everybody and not getattr(subscription, "authenticated", False):
+            return FORBIDDEN
         if account is not None and (subscription.watcher == account.aor or subscription.watcher in self._allowed):
             return Authorization()
         return FORBIDDEN
-
-
-@implementer(IRequestProcessor)
-class VouchedWatchers:
-    """Refuses subscriptions that nobody has vouched for; stands before the notifier.
-
-    :param trust_everybody: let them pass.
-    """
-
-    def __init__(self, agent: UserAgent, trust_everybody: bool) -> None:
-        self._agent = agent
-        self._trust_everybody = trust_everybody
-
-    def process(self, incoming: IncomingRequest) -> Verdict:
-        """See IRequestProcessor."""
-        request: Any = incoming.request
-        if request.method != "SUBSCRIBE" or request.to.tag or self._trust_everybody:
-            return None
-        if is_from_servers(incoming.flow, self._agent.registrations, self._agent.settings.servers):
-            return None
-        return response_to(request, 403, to_tag=incoming.to_tag)
