@@ -5,7 +5,7 @@ RFC 3261 sections 13 and 16.6 to 16.8 for the parts that a b2bua does like a pro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
@@ -99,11 +99,12 @@ class BridgedCall(SetUp):
             return
         found = self.b2bua.targets_of(route)
         if isinstance(found, int):
-            self.refuse(found)
+            self._go_elsewhere(found, self.refuse)
             return
         if self.media == "transcode":
-            self._terminate()
-        else:
+            if self.transcoding is None:
+                self._terminate()
+        elif self.bridge is None:
             self.bridge = self.b2bua.make_bridge(self, self.media)
             self.bridge.legs[0] = self.caller_leg
         self.hunt.add(found)
@@ -134,10 +135,8 @@ class BridgedCall(SetUp):
             self.begin_leg(leg)
         except RemoteProtocolError as error:
             # The caller's description is of no use.
-            leg.leave()
-            call.refused(error.status, error.reason, None, by="local", cause="media")
+            leg.never_began(error)
             self.notes.leg_ended(call)
-            call.gone()
             return error.status
         return Attempt(target, call, transcoding)
 
@@ -198,27 +197,23 @@ class BridgedCall(SetUp):
             self.hunt.lost(attempt, 480)
 
     def _nobody(self, status: int) -> None:
-        """Nobody answers: ask where it goes on."""
-        then(
-            lambda: self.b2bua.unanswered(self, status),
-            lambda route: self._elsewhere(status, route),
-            self._failed,
-        )
+        """Nobody answers."""
+        self._go_elsewhere(status, self._unanswered)
 
-    def _elsewhere(self, status: int, route: Any) -> None:
-        if self.over:
-            return
-        if not route:
-            self._unanswered(status)
-            return
-        found = self.b2bua.targets_of(route)
-        if isinstance(found, int):
-            self.refuse(found)
-            return
-        self.last_refusal = None
-        self.hunt = Hunt(self._start, self._nobody)
-        self.hunt.add(found)
-        self.hunt.go_on()
+    def _go_elsewhere(self, status: int, nowhere: Callable[[int], object]) -> None:
+        """Ask where it goes on."""
+
+        def told(route: Any) -> None:
+            if self.over:
+                return
+            if not route:
+                nowhere(status)
+                return
+            self.last_refusal = None
+            self.hunt = Hunt(self._start, self._nobody)
+            self._routed(route)
+
+        then(lambda: self.b2bua.unanswered(self, status), told, self._failed)
 
     def _unanswered(self, status: int) -> None:
         """Nobody will: tell the caller."""

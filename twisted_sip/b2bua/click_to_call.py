@@ -147,22 +147,29 @@ class ClickToCall(JoinedLegs):
         leg = call.leg
         assert isinstance(leg, CalleeLeg)
         leg.side = 0 if first else 1
-        if self.transcoding is not None:
+        try:
+            self._begin_leg(leg)
+        except RemoteProtocolError as error:
+            leg.never_began(error)
+            self.notes.leg_ended(call)
+            return error.status
+        return Attempt(target, call, self.transcoding is not None)
+
+    def _begin_leg(self, leg: CalleeLeg) -> None:
+        """Send the INVITE of *leg*.
+
+        :raises RemoteProtocolError: there are no media for it, or what the first one offers cannot be passed on.
+        """
+        bridge = self.bridge
+        if bridge is None:
+            assert self.transcoding is not None
             self.transcoding.begin(leg)
-        elif first and self.flow == "IV":
+        elif leg.side == 0 and self.flow == "IV":
             leg.begin(SessionBody(MEDIA_TYPE, leg.own.nothing()))
-        elif not first and self._pending is not None and self.bridge is not None:
-            try:
-                leg.begin(self.bridge.offer_for(self._pending[0], 0, leg))
-            except RemoteProtocolError as error:
-                leave(call)
-                call.refused(error.status, error.reason, None, by="local", cause="media")
-                self.notes.leg_ended(call)
-                call.gone()
-                return error.status
+        elif leg.side == 1 and self._pending is not None:
+            leg.begin(bridge.offer_for(self._pending[0], 0, leg))
         else:
             leg.begin(None)
-        return Attempt(target, call, self.transcoding is not None)
 
     # -- what the legs tell -----------------------------------------------------------------------
 

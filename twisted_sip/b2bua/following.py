@@ -95,7 +95,13 @@ class Following:
         leg.side = self._leg.side
         leg.following = self
         if bridged.bridge is None:
-            call.choose_media(b2bua.plane, None)
+            try:
+                call.choose_media(b2bua.plane, None)
+            except MediaRefused as error:
+                leg.following = None
+                leg.never_began(error)
+                bridged.notes.leg_ended(call)
+                return error.status
             leg.start()
         else:
             leg.begin(None)

@@ -180,6 +180,12 @@ class CalleeLeg(BridgedLeg, OutgoingLeg):
         """Send the INVITE with *offer*, None has the callee make it."""
         self._begin(offer)
 
+    def never_began(self, error: RemoteProtocolError) -> None:
+        """No INVITE can be sent, because of *error*."""
+        self.leave()
+        self.call.refused(error.status, error.reason, None, by="local", cause="media")
+        self.call.gone()
+
     @property
     def offered(self) -> bool:
         """True if the INVITE has an offer."""

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from twisted_sip.agent.account import Account
 from twisted_sip.agent.call import Call
+from twisted_sip.agent.call_events import CallState
 from twisted_sip.agent.referral import Referral
 from twisted_sip.agent.referring import Referring
 from twisted_sip.b2bua.following import Following, Tell, connect
@@ -156,7 +157,7 @@ class Transfers:
         leave(old)
 
         def refused(failure: Failure) -> None:
-            failure.trap(SIPError)
+            decline(call, failure)
             if isinstance(old.leg, BridgedLeg) and not bridged.over:
                 old.leg.bridged = bridged
 
@@ -229,7 +230,7 @@ class Transfers:
         leave(old)
 
         def refused(failure: Failure) -> None:
-            failure.trap(SIPError)
+            decline(call, failure)
             if bridged.over or bridged.answered:
                 return
             if old.over:
@@ -257,6 +258,14 @@ def end_following(bridged: JoinedLegs, replaced: Call) -> None:
     if following is not None and not following.picked_up(replaced):
         # Who wanted a transfer is no party any more.
         following.close()
+
+
+def decline(call: Call, failure: Failure) -> None:
+    """*call* cannot be answered."""
+    failure.trap(SIPError)
+    if call.state in (CallState.TRYING, CallState.RINGING):
+        error = failure.value
+        call.reject(error.status if isinstance(error, RemoteProtocolError) else 488)
 
 
 class Replacing(InviteResponder):

@@ -1,0 +1,155 @@
+"""The call policies of users: forwarded, declined, at what hour, for whom (RFC 5359 sections 2.7 to 2.9 and 2.13)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from twisted_sip.interfaces.call_policy import CallPolicy
+from twisted_sip.proxy.static_routes import StaticRoute
+from twisted_sip.storage.call_policy_memory import MemoryCallPolicyStore
+
+from .scene import Scene
+
+
+@pytest.fixture
+def policies() -> MemoryCallPolicyStore:
+    return MemoryCallPolicyStore()
+
+
+@pytest.fixture
+def scene(policies: MemoryCallPolicyStore) -> Any:
+    made = Scene(policies=policies, routes=[StaticRoute(user="9", to=("sip:carol@198.51.100.3",))])
+    made.agent("alice", 1)
+    for number, name in enumerate(("bob", "carol"), 2):
+        made.agent(name, number).does = lambda call: call.answer()
+    yield made
+    made.stop()
+
+
+def called(scene: Scene, user: str = "bob", seconds: float = 3.0, **how: Any) -> Any:
+    call = scene.agents["alice"].call(f"sip:{user}@example.com", **how)
+    scene.run(seconds)
+    return call
+
+
+def test_without_a_policy(scene: Scene) -> None:
+    assert called(scene).established and len(scene.agents["bob"].arrived) == 1
+
+
+def test_forwarded_always(scene: Scene, policies: MemoryCallPolicyStore) -> None:
+    policies.set("sip:bob@example.com", CallPolicy(forward_always="sip:carol@example.com"))
+    assert called(scene).established
+    assert not scene.agents["bob"].arrived and len(scene.agents["carol"].arrived) == 1
+
+
+def test_a_static_route_comes_first(scene: Scene, policies: MemoryCallPolicyStore) -> None:
+    policies.set("sip:9@example.com", CallPolicy(do_not_disturb=True))
+    scene.agents["carol"].account("sip:carol@198.51.100.3")
+    assert called(scene, "9").established
+
+
+def test_in_a_circle(scene: Scene, policies: MemoryCallPolicyStore) -> None:
+    policies.set("sip:bob@example.com", CallPolicy(forward_always="sip:carol@example.com"))
+    policies.set("sip:carol@example.com", CallPolicy(forward_always="sip:bob@example.com"))
+    assert called(scene).ending.status == 482
+
+
+@pytest.mark.parametrize(
+    ("policy", "status"),
+    [
+        (CallPolicy(do_not_disturb=True), 480),
+        (CallPolicy(blocked=("alice@example.com",)), 603),
+        (CallPolicy(allowed=("alice@example.com",), do_not_disturb=True), 0),
+    ],
+    ids=["not to be disturbed", "blocked", "allowed"],
+)
+def test_declined(scene: Scene, policies: MemoryCallPolicyStore, policy: CallPolicy, status: int) -> None:
+    policies.set("sip:bob@example.com", policy)
+    call = called(scene)
+    assert call.ending.status == status if status else call.established
+
+
+def test_anonymous_callers(scene: Scene, policies: MemoryCallPolicyStore) -> None:
+    policies.set("sip:bob@example.com", CallPolicy(blocked=("anonymous",)))
+    assert called(scene, anonymous=True).ending.status == 433
+
+
+def test_forwarded_when_busy(scene: Scene, policies: MemoryCallPolicyStore) -> None:
+    policies.set("sip:bob@example.com", CallPolicy(forward_busy="sip:carol@example.com"))
+    scene.agents["bob"].does = lambda call: call.reject(486)
+    assert called(scene).established and len(scene.agents["carol"].arrived) == 1
+    [record] = scene.accounting.under_way.values()
+    assert [leg.status for leg in record.legs] == [200, 486, 200]
+
+
+def test_forwarded_when_nobody_answers(scene: Scene, policies: MemoryCallPolicyStore) -> None:
+    policies.set("sip:bob@example.com", CallPolicy(forward_no_answer="sip:carol@example.com", no_answer_after=7))
+    scene.agents["bob"].does = lambda call: call.ring()
+    call = called(scene, seconds=6)
+    assert not call.established and not scene.agents["carol"].arrived
+    scene.run(3)
+    assert call.established and scene.agents["bob"].arrived[0].over
+
+
+def test_forwarded_when_nobody_is_there(scene: Scene, policies: MemoryCallPolicyStore) -> None:
+    policies.set("sip:dave@example.com", CallPolicy(forward_unavailable="sip:carol@example.com"))
+    assert called(scene, "dave").established
+
+
+@pytest.mark.parametrize("status", [486, 404, 603])
+def test_refused_for_good(scene: Scene, policies: MemoryCallPolicyStore, status: int) -> None:
+    policies.set("sip:bob@example.com", CallPolicy(forward_no_answer="sip:carol@example.com"))
+    scene.agents["bob"].does = lambda call: call.reject(status)
+    assert called(scene).ending.status == status and not scene.agents["carol"].arrived
+
+
+def test_declined_by_whom_it_is_forwarded_to(scene: Scene, policies: MemoryCallPolicyStore) -> None:
+    policies.set("sip:bob@example.com", CallPolicy(forward_busy="sip:carol@example.com"))
+    policies.set("sip:carol@example.com", CallPolicy(do_not_disturb=True))
+    scene.agents["bob"].does = lambda call: call.reject(486)
+    assert called(scene).ending.status == 480 and not scene.agents["carol"].arrived
+
+
+def test_forwarded_elsewhere(scene: Scene, policies: MemoryCallPolicyStore) -> None:
+    """As a call of whom it was for."""
+    carol = scene.agents["carol"]
+    policies.set("sip:bob@example.com", CallPolicy(forward_always=f"sip:{carol.user}@{carol.host}"))
+    assert called(scene).established and len(carol.arrived) == 1
+
+
+def test_a_policy_that_comes_late(scene: Scene) -> None:
+    """The caller does not wait for it."""
+    later: Deferred[Any] = Deferred()
+    policing: Any = scene.b2bua._routing._policing
+
+    class Slow:
+        def lookup(self, aor: str) -> Any:
+            return later
+
+    policing._store = Slow()
+    call = called(scene)
+    call.hangup()
+    scene.run(2)
+    later.callback(CallPolicy())
+    scene.run(2)
+    assert call.over and not scene.agents["bob"].arrived
+    scene.agents["carol"].does = lambda incoming: incoming.reject(486)
+    waiting: Deferred[Any] = Deferred()
+    answers = [CallPolicy(forward_busy="sip:carol@example.com"), waiting]
+    policing._store = type("Store", (), {"lookup": lambda self, aor: answers.pop(0)})()
+    scene.agents["bob"].does = lambda incoming: incoming.reject(486)
+    call = called(scene)
+    call.hangup()
+    scene.run(2)
+    waiting.callback(None)
+    scene.run(2)
+    assert call.over and not scene.agents["carol"].arrived
+
+
+def test_where_nobody_is(scene: Scene, policies: MemoryCallPolicyStore) -> None:
+    policies.set("sip:bob@example.com", CallPolicy(forward_busy="sip:nobody@example.com"))
+    scene.agents["bob"].does = lambda call: call.reject(486)
+    assert called(scene).ending.status == 480
