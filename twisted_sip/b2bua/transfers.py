@@ -153,6 +153,10 @@ class Transfers:
         replaced = call.replaces
         assert isinstance(leg, CallerLeg) and old is not None and replaced is not None
         leg.answering = False
+        following = bridged.following
+        if following is not None and following.hunt.attempt_of(replaced) is None:
+            # Who wanted a transfer is told before the BYE, lest that come out of order.
+            end_following(bridged, replaced)
         # The agent ends it before we are told.
         leave(old)
 
