@@ -11,18 +11,23 @@ import sys
 import wave
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from twisted.internet.task import Clock
 
+from twisted_sip.agent.call_events import DTMF, CallState, HoldChanged, Progress
 from twisted_sip.cli.call_agent import media_settings
-from twisted_sip.cli.call_line import media_words
+from twisted_sip.cli.call_line import CallLine, media_words
 from twisted_sip.cli.load import rows
 from twisted_sip.cli.load_calls import percentiles
 from twisted_sip.cli.main import cli
 from twisted_sip.interfaces.media import MediaStatistics
 from twisted_sip.media.tones import KeySource
+
+from .conftest import Terminal
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
@@ -99,6 +104,98 @@ def test_nobody_is_there() -> None:
     assert (told["status"], told["reason"]) == (503, "Cannot Be Reached")
 
 
+class Screen:
+    """Runs a command on a terminal, and keeps what was on each line of it."""
+
+    def __init__(self, *arguments: str) -> None:
+        environment = {name: value for name, value in ENVIRONMENT.items() if name != "COLUMNS"}
+        command = [sys.executable, "-m", "twisted_sip.cli.main", *arguments]
+        self.terminal = Terminal(command, Path.cwd(), environment)
+
+    def end(self, *keys: str) -> list[str]:
+        """Type *keys*, and wait until it ends with 0; return its frames, without colours."""
+        for key in keys:
+            self.terminal.type(key)
+        assert self.terminal.end() == 0, self.terminal.text
+        text = self.terminal.text
+        assert "Traceback" not in text
+        # The cursor is hidden while lines change.
+        assert text.index("\x1b[?25l") < text.index("\x1b[?25h")
+        return re.split(r"\r?(?:\x1b\[1A)?\x1b\[2K", re.sub(r"\x1b\[[0-9;]*m|\x1b\[\?25[lh]", "", text))
+
+
+def test_a_call_on_a_terminal(phone: str) -> None:
+    screen = Screen("call", phone, "--duration", "2")
+    screen.terminal.until("MOS")
+    frames = screen.end()
+    assert any(frame.startswith("trying       sip:phone@127.0.0.1") for frame in frames)
+    lines = [frame.rstrip("\r\n") for frame in frames if frame.startswith("established  sip:phone@")]
+    assert len(lines) > 2
+    # One line, whatever it has to tell.
+    assert all(len(line) <= 100 and "\n" not in line for line in lines), lines
+    assert any(re.search(r"  \d s  PCMU/8000  loss 0.0%  jitter", line) for line in lines), lines
+    assert "200 OK" in frames[-1] and "talked" in frames[-1]
+
+
+def test_what_the_line_tells() -> None:
+    observers: list[Any] = []
+    call: Any = SimpleNamespace(
+        state=CallState.TRYING, observe=observers.append, seconds=61.0, statistics=MediaStatistics
+    )
+    line = CallLine(Clock(), "sip:bob@example.com")
+    assert line.text().plain == "sip:bob@example.com"
+    line.follow(call)
+    observers[0](Progress(status=180, reason="Ringing"))
+    assert line.text().plain == "trying       sip:bob@example.com  180 Ringing"
+    call.state = CallState.ESTABLISHED
+    observers[0](DTMF(digit="5"))
+    assert line.text().plain == "established  sip:bob@example.com  1 min  key 5 (rtp)  no sound"
+    observers[0](HoldChanged(on=True))
+    assert line.text().no_wrap and "  on hold  " in line.text().plain
+    line.close()
+
+
+def test_control_c_hangs_up(phone: str) -> None:
+    screen = Screen("call", phone)
+    screen.terminal.until("established")
+    frames = screen.end("\x03")
+    assert "200 OK" in frames[-1] and "ended by local (bye)" in frames[-1]
+
+
+def test_load_on_a_terminal(phone: str) -> None:
+    screen = Screen("load", phone, "--rate", "10", "--calls", "10", "--duration", "0.2")
+    screen.terminal.until("set-up ms")
+    frames = screen.end()
+    assert any("of 10, " in frame for frame in frames[:-1])
+    last = [line.split() for line in frames[-1].splitlines() if line.strip()]
+    assert last[0] == ["calls", "10", "of", "10,", "0", "now"] and last[2:4] == [["answered", "10"], ["failed", "0"]]
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"), [("ValueError('no\\nsense')", "ValueError: no sense"), ("KeyError()", "Key")]
+)
+def test_what_nobody_has_foreseen(raised: str, told: str) -> None:
+    """It is told in one line, with where it came from."""
+    program = f"""
+from twisted_sip.cli.client import with_element
+from twisted_sip.cli.output import Failed
+
+async def work(element):
+    raise {raised}
+
+try:
+    with_element(work)
+except Failed as error:
+    error.show()
+    raise SystemExit(error.exit_code)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1 and done.stdout == ""
+    assert re.fullmatch(rf"twisted-sip: unexpected {told}.* \(<string>:6\)\n", done.stderr), done.stderr
+
+
 def test_load(phone: str, tmp_path: Path) -> None:
     result = json.loads(run("load", phone, "--rate", "20", "--calls", "6", "--duration", "0.2", "--json").stdout)
     assert (result["answered"], result["failed"], result["active"]) == (6, {}, 0)
@@ -125,9 +222,16 @@ def test_what_cannot_be_done(arguments: list[str], status: int) -> None:
 def test_words() -> None:
     assert media_words(MediaStatistics()) == "no sound"
     found = MediaStatistics(
-        codec="PCMU/8000", packets_sent=5, fraction_lost=0.01, jitter=0.002, round_trip=0.05, mos=4.2
+        codec="PCMU/8000",
+        packets_sent=5,
+        packets_received=4,
+        fraction_lost=0.01,
+        jitter=0.002,
+        round_trip=0.05,
+        mos=4.2,
     )
-    assert media_words(found) == "PCMU/8000  5 out, 0 in  loss 1.0%  jitter 2.0 ms  rtt 50 ms  MOS 4.2"
+    assert media_words(found) == "PCMU/8000  loss 1.0%  jitter 2.0 ms  MOS 4.2  rtt 50 ms  5 out, 4 in"
+    assert media_words(MediaStatistics(codec="PCMU/8000", packets_sent=5)) == "PCMU/8000  nothing heard  5 out"
     assert percentiles([]) == {}
     assert percentiles([0.003, 0.001]) == {"min": 1.0, "p50": 1.0, "p90": 3.0, "p95": 3.0, "p99": 3.0, "max": 3.0}
     assert percentiles([n / 1000 for n in range(1, 101)])["p95"] == 95.0

@@ -11,7 +11,7 @@ from twisted.internet.task import LoopingCall
 
 from twisted_sip.agent.call import Call
 from twisted_sip.agent.call_events import DTMF, Answered, CallState, HoldChanged, Progress
-from twisted_sip.cli.output import console
+from twisted_sip.cli.output import console, duration
 from twisted_sip.cli.traced_message import plain
 from twisted_sip.interfaces.media import MediaStatistics
 
@@ -71,7 +71,8 @@ class CallLine:
         if isinstance(event, Progress):
             self.say(f"{event.status} {plain(event.reason)}".rstrip())
         elif isinstance(event, Answered):
-            self.say("answered")
+            # The state says so on a terminal.
+            self.say("" if self._live is not None else "answered")
         elif isinstance(event, DTMF):
             self.say(f"key {event.digit} ({event.how})")
         elif isinstance(event, HoldChanged):
@@ -83,25 +84,30 @@ class CallLine:
 
     def text(self) -> Text:
         """Return the line as it is now."""
+        # It stays one line: where there is no room the end of it is left out.
+        found = Text(no_wrap=True, overflow="ellipsis", end="")
         call = self._call
         if call is None:
-            return Text(self._target)
-        found = Text(f"{call.state.value:<12}", style=_COLOURS.get(call.state, ""))
-        found.append(f"{self._target}  ", style="bold")
+            return found.append(self._target)
+        found.append(f"{call.state.value:<11}  ", style=_COLOURS.get(call.state, ""))
+        found.append(self._target, style="bold")
         if call.state is CallState.ESTABLISHED:
-            found.append(f"{round(call.seconds)} s  ", style="")
-            found.append(media_words(call.statistics()), style="")
+            found.append(f"  {duration(call.seconds)}")
         if self._note:
-            found.append(f"  {self._note}", style="dim")
+            found.append(f"  {self._note}", style="cyan")
+        if call.state is CallState.ESTABLISHED:
+            found.append(f"  {media_words(call.statistics())}")
         return found
 
 
 def media_words(found: MediaStatistics) -> str:
-    """Return how the media do, on one line."""
+    """Return how the media do, on one line, what matters most first."""
     if not found.codec:
         return "no sound"
+    if not found.packets_received:
+        return f"{found.codec}  nothing heard  {found.packets_sent} out"
     trip = f"  rtt {found.round_trip * 1000:.0f} ms" if found.round_trip is not None else ""
     return (
-        f"{found.codec}  {found.packets_sent} out, {found.packets_received} in  loss {found.fraction_lost:.1%}  "
-        f"jitter {found.jitter * 1000:.1f} ms{trip}  MOS {found.mos:.1f}"
+        f"{found.codec}  loss {found.fraction_lost:.1%}  jitter {found.jitter * 1000:.1f} ms  MOS {found.mos:.1f}"
+        f"{trip}  {found.packets_sent} out, {found.packets_received} in"
     )

@@ -6,7 +6,9 @@ The element opens ports that the system chooses, sends the request through the R
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
@@ -162,7 +164,7 @@ def with_element(
 
     :param insecure: accept any certificate.
     :param show: print the messages, on standard error.
-    :raises Failed: *work* raised SIPError, or was interrupted.
+    :raises Failed: *work* raised an exception, or was interrupted.
     """
     results: list[T] = []
     problems: list[str] = []
@@ -191,6 +193,8 @@ def with_element(
             problems.append(str(error) or type(error).__name__)
         except Failed as error:
             problems.append(error.message)
+        except Exception as error:
+            problems.append(_unexpected(error))
         finally:
             await element.stop()
             ended.callback(None)
@@ -207,6 +211,14 @@ def with_element(
     if not results:
         raise Failed("interrupted")
     return results[0]
+
+
+def _unexpected(error: Exception) -> str:
+    """Return what to tell of an *error* that nobody has foreseen, on one line: what it is, and where it came from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    reason = " ".join(str(error).split()) or "no reason given"
+    return plain(f"unexpected {type(error).__name__}: {reason}{place}")
 
 
 def too_late(seconds: float) -> Callable[[Any, float], Any]:

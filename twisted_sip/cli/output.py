@@ -46,8 +46,9 @@ def print_json(value: Any) -> None:
 
 
 def table_of(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """Return a table; control characters in cells are made visible, but in those that are Text already."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    """Return a table, without a head where no column has a name; control characters in cells are made visible, but in
+    those that are Text already."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold", show_header=any(columns))
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
