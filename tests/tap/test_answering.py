@@ -109,19 +109,26 @@ def test_an_announcement_without_end(stage: Make, tmp_path: Path) -> None:
     here.until(lambda: len(keys_of(call)) > 3, 5)
 
 
-def test_an_announcement_that_is_gone_ends_the_call(stage: Make, tmp_path: Path) -> None:
+def test_an_announcement_that_is_gone_or_broken(stage: Make, tmp_path: Path) -> None:
+    """Callers are refused before they ring, or hung up on where it breaks meanwhile; one line of the log for each."""
     from twisted.logger import globalLogPublisher
 
     seen: list[Any] = []
     globalLogPublisher.addObserver(seen.append)
     try:
-        here = stage(Player(tmp_path / "gone.wav"))
+        path = wav(tmp_path / "hello.wav", KeySource("42"))
+        here = stage(Player(path), ring=2.0)
         call = here.call()
-        here.run(1)
+        path.write_bytes(b"no sound")
+        here.run(4)
+        refused = here.call()
     finally:
         globalLogPublisher.removeObserver(seen.append)
-    assert call.over
-    assert any(event.get("log_failure") for event in seen)
+    assert call.ending is not None and call.ending.by == "remote" and call.ending.cause == "bye"
+    assert refused.over and refused.ending is not None and refused.ending.status == 480
+    assert not any(event.get("log_failure") for event in seen)
+    lines = [event["log_format"].format(**event) for event in seen if event["log_level"].name == "warn"]
+    assert len(lines) == 2 and all(f"{path} cannot be played: not a WAV file" in line for line in lines), lines
 
 
 def test_refusal(stage: Make) -> None:

@@ -69,6 +69,7 @@ def test_passwords(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
 
 def test_faults_of_options(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
+    (tmp_path / "noise.wav").write_bytes(b"RIFF")
     assert faults("--answer", "dance", "--ring", "soon", "--register", "bob", "--expires", "x") == [
         'command line: --ring: "soon" is not a number, write seconds',
         'command line: --answer: "dance" is no answer, write echo, play FILE, record DIR, dtmf-menu FILE or '
@@ -79,6 +80,7 @@ def test_faults_of_options(tmp_path: Path) -> None:
     for answer, words in (
         ("play gone.wav", "does not exist"), ("echo loud", "takes nothing"), ("play", "lacks its FILE"),
         (f"record {tmp_path / 'file'}", "is not a directory"), (f"play {tmp_path}", "is not a file"),
+        (f"play {tmp_path / 'noise.wav'}", "cannot be played (not a WAV file"),
         ("reject 200", "no status to reject with"), ("ecko", "did you mean echo?"),
     ):  # fmt: skip
         [line] = faults("--answer", answer)
@@ -172,3 +174,17 @@ def test_one_machine_for_one_directory(tmp_path: Path) -> None:
     assert answers.machine(tmp_path) is machine
     machine.mailbox.keep(machine.mailbox.begin("x"))
     assert changes == [1]
+
+
+def test_messages_need_a_directory(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    answers = Answers(AnswerSection(), VoicemailSection(), lambda: 0.0)
+    answers.machine(tmp_path / "new" / "box")
+    answers.prepare()
+    assert list((tmp_path / "new" / "box").iterdir()) == []
+    answers.machine(tmp_path / "file" / "box")
+    answers.machine(Path("/proc/nowhere/box"))
+    with pytest.raises(StartFailure) as caught:
+        answers.prepare()
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 2 and lines[0].startswith(f"{tmp_path / 'file' / 'box'}: no messages can be kept there (")

@@ -28,6 +28,18 @@ def test_faults_are_lines(tmp_path: Path) -> None:
     assert len(lines) == 2 and all(line.startswith(f"{tmp_path / 'menu.toml'}: menu.main.") for line in lines), lines
 
 
+def test_a_directory_that_cannot_be_is_a_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, "-n", "--pidfile=", "sip-ua", "--listen", HERE, "--answer", "record", "file/box"],
+        cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"{tmp_path / 'file' / 'box'}: no messages can be kept there (not a directory), choose another directory"
+    ]
+
+
 def tool(directory: Path, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "twisted_sip.cli.main", *arguments, "--state-dir", "state"],

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import attrs
 
+from twisted_sip.errors import LocalProtocolError
+from twisted_sip.media.wav import WavSource
 from twisted_sip.tap.faults import WrongSetting, did_you_mean
 
 #: What each answer takes, empty for nothing.
 ANSWERS = {"echo": "", "play": "FILE", "record": "DIR", "dtmf-menu": "FILE", "reject": "STATUS"}
 
 _RIGHT = "write echo, play FILE, record DIR, dtmf-menu FILE or reject STATUS"
+_PLAYABLE = "write the path of a WAV file"
 
 
 @attrs.frozen(slots=True)
@@ -51,9 +54,20 @@ def read_answer(text: str, base: Path) -> AnswerWords:
         raise WrongSetting(
             f"{path} {'is not a file' if path.exists() else 'does not exist'}", "write the path of a file"
         )
+    if kind == "play":
+        _try(path)
     if wanted == "DIR" and path.exists() and not path.is_dir():
         raise WrongSetting(f"{path} is not a directory", "write the path of a directory")
     return AnswerWords(kind, path)
+
+
+def _try(path: Path) -> None:
+    try:
+        WavSource(path).close()
+    except OSError as error:
+        raise WrongSetting(f"{path} cannot be read ({(error.strerror or str(error)).lower()})", _PLAYABLE) from error
+    except LocalProtocolError as error:
+        raise WrongSetting(f"{path} cannot be played ({error})", _PLAYABLE) from error
 
 
 def answer_text(text: str, base: Path) -> str:

@@ -51,11 +51,25 @@ class Player:
         self._repeat = repeat
 
     def refusal(self) -> int:
+        """Refuse calls while the file cannot be played."""
+        source = self._open()
+        if source is None:
+            return 480
+        source.close()
         return 0
 
     async def talk(self, call: Call) -> None:
-        if await call.play(WavSource(self._path, repeat=self._repeat)):
+        source = self._open()
+        if source is None or await call.play(source):
             call.hangup()
+
+    def _open(self) -> WavSource | None:
+        try:
+            return WavSource(self._path, repeat=self._repeat)
+        except (OSError, LocalProtocolError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            _log.warn("{path} cannot be played: {reason}", path=str(self._path), reason=reason)
+            return None
 
 
 class Refuser:

@@ -43,6 +43,14 @@ class Mailbox:
         self._now = now
         self._changed = changed
 
+    def prepare(self) -> None:
+        """Make the directory if it is not there, and see whether messages can be left in it.
+
+        :raises OSError: they cannot.
+        """
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.discard(self.begin("nobody"))
+
     def counts(self) -> Counts:
         """Return how many messages there are: new ones, and old ones."""
         return Counts(_files(self.directory), _files(self.directory / _OLD))

@@ -137,6 +137,8 @@ class UAServer(MultiService):
         assert element is not None
         directory = self.configuration.server.state_dir
         try:
+            # Not before: who goes on as another user has become that by now.
+            self._answers.prepare()
             self._policies = SQLiteCallPolicyStore(directory / CREDENTIALS_FILE, self.reactor)
             self._compose(element, directory)
             super().startService()  # type: ignore[no-untyped-call]

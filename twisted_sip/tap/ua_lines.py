@@ -98,6 +98,21 @@ class Answers:
             machine = self.machines[directory] = AnsweringMachine(mailbox, self._voicemail)
         return machine
 
+    def prepare(self) -> None:
+        """See whether messages can be taken: their directories are made.
+
+        :raises StartFailure: with one line for each directory that cannot be used.
+        """
+        faults: list[str] = []
+        for directory, machine in self.machines.items():
+            try:
+                machine.mailbox.prepare()
+            except OSError as error:
+                words = os_error_words(error)
+                faults.append(f"{directory}: no messages can be kept there ({words}), choose another directory")
+        if faults:
+            raise StartFailure("\n".join(faults))
+
     def make(self, words: AnswerWords) -> Answer:
         """Return what *words* say.
 
@@ -108,7 +123,12 @@ class Answers:
         if words.kind == "record":
             return self.machine(words.path)
         if words.kind == "dtmf-menu":
-            return MenuAnswer(load_menu(words.path), self.machine)
+            menus = load_menu(words.path)
+            for menu in menus.menu.values():
+                for action in menu.key.values():
+                    if action.record is not None:
+                        self.machine(action.record)
+            return MenuAnswer(menus, self.machine)
         if words.kind == "reject":
             return Refuser(words.status)
         return Echo()
