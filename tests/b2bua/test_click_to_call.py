@@ -1,4 +1,4 @@
-"""Third party call control (RFC 3725 sections 4.1 and 4.4)."""
+"""Third party call control (RFC 3725 sections 4.1, 4.3 and 4.4)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import pytest
 from twisted_sip.errors import LocalProtocolError
 
 from .scene import Scene
+from .scripted import Party
 
 
 @pytest.mark.parametrize("media", ["direct", "relay", "transcode"])
-@pytest.mark.parametrize("flow", ["I", "IV"])
+@pytest.mark.parametrize("flow", ["I", "III", "IV"])
 def test_connected(flow: str, media: str) -> None:
     scene = Scene(settings={"media": media})
     alice, bob = scene.agent("alice", 1), scene.agent("bob", 2)
@@ -40,7 +41,7 @@ def test_connected(flow: str, media: str) -> None:
 
 
 @pytest.mark.parametrize("who", ["alice", "bob"])
-@pytest.mark.parametrize("flow", ["I", "IV"])
+@pytest.mark.parametrize("flow", ["I", "III", "IV"])
 def test_refused(flow: str, who: str) -> None:
     scene = Scene()
     alice, bob = scene.agent("alice", 1), scene.agent("bob", 2)
@@ -55,6 +56,56 @@ def test_refused(flow: str, who: str) -> None:
     assert scene.accounting.records[-1].status == 486
     click.connected.addErrback(failed.append)
     assert failed[1].value.status == 486
+    scene.stop()
+
+
+@pytest.mark.parametrize("media", ["direct", "relay"])
+@pytest.mark.parametrize("status", [415, 488, 606])
+def test_a_phone_that_takes_no_offer_without_streams(status: int, media: str) -> None:
+    scene = Scene(settings={"media": media})
+    alice, bob = scene.agent("alice", 1), scene.agent("bob", 2)
+    alice.does = lambda call: call.answer()
+    # Longer than somebody waits for an ACK.
+    bob.does = lambda call: call.ring().addCallback(lambda _: scene.network.clock.callLater(40.0, call.answer))
+    bodies: list[bytes] = []
+
+    def screen(incoming: Any) -> int | None:
+        bodies.append(incoming.request.body)
+        return status if len(bodies) == 1 else None
+
+    alice.screen = screen
+    click = scene.b2bua.click_to_call(alice.uri, bob.uri)
+    scene.run(45)
+    assert b"v=0" in bodies[0] and b"m=" not in bodies[0] and bodies[1] == b""
+    assert click.answered
+    [call], [other] = alice.arrived, bob.arrived
+    scene.hear((call, other))
+    click.hangup()
+    scene.run()
+    assert call.over and other.over
+    scene.stop()
+
+
+@pytest.mark.parametrize("flow", ["III", "IV"])
+def test_a_phone_that_takes_no_offer_at_all(flow: str) -> None:
+    scene = Scene()
+    alice = scene.agent("alice", 1)
+    alice.screen = lambda incoming: 488
+    click = scene.b2bua.click_to_call(alice.uri, "sip:bob@example.com", flow=flow)
+    failed: list[Any] = []
+    click.connected.addErrback(failed.append)
+    scene.run(3)
+    assert failed[0].value.status == 488 and not scene.b2bua.click_calls
+    scene.stop()
+
+
+def test_what_is_offered_makes_no_sense() -> None:
+    scene = Scene()
+    party = Party(scene, "alice", 1)
+    click = scene.b2bua.click_to_call(party.uri, "sip:bob@example.com", flow="III")
+    party.answer(party.invited(), 200, body=b"nonsense")
+    scene.run(40)
+    assert click.over and not click.answered
     scene.stop()
 
 

@@ -317,7 +317,8 @@ class B2BUA(LegMaking):
     ) -> ClickToCall:
         """Call *a*, and when that has answered *b*, and connect them (RFC 3725).
 
-        :param flow: ``IV`` for people; ``I`` where *b* is a machine that answers at once.
+        :param flow: ``IV`` for people, with ``III`` for phones that take no offer without streams; ``III`` for all;
+            ``I`` where *b* is a machine that answers at once (section 5).
         :param identity: what stands in From, for both; each sees the address of the other unless given.
         :param user: the address-of-record that is counted for it.
         :return: what becomes of it: ``connected`` and ``ended`` are Deferreds.

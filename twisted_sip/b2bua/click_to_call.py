@@ -1,6 +1,8 @@
-"""Third party call control: two who are called and connected (RFC 3725 sections 4.1 and 4.4).
+"""Third party call control: two who are called and connected (RFC 3725 sections 4.1, 4.3 and 4.4).
 
 Flow IV calls the first one without streams, the second one without offer, and offers the first what the second has.
+Flow III calls the first one without offer and answers it with silence; from then on it goes as in flow IV. Phones that
+refuse an offer without streams are called again in that way.
 Flow I calls the first one without offer and lets it wait for the answer of the second, which must come at once.
 """
 
@@ -38,6 +40,11 @@ if TYPE_CHECKING:
 
 _log = Logger()
 
+FLOWS = ("I", "III", "IV")
+
+#: How phones refuse an offer without streams that they cannot make anything of (RFC 3261 sections 21.4.13 and 21.4.26).
+_NO_STREAMS = (415, 488, 606)
+
 
 class ClickToCall(JoinedLegs):
     """Two who are called one after the other.
@@ -49,8 +56,8 @@ class ClickToCall(JoinedLegs):
         self, b2bua: B2BUA, a: URI | str, b: URI | str, *, flow: str, identity: NameAddr | str | None, user: str
     ) -> None:
         """See B2BUA.click_to_call."""
-        if flow not in ("I", "IV"):
-            raise LocalProtocolError(f"{flow!r} is no flow: I, IV")
+        if flow not in FLOWS:
+            raise LocalProtocolError(f"{flow!r} is no flow: {', '.join(FLOWS)}")
         self.a, self.b = _uri(a), _uri(b)
         self.flow = flow
         try:
@@ -126,7 +133,7 @@ class ClickToCall(JoinedLegs):
         hunt.add(found)
         hunt.go_on()
 
-    def _start(self, target: Target, one_of_several: bool) -> Attempt | int:
+    def _start(self, target: Target, one_of_several: bool, streamless: bool = True) -> Attempt | int:
         first = self.caller is None
         other = self.b if first else self.a
         b2bua = self.b2bua
@@ -148,23 +155,24 @@ class ClickToCall(JoinedLegs):
         assert isinstance(leg, CalleeLeg)
         leg.side = 0 if first else 1
         try:
-            self._begin_leg(leg)
+            self._begin_leg(leg, streamless)
         except RemoteProtocolError as error:
             leg.never_began(error)
             self.notes.leg_ended(call)
             return error.status
         return Attempt(target, call, self.transcoding is not None)
 
-    def _begin_leg(self, leg: CalleeLeg) -> None:
+    def _begin_leg(self, leg: CalleeLeg, streamless: bool) -> None:
         """Send the INVITE of *leg*.
 
+        :param streamless: in flow IV, offer the first one a session without streams.
         :raises RemoteProtocolError: there are no media for it, or what the first one offers cannot be passed on.
         """
         bridge = self.bridge
         if bridge is None:
             assert self.transcoding is not None
             self.transcoding.begin(leg)
-        elif leg.side == 0 and self.flow == "IV":
+        elif leg.side == 0 and self.flow == "IV" and streamless:
             leg.begin(SessionBody(MEDIA_TYPE, leg.own.nothing()))
         elif leg.side == 1 and self._pending is not None:
             leg.begin(bridge.offer_for(self._pending[0], 0, leg))
@@ -174,7 +182,7 @@ class ClickToCall(JoinedLegs):
     # -- what the legs tell -----------------------------------------------------------------------
 
     def answer_in_set_up(self, leg: BridgedLeg, session: Session, body: SessionBody) -> bool:
-        """The first one agrees to nothing, in flow IV; the second one answers the first, in flow I."""
+        """The first one agrees to no streams, in flow IV; the second one answers the first, in flow I."""
         return not self.answered
 
     def offer_in_set_up(self, leg: BridgedLeg, session: Session, offer: OfferReceived) -> bool:
@@ -183,6 +191,11 @@ class ClickToCall(JoinedLegs):
             return False
         if offer.carrier != "2xx":
             offer.refuse()
+        elif leg.side == 0 and self.flow != "I":
+            try:
+                offer.answer(SessionBody(MEDIA_TYPE, leg.own.silence(offer.body.data)))
+            except RemoteProtocolError as error:
+                offer.refuse(error.status)
         else:
             self._pending = (offer.body, OfferResponder(offer))
         return True
@@ -223,7 +236,7 @@ class ClickToCall(JoinedLegs):
             self.transcoding.join(caller, leg.call)
         elif bridge is None or pending is None:
             self.hangup("Media cannot be agreed")
-        elif self.flow == "IV":
+        elif self.flow != "I":
             leg.remote = None
             bridge.offer_from(1, *pending)
         elif leg.remote is not None:
@@ -242,7 +255,13 @@ class ClickToCall(JoinedLegs):
         self.notes.leg_ended(call)
         hunt = self._hunt
         attempt = hunt.attempt_of(call) if hunt is not None else None
-        if hunt is not None and attempt is not None and not self.over:
+        if hunt is None or attempt is None or self.over:
+            return
+        leg = call.leg
+        streamless = isinstance(leg, CalleeLeg) and leg.side == 0 and self.flow == "IV" and leg.offered
+        if streamless and self.bridge is not None and status in _NO_STREAMS:
+            hunt.again(attempt, self._start(attempt.target, False, streamless=False))
+        else:
             hunt.lost(attempt, status or 408)
 
     def _nobody(self, status: int) -> None:
