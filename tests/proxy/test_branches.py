@@ -114,6 +114,27 @@ def test_ack_to_a_gruu_through_a_store_that_takes_its_time(make_house: Any) -> N
     assert not alice.messages
 
 
+def test_ack_to_a_gruu_without_record_route(house: Any) -> None:
+    """Who has a GRUU is reached by way of us alone; not so an ACK for a response that we have sent statelessly."""
+    alice, bob = house.peer("192.0.2.2"), house.peer("192.0.2.10")
+    house.bind("bob", "sip:bob@192.0.2.10", instance="<urn:uuid:1>")
+    house.bind("loop", "sip:loop@example.com", instance="<urn:uuid:2>")
+    gruu = "sip:bob@example.com;gr=urn:uuid:1"
+    house.send(alice, house.in_dialog("ACK", gruu, [], branch="1", to=f"<{BOB}>;tag=b"))
+    assert bob.expect("ACK")
+    invite = house.in_dialog("INVITE", gruu, [], branch="2", to=f"<{BOB}>").replace(
+        "Max-Forwards: 70", "Max-Forwards: 0"
+    )
+    house.send(alice, invite)
+    tag = alice.expect(483).to.tag
+    house.send(alice, house.in_dialog("ACK", gruu, [], branch="2", to=f"<{BOB}>;tag={tag}"))
+    house.send(
+        alice, house.in_dialog("ACK", "sip:loop@example.com;gr=urn:uuid:2", [], branch="3", to="<sip:l@h>;tag=b")
+    )
+    house.network.advance(1)
+    assert [message.method for message in bob.messages] == ["ACK"]
+
+
 def test_targets_of_mixed_schemes(make_house: Any) -> None:
     """RFC 5630 section 5.3: for a sip request, sips targets become sip ones over secure transports."""
 

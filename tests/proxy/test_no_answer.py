@@ -44,3 +44,34 @@ def test_who_answers_at_the_last_moment_has_the_call(house: Any) -> None:
     first.answer(invite, 200, [("contact", f"<{FIRST}>")])
     assert alice.expect(200)
     second.expect_nothing(within=1.0)
+
+
+def test_nobody_answers_in_time(house: Any) -> None:
+    """The CANCEL was ours, so the caller is not told of a request that was terminated (RFC 3261 section 16.8)."""
+    alice, first, second = (house.peer(f"192.0.2.{number}") for number in (2, 10, 11))
+    house.send(alice, house.request("INVITE", "sip:desk@example.com"))
+    for one in (first, second):
+        invite = one.expect("INVITE", within=11.0)
+        one.answer(invite, 180)
+        cancel = one.expect("CANCEL", within=11.0)
+        one.answer(cancel, 200)
+        one.answer(invite, 487)
+    assert alice.expect(408)
+
+
+def test_several_users_of_one_device(make_house: Any) -> None:
+    """They have the same Contact, which is called once (section 16.5)."""
+    to = tuple(f"sip:{name}@example.com" for name in ("a", "b", "c"))
+    route = StaticRoute(user="desk", to=to, fork="serial", no_answer=5.0)
+    house = make_house(routers=[StaticRouter([route])])
+    for name in "abc":
+        house.bind(name, FIRST, instance="<urn:uuid:1>")
+    alice, first = house.peer("192.0.2.2"), house.peer("192.0.2.10")
+    house.send(alice, house.request("INVITE", "sip:desk@example.com"))
+    invite = first.expect("INVITE")
+    first.answer(invite, 180)
+    first.answer(first.expect("CANCEL", within=6.0), 200)
+    first.answer(invite, 487)
+    assert alice.expect(408)
+    house.network.advance(1)
+    assert [one.method for one in first.messages if hasattr(one, "method")] == ["INVITE", "CANCEL", "ACK"]

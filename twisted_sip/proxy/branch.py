@@ -110,6 +110,11 @@ class Branch(StraightUser):
         elif self.outgoing is not None:
             self.outgoing.cancel(headers)
 
+    @property
+    def rang_out(self) -> bool:
+        """True once it was cancelled since nobody has answered in time."""
+        return self._expired
+
     def end(self) -> None:
         """Stop what is pending here."""
         if self._timer_c is not None:
@@ -169,6 +174,9 @@ class Branch(StraightUser):
         if self._timer_c is not None:
             self.end()
         again = self.final is not None
+        if self._expired and self.target.no_answer and status == 487 and not again:
+            # It is we who have cancelled it: as if it had not answered (section 16.8).
+            response = self._context.local_response(408, "")
         self.final = response
         # There is nothing to cancel any more, and who is done with each other shall go without the garbage collector.
         self.outgoing = None

@@ -272,7 +272,8 @@ class ResponseContext:
         """Try another flow of the same instance; tell whether there was one."""
         if response.status not in _NEXT_FLOW and (response.status != 503 or response.flow is not None):
             return False
-        if self._alternatives is None or not branch.target.instance:
+        if self._alternatives is None or not branch.target.instance or branch.rang_out:
+            # What has rung for long enough is not called over another flow.
             return False
         others = self._alternatives.get(_identity(branch.target))
         if not others:

@@ -294,9 +294,12 @@ class ProxyService(Service):
                 return self._forward_ack(incoming, [self._marked_target(request, mark)])
             if not local:
                 return self._forward_ack(incoming, _as_written(request))
-        if not any(route.user for route in incoming.own_routes):
+        if not any(route.user for route in incoming.own_routes) and (
+            not _is_gruu(uri) or request.to.tag == self.element.stateless_tag(request)
+        ):
             # Without a token it is for a response that we sent statelessly (section 26.3.2.4), and forwarded it would
-            # come back until its Max-Forwards are used up.
+            # come back until its Max-Forwards are used up. But who has a GRUU is reached by way of us even where we do
+            # not record-route.
             return TAKEN
         found = self.location_router.route(incoming)
         if isinstance(found, Deferred):
@@ -307,8 +310,9 @@ class ProxyService(Service):
         request = incoming.request
         if isinstance(found, Response):
             return TAKEN
+        is_local_uri = self.element.domains.is_local_uri
         for target in fit_scheme(request, found):
-            if not target.flow_lost:
+            if not target.flow_lost and (target.flow is not None or target.path or not is_local_uri(target.uri)):
                 break
         else:
             return TAKEN
