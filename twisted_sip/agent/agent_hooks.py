@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from twisted_sip.agent.account import Account
 from twisted_sip.agent.entitlement import may_refer, may_take_part
@@ -28,6 +30,8 @@ from twisted_sip.message.uri import SIPURI
 
 if TYPE_CHECKING:
     from twisted_sip.agent.call import Call
+
+_log = Logger()
 
 
 class AgentHooks(Service):
@@ -124,6 +128,10 @@ class AgentHooks(Service):
 
     def transferred(self, old: Call, new: Call) -> None:
         """Because of a REFER in *old* we make the call *new*. Default: nothing."""
+
+    def registration_failed(self, failure: Failure, registration: Registration) -> None:
+        """The first try to register has failed; its events tell of the further ones. Default: a line of the log."""
+        _log.warn("{aor}: {problem}", aor=str(registration.aor), problem=failure.getErrorMessage())
 
     def make_media(self, call: Call) -> Any:
         """Return the media of *call*, None for signalling only. Default: what was given to the constructor makes."""

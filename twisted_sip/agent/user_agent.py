@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_sip.agent.account import ANONYMOUS, Account
@@ -46,8 +44,6 @@ from twisted_sip.transaction.timers import Timer
 
 if TYPE_CHECKING:
     from twisted_sip.element.element import Element
-
-_log = Logger()
 
 #: Option tags that the agent adds to those of sessions.
 _SUPPORTED = ("100rel", "timer", "199", "replaces", "join", "norefersub", "tdialog", "gruu", "outbound")
@@ -213,7 +209,7 @@ class UserAgent(AgentServices):
             )
         )
         if self.running:
-            registration.start().addErrback(_not_registered, registration)
+            registration.start().addErrback(self.registration_failed, registration)
         return registration
 
     def unregister(self, registration: Registration) -> Deferred[None]:
@@ -325,7 +321,7 @@ class UserAgent(AgentServices):
         if self.served is not None:
             self.served.start()
         for registration in self.registrations:
-            registration.start().addErrback(_not_registered, registration)
+            registration.start().addErrback(self.registration_failed, registration)
 
     def stopService(self) -> Deferred[None]:
         """Hang up, unregister, and let go of everything; fires with None, never fails, at the latest after the
@@ -360,7 +356,3 @@ class UserAgent(AgentServices):
         stopped = self._stopping
         if stopped is not None and not stopped.called:
             stopped.callback(None)
-
-
-def _not_registered(failure: Failure, registration: Registration) -> None:
-    _log.warn("{aor}: {problem}", aor=str(registration.aor), problem=failure.getErrorMessage())

@@ -21,6 +21,7 @@ from twisted_sip.agent.call_events import (
     Replaced,
     TransferRequested,
 )
+from twisted_sip.agent.registration import Registration
 from twisted_sip.agent.user_agent import UserAgent
 from twisted_sip.errors import LocalProtocolError, RequestRefused
 from twisted_sip.interfaces.agent import ICallListener
@@ -40,6 +41,9 @@ class AnsweringAgent(UserAgent):
     def transferred(self, old: Call, new: Call) -> None:
         """See AgentHooks."""
         self.lines.follow(old, new)
+
+    def registration_failed(self, failure: Failure, registration: Registration) -> None:
+        """See AgentHooks: the log of the registration has a line of it."""
 
 
 @implementer(ICallListener)

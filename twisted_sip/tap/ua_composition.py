@@ -20,8 +20,6 @@ from twisted_sip.agent.account import Account
 from twisted_sip.agent.call_events import CallState
 from twisted_sip.agent.compose import BuiltInMedia
 from twisted_sip.agent.policed_calls import PolicedCalls
-from twisted_sip.agent.registration import Registration
-from twisted_sip.agent.registration_events import FlowLost, Registered, RegistrationEvent, RegistrationRefused
 from twisted_sip.agent.registration_terms import RegistrationSettings
 from twisted_sip.agent.served_dialogs import ProvedWatchers, resource_of
 from twisted_sip.agent.settings import AgentSettings
@@ -43,6 +41,7 @@ from twisted_sip.tap.control import Command, ControlSocket
 from twisted_sip.tap.control_commands import trace_commands
 from twisted_sip.tap.hosts import host_names
 from twisted_sip.tap.policy_commands import policy_commands
+from twisted_sip.tap.registration_log import RegistrationLog
 from twisted_sip.tap.startup import StartFailure
 from twisted_sip.tap.status import element_counts, listening
 from twisted_sip.tap.transport_settings import transport_settings
@@ -92,6 +91,7 @@ class UAServer(MultiService):
         self._policies: SQLiteCallPolicyStore | None = None
         self._notifier: Notifier | None = None
         self._media: BuiltInMedia | None = None
+        self._registrations: dict[str, RegistrationLog] = {}
         self._loop: LoopingCall | None = None
         self._started = 0.0
 
@@ -201,9 +201,10 @@ class UAServer(MultiService):
         instances = line_instances(directory, [line.aor for line in given]) if given else {}
         assert self.element is not None
         for line, password, (answer, ring) in zip(given, self._passwords, self._of_lines, strict=True):
+            credentials = line_credentials(line, password, self.element.random_text)
             registration = agent.register(
                 line.aor,
-                credentials=line_credentials(line, password, self.element.random_text),
+                credentials=credentials,
                 registrar=line.registrar or None,
                 outbound_proxies=line.proxies,
                 instance=instances[line.aor],
@@ -211,7 +212,8 @@ class UAServer(MultiService):
             )
             account = agent.accounts[-1]
             lines.add(account, answer, ring)
-            registration.observe(_RegistrationLog(registration))
+            self._registrations[line.aor] = log = RegistrationLog(registration, credentials)
+            registration.observe(log)
             self._keep_mailbox(account, answer, summaries)
 
     def _keep_mailbox(self, account: Account, answer: Any, summaries: VoicemailSummaries) -> None:
@@ -252,7 +254,7 @@ class UAServer(MultiService):
             "lines": {str(one.aor): one.state.value for one in agent.registrations},
             "listening": listening(element),
             "counts": {
-                **{f"line {one.aor}": one.state.value for one in agent.registrations},
+                **{f"line {aor}": log.words for aor, log in self._registrations.items()},
                 "calls": len(agent.calls),
                 **element_counts(element),
                 "messages refused": self._limits.refused,
@@ -304,25 +306,6 @@ class UAServer(MultiService):
         if policies is not None:
             policies.close()
         self.agent = None
-
-
-class _RegistrationLog:
-    """Writes what becomes of a registration into the log."""
-
-    def __init__(self, registration: Registration) -> None:
-        self._aor = str(registration.aor)
-
-    def __call__(self, event: RegistrationEvent) -> None:
-        if isinstance(event, Registered):
-            if not event.refreshed:
-                _log.info("{aor} registered as {contact}", aor=self._aor, contact=event.contact, expires=event.expires)
-        elif isinstance(event, RegistrationRefused):
-            _log.warn(
-                "{aor} not registered: {status} {reason}", aor=self._aor, status=event.status, reason=event.reason,
-                retry_in=event.retry_in,
-            )  # fmt: skip
-        elif isinstance(event, FlowLost):
-            _log.warn("{aor}: {reason}", aor=self._aor, reason=event.reason, retry_in=event.retry_in)
 
 
 def _agent_settings(configuration: UAConfiguration) -> AgentSettings:

@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from twisted_sip.auth.client import DigestClient
 from twisted_sip.auth.credentials import user_of
 from twisted_sip.errors import ConfigurationError
 from twisted_sip.message.uri import SIPURI
@@ -15,6 +14,7 @@ from twisted_sip.tap.answer_texts import AnswerWords
 from twisted_sip.tap.answering import Answer, Echo, Player, Refuser
 from twisted_sip.tap.answering_machine import AnsweringMachine
 from twisted_sip.tap.mailboxes import Mailbox
+from twisted_sip.tap.registration_log import LineCredentials
 from twisted_sip.tap.startup import StartFailure, os_error_words
 from twisted_sip.tap.state import write_private
 from twisted_sip.tap.ua_sections import AnswerSection, LineSection, VoicemailSection
@@ -42,7 +42,7 @@ def line_password(line: LineSection) -> str:
     return password
 
 
-def line_credentials(line: LineSection, password: str, token: Callable[[], str]) -> DigestClient | None:
+def line_credentials(line: LineSection, password: str, token: Callable[[], str]) -> LineCredentials | None:
     """Return what answers challenges to *line*, None without a password.
 
     :param token: gives random text.
@@ -50,7 +50,7 @@ def line_credentials(line: LineSection, password: str, token: Callable[[], str])
     if not password:
         return None
     uri = SIPURI.parse(line.aor)
-    return DigestClient(line.user or user_of(uri), password, realms=line.realms or None, strongest=True, token=token)
+    return LineCredentials(line.user or user_of(uri), password, realms=line.realms or None, strongest=True, token=token)
 
 
 def line_instances(directory: Path, aors: Iterable[str]) -> dict[str, str]:
