@@ -12,6 +12,7 @@ from twisted_sip.interfaces.routing import Target
 from twisted_sip.message.uri import parse_uri
 
 from .scene import Scene
+from .scripted import TYPE, Party, sdp
 
 
 def limit(scene: Scene, sessions: int) -> None:
@@ -169,4 +170,26 @@ def test_how_long_a_target_may_ring() -> None:
     assert bob.arrived[0].over and not carol.arrived[0].over
     scene.run(8)
     assert carol.arrived[0].over and call.ending.status == 480
+    scene.stop()
+
+
+def test_no_groups() -> None:
+    scene = Scene(settings={"media": "relay"})
+    scene.agent("bob", 2)
+    party = Party(scene, "alice", 1)
+    party.call("sip:bob@example.com", TYPE, body=sdp(4000, host="224.1.1.1/127"))
+    refused = party.response(488)
+    assert (refused.headers.first("warning") or "").startswith("330 ")
+    assert not scene.agents["bob"].arrived
+    scene.stop()
+
+
+def test_a_callee_is_no_group() -> None:
+    scene = Scene(settings={"media": "relay"})
+    alice = scene.agent("alice", 1)
+    party = Party(scene, "bob", 2)
+    call = alice.call(party.uri)
+    party.answer(party.invited(), 200, body=sdp(4000, host="224.1.1.1/127"))
+    scene.run(5)
+    assert call.over and call.ending.status == 488
     scene.stop()

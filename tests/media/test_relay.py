@@ -154,6 +154,18 @@ def test_hold_and_names(relayed):
     assert relay._streams[0].legs[0][1].target is None
 
 
+@pytest.mark.parametrize("address", ["224.1.1.1", "224.1.1.1/127", "255.255.255.255", "ff02::1"])
+def test_no_groups(relayed, address):
+    relay, *_ = relayed
+    before = relay._streams[0].legs[0][0].target
+    with pytest.raises(MediaRefused) as refused:
+        relay.pass_on(sdp(4000, address), 0)
+    assert (refused.value.status, refused.value.warning_code) == (488, 330)
+    assert relay._streams[0].legs[0][0].target == before
+    # A stream that is not wanted goes nowhere.
+    assert relay.pass_on(sdp(0, address), 0).media[0].port == 0
+
+
 def test_silence_of_both_is_told_once(relayed):
     relay, a, _, network = relayed
     told = []

@@ -20,6 +20,7 @@ from twisted_sip.b2bua.hunt import Attempt, Hunt
 from twisted_sip.b2bua.joined_legs import leave, reason_of
 from twisted_sip.b2bua.legs import BridgedLeg, CalleeLeg, CallerLeg
 from twisted_sip.b2bua.policing import Policed
+from twisted_sip.b2bua.responders import warning_of
 from twisted_sip.b2bua.set_up import SetUp
 from twisted_sip.b2bua.transcoding import Transcoding
 from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
@@ -58,6 +59,8 @@ class BridgedCall(SetUp):
         self.media: str = settings.media
         self.headers: list[tuple[str, str]] = []
         self.policed: Policed | None = None
+        # Why what the caller says about media is of no use (RFC 3261 section 20.43).
+        self._warning: list[tuple[str, str]] = []
         self.notes.leg_began(call)
         self.hunt = Hunt(self._start, self._nobody)
         leg.bridged = self
@@ -137,6 +140,7 @@ class BridgedCall(SetUp):
             # The caller's description is of no use.
             leg.never_began(error)
             self.notes.leg_ended(call)
+            self._warning = warning_of(error, self.caller_leg)
             return error.status
         return Attempt(target, call, transcoding)
 
@@ -222,6 +226,8 @@ class BridgedCall(SetUp):
         mapped = status_for_caller(status)
         passed = response is not None and response.status == status == mapped
         fields = self.b2bua.policy.fields(response.headers) if response is not None and passed else []
+        if response is None and mapped == 488:
+            fields = self._warning
         reason = response.reason if response is not None and passed and not hidden else ""
         self.refuse(mapped, reason, fields)
 

@@ -127,13 +127,15 @@ class MediaRelay:
     def pass_on(self, description: SessionDescription, side: int) -> SessionDescription:
         """Return the description that the other side is to get in place of *description*, which came from *side*.
 
-        :raises MediaRefused: there is no port, an address that nothing can be sent to, or there are too many streams.
+        :raises MediaRefused: there is no port, an address of a group (330), or there are too many streams.
         :raises LocalProtocolError: the relay is closed.
         """
         if self._closed:
             raise LocalProtocolError("the relay is closed")
         if len(description.media) > MOST_STREAMS:
             raise MediaRefused(f"No more than {MOST_STREAMS} streams", warning_code=399)
+        if any(_is_group(one) for one in description.media):
+            raise MediaRefused("Multicast not available", warning_code=330)
         media = tuple([self._one(place, one, side) for place, one in enumerate(description.media)])
         address = self._plane.settings.address
         return attrs.evolve(
@@ -227,6 +229,10 @@ def _added(counts: RelayCounts, stream: _RelayedStream, side: int) -> RelayCount
         counts.refused + sum(leg.refused for leg in legs),
         counts.flooded + sum(leg.flooded for leg in legs),
     )
+
+
+def _is_group(media: MediaDescription) -> bool:
+    return bool(media.port) and (media.is_multicast or media.address == "255.255.255.255")
 
 
 def _numeric(host: str, port: int) -> tuple[str, int] | None:
