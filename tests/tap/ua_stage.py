@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted_sip.agent.call import Call
+from twisted_sip.agent.settings import AgentSettings
 from twisted_sip.agent.user_agent import UserAgent
 from twisted_sip.element.element import Element
 from twisted_sip.tap.answering import Answer
@@ -26,11 +27,13 @@ class Stage:
     :ivar answering: the one that answers, and *caller*.
     """
 
-    def __init__(self, answer: Answer, *, ring: float = 0.0, longest: float = 0.0) -> None:
+    def __init__(
+        self, answer: Answer, *, ring: float = 0.0, longest: float = 0.0, settings: AgentSettings | None = None
+    ) -> None:
         self.network = Network(7)
         self.media = MediaNetwork(self.network.clock)
         lines = LineAnswers((answer, ring), longest=longest)
-        self.answering: Any = self._agent(HERE, AnsweringAgent, listener=lines)
+        self.answering: Any = self._agent(HERE, AnsweringAgent, listener=lines, settings=settings)
         self.answering.lines = lines
         self.caller: Any = self._agent(THERE, UserAgent)
         self.caller.account(f"sip:caller@{THERE}")

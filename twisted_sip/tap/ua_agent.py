@@ -21,11 +21,13 @@ from twisted_sip.agent.call_events import (
     Replaced,
     TransferRequested,
 )
+from twisted_sip.agent.referral import Referral
 from twisted_sip.agent.registration import Registration
 from twisted_sip.agent.user_agent import UserAgent
 from twisted_sip.errors import LocalProtocolError, RequestRefused
 from twisted_sip.interfaces.agent import ICallListener
 from twisted_sip.tap.answering import Answer
+from twisted_sip.tap.ua_transfers import may_lead_to
 
 _log = Logger()
 
@@ -41,6 +43,12 @@ class AnsweringAgent(UserAgent):
     def transferred(self, old: Call, new: Call) -> None:
         """See AgentHooks."""
         self.lines.follow(old, new)
+
+    def accept_transfer(self, call: Call | None, referral: Referral) -> Any:
+        """See AgentHooks; without a line to where the caller is as well."""
+        if super().accept_transfer(call, referral):
+            return True
+        return not self.accounts and may_lead_to(self.settings, call, referral)
 
     def registration_failed(self, failure: Failure, registration: Registration) -> None:
         """See AgentHooks: the log of the registration has a line of it."""

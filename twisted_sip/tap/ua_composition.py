@@ -22,7 +22,6 @@ from twisted_sip.agent.compose import BuiltInMedia
 from twisted_sip.agent.policed_calls import PolicedCalls
 from twisted_sip.agent.registration_terms import RegistrationSettings
 from twisted_sip.agent.served_dialogs import ProvedWatchers, resource_of
-from twisted_sip.agent.settings import AgentSettings
 from twisted_sip.dialog.dialogs import Dialogs
 from twisted_sip.element.element import Element
 from twisted_sip.element.limits import SourceLimits
@@ -159,7 +158,7 @@ class UAServer(MultiService):
         lines = LineAnswers(self._other, longest=configuration.answer.longest)
         agent = self.agent = AnsweringAgent(
             element,
-            settings=_agent_settings(configuration),
+            settings=configuration.agent,
             media=self._media,
             listener=PolicedCalls(
                 lines, self._policies, self.reactor.seconds, busy_at=configuration.answer.max_calls_per_line
@@ -306,18 +305,6 @@ class UAServer(MultiService):
         if policies is not None:
             policies.close()
         self.agent = None
-
-
-def _agent_settings(configuration: UAConfiguration) -> AgentSettings:
-    """Return the settings of the agent.
-
-    Without a line there are no credentials that a stranger could call somebody with: transfers are followed then,
-    unless the file says otherwise.
-    """
-    given = configuration.agent
-    if configuration.line or given != AgentSettings():
-        return given
-    return attrs.evolve(given, accept_transfers="anybody", transfer_targets=("*",), accept_replaces="anybody")
 
 
 def _with(configuration: UAConfiguration, listen: Iterable[str]) -> Any:
