@@ -249,6 +249,12 @@ class CallCore:
             self._cause = ("media", 488, reason)
         self.hangup(Reason.build("SIP", 488, reason[:80]))
 
+    def end_without_media(self, reason: str) -> None:
+        """The media have died: hang up, and tell the peer why (RFC 3326)."""
+        if self._cause is None:
+            self._cause = ("media", 0, reason)
+        self.hangup(Reason.build("SIP", 200, "RTP timeout"))
+
     # -- changes ------------------------------------------------------------------------------
 
     def hold(self) -> Deferred[Call]:

@@ -47,7 +47,8 @@ class CallEnd:
 
     :ivar by: who ended it: ``local``, ``remote`` or ``network``.
     :ivar cause: ``bye``, ``cancel``, ``refused`` or what else ``dialog.session_terms.Ending`` says; ``elsewhere`` where
-        another device has answered it; ``media`` where it could not be agreed.
+        another device has answered it; ``media`` where it could not be agreed, or nothing
+        came any more.
     :ivar status: the response that ended it, 0 where none did.
     :ivar reason: its reason phrase, or the text of a Reason header field (RFC 3326).
     :ivar seconds: for how long it was established.

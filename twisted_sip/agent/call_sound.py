@@ -169,6 +169,14 @@ class CallSound(CallCore):
         if media is not None and hasattr(media, "on_failure"):
             # RFC 5763 section 5: a peer that is another than was told gets no session.
             media.on_failure = self.end_for_media
+        if media is not None and getattr(media, "on_timeout", self) is None:
+            # A program that has set the hook itself decides itself.
+            media.on_timeout = self.peer_is_silent
+
+    def peer_is_silent(self, seconds: float) -> None:
+        """Nothing has come from the peer for so long: hang up, unless somebody is on hold (RFC 3326)."""
+        if self.established and not self.on_hold and not self.held:
+            self.end_without_media(f"nothing came for {seconds:.0f} s")
 
     def _sound(self) -> Any:
         media = self.media

@@ -27,6 +27,7 @@ from twisted_sip.message.builders import response_to
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI
+from twisted_sip.transport.listener import is_loopback
 
 if TYPE_CHECKING:
     from twisted_sip.agent.user_agent import UserAgent
@@ -211,6 +212,18 @@ class Ingress:
             return 486, []
         return None
 
+    def _is_crowded(self, incoming: IncomingRequest) -> bool:
+        """Tell whether as many calls have come from where *incoming* comes from as may: nobody has proved who he is."""
+        agent = self._agent
+        most = agent.settings.max_calls_per_source
+        if not most or agent.table.alive < most:
+            return False
+        host = incoming.flow.remote.host
+        if is_loopback(host) or agent.is_from_servers(incoming.flow):
+            return False
+        ways = [call.wire.came_by for call in agent.calls if not call.outgoing]
+        return sum(1 for flow in ways if flow is not None and flow.remote.host == host) >= most
+
     # -- INVITE -----------------------------------------------------------------------------------------
 
     def _invited(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
@@ -228,6 +241,8 @@ class Ingress:
         # Who takes the place of another call needs no room, but for one at a time.
         if full is not None and (old is None or any(call.replaces is old for call in agent.calls)):
             return response_to(request, full[0], "", full[1], to_tag=incoming.to_tag)
+        if old is None and self._is_crowded(incoming):
+            return response_to(request, 486, to_tag=incoming.to_tag)
         if agent.settings.reject_anonymous and is_anonymous(request):
             return response_to(request, 433, "Anonymity Disallowed", to_tag=incoming.to_tag)
         accept = agent.terms.accept

@@ -45,6 +45,9 @@ class AgentSettings:
     :ivar user_agent: what it calls itself (User-Agent, Server); empty for no word.
     :ivar max_calls: the most calls at a time; more are answered 503.
     :ivar max_calls_per_account: the most calls of one account at a time; more are answered 486. 0 for no such limit.
+    :ivar max_calls_per_source: the most calls at a time that come in from one address which is neither loopback nor one
+        of our servers (see *servers*: a PBX or proxy that we are not registered at belongs there); more are answered
+        486. 0 for no such limit.
     :ivar ring_timeout: for which a call may ring, in either direction.
     :ivar session_expires: the session interval to ask for (RFC 4028); 0 for none of our own.
     :ivar min_se: the shortest session interval to agree to.
@@ -77,6 +80,7 @@ class AgentSettings:
     user_agent: str = attrs.field(default=f"twisted-sip/{__version__}", validator=_checked)
     max_calls: int = attrs.field(default=200, validator=attrs.validators.ge(1))
     max_calls_per_account: int = attrs.field(default=0, validator=attrs.validators.ge(0))
+    max_calls_per_source: int = attrs.field(default=10, validator=attrs.validators.ge(0))
     ring_timeout: float = attrs.field(default=180.0, validator=attrs.validators.gt(0))
     session_expires: int = attrs.field(default=1800, validator=attrs.validators.ge(0))
     min_se: int = attrs.field(default=SHORTEST_INTERVAL, validator=attrs.validators.ge(SHORTEST_INTERVAL))

@@ -101,6 +101,8 @@ class B2BUA(LegMaking):
             settings=AgentSettings(
                 user_agent=settings.user_agent,
                 max_calls=settings.max_calls * 2,
+                # Whole trunks come from one address, and who may call is said by the admission.
+                max_calls_per_source=0,
                 ring_timeout=settings.ring_timeout,
                 session_expires=settings.session_expires,
                 min_se=settings.min_se,

@@ -16,6 +16,7 @@ from twisted_sip.media.latch import Latch
 from twisted_sip.media.own_source import OwnSource
 from twisted_sip.media.packet_budget import PacketBudget
 from twisted_sip.media.port import MediaPort
+from twisted_sip.media.proven_target import ProvenTarget
 from twisted_sip.media.quality import mos
 from twisted_sip.media.rtcp_session import RTCPSession
 from twisted_sip.media.rtp import split
@@ -134,6 +135,7 @@ class AudioStream:
         self._heard_at = 0.0
         self._told_silent = False
         self._own = OwnSource()
+        self._proof = ProvenTarget(settings.unproved)
         self._codec_name = ""
         self._codec_key: tuple[CodecKind, int] | None = None
         self._closed = False
@@ -228,6 +230,8 @@ class AudioStream:
             self._collision(address, now)
             return
         self._heard_at = now
+        if address[0] != self._proof.host:
+            self._proof.heard(address[0], latch.target)
         receiver.take(second, sequence, timestamp, ssrc, payload, now)
 
     def _collision(self, address: tuple[str, int], now: float) -> None:
@@ -267,6 +271,7 @@ class AudioStream:
             return
         self.rtcp_latch.accepts(address, now)
         self._heard_at = now
+        self._proof.heard(address[0], self.latch.target)
         if rtcp.collided:
             rtcp.collided = False
             if not self._own.mirrored:
@@ -283,13 +288,18 @@ class AudioStream:
                 sink.write(heard)
         sender = self.sender
         target = self.latch.target
+        port, proof = self.port, self._proof
+        # What leads to a path was checked there (RFC 8445 section 7).
+        proved = target is not None and (target[0] == proof.host or port.path is not None)
         if terms.sends and target is not None:
             frame = self._user.stream_frame(heard, sender.samples)
             if frame is None and not sender.silence_is_noise:
                 frame = bytes(2 * sender.samples)
             packet = sender.next(frame)
-            if packet is not None:
-                self.port.send_rtp(packet, target)
+            # Where nobody is, a file still comes to its end.
+            if packet is not None and (proved or proof.patient):
+                if port.send_rtp(packet, target) and not proved:
+                    proof.sent(target[0], terms.ptime / 1000)
                 self._packets_sent += 1
                 self._bytes_sent += sender.size
                 if self._rtcp is not None:

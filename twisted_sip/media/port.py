@@ -132,18 +132,19 @@ class MediaPort:
 
     # -- outwards --------------------------------------------------------------------------------
 
-    def send_rtp(self, data: bytes, address: tuple[str, int]) -> None:
-        """Send an RTP packet to *address*, which a path may know better."""
+    def send_rtp(self, data: bytes, address: tuple[str, int]) -> bool:
+        """Send an RTP packet to *address*, which a path may know better; tell whether it could be protected."""
         protection = self.protection
         if protection is not None:
             protected = protection.protect_rtp(data)
             if protected is None:
-                return
+                return False
             data = protected
         if self.path is not None:
             self.path(RTP, data)
         elif self._open:
             self._rtp.send(data, address)
+        return True
 
     def send_rtcp(self, data: bytes, address: tuple[str, int]) -> None:
         """Send an RTCP compound to *address*, which a path may know better."""

@@ -75,7 +75,10 @@ class MediaSettings:
     :ivar dscp: the mark of packets, 0 for none.
     :ivar jitter_least: the least depth of the jitter buffer in milliseconds.
     :ivar jitter_most: the most depth of it in milliseconds.
-    :ivar timeout: seconds without RTP or RTCP of the peer after which ``on_timeout`` is called; 0 for never.
+    :ivar timeout: seconds without RTP or RTCP of the peer after which ``on_timeout`` is called: a user agent
+        hangs up then, unless somebody is on hold; 0 for never.
+    :ivar unproved: seconds of sound for a host that has never sent RTP or RTCP; then there is silence until it does, so
+        that nobody has us send to a stranger. 0 for no such end.
     :ivar relatch: seconds of silence after which another source is believed (symmetric RTP).
     :ivar symmetric: send to where packets come from rather than to where the peer says (RFC 4961); False believes
         the session description alone.
@@ -107,6 +110,7 @@ class MediaSettings:
     jitter_least: int = attrs.field(default=40, validator=_within(10, 1000))
     jitter_most: int = attrs.field(default=240, validator=_within(10, 1000))
     timeout: float = attrs.field(default=30.0, validator=_within(0, 86400))
+    unproved: float = attrs.field(default=10.0, validator=_within(0, 86400))
     relatch: float = attrs.field(default=2.0, validator=_within(0.1, 3600))
     symmetric: bool = True
     silence: float = attrs.field(default=2.0, validator=_within(0.1, 3600))
