@@ -1,6 +1,6 @@
 """A phone that answers every call and sends back what it hears: ``python examples/echo_agent.py PORT``."""
 
-import sys
+from argparse import ArgumentParser
 from typing import Any
 
 from twisted.internet import reactor
@@ -21,6 +21,9 @@ def serve(reactor: Any, port: int) -> None:
 
 
 if __name__ == "__main__":
-    serve(reactor, int(sys.argv[1]))
-    print(f"listening on port {sys.argv[1]}", flush=True)
+    parser = ArgumentParser()
+    parser.add_argument("port", type=int)
+    port = parser.parse_args().port
+    serve(reactor, port)
+    print(f"listening on port {port}", flush=True)
     reactor.run()

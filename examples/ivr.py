@@ -1,6 +1,6 @@
 """A menu over the phone: 1 plays a tone, 2 sends back what you say, 0 hangs up: ``python examples/ivr.py PORT``."""
 
-import sys
+from argparse import ArgumentParser
 from typing import Any
 
 from twisted.internet import reactor
@@ -26,8 +26,11 @@ class Menu(StandaloneAgent):
 
 
 if __name__ == "__main__":
-    menu = user_agent(reactor, f"udp:{sys.argv[1]}", agent=Menu)
+    parser = ArgumentParser()
+    parser.add_argument("port", type=int)
+    port = parser.parse_args().port
+    menu = user_agent(reactor, f"udp:{port}", agent=Menu)
     menu.startService()
     reactor.addSystemEventTrigger("before", "shutdown", menu.stopService)
-    print(f"listening on port {sys.argv[1]}", flush=True)
+    print(f"listening on port {port}", flush=True)
     reactor.run()

@@ -1,6 +1,6 @@
 """Records every call into a WAV file of its own: ``python examples/recording_bot.py PORT DIRECTORY``."""
 
-import sys
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,13 @@ class Recorder(StandaloneAgent):
 
 
 if __name__ == "__main__":
-    bot = user_agent(reactor, f"udp:{sys.argv[1]}", agent=Recorder)
-    bot.directory = Path(sys.argv[2])
+    parser = ArgumentParser()
+    parser.add_argument("port", type=int)
+    parser.add_argument("directory", type=Path)
+    given = parser.parse_args()
+    bot = user_agent(reactor, f"udp:{given.port}", agent=Recorder)
+    bot.directory = given.directory
     bot.startService()
     reactor.addSystemEventTrigger("before", "shutdown", bot.stopService)
-    print(f"listening on port {sys.argv[1]}", flush=True)
+    print(f"listening on port {given.port}", flush=True)
     reactor.run()

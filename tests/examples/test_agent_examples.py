@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import socket
 import struct
+import subprocess
+import sys
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -161,3 +163,11 @@ def test_they_are_short(name: str, most: int) -> None:
     body = lines[next(place for place, line in enumerate(lines) if line.startswith("class ")) :]
     end = next((place for place, line in enumerate(body) if line.startswith("if __name__")), len(body))
     assert len(body[:end]) <= most
+
+
+@pytest.mark.parametrize("name", ["echo_agent.py", "ivr.py", "recording_bot.py", "click_to_call.py"])
+@pytest.mark.parametrize("arguments", [[], ["junk", "junk"]], ids=["none", "junk"])
+def test_how_they_are_used(name: str, arguments: list[str]) -> None:
+    command = [sys.executable, str(SOURCES / name), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2 and done.stderr.startswith(f"usage: {name} ") and "Traceback" not in done.stderr

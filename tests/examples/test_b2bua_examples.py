@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
@@ -74,15 +75,40 @@ def phone() -> Iterator[Callable[..., AnsweringPhone]]:
         one.close()
 
 
+def refused(url: str, **fields: str) -> tuple[int, str]:
+    """Ask for a call that comes to nothing; return the status and what is said about it."""
+    with pytest.raises(HTTPError) as error:
+        urlopen(url, urlencode(fields).encode(), timeout=60)
+    with error.value as answer:
+        return answer.code, answer.read().decode()
+
+
 def test_two_phones_are_connected(program: Callable[..., str], free_port: int, phone: Callable[..., Any]) -> None:
     url = program("click_to_call.py", str(free_port), "0")
     a, b = phone(), phone()
     with urlopen(url, urlencode({"a": a.uri, "b": b.uri}).encode(), timeout=30) as answer:
         assert answer.read() == b"connected\n"
     busy = phone("486 Busy Here")
-    with urlopen(url, urlencode({"a": a.uri, "b": busy.uri}).encode(), timeout=30) as answer:
-        assert answer.read() == b"486\n"
+    assert refused(url, a=a.uri, b=busy.uri) == (502, "the call came to nothing: 486 Busy Here\n")
     assert a.methods.count("INVITE") >= 2
+
+
+def test_who_cannot_be_connected(program: Callable[..., str], free_port: int) -> None:
+    url = program("click_to_call.py", str(free_port), "0")
+    phone = "sip:a@127.0.0.1:9"
+    for fields in (
+        {"a": phone},
+        {"b": phone},
+        {"a": phone, "b": "junk"},
+        {"a": "\xff", "b": phone},
+        {"a": "", "b": ""},
+    ):
+        status, text = refused(url, **fields)
+        assert status == 400 and text.startswith("a=SIP_URI&b=SIP_URI is wanted: ")
+    for nobody in (phone, "sip:a@host.invalid", "tel:+1"):
+        status, text = refused(url, a=nobody, b=phone)
+        assert status == 502 and text.startswith("the call came to nothing: "), text
+        assert re.fullmatch(r"\d{3} [A-Z].*\n", text.removeprefix("the call came to nothing: ")), text
 
 
 def test_the_endpoint_takes_thirty_lines() -> None:

@@ -29,6 +29,7 @@ from twisted_sip.interfaces.accounting import Result
 from twisted_sip.interfaces.routing import Target
 from twisted_sip.message.header_map import HeaderMap
 from twisted_sip.message.name_addr import NameAddr
+from twisted_sip.message.status import reason_phrase
 from twisted_sip.message.uri import URI, parse_uri
 from twisted_sip.sdp.description import MEDIA_TYPE
 
@@ -84,7 +85,7 @@ class ClickToCall(JoinedLegs):
         if self.answered:
             return succeed(self)
         if self.over:
-            return fail(CallRefused(f"the call came to nothing: {self.status}", status=self.status))
+            return fail(self._refusal(""))
         waiting: Deferred[ClickToCall] = Deferred(self._connected.remove)
         self._connected.append(waiting)
         return waiting
@@ -97,6 +98,10 @@ class ClickToCall(JoinedLegs):
         waiting: Deferred[ClickToCall] = Deferred(self._ended.remove)
         self._ended.append(waiting)
         return waiting
+
+    def _refusal(self, reason: str) -> CallRefused:
+        why = reason or reason_phrase(self.status)
+        return CallRefused(f"the call came to nothing: {self.status} {why}", status=self.status)
 
     # -- one after the other ----------------------------------------------------------------------
 
@@ -290,7 +295,7 @@ class ClickToCall(JoinedLegs):
             pending[1].refuse(488, [])
         connected, self._connected = self._connected, []
         for waiter in connected:
-            waiter.errback(CallRefused(f"the call came to nothing: {status} {reason}".rstrip(), status=status))
+            waiter.errback(self._refusal(reason))
         ended, self._ended = self._ended, []
         for waiting in ended:
             waiting.callback(self)
