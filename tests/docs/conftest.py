@@ -34,6 +34,10 @@ ROOT = Path(__file__).parents[2]
 _FENCE = re.compile(r"^(`{3,})([^`]*)$")
 _COMMENT = re.compile(r"^<!-- ([a-z ]+)(?:: (.*?))? -->$")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_STYLES = re.compile(r"\x1b\[[0-9;]*m|\x1b\[\?25[hl]")
+#: What a live line has shown last, and before.
+_TAKEN_BACK = re.compile(r"[^\n]*\n\r\x1b\[1A\x1b\[2K")
+_WRITTEN_OVER = re.compile(r"[^\n]*\r(?=[^\n])")
 _QUESTION = re.compile(r"(?i)(password|confirmation): ?$")
 #: Seconds for one command.
 _PATIENCE = 90.0
@@ -134,6 +138,10 @@ class Usual:
     def listening(self, command: str) -> str:
         """Let a server that would listen on the usual ports of every address listen on those of loopback."""
         command = self.changed(command)
+        if re.search(r"\bsip-ua\b", command) and not re.search(r"--(config|help|listen|register)\b", command):
+            return command + "".join(
+                f" --listen {kind}:{self._ports['5060']}:interface=127.0.0.1" for kind in ("udp", "tcp")
+            )
         if not re.search(r"\bsip-(proxy|presence|registrar)\b", command) or re.search(r"--(config|help)\b", command):
             return command
         if "--listen" not in command:
@@ -152,6 +160,7 @@ class Running:
     def __init__(self, command: str, where: Path, environment: dict[str, str]) -> None:
         self.command = command
         self.output = ""
+        self._raw = ""
         self.status: int | None = None
         self._pid, self._terminal = pty.fork()
         if self._pid == 0:
@@ -179,7 +188,9 @@ class Running:
             if not read:
                 self._wait()
                 return done(self.output)
-            self.output += _ESCAPES.sub("", read.decode("utf-8", "replace")).replace("\r\n", "\n")
+            self._raw += _STYLES.sub("", read.decode("utf-8", "replace"))
+            self.output = _ESCAPES.sub("", _TAKEN_BACK.sub("", self._raw)).replace("\r\n", "\n")
+            self.output = _WRITTEN_OVER.sub("", self.output)
             if _QUESTION.search(self.output[self._answered :]):
                 self._answered = len(self.output)
                 os.write(self._terminal, b"correct-horse-battery\n")
