@@ -142,3 +142,55 @@ def test_where_domains_lead() -> None:
     assert _judge("example.com", [there, here], "", own).level == "ok"
     assert "leads elsewhere: udp 192.0.2.9:5060" in _judge("example.com", [there], "", own).text
     assert "_sip._udp.example.com" in _judge("example.com", [], "no such name", own).mend
+
+
+AGENT = """
+[server]
+state_dir = "st"
+listen = ["udp:0:interface=127.0.0.1"]
+[answer]
+answer = "record new/box"
+[[line]]
+aor = "sip:bob@example.com"
+password_file = "secret"
+[[line]]
+aor = "sip:carol@example.com"
+answer = "dtmf-menu menu.toml"
+"""
+
+
+def test_the_file_of_a_user_agent(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x\n")
+    (tmp_path / "menu.toml").write_text('[menu.main]\nprompt = "tone:busy"\n[menu.main.key]\n1 = { record = "box" }\n')
+    assert check(tmp_path, AGENT, 0) == [
+        ("ok", f"configuration {tmp_path}/sip.toml", "has no faults"),
+        ("ok", f"state directory {tmp_path}/st", "is not there yet, the first start makes it"),
+        ("ok", "listen udp:0:interface=127.0.0.1", "can be listened on"),
+        ("ok", "line sip:bob@example.com", "has a password"),
+        ("warning", "line sip:carol@example.com", "has no password, few registrars do without, set password_file"),
+        ("ok", f"answer record {tmp_path}/new/box", "has no faults"),
+        ("ok", f"answer dtmf-menu {tmp_path}/menu.toml", "has no faults"),
+        ("ok", f"messages in {tmp_path}/new/box", "the first start makes it"),
+        ("ok", f"messages in {tmp_path}/box", "the first start makes it"),
+    ]
+
+
+def test_faults_around_a_user_agent(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("\n")
+    (tmp_path / "new").touch()
+    (tmp_path / "menu.toml").write_text("[menu.main]\ntimes = 0\n")
+    wrong = [one for one in check(tmp_path, AGENT, 1) if one[0] == "error"]
+    assert [subject for _, subject, _ in wrong] == [
+        "line sip:bob@example.com", f"answer dtmf-menu {tmp_path}/menu.toml", f"messages in {tmp_path}/new/box",
+    ]  # fmt: skip
+    assert wrong[2][2] == f"{tmp_path}/new is no directory, choose another directory"
+    [(_, subject, text)] = check(tmp_path, f"{AGENT}[agent]\nmin_see = 5\n", 1)
+    assert subject == f"{tmp_path}/sip.toml: agent.min_see" and "min_se" in text
+
+
+def test_what_a_file_is_for(tmp_path: Path) -> None:
+    path = tmp_path / "sip.toml"
+    path.write_text('[server]\nlisten = ["udp:0"]\n')
+    arguments = ["check", str(path), "--no-dns", "--state-dir", str(tmp_path / "st"), "--for"]
+    assert "users: " in CliRunner().invoke(cli, [*arguments, "server"]).stdout
+    assert "answer echo: has no faults" in CliRunner().invoke(cli, [*arguments, "sip-ua"]).stdout

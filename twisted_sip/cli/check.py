@@ -13,9 +13,11 @@ from twisted_sip.cli.dns_findings import dns_findings
 from twisted_sip.cli.findings import Finding, local_findings
 from twisted_sip.cli.output import console, json_option, print_json
 from twisted_sip.cli.traced_message import plain
+from twisted_sip.cli.ua_findings import is_for_ua, ua_configuration, ua_findings
 from twisted_sip.errors import ConfigurationError
 from twisted_sip.tap import configuration
 from twisted_sip.tap.configuration import Configuration
+from twisted_sip.tap.ua_sections import UAConfiguration
 
 _STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
 
@@ -23,23 +25,36 @@ _STYLES = {"ok": "green", "warning": "yellow", "error": "red"}
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path), required=False)
 @click.option("--state-dir", type=click.Path(path_type=Path), metavar="DIR", help="State directory of the server.")
+@click.option(
+    "--for",
+    "wanted",
+    type=click.Choice(["server", "sip-ua"]),
+    help="What CONFIG is for [server, or sip-ua where it has sections of that].",
+)
 @click.option("--no-dns", is_flag=True, help="Do not ask name servers.")
 @json_option
-def check(config: Path | None, state_dir: Path | None, no_dns: bool, as_json: bool) -> None:
+def check(config: Path | None, state_dir: Path | None, wanted: str | None, no_dns: bool, as_json: bool) -> None:
     """Look for what is wrong: the file CONFIG, ports, certificates, databases, DNS of the domains.
 
     The exit status is 1 if something would keep the server from working.
     """
     findings: list[Finding] = []
     settings: Configuration | None = None
+    agent: UAConfiguration | None = None
     try:
-        settings = configuration.load(config) if config is not None else Configuration()
-        settings = configuration.overridden(settings, state_dir=str(state_dir or ""))
+        if wanted == "sip-ua" or (wanted is None and config is not None and is_for_ua(config)):
+            agent = ua_configuration(config) if config is not None else UAConfiguration()
+            if state_dir is not None:
+                agent = attrs.evolve(agent, server=attrs.evolve(agent.server, state_dir=state_dir))
+        else:
+            settings = _server_settings(config, state_dir)
         if config is not None:
             findings.append(Finding("ok", f"configuration {config}", "has no faults"))
     except ConfigurationError as error:
         for problem in error.problems:
             findings.append(_of_problem(problem))
+    if agent is not None:
+        findings += ua_findings(agent)
     if settings is not None:
         findings += local_findings(settings)
         if not no_dns:
@@ -51,6 +66,11 @@ def check(config: Path | None, state_dir: Path | None, no_dns: bool, as_json: bo
             _print(finding)
     if any(finding.level == "error" for finding in findings):
         sys.exit(1)
+
+
+def _server_settings(config: Path | None, state_dir: Path | None) -> Configuration:
+    settings = configuration.load(config) if config is not None else Configuration()
+    return configuration.overridden(settings, state_dir=str(state_dir or ""))
 
 
 def _of_problem(problem: str) -> Finding:

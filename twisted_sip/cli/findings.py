@@ -7,7 +7,7 @@ import os
 import socket
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -52,17 +52,30 @@ class Finding:
 
 def local_findings(configuration: Configuration) -> Iterator[Finding]:
     """Yield what is found on this host."""
-    running = _running(configuration.server.state_dir)
-    yield from _state_dir(configuration, running)
+    yield from surroundings(configuration, _of_server)
+
+
+def _of_server(configuration: Configuration) -> Iterator[Finding]:
     yield from _users(configuration)
     yield from _location(configuration)
     yield from _presence(configuration)
+
+
+def surroundings(
+    configuration: Configuration, more: Callable[[Configuration], Iterator[Finding]] | None = None
+) -> Iterator[Finding]:
+    """Yield what every server needs: its directory, *more* about what is in there, certificates, ports."""
+    running = _running(configuration.server.state_dir)
+    yield from _state_dir(configuration, running)
+    if more is not None:
+        yield from more(configuration)
     yield from _certificates(configuration)
     if running:
         yield Finding("ok", "ports", f"the server that runs (process {running['pid']}) has them")
     else:
         yield from _ports(configuration)
-        yield from _xcap_ports(configuration)
+        if more is not None:
+            yield from _xcap_ports(configuration)
 
 
 def _running(directory: Path) -> dict[str, Any]:
@@ -97,12 +110,12 @@ def _users(configuration: Configuration) -> Iterator[Finding]:
     try:
         store = SQLiteCredentialStore(path)
     except StoreError as error:
-        yield Finding("error", "users", *_split(str(error)))
+        yield Finding("error", "users", *split_words(str(error)))
         return
     try:
         users = store.users()
     except StoreError as error:
-        yield Finding("error", "users", *_split(str(error)))
+        yield Finding("error", "users", *split_words(str(error)))
         return
     finally:
         store.close()
@@ -124,7 +137,7 @@ def _location(configuration: Configuration) -> Iterator[Finding]:
     try:
         count = len(stored_bindings(path, time.time()))
     except StoreError as error:
-        yield Finding("error", "registrations", *_split(str(error)))
+        yield Finding("error", "registrations", *split_words(str(error)))
     else:
         yield Finding("ok", "registrations", f"{count} in the database")
 
@@ -159,12 +172,12 @@ def _presence(configuration: Configuration) -> Iterator[Finding]:
             finally:
                 connection.close()
         except StoreError as error:
-            yield Finding("error", subject, *_split(str(error)))
+            yield Finding("error", subject, *split_words(str(error)))
         else:
             yield Finding("ok", subject, f"{count} in the database")
 
 
-def _split(text: str) -> tuple[str, str]:
+def split_words(text: str) -> tuple[str, str]:
     """Split the words of an error into what is wrong and what to do."""
     for mark in ("; ", ", "):
         wrong, _, mend = text.rpartition(mark)
@@ -199,7 +212,7 @@ def _certificate(configuration: Configuration, files: CertificateFiles) -> Itera
         pair = load_key_pair(files, now)
     except ConfigurationError as error:
         for problem in error.problems:
-            yield Finding("error", "certificate", *_split(problem))
+            yield Finding("error", "certificate", *split_words(problem))
         return
     left = pair.certificate.not_valid_after_utc - now
     if left < _SOON:
@@ -227,7 +240,7 @@ def _ports(configuration: Configuration) -> Iterator[Finding]:
             element.transports.listen(tried)
         except ConfigurationError as error:
             for problem in error.problems:
-                wrong, mend = _split(problem.removeprefix(f"listen {tried}: "))
+                wrong, mend = split_words(problem.removeprefix(f"listen {tried}: "))
                 yield Finding("error", f"listen {text}", wrong, mend)
         else:
             yield Finding("ok", f"listen {text}", "can be listened on")

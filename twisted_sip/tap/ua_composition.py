@@ -46,16 +46,13 @@ from twisted_sip.tap.status import element_counts, listening
 from twisted_sip.tap.transport_settings import transport_settings
 from twisted_sip.tap.ua_agent import AnsweringAgent, LineAnswers
 from twisted_sip.tap.ua_lines import Answers, line_credentials, line_instances, line_password
-from twisted_sip.tap.ua_sections import LineSection, UAConfiguration, stun_address
+from twisted_sip.tap.ua_sections import LineSection, UAConfiguration, listened_on, stun_address
 from twisted_sip.tap.voicemail_summaries import VoicemailSummaries
 
 _log = Logger()
 
 #: Seconds between two looks at the mailboxes: messages are fetched by other programs.
 _LOOK = 10.0
-#: Where to listen: calls that are for no line come to the port that everybody knows.
-_WELL_KNOWN = ("udp:5060", "tcp:5060")
-_ANY_PORT = ("udp:0", "tcp:0")
 
 
 class UAServer(MultiService):
@@ -112,7 +109,7 @@ class UAServer(MultiService):
         configuration = self.configuration
         section = configuration.server
         state.prepare(section.state_dir)
-        listen = section.listen or (_ANY_PORT if configuration.line else _WELL_KNOWN)
+        listen = listened_on(configuration)
         try:
             element = Element(
                 self.reactor,
@@ -307,11 +304,9 @@ class UAServer(MultiService):
         self.agent = None
 
 
-def _with(configuration: UAConfiguration, listen: Iterable[str]) -> Any:
+def _with(configuration: UAConfiguration, listen: Iterable[ListenDescriptor]) -> Any:
     """Return *configuration* with where we listen."""
-    return attrs.evolve(
-        configuration, server=attrs.evolve(configuration.server, listen=tuple(map(ListenDescriptor, listen)))
-    )
+    return attrs.evolve(configuration, server=attrs.evolve(configuration.server, listen=tuple(listen)))
 
 
 def _failed(failure: Failure) -> None:

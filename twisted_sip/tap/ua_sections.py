@@ -243,6 +243,16 @@ class UAConfiguration:
     trace: TraceSection = _section(TraceSection, "The messages kept for `twisted-sip trace`.")
 
 
+#: Where to listen: calls that are for no line come to the port that everybody knows.
+_WELL_KNOWN = (ListenDescriptor("udp:5060"), ListenDescriptor("tcp:5060"))
+_ANY_PORT = (ListenDescriptor("udp:0"), ListenDescriptor("tcp:0"))
+
+
+def listened_on(configuration: UAConfiguration) -> tuple[ListenDescriptor, ...]:
+    """Return where to listen."""
+    return configuration.server.listen or (_ANY_PORT if configuration.line else _WELL_KNOWN)
+
+
 def _check_media(settings: MediaSettings) -> None:
     if settings.srtp == "off":
         return
