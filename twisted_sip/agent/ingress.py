@@ -321,6 +321,9 @@ class Ingress:
         )
         call.identity = proved_identity(agent, incoming)
         call.replaces, call.joins = old, other
+        if "referred-by" in request.headers.names:
+            # Should it be ours, which has come back by another name: it counts on.
+            call.referrals = max((known.referrals for known in agent.calls if known.id == call.id), default=0)
         try:
             call.leg = agent.incoming_leg(call, call.wire, incoming, agent.terms)
         except InviteRefused as refusal:

@@ -37,6 +37,7 @@ from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.route_set import apply_route_set
+from twisted_sip.message.uri import SIPURI
 
 if TYPE_CHECKING:
     from twisted_sip.agent.call import Call
@@ -91,6 +92,8 @@ class Referring:
         if (call is not None and call.referrals >= agent.settings.max_referrals) or hops == 0:
             # Nothing in REFER itself ends a circle of transfers.
             raise RemoteProtocolError("Too Many Transfers", status=483)
+        if self.leads_back(referral):
+            raise RemoteProtocolError("Declined", status=603)
         of_call = sum(1 for other in self._followed if other.call is call)
         if len(self._followed) >= _MOST or (call is not None and of_call >= _MOST_OF_CALL):
             raise RemoteProtocolError("A transfer is under way", status=491)
@@ -102,6 +105,18 @@ class Referring:
             self._decided, self._undecided, (incoming, dialog, referral, outside), errbackArgs=(referral,)
         )
         return asking
+
+    def leads_back(self, referral: Referral) -> bool:
+        """Tell whether *referral* would have the agent call itself, which never ends; it may take the place of a call
+        of its own."""
+        agent, target = self._agent, referral.target
+        if referral.replaces is not None or not isinstance(target, SIPURI):
+            return False
+        if agent.element.domains.is_local_uri(target):
+            return agent.serves(target)
+        return any(
+            account.is_ours(target) and account.domain.lower() == target.host.lower() for account in agent.accounts
+        )
 
     def _undecided(self, failure: Any, referral: Referral) -> Any:
         del self._followed[referral]

@@ -37,6 +37,10 @@ class TransferReferring(Referring):
         super().__init__(b2bua)
         self._transfers = transfers
 
+    def leads_back(self, referral: Referral) -> bool:
+        """See Referring: nobody but users is behind our addresses, and what goes round is found by its hops."""
+        return False
+
     def _follow(self, referral: Referral, account: Account) -> None:
         def tell(status: int, final: bool) -> None:
             notifier = self._followed.get(referral)
@@ -273,7 +277,8 @@ def decline(call: Call, failure: Failure) -> None:
 
 
 class Replacing(InviteResponder):
-    """An INVITE that takes the place of a leg."""
+    """An INVITE that takes the place of a leg (RFC 3891 section 3): once media are agreed it does so, and the old one
+    ends."""
 
     __slots__ = ("_before", "_bridged", "_call", "_old", "_side")
 
@@ -289,10 +294,12 @@ class Replacing(InviteResponder):
         self._before = bridge.legs[side] if bridge is not None else None
 
     def answer(self, body: SessionBody) -> None:
+        """Accept it with *body*, and put it in the place of the old leg."""
         super().answer(body)
         self._taken()
 
     def offer(self, body: SessionBody) -> None:
+        """Accept it with the offer *body*, and put it in the place of the old leg."""
         super().offer(body)
         self._taken()
 
@@ -306,6 +313,7 @@ class Replacing(InviteResponder):
         self._call.was_answered()
 
     def refuse(self, status: int, headers: list[tuple[str, str]]) -> None:
+        """Refuse it with *status* and *headers*; the old leg stays."""
         leave(self._call)
         bridge = self._bridged.bridge
         if bridge is not None and bridge.legs[self._side] is self._call.leg:
