@@ -12,6 +12,7 @@ import pytest
 from twisted_sip.agent.call import Call
 from twisted_sip.agent.call_events import DTMF
 from twisted_sip.documents.message_summary import Counts
+from twisted_sip.interfaces.media import MediaStatistics
 from twisted_sip.media.tones import Cadence, KeySource, ToneSource
 from twisted_sip.tap.answering import Answer, Echo, Player, Refuser
 from twisted_sip.tap.answering_machine import AnsweringMachine
@@ -129,6 +130,38 @@ def test_an_announcement_that_is_gone_or_broken(stage: Make, tmp_path: Path) -> 
     assert not any(event.get("log_failure") for event in seen)
     lines = [event["log_format"].format(**event) for event in seen if event["log_level"].name == "warn"]
     assert len(lines) == 2 and all(f"{path} cannot be played: not a WAV file" in line for line in lines), lines
+
+
+def test_keys_do_not_fill_the_log(stage: Make) -> None:
+    from twisted.logger import globalLogPublisher
+
+    here = stage(Echo())
+    call = here.call()
+    [ours] = here.answering.calls
+    seen: list[str] = []
+
+    def keep(event: Any) -> None:
+        if event.get("log_namespace") == "twisted_sip.tap.ua_agent":
+            seen.append(event["log_format"])
+
+    globalLogPublisher.addObserver(keep)
+    try:
+        for _ in range(300):
+            here.answering.lines.call_event(ours, DTMF(digit="1", how="rtp"))
+    finally:
+        globalLogPublisher.removeObserver(keep)
+    assert len(seen) == 101 and "further ones are not logged" in seen[-1]
+    call.hangup()
+
+
+def test_packets_of_strangers_are_counted(stage: Make) -> None:
+    here = stage(Echo())
+    call = here.call()
+    [ours] = here.answering.calls
+    ours.media.statistics = lambda: MediaStatistics(packets_refused=3)
+    call.hangup()
+    here.run(1)
+    assert here.answering.lines.packets_refused == 3
 
 
 def test_refusal(stage: Make) -> None:

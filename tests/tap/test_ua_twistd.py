@@ -40,6 +40,11 @@ def test_a_directory_that_cannot_be_is_a_line(tmp_path: Path) -> None:
     ]
 
 
+MEDIA_AND_DIALOGS = (
+    "dialogs", "subscriptions", "transfers", "media sessions", "media ports", "media packets refused",
+)  # fmt: skip
+
+
 def tool(directory: Path, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "twisted_sip.cli.main", *arguments, "--state-dir", "state"],
@@ -68,6 +73,8 @@ def test_it_runs_and_stops(tmp_path: Path) -> None:
         assert json.loads(tool(tmp_path, "policy", "show", "bob@127.0.0.1", "--json")) == {"do_not_disturb": True}
         status = json.loads(tool(tmp_path, "status", "--json"))
         assert list(status["lines"]) == ["sip:bob@127.0.0.1"] and status["counts"]["calls"] == 0
+        counts = {name: status["counts"][name] for name in MEDIA_AND_DIALOGS}
+        assert not any(counts.values()), counts
         assert "running for" in tool(tmp_path, "status")
     finally:
         process.terminate()

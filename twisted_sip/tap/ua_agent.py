@@ -31,6 +31,9 @@ from twisted_sip.tap.ua_transfers import may_lead_to
 
 _log = Logger()
 
+#: The most keys of one call that stand in the log.
+_KEYS = 100
+
 
 class AnsweringAgent(UserAgent):
     """Goes on with whom it is transferred to as with whom it was called by.
@@ -59,6 +62,7 @@ class LineAnswers:
     """Answers calls by the line that they are for, and writes a line of the log for what happens to them.
 
     :ivar other: what is done with calls that are for no line.
+    :ivar packets_refused: datagrams of strangers and the like that came to the media of calls that are over.
     """
 
     def __init__(self, other: tuple[Answer, float], *, longest: float = 0.0) -> None:
@@ -70,6 +74,8 @@ class LineAnswers:
         self.other = other
         self._lines: dict[Account, tuple[Answer, float]] = {}
         self._longest = longest
+        self.packets_refused = 0
+        self._keys: dict[Call, int] = {}
 
     def add(self, account: Account, answer: Answer, ring: float) -> None:
         """Answer the calls of *account* with *answer* after *ring* seconds."""
@@ -131,7 +137,7 @@ class LineAnswers:
             found = call.statistics()
             _log.info("call {id} media {codec}", id=call.id, codec=found.codec or "agreed", by=event.by)
         elif isinstance(event, DTMF):
-            _log.info("call {id} key {digit} by {how}", id=call.id, digit=event.digit, how=event.how)
+            self._key(call, event)
         elif isinstance(event, HoldChanged):
             _log.info("call {id} {state}", id=call.id, state="on hold" if event.on else "off hold")
         elif isinstance(event, TransferRequested):
@@ -139,9 +145,19 @@ class LineAnswers:
         elif isinstance(event, Replaced):
             _log.info("call {id} is replaced by {other}", id=call.id, other=event.by.id)
         elif isinstance(event, Ended):
+            self._keys.pop(call, None)
+            self.packets_refused += call.statistics().packets_refused
             _log.info(
                 "call {id} ended: {words}", id=call.id, words=ending_words(call, event), **ending_fields(call, event)
             )
+
+    def _key(self, call: Call, event: DTMF) -> None:
+        """A peer presses keys as fast as it sends packets: it does not fill the log with them."""
+        count = self._keys[call] = self._keys.get(call, 0) + 1
+        if count <= _KEYS:
+            _log.info("call {id} key {digit} by {how}", id=call.id, digit=event.digit, how=event.how)
+        elif count == _KEYS + 1:
+            _log.info("call {id} has pressed {count} keys, further ones are not logged", id=call.id, count=_KEYS)
 
 
 def _who(call: Call) -> Mapping[str, str]:

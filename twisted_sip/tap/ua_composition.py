@@ -251,10 +251,22 @@ class UAServer(MultiService):
             "listening": listening(element),
             "counts": {
                 **{f"line {aor}": log.words for aor, log in self._registrations.items()},
-                "calls": len(agent.calls),
+                **_agent_counts(agent),
+                "subscriptions": len(agent.subscriber)
+                + (self._notifier.counts()["subscriptions"] if self._notifier else 0),
+                **self._media_counts(agent),
                 **element_counts(element),
                 "messages refused": self._limits.refused,
             },
+        }
+
+    def _media_counts(self, agent: AnsweringAgent) -> dict[str, int]:
+        planes = [] if self._media is None else list(self._media.planes.values())
+        refused = sum(call.statistics().packets_refused for call in agent.calls)
+        return {
+            "media sessions": sum(len(plane.sessions) for plane in planes),
+            "media ports": 2 * sum(plane.ports.pairs for plane in planes),
+            "media packets refused": agent.lines.packets_refused + refused,
         }
 
     def calls(self, request: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -302,6 +314,10 @@ class UAServer(MultiService):
         if policies is not None:
             policies.close()
         self.agent = None
+
+
+def _agent_counts(agent: AnsweringAgent) -> dict[str, int]:
+    return {"calls": len(agent.calls), "dialogs": len(agent.dialogs), "transfers": len(agent.referring)}
 
 
 def _with(configuration: UAConfiguration, listen: Iterable[ListenDescriptor]) -> Any:
