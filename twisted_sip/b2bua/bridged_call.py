@@ -298,8 +298,9 @@ class BridgedCall(SetUp):
         """See SetUp."""
         if self.answered or not isinstance(leg, CalleeLeg):
             return False
-        if self.bridge is not None and self.bridge.exchange is not None and self.bridge.exchange.side == 0:
-            # An early UPDATE of the caller (RFC 3311).
+        bridge = self.bridge
+        if bridge is not None and bridge.exchange is not None and bridge.exchange.side == 0 and bridge.legs[1] is leg:
+            # An early UPDATE of the caller (RFC 3311), for the one that it hears.
             return False
         self.callee_described(leg, session, body)
         return True

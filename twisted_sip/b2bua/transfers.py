@@ -316,6 +316,7 @@ class Replacing(InviteResponder):
         """Refuse it with *status* and *headers*; the old leg stays."""
         leave(self._call)
         bridge = self._bridged.bridge
-        if bridge is not None and bridge.legs[self._side] is self._call.leg:
+        leg = self._call.leg
+        if bridge is not None and isinstance(leg, BridgedLeg) and bridge.legs[self._side] is leg:
             bridge.legs[self._side] = self._before
         super().refuse(status, headers)
