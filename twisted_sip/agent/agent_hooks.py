@@ -59,9 +59,13 @@ class AgentHooks(Service):
         return None
 
     def incoming_message(self, message: InstantMessage) -> Any:
-        """A MESSAGE has come in (RFC 3428); once what is returned is there it is answered 200.
+        """A MESSAGE has come in (RFC 3428 section 7); once what is returned is there it is answered 200.
 
         Where it is not overridden MESSAGE is answered 405.
+
+        :param message: what it says, from whom, in which call.
+        :return: None, or what can be awaited; may be ``async``.
+        :raises RemoteProtocolError: answers with its status instead.
         """
         raise RemoteProtocolError("Method Not Allowed", status=405)
 
@@ -76,13 +80,22 @@ class AgentHooks(Service):
         return may_refer(self, call, referral)
 
     def accept_replaces(self, call: Call, incoming: IncomingRequest) -> Any:
-        """Tell whether a new call may take the place of *call*, whose identifiers it knows (RFC 3891 section 3): a
-        bool, or what can be awaited for one. Default: as the settings say."""
+        """Tell whether a new call may take the place of *call*, whose identifiers it knows (RFC 3891 section 8).
+
+        :param incoming: the INVITE; its ``user`` is the address-of-record that was proved by digest, if any was.
+        :return: a bool, or what can be awaited for one; False refuses with 403.
+
+        Default: as ``accept_replaces`` of the settings says.
+        """
         return may_take_part(self, self.settings.accept_replaces, call, incoming)
 
     def accept_join(self, call: Call, incoming: IncomingRequest) -> Any:
-        """Tell whether a new call may join *call*, whose identifiers it knows (RFC 3911 section 4); as
-        :meth:`accept_replaces`."""
+        """Tell whether a new call may join *call*, whose identifiers it knows, and listen (RFC 3911 section 8).
+
+        :param incoming: and what is returned as for :meth:`accept_replaces`.
+
+        Default: as ``accept_join`` of the settings says.
+        """
         return may_take_part(self, self.settings.accept_join, call, incoming)
 
     def authorize_watcher(self, account: Account, watcher: str, proved: bool) -> Any:
@@ -97,7 +110,13 @@ class AgentHooks(Service):
         return watched_by(self, account, watcher, proved)
 
     def screen(self, incoming: IncomingRequest) -> Any:
-        """Return the status to refuse an INVITE with before there is a call, or None to let it in; may be awaitable."""
+        """Return the status to refuse an INVITE with before there is a call, or None to let it in.
+
+        :param incoming: the INVITE, and where it came from.
+        :return: 300 to 699, None, or what can be awaited for one of them.
+
+        Default: None.
+        """
         return None
 
     def serves(self, uri: SIPURI) -> bool:
@@ -110,7 +129,10 @@ class AgentHooks(Service):
         return any(account.is_ours(uri) for account in self.accounts)
 
     def auto_answers(self, call: Call, incoming: IncomingRequest) -> bool:
-        """Tell whether to answer *call* by itself, since it asks for that (RFC 5373).
+        """Tell whether to answer *call* by itself, since it asks for that (RFC 5373 section 4).
+
+        :param incoming: its INVITE.
+        :return: a bool, at once.
 
         Default: as the settings say.
         """

@@ -47,9 +47,16 @@ class AgentServices(AgentHooks):
         account: Account | None = None,
         headers: Iterable[tuple[str, str]] = (),
     ) -> Deferred[Response]:
-        """Send a MESSAGE outside of calls (RFC 3428).
+        """Send a MESSAGE outside of calls (RFC 3428 section 4).
 
-        :return: fires with the 2xx; fails with RequestRefused.
+        :param uri: to whom.
+        :param text: what to say; text goes as UTF-8.
+        :param content_type: what it is.
+        :param account: as whom; as the first one unless given.
+        :param headers: further header fields, as pairs of name and value.
+        :return: fires with the 2xx; fails with RequestRefused, whose status is that of the response, 408 without one
+            or 503 where it could not be sent.
+        :raises LocalProtocolError: a value that SIP does not allow.
         """
         body = text.encode() if isinstance(text, str) else text
         return self.messages.send(
@@ -59,7 +66,10 @@ class AgentServices(AgentHooks):
     def options(self, uri: URI | str, *, account: Account | None = None) -> Deferred[Response]:
         """Ask *uri* what it can do (RFC 3261 section 11.1).
 
-        :return: fires with the 2xx; fails with RequestRefused, whose status tells how a call would be answered.
+        :param account: as whom; as the first one unless given.
+        :return: fires with the 2xx; fails with RequestRefused, whose status tells how a call would be answered, or is
+            408 or 503 as for :meth:`message`.
+        :raises LocalProtocolError: a value that SIP does not allow.
         """
         fields = [("accept", ", ".join(self.terms.accept))]
         return self.messages.send("OPTIONS", str(uri), account or self.account_of_choice, fields)
@@ -73,10 +83,15 @@ class AgentServices(AgentHooks):
         about: Call | None = None,
         notify: bool = True,
     ) -> Transfer:
-        """Send a REFER outside of calls (RFC 3515).
+        """Send a REFER outside of calls (RFC 3515 section 2.4.1).
 
+        :param uri: who is to make a call.
         :param refer_to: the Refer-To, in angle brackets where it has parameters.
+        :param account: as whom; as the first one unless given.
         :param about: the call that shows the peer that we may (RFC 4538).
+        :param notify: be told what becomes of it; otherwise the REFER asks for no subscription (RFC 4488).
+        :return: the transfer; ``done`` fires with the final status of the peer's call.
+        :raises LocalProtocolError: a value that SIP does not allow, or *about* is over.
         """
         return self.referring.refer(str(uri), refer_to, account or self.account_of_choice, about=about, notify=notify)
 

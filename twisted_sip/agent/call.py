@@ -55,8 +55,11 @@ class Call(CallSound):
         :param status: 101 to 199.
         :param early_media: with our session description, so that there is sound before the answer (RFC 3960).
         :param body: that description, made by the application.
-        :param reliable: None for as the settings and the peer have it.
-        :return: fires with this call once it is sent.
+        :param reliable: have the peer acknowledge it (RFC 3262); None for as the settings and the peer have it.
+        :param headers: further header fields, as pairs of name and value.
+        :param reason: the reason phrase; the usual one of *status* unless given.
+        :return: fires with this call once it is sent; fails with LocalProtocolError where that cannot be, and with
+            RemoteProtocolError where no media can be agreed.
         """
         leg = self._incoming()
         if isinstance(leg, Failure):
@@ -73,7 +76,10 @@ class Call(CallSound):
         :param media: an IMediaSession, what makes one of a call, or None for signalling only; the agent's unless given.
         :param body: without media: our session description, the answer to ``remote_body``, or an offer where there is
             none.
-        :return: as :attr:`answered`.
+        :param headers: further header fields of the 200, as pairs of name and value.
+        :return: as :attr:`answered`: fires with this call once the 200 has gone out, or, where that has our offer, once
+            the ACK is here; fails with LocalProtocolError where there is nothing to answer, with MediaRefused where
+            there is no room for media, with CallRefused where the caller has gone or no media can be agreed.
         """
         leg = self._incoming()
         if isinstance(leg, Failure):
@@ -117,7 +123,10 @@ class Call(CallSound):
         """Refuse it (RFC 3261 section 13.3.1.3).
 
         :param status: 300 to 699.
-        :raises LocalProtocolError: it is answered, or was made by us.
+        :param reason: the reason phrase; the usual one of *status* unless given.
+        :param headers: further header fields, as pairs of name and value: Retry-After, Warning ...
+        :param body: goes with a Content-Type in *headers*.
+        :raises LocalProtocolError: it is answered or over, was made by us, or a value that SIP does not allow.
         """
         leg = self._incoming()
         if isinstance(leg, Failure):
@@ -128,6 +137,7 @@ class Call(CallSound):
     def redirect(self, *targets: URI | str, permanent: bool = False) -> None:
         """Tell the caller to call *targets* instead, best first (RFC 3261 section 13.3.1.2).
 
+        :param permanent: from now on (301), not this time alone (302).
         :raises LocalProtocolError: as :meth:`reject`, or no or bad targets.
         """
         if not targets:
@@ -158,6 +168,7 @@ class Call(CallSound):
             of the two peers does not know Replaces, that call is hung up and its peer called anew (section 7.7).
         :param notify: be told what becomes of it; otherwise the REFER asks for no subscription (RFC 4488).
         :param hangup: end this call, and that of an attended transfer, once the peer has its new call.
+        :param headers: further header fields of the REFER, as pairs of name and value.
         :return: the transfer; ``done`` fires with the final status of the peer's call.
         :raises LocalProtocolError: the call is not established, or the peer has said that it does not take REFER.
         """
@@ -196,7 +207,11 @@ class Call(CallSound):
         return made
 
     def replaces_value(self, *, early_only: bool = False) -> Replaces:
-        """Return the Replaces with which somebody takes our place at the peer (RFC 3891 section 6.1)."""
+        """Return the Replaces with which somebody takes our place at the peer (RFC 3891 section 6.1).
+
+        :param early_only: not once the call is answered (section 6.1, ``early-only``).
+        :raises LocalProtocolError: there is no dialog yet, or no more.
+        """
         return replaces_value(self._known_session().dialog, early_only=early_only)
 
     def join_value(self) -> str:
@@ -218,17 +233,25 @@ class Call(CallSound):
     def message(
         self, text: str | bytes, content_type: str = "text/plain;charset=utf-8", headers: Headers = ()
     ) -> Deferred[Response]:
-        """Send a MESSAGE within the call (RFC 3428).
+        """Send a MESSAGE within the call (RFC 3428 section 4).
 
-        :return: fires with the 2xx; fails with RequestRefused.
+        :param text: what to say; text goes as UTF-8.
+        :param content_type: what it is.
+        :param headers: further header fields, as pairs of name and value.
+        :return: as :meth:`send`.
         """
         body = text.encode() if isinstance(text, str) else text
         return self.send("MESSAGE", [("content-type", content_type), *headers], body)
 
     def send(self, method: str, headers: Headers = (), body: bytes = b"") -> Deferred[Response]:
-        """Send a request of *method* within the call.
+        """Send a request of *method* within the call: OPTIONS, MESSAGE or one of your own (RFC 3261 section 12.2.1).
 
-        :return: fires with the 2xx; fails with RequestRefused.
+        INVITE, BYE and others that the call itself depends on have methods of their own.
+
+        :param headers: further header fields, as pairs of name and value.
+        :param body: goes with a Content-Type in *headers*.
+        :return: fires with the 2xx; fails with RequestRefused, whose status is that of the response, 408 without one
+            or 503 where it could not be sent, and with LocalProtocolError where the call is not established.
         """
         result: Deferred[Response] = Deferred()
         try:

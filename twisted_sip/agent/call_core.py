@@ -123,12 +123,17 @@ class CallCore:
 
     @property
     def on_offer(self) -> OnOffer | None:
-        """Without media: called with the call and the peer's offer, None to make one; returns our description as
-        SessionBody, None for none, or what can be awaited for it. RemoteProtocolError refuses with its status."""
+        """Without media: what describes our side of the session (RFC 3264); None for nobody.
+
+        Called with the call and the peer's offer as SessionBody, None where the offer is ours to make. Returns our
+        description as SessionBody, None for none, or what can be awaited for it. RemoteProtocolError refuses with its
+        status.
+        """
         return self.descriptions.on_offer
 
     @on_offer.setter
     def on_offer(self, hook: OnOffer | None) -> None:
+        """Set it, before the call is answered or has its answer."""
         self.descriptions.on_offer = hook
 
     @property

@@ -122,10 +122,12 @@ class Waiting:
         self.done = done
 
     def response_received(self, outgoing: ClientRequest, response: Response) -> None:
+        """A response to *outgoing*."""
         if response.status >= 200:
             self._tell(response, response.status)
 
     def failed(self, outgoing: ClientRequest, status: int) -> None:
+        """There is none to *outgoing*: 408, or 503 where it could not be sent (RFC 3261 section 8.1.3.1)."""
         self._tell(None, status)
 
     def _tell(self, response: Response | None, status: int) -> None:

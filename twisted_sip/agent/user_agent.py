@@ -137,6 +137,7 @@ class UserAgent(AgentServices):
     ) -> Account:
         """Add an identity that is not registered; return it.
 
+        :param credentials: answers challenges as that user (RFC 3261 section 22); see auth.client.DigestClient.
         :param route: Route values for requests outside of dialogs: an outbound proxy, as ``<sip:192.0.2.1;lr>``.
         :raises LocalProtocolError: a malformed address.
         """
@@ -172,12 +173,20 @@ class UserAgent(AgentServices):
         settings: RegistrationSettings | None = None,
         headers: Iterable[tuple[str, str]] = (),
     ) -> Registration:
-        """Register *aor* and keep that up until the agent stops; calls can be made as that user then.
+        """Register *aor* and keep that up until the agent stops; calls can be made as that user then (RFC 3261 section
+        10.2, RFC 5626).
 
+        :param aor: who: ``sip:alice@example.com``, or the same with a display name.
         :param password: answers challenges with it, by the strongest algorithm that is offered.
         :param credentials: what answers challenges, in place of a password.
         :param realms: the realms that are told the password's hash; the domain of *aor* alone unless given.
-        :param registrar: and the other arguments as for Registration.
+        :param registrar: where; the domain of *aor* unless given.
+        :param outbound_proxies: up to four; each makes one flow (RFC 5626 section 4.2.1).
+        :param instance: the instance-id, ``urn:uuid:...``, which should be the same after a restart (RFC 5626 section
+            4.1); a fresh one unless given.
+        :param contact_user: the user part of the Contact; random unless given.
+        :param settings: for how many seconds it registers, and how often it tries again.
+        :param headers: further header fields of each REGISTER, as pairs of name and value.
         :return: the registration; ``when_registered()`` tells of its outcome.
         :raises LocalProtocolError: a value that SIP does not allow.
         """
@@ -242,19 +251,22 @@ class UserAgent(AgentServices):
         terms: SessionTerms | None = None,
         referral: Referral | None = None,
     ) -> Call:
-        """Call *uri*.
+        """Call *uri* (RFC 3261 section 13.2).
 
         :param account: as whom; as the first one unless given.
         :param from_: another From than the account's.
         :param media: an IMediaSession, what makes one of a call, or None for signalling only; the agent's unless given.
         :param body: without media: the offer; without one the peer makes it, see ``Call.on_offer``.
-        :param headers: further header fields of the INVITE.
+        :param headers: further header fields of the INVITE, as pairs of name and value.
         :param replaces: the call whose place the new one takes at its peer (RFC 3891): the Call-ID and tags of it.
         :param join: the call that it joins at its peer (RFC 3911).
-        :param timeout: seconds that it may ring.
+        :param timeout: seconds that it may ring; ``ring_timeout`` of the settings unless given.
         :param route: other Route values than the account's.
+        :param max_forwards: through how many proxies it may go, 0 to 255 (section 20.22).
         :param anonymous: do not tell the callee who we are (RFC 3323, RFC 3325 section 9.3).
         :param terms: what we can do and want, in place of what the settings say.
+        :param referral: the REFER that asks for it (RFC 3515).
+        :return: the call, whose INVITE is on its way; ``answered`` and ``ended`` are Deferreds of its outcome.
         :raises LocalProtocolError: a value that SIP does not allow, or as many calls as there may be.
         """
         if self.table.alive >= self.settings.max_calls:

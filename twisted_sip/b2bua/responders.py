@@ -28,17 +28,21 @@ class Responder(Protocol):
     quick: bool
 
     @property
-    def stale(self) -> bool: ...
+    def stale(self) -> bool:
+        """Whether nobody waits any more."""
 
     def answer(self, body: SessionBody) -> None:
-        """Here it is."""
+        """Here it is: *body*, our description."""
 
     def refuse(self, status: int, headers: list[Header]) -> None:
-        """There is none."""
+        """There is none, for the reason *status*, 300 to 699; *headers* go with it where it can be told."""
 
 
 class OfferResponder:
-    """An offer in UPDATE, PRACK or a response."""
+    """An offer in UPDATE, PRACK or a response (RFC 3311 section 5.2, RFC 3262 section 5, RFC 3261 section 13.2.2.4).
+
+    :ivar offer: the offer.
+    """
 
     __slots__ = ("offer", "patient", "quick")
 
@@ -49,17 +53,23 @@ class OfferResponder:
 
     @property
     def stale(self) -> bool:
+        """See Responder."""
         return self.offer.answered
 
     def answer(self, body: SessionBody) -> None:
+        """Send *body* in the 2xx, PRACK or ACK; without effect where it comes too late."""
         self.offer.answer(body)
 
     def refuse(self, status: int, headers: list[Header]) -> None:
+        """Refuse the request with *status*; an offer in a response ends the session (RFC 6337 section 2.3)."""
         self.offer.refuse(status, headers=headers)
 
 
 class InviteResponder:
-    """A re-INVITE."""
+    """A re-INVITE (RFC 3261 section 14.2).
+
+    :ivar invite: the transaction.
+    """
 
     __slots__ = ("invite",)
 
@@ -71,17 +81,20 @@ class InviteResponder:
 
     @property
     def stale(self) -> bool:
+        """See Responder."""
         return self.invite.answered or self.invite.session.over
 
     def answer(self, body: SessionBody) -> None:
+        """Accept it with *body*; without effect where it comes too late."""
         if not self.stale:
             self.invite.accept(body)
 
     def offer(self, body: SessionBody) -> None:
-        """The offer that it asks for."""
+        """Accept it with the offer *body*, for which it asks; the answer comes in the ACK."""
         self.invite.accept(body)
 
     def refuse(self, status: int, headers: list[Header]) -> None:
+        """Refuse it with *status* and *headers*: what was agreed before stays."""
         invite = self.invite
         if self.stale:
             return
