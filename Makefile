@@ -9,8 +9,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SEEDS ?= 50
 FUZZ_SECONDS ?= 10
-# Tests run side by side in as many processes.
-WORKERS ?= auto
+# Tests run side by side in as many processes: many of them wait for peers, so there are more than cores.
+WORKERS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
 export SEEDS FUZZ_SECONDS
 
 .PHONY: run test lint types unit soak bench docs reference clean
@@ -32,7 +32,7 @@ unit: $(VENV)/installed-dev
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal tests
 	$(BIN)/coverage combine --quiet
-	for room in message transaction auth dialog events presence messaging; do \
+	for room in message sdp transaction auth dialog media events presence messaging; do \
 	    $(BIN)/coverage report --include="twisted_sip/$$room/*" --skip-covered --fail-under=95 || exit 1; \
 	done
 
