@@ -156,7 +156,7 @@ def test_hours_come_back(hours: Hours) -> None:
 def test_targets() -> None:
     assert check_target("carol@example.com") == CAROL
     assert check_target("") == ""
-    for wrong in ("sip:", "tel:+49", "a b@c"):
+    for wrong in ("sip:", "tel:+49", "a b@c", "rubbish"):
         with pytest.raises(LocalProtocolError):
             check_target(wrong)
 

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from twisted.internet.task import Clock
 
 from twisted_sip.agent.call_events import DTMF, CallState, HoldChanged, Progress
-from twisted_sip.cli.call_agent import media_settings
+from twisted_sip.cli.call_agent import media_settings, parse_callee
 from twisted_sip.cli.call_line import CallLine, media_words
 from twisted_sip.cli.load import rows
 from twisted_sip.cli.load_calls import percentiles
@@ -241,3 +241,11 @@ def test_words() -> None:
         "rtp": {"sent": 5, "received": 5, "lost": 1, "loss": 0.1, "mos_least": 4.0, "mos_mean": 4.1},
     }  # fmt: skip
     assert dict(rows(result))["RTP packets"] == "5 sent, 5 received, 1 lost (10.00%)"
+
+
+@pytest.mark.parametrize("command", ["call", "load"])
+def test_a_word_is_nobody_to_call(command: str) -> None:
+    for word in ("nonsense", "sip:", "{n}"):
+        done = CliRunner().invoke(cli, [command, word])
+        assert done.exit_code == 2 and "is not a SIP URI like sip:bob@example.com" in done.output, done.output
+    assert str(parse_callee("sip:pbx")) == "sip:pbx" and parse_callee("localhost").host == "localhost"

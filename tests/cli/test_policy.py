@@ -15,6 +15,7 @@ from twisted_sip.cli.main import cli
 from twisted_sip.cli.output import Failed
 from twisted_sip.interfaces.call_policy import CallPolicy
 from twisted_sip.storage.call_policy_memory import MemoryCallPolicyStore
+from twisted_sip.storage.credentials_sqlite import SQLiteCredentialStore
 from twisted_sip.tap.control import CommandError
 from twisted_sip.tap.policy_commands import policy_commands
 
@@ -106,6 +107,7 @@ def test_what_becomes_of_a_call(run: Any) -> None:
     "options",
     [
         ["--hours", "whenever"], ["--block", "bob"], ["--forward-always", "sip:"], ["--time-zone", "Mars"], [],
+        ["--forward-always", "rubbish"], ["--forward-closed", "@"],
         ["--forward-always", ALICE], ["--forward-busy", f"{ALICE};x=y"], ["--after", "0"],
     ],
 )  # fmt: skip
@@ -113,6 +115,24 @@ def test_what_cannot_be_is_refused(run: Any, options: list[str]) -> None:
     done = run("set", ALICE, *options, status=2)
     assert "Traceback" not in done.output
     run("test", ALICE, "bob@x.org", "--at", "noon", status=2)
+
+
+def test_a_user_that_does_not_exist(run: Any, tmp_path: Path) -> None:
+    run("set", "bob@example.com", "--do-not-disturb", "on")  # nobody has been added: it cannot be known
+    store = SQLiteCredentialStore(tmp_path / "users.db")
+    store.add("alice", "example.com", "x")
+    store.add("dora", "asterisk", "x")
+    store.close()
+    done = run("set", "bob@example.com", "--do-not-disturb", "off", status=1)
+    assert "there is no user bob@example.com, add it with: twisted-sip user add bob@example.com" in done.output
+    run("set", "bob@elsewhere.example", "--do-not-disturb", "on", status=1)
+    run("set", "dora@example.com", "--do-not-disturb", "on", status=1)
+    run("set", "dora@elsewhere.example", "--do-not-disturb", "on")
+    run("set", ALICE, "--do-not-disturb", "on")
+    run("clear", "bob@example.com")
+    config = tmp_path / "sip.toml"
+    config.write_text("[auth]\nrequired = false\n")
+    run("set", "bob@example.com", "--do-not-disturb", "on", "--config", str(config))
 
 
 def test_a_database_that_cannot_be_used(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from twisted.internet.task import deferLater
 from twisted_sip.agent.call import Call
 from twisted_sip.agent.call_events import DTMF, Progress
 from twisted_sip.agent.dtmf import check_digits
-from twisted_sip.cli.call_agent import call_agent, media_settings
+from twisted_sip.cli.call_agent import call_agent, media_settings, parse_callee
 from twisted_sip.cli.call_line import CallLine
-from twisted_sip.cli.client import ClientOptions, client_options, parse_target, read_options, with_element
+from twisted_sip.cli.client import ClientOptions, client_options, read_options, with_element
 from twisted_sip.cli.output import Failed, print_json
 from twisted_sip.cli.traced_message import plain
 from twisted_sip.element.element import Element
@@ -94,7 +94,7 @@ def call(
     it was answered, 1 if not. --timeout is for how long it may ring.
     """
     options = read_options(**given)
-    target = parse_target(uri)
+    target = parse_callee(uri)
     media = media_settings(codecs, srtp)
     try:
         keys = check_digits(dtmf) if dtmf else ""

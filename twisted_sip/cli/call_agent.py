@@ -10,10 +10,22 @@ from twisted_sip import __version__
 from twisted_sip.agent.compose import BuiltInMedia
 from twisted_sip.agent.settings import AgentSettings
 from twisted_sip.agent.user_agent import UserAgent
-from twisted_sip.cli.client import ClientOptions
+from twisted_sip.cli.client import ClientOptions, parse_target
 from twisted_sip.element.element import Element
 from twisted_sip.errors import LocalProtocolError
 from twisted_sip.media.settings import MediaSettings
+from twisted_sip.message.uri import SIPURI
+
+
+def parse_callee(text: str) -> SIPURI:
+    """Return whom to call; a mere word is no host here, unless ``sip:`` stands before it.
+
+    :raises click.UsageError: it is no SIP URI.
+    """
+    bare = not text.lower().startswith(("sip:", "sips:")) and not any(char in text for char in "@.:")
+    if bare and text.lower() != "localhost":
+        raise click.UsageError(f'"{text}" is not a SIP URI like sip:bob@example.com')
+    return parse_target(text)
 
 
 def call_agent(

@@ -11,8 +11,8 @@ from rich.live import Live
 from twisted.internet.defer import CancelledError
 from twisted.internet.task import LoopingCall
 
-from twisted_sip.cli.call_agent import call_agent, media_settings
-from twisted_sip.cli.client import client_options, parse_target, read_options, with_element
+from twisted_sip.cli.call_agent import call_agent, media_settings, parse_callee
+from twisted_sip.cli.client import client_options, read_options, with_element
 from twisted_sip.cli.load_calls import LoadCalls, LoadPlan
 from twisted_sip.cli.output import Failed, console, print_json, table_of
 from twisted_sip.element.element import Element
@@ -50,8 +50,8 @@ def load(
     """
     options = read_options(**given)
     if "{n}" not in uri:
-        parse_target(uri)
-    parse_target(uri.replace("{n}", "1"))
+        parse_callee(uri)
+    parse_callee(uri.replace("{n}", "1"))
     if play is not None:
         try:
             WavSource(play).close()

@@ -15,7 +15,7 @@ from twisted_sip.cli import state_dir as state
 from twisted_sip.cli.aor import canonical_aor
 from twisted_sip.cli.client import parse_target
 from twisted_sip.cli.output import Failed, json_option, print_json, print_table
-from twisted_sip.cli.policy_store import open_policies
+from twisted_sip.cli.policy_store import check_user, open_policies
 from twisted_sip.errors import LocalProtocolError
 from twisted_sip.interfaces.call_policy import ANONYMOUS, CallPolicy, Hours, check_caller, check_target
 
@@ -69,6 +69,7 @@ def show(aor: str, as_json: bool, state_dir: Path | None, config: Path | None) -
 def set_(aor: str, state_dir: Path | None, config: Path | None, **given: Any) -> None:
     """Change the call policy of AOR; what is not named stays."""
     wanted = canonical_aor(aor)
+    check_user(state_dir, config, wanted)
     with open_policies(state_dir, config) as policies:
         before = policies.lookup(wanted) or CallPolicy()
         try:

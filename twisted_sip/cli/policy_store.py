@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from twisted_sip.auth.credentials import user_of
 from twisted_sip.cli import state_dir as state
 from twisted_sip.cli.control_client import ControlClient, NoServer
 from twisted_sip.cli.output import Failed
 from twisted_sip.errors import LocalProtocolError, StoreError
 from twisted_sip.interfaces.call_policy import CallPolicy
+from twisted_sip.message.uri import SIPURI
 from twisted_sip.storage.call_policy_sqlite import SQLiteCallPolicyStore
-from twisted_sip.storage.credentials_sqlite import CREDENTIALS_FILE
+from twisted_sip.storage.credentials_sqlite import CREDENTIALS_FILE, SQLiteCredentialStore
 
 
 class Policies(Protocol):
@@ -47,6 +49,35 @@ class ServedPolicies:
 
     def remove(self, aor: str) -> bool:
         return bool(self._server.ask("policy-remove", aor=aor)["removed"])
+
+
+def check_user(state_dir: Path | None, config: Path | None, aor: str) -> None:
+    """Refuse a user that does not exist. Where it cannot be known who does, everybody may.
+
+    :param aor: as :func:`canonical_aor` gives it.
+    :raises Failed: there is no such user.
+    """
+    settings = state.settings(state_dir, config)
+    path = (settings.storage.directory or settings.server.state_dir) / CREDENTIALS_FILE
+    if settings.auth.credentials_url or not settings.auth.required or not path.exists():
+        return
+    try:
+        store = SQLiteCredentialStore(path)
+    except StoreError as error:
+        raise Failed(str(error)) from error
+    try:
+        users = store.users()
+    except StoreError as error:
+        raise Failed(str(error)) from error
+    finally:
+        store.close()
+    uri = SIPURI.parse(aor)
+    domain, realms = uri.host.lower(), {user.realm.lower() for user in users}
+    # The realm may be called otherwise than the domain; there the name alone tells.
+    found = any(user.user == user_of(uri) and (user.realm.lower() == domain or domain not in realms) for user in users)
+    if users and not found:
+        name = aor.removeprefix("sip:")
+        raise Failed(f"there is no user {name}, add it with: twisted-sip user add {name}")
 
 
 @contextlib.contextmanager

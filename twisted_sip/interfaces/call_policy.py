@@ -100,12 +100,14 @@ def check_target(text: str) -> str:
     if not text:
         return ""
     written = text if text.lower().startswith(("sip:", "sips:")) else f"sip:{text}"
+    problem = LocalProtocolError(f'"{text}" is nobody to forward to, write a SIP URI like sip:carol@example.com')
+    if written != text and "@" not in text:
+        # A mere word would be taken for a host.
+        raise problem
     try:
         SIPURI.parse(written)
     except RemoteProtocolError as error:
-        raise LocalProtocolError(
-            f'"{text}" is nobody to forward to, write a SIP URI like sip:carol@example.com'
-        ) from error
+        raise problem from error
     return written
 
 
