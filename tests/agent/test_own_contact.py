@@ -13,8 +13,9 @@ import pytest
 
 from twisted_sip.agent.account import Account
 from twisted_sip.agent.registered_way import came_by_registration, leaves_by_registration
+from twisted_sip.agent.screening import is_same_way
 from twisted_sip.interfaces.flow import Address
-from twisted_sip.interfaces.transport_kind import UDP
+from twisted_sip.interfaces.transport_kind import TCP, TLS, UDP
 from twisted_sip.message.builders import build_request
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.uri import SIPURI
@@ -108,8 +109,8 @@ def test_a_refer_past_the_registrar(scene: Scene) -> None:
 # -- what the way is taken for ---------------------------------------------------------------------------
 
 
-def flow(host: str, port: int = 5060) -> Any:
-    return SimpleNamespace(remote=Address(host, port), kind=UDP)
+def flow(host: str, port: int = 5060, kind: Any = UDP, identities: tuple[str, ...] = ()) -> Any:
+    return SimpleNamespace(remote=Address(host, port), kind=kind, identities=identities)
 
 
 REGISTERED = flow("192.0.2.1")
@@ -137,7 +138,8 @@ def request(*headers: tuple[str, str], vias: int = 1, uri: str = "sip:bob@exampl
     ("came_by", "vias", "record_route", "answer"),
     [
         (REGISTERED, 1, "", True),
-        (flow("192.0.2.1", 40000), 2, "", True),
+        (flow("192.0.2.1"), 2, "", True),
+        (flow("192.0.2.1", 40000), 2, "", False),
         (flow("192.0.2.1", 40000), 1, "", False),
         (flow("192.0.2.7"), 2, "", True),
         (flow("192.0.2.9"), 3, "", False),
@@ -153,6 +155,23 @@ def test_what_has_come_by_the_servers(came_by: Any, vias: int, record_route: str
     headers = [("record-route", record_route)] if record_route else []
     known = account("sip:alice@example.com", "sip:example.com", "<sip:service.example.com;lr>")
     assert came_by_registration(known, request(*headers, vias=vias), came_by, ["192.0.2.7"]) is answer
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        (flow("192.0.2.1"), True),
+        (flow("192.0.2.1", 40000), False),
+        (flow("192.0.2.2"), False),
+        (flow("192.0.2.1", kind=TCP), False),
+        (flow("192.0.2.1", 40000, TLS, ("example.com",)), True),
+        (flow("192.0.2.1", 40000, TLS, ("example.net",)), False),
+        (flow("192.0.2.2", 40000, TLS, ("example.com",)), False),
+    ],
+)
+def test_others_on_the_host_of_a_server_are_not_the_server(other: Any, same: bool) -> None:
+    known = flow("192.0.2.1", 5060, other.kind if other.identities else UDP, ("example.com",))
+    assert is_same_way(known, other) is same
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_transfers_do_not_go_round(scene: Scene) -> None:
 
     def again(old: Any, new: Any) -> None:
         count[0] += 1
-        new.answered.addCallback(lambda call: call.transfer(alice.uri).done).addErrback(lambda failure: None)
+        new.answered.addCallback(lambda call: call.transfer(call.local.uri_text).done).addErrback(lambda failure: None)
 
     bob.transferred = again
     alice.transferred = again

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from twisted_sip.agent.account import Account
 from twisted_sip.agent.registration import Registration
+from twisted_sip.agent.screening import is_same_way
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.name_addr import NameAddr
@@ -22,7 +23,7 @@ from twisted_sip.transport.listener import bare, is_numeric
 def came_by_registration(account: Account, request: Request, flow: Flow, servers: Iterable[str] = ()) -> bool:
     """Tell whether *request*, which has come by *flow*, came by way of the servers of *account*.
 
-    It came over a flow of the registration, from their host with a Via besides that of its sender, or they want to
+    It came over a flow of the registration, from their address with a Via besides that of its sender, or they want to
     stay in the route (Record-Route).
 
     :param servers: numeric addresses of further servers of ours.
@@ -32,8 +33,9 @@ def came_by_registration(account: Account, request: Request, flow: Flow, servers
         return False
     if any(known.flow == flow for known in registration.flows if known.flow is not None):
         return True
-    hosts = {known.flow.remote.host for known in registration.flows if known.flow is not None}.union(servers)
-    if flow.remote.host in hosts and len(request.headers.elements("via")) > 1:
+    ways = [known.flow for known in registration.flows if known.flow is not None]
+    ours = flow.remote.host in servers or any(is_same_way(known, flow) for known in ways)
+    if ours and len(request.headers.elements("via")) > 1:
         return True
     places = _places(registration)
     return any(_place(value) in places for value in request.headers.elements("record-route"))

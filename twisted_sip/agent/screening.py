@@ -45,16 +45,25 @@ def is_unreadable(request: Request, accept: Collection[str]) -> bool:
 
 
 def is_from_servers(flow: Flow, registrations: Iterable[Registration], servers: Collection[str] = ()) -> bool:
-    """Tell whether *flow* comes from where one of *registrations* is kept, or from one of *servers*, addresses."""
+    """Tell whether *flow* comes from where one of *registrations* is kept, or from one of *servers*, addresses.
+
+    On the host of a server others may run, so the port counts as well. A connection that the server has made itself
+    comes from any port: it is known by a certificate of the same domain (RFC 5922).
+    """
     if flow.remote.host in servers:
         return True
     for registration in registrations:
         for known in registration.flows:
-            if known.flow is None:
-                continue
-            if known.flow == flow or (known.flow.remote.host == flow.remote.host and known.flow.kind is flow.kind):
+            if known.flow is not None and is_same_way(known.flow, flow):
                 return True
     return False
+
+
+def is_same_way(known: Flow, flow: Flow) -> bool:
+    """Tell whether *flow* leads to the server that *known* leads to."""
+    if known == flow or (known.remote == flow.remote and known.kind is flow.kind):
+        return True
+    return known.remote.host == flow.remote.host and not set(known.identities).isdisjoint(flow.identities)
 
 
 def is_anonymous(request: Request) -> bool:
