@@ -150,9 +150,10 @@ def test_ringing_that_comes_too_late() -> None:
     thinks.callback(None)
     assert failures[0].check(LocalProtocolError)
     assert media[0].rollbacks == 1
-    caller.call.leg.invite.answered = False
+    leg = caller.call.leg
+    leg.invite.answered = False
     caller.call.reject(486)
-    assert caller.call.leg.quiet is False
+    assert leg.quiet is False
     scene.run(1)
     scene.stop()
 

@@ -150,11 +150,11 @@ class Call(CallSound):
         self.reject(301 if permanent else 302, headers=contacts)
 
     def _incoming(self) -> IncomingLeg | Failure:
+        if self.over:
+            return Failure(LocalProtocolError("the call is over"))
         leg = self.leg
         if not isinstance(leg, IncomingLeg):
             return Failure(LocalProtocolError("we have made this call"))
-        if self.over:
-            return Failure(LocalProtocolError("the call is over"))
         return leg
 
     # -- transfers ------------------------------------------------------------------------------------

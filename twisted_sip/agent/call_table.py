@@ -33,6 +33,9 @@ _log = Logger()
 #: Dialogs that have ended and are remembered, so that who wants to replace one is told so (RFC 3891 section 3).
 _ENDED = 64
 
+#: Stands for the leg of a call that is gone.
+_GONE: Any = object()
+
 
 class CallTable:
     """The calls of one agent."""
@@ -165,6 +168,10 @@ class CallTable:
         """Nothing is left of *call*."""
         self.ended(call)
         self._leaving.pop(call, None)
+        # The two let go of each other, so that they leave without the garbage collector.
+        leg, call.leg = call.leg, _GONE
+        if leg is not _GONE:
+            leg.part()
         self._agent.referring.call_gone(call)
         self.check()
 

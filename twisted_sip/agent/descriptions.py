@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from twisted.internet.defer import Deferred, maybeDeferred
 
@@ -49,13 +50,21 @@ class Descriptions:
         self.on_offer: OnOffer | None = None
         self.closed = False
         self.holding = False
-        self._call = call
+        # What belongs to a call does not keep it alive.
+        self._weak_call = ref(call)
         # Whether the next description holds the peer, our last offer does, and what was agreed before our last answer.
         self._hold = False
         self._offered: bool | None = None
         self._held_before = False
         # The media have made no answer to the last offer of the peer (yet).
         self._unanswered = False
+
+    @property
+    def _call(self) -> Call:
+        call = self._weak_call()
+        if call is None:
+            raise LocalProtocolError("the call is over")
+        return call
 
     def offer(self) -> Deferred[SessionBody | None]:
         """Return a Deferred of our offer, None for none; it may fail with any exception."""

@@ -40,6 +40,11 @@ class Leg:
         self.call = call
         self.wire = wire
 
+    def part(self) -> None:
+        """Nothing of the call is left: let go of its session."""
+        if self.call.session is not None and not self.wire:
+            self.call.session.part()
+
     # -- sending ---------------------------------------------------------------------------
 
     def send(self, machine: Session | InviteAttempt, outgoing: ClientRequest) -> None:

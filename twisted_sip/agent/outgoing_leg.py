@@ -240,6 +240,12 @@ class OutgoingLeg(Leg):
         if not self.call.over:
             self.call.refused(487, "Request Terminated", None, by="local", cause="closed")
 
+    def part(self) -> None:
+        """Nothing of the call is left: let go of its attempt."""
+        if self.attempt is not None and self.attempt.gone and not self.wire:
+            self.attempt.part()
+            self.attempt = None
+
     def _check_gone(self) -> None:
         if self.call.over and not self._sessions:
             if not self._attempts:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
@@ -55,11 +56,19 @@ class Renegotiation:
     """The changes of one call."""
 
     def __init__(self, call: Call) -> None:
-        self._call = call
+        # What belongs to a call does not keep it alive.
+        self._weak_call = ref(call)
+        self._closed = False
         self._waiting: deque[Change] = deque()
         self._current: Change | None = None
         # An offer is being made, and the re-INVITE is not sent yet.
         self._making = False
+
+    @property
+    def _call(self) -> Call:
+        call = self._weak_call()
+        assert call is not None  # the table has it until it is closed
+        return call
 
     @property
     def idle(self) -> bool:
@@ -68,7 +77,7 @@ class Renegotiation:
 
     def want(self, change: Change) -> Deferred[Call]:
         """Make *change* as soon as it may be made (section 14.1: one at a time)."""
-        if self._call.session is None or self._call.session.state != "confirmed":
+        if self._closed or self._call.session is None or self._call.session.state != "confirmed":
             return fail(LocalProtocolError("the call is not established"))
         if len(self._waiting) >= _MOST_WAITING:
             return fail(LocalProtocolError(f"{_MOST_WAITING} changes wait already"))
@@ -78,7 +87,7 @@ class Renegotiation:
 
     def go_on(self) -> None:
         """Begin what waits, if it may begin."""
-        session = self._call.session
+        session = None if self._closed else self._call.session
         if session is None or self._making or self._current is not None or not self._waiting:
             return
         if not session.can_reinvite:
@@ -118,7 +127,7 @@ class Renegotiation:
 
     def _made(self, body: SessionBody | None, change: Change | None) -> None:
         self._making = False
-        session = self._call.session
+        session = None if self._closed else self._call.session
         if session is None or session.state != "confirmed":
             return
         if not session.can_reinvite:
@@ -164,6 +173,7 @@ class Renegotiation:
 
     def close(self) -> None:
         """The call is over: nothing is changed any more."""
+        self._closed = True
         waiting = list(self._waiting)
         if self._current is not None:
             waiting.append(self._current)

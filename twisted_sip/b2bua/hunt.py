@@ -123,4 +123,14 @@ class Hunt:
         self._groups.clear()
         calls = [attempt.call for attempt in self.attempts if attempt.call is not winner]
         self.attempts.clear()
+        # Whose search it was is let go of.
+        self._start, self._failed = _nobody, _nothing
         return calls
+
+
+def _nobody(target: Target, one_of_several: bool) -> int:
+    return 487
+
+
+def _nothing(status: int) -> None:
+    pass

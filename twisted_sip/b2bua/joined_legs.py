@@ -201,8 +201,9 @@ class JoinedLegs:
         if self.over:
             return
         self.over = True
-        if self._limits is not None:
-            self._limits.close()
+        limits, self._limits = self._limits, None
+        if limits is not None:
+            limits.close()
         if self.transcoding is not None:
             self.transcoding.close()
         following, self.following = self.following, None

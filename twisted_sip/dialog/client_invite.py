@@ -79,7 +79,7 @@ class ClientInvite:
         """A response to our re-INVITE."""
         if not self.accepted:
             self._session.modification.invite_response(self, response)
-        elif 200 <= response.status < 300:
+        elif 200 <= response.status < 300 and not self._session.parted:
             self.accepted_again()
         self._session.settle()
 

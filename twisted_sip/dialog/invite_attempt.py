@@ -348,6 +348,13 @@ class InviteAttempt:
         self._end_sessions(Ending(by="network", cause="timeout"))
         self.user.attempt_gone(self)
 
+    def part(self) -> None:
+        """Its user has gone as well: see ``Session.part``."""
+        for session in self.sessions.values():
+            session.part()
+        self._invites.clear()
+        self._outgoing = None
+
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()

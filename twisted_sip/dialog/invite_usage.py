@@ -26,12 +26,12 @@ from twisted_sip.dialog.session_terms import (
     Header,
     SessionBody,
     SessionTerms,
+    reason_for,
     reasons_of,
 )
 from twisted_sip.dialog.session_timer import SessionTimer
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.message.message import Message
-from twisted_sip.message.reason_fields import Reason
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.transaction.timers import TimerQueue
@@ -100,6 +100,7 @@ class InviteUsage:
         self.server = SessionServer(self._session)
         self._listed = False
         self._was_free = False
+        self.parted = False
         # A BYE that waits for the ACK: its header fields.
         self._bye_later: list[Header] | None = None
         self._bye_accepted = False
@@ -243,7 +244,7 @@ class InviteUsage:
             return
         self.state = CONFIRMED
         invite.refuse(response)
-        self._end(Ending(by="local", cause=cause), _reason_for(cause))
+        self._end(Ending(by="local", cause=cause), reason_for(cause))
 
     def invite_done(self, invite: ClientInvite) -> None:
         """The ACK for our INVITE is on its way."""
@@ -309,7 +310,7 @@ class InviteUsage:
     def end_with_bye(self, cause: str, status: int = 0, *, by: str = "local") -> None:
         """End it for *cause*, and tell the peer."""
         if not self.over:
-            self._end(Ending(by=by, cause=cause, status=status), _reason_for(cause))
+            self._end(Ending(by=by, cause=cause, status=status), reason_for(cause))
 
     def end(self, ending: Ending) -> None:
         """It is over without a word of ours."""
@@ -327,6 +328,8 @@ class InviteUsage:
 
     def close(self) -> None:
         """Stop at once, without a word to the peer."""
+        if self.state == TERMINATED:
+            return
         self.server.close(silent=True)
         self.end(Ending(by="local", cause="closed"))
         if self._hang_up is not None:
@@ -335,6 +338,7 @@ class InviteUsage:
 
     def _end(self, ending: Ending, bye: list[Header] | None) -> None:
         """Be over. *bye* has the header fields of the BYE, None sends none."""
+        user = self.user
         waits = bye is not None and self.server.awaits_first_ack
         self.state = TERMINATING
         self.ending = ending
@@ -345,7 +349,7 @@ class InviteUsage:
             self._bye_later = bye
         elif bye is not None:
             self._send_bye(bye)
-        self.user.ended(self._session)
+        user.ended(self._session)
         if bye is None:
             self.let_go()
 
@@ -382,17 +386,14 @@ class InviteUsage:
             self.dialogs.end_usage(self.dialog.id, INVITE_USAGE)
         self.user.gone(self._session)
 
+    def part(self) -> None:
+        """Nothing comes any more: its parts let go of each other, so that it leaves without the garbage collector."""
+        if self.state == TERMINATED and not self.parted:
+            self.parted = True
+            if self.invite is not None:
+                self.invite.part()
+            del self.timer, self.modification, self.server, self.user
+            self._hang_up = self.attempt = None
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.state} {self.dialog!r}>"
-
-
-def _reason_for(cause: str) -> list[Header]:
-    """Return the Reason of the BYE that ends a session for *cause* (RFC 3326)."""
-    known = {
-        "no-ack": (408, "No ACK"),
-        "no-answer": (488, "No answer"),
-        "expired": (408, "Session expired"),
-        "timeout": (408, "Request Timeout"),
-        "fork": (200, "Call completed elsewhere"),
-    }.get(cause)
-    return [] if known is None else [("reason", str(Reason.build("SIP", known[0], known[1])))]

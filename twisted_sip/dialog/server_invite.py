@@ -330,7 +330,6 @@ class ServerInvite:
         if self.answered and self._held is None:
             return
         if self.initial or not self.executed:
-            self._held = None
             self._refuse(487, "", (), b"", self.session.ending_of("cancel", 487, cancel))
         elif not self.answered:
             # RFC 6141 section 3.8.
@@ -340,14 +339,12 @@ class ServerInvite:
         """Refuse it after all, while its 2xx waits for a PRACK; False if that is not so."""
         if self._held is None:
             return False
-        self._held = None
         self._refuse(480, "", (), b"", Ending(by="local", cause="bye", status=480))
         return True
 
     def terminate(self) -> None:
         """The session is over: 487 where there was no final response, and no more of the 2xx (section 15.1.2)."""
         if not self.answered or self._held is not None:
-            self._held = None
             self.session.user.respond(self.session, self.incoming, self._make(487, "", (), None))
         self.close()
 
@@ -358,6 +355,10 @@ class ServerInvite:
         self._provisionals.stop()
         self._stop_accepted()
         self._alarms.stop()
+
+    def part(self) -> None:
+        """The session is gone: let go of it."""
+        del self.session, self._provisionals, self._alarms
 
     def _refuse(self, status: int, reason: str, headers: Iterable[Header], body: bytes, ending: Ending) -> None:
         session = self.session
@@ -387,10 +388,8 @@ class ServerInvite:
 
     def _make(self, status: int, reason: str, fields: Iterable[Header], body: SessionBody | None) -> Response:
         made = [*(record_route_of(self.request) if status < 300 else ()), *self.session.terms.headers, *fields]
-        data = b""
-        if body is not None:
-            made += body.fields()
-            data = body.data
+        data = b"" if body is None else body.data
+        made += () if body is None else body.fields()
         return response_to(self.request, status, reason, made, data, self.session.dialog.local_tag)
 
     def _stop_accepted(self) -> None:

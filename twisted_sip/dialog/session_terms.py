@@ -142,6 +142,18 @@ class Ending:
     reasons: tuple[Reason, ...] = ()
 
 
+def reason_for(cause: str) -> list[Header]:
+    """Return the Reason of the BYE that ends a session for *cause* (RFC 3326)."""
+    known = {
+        "no-ack": (408, "No ACK"),
+        "no-answer": (488, "No answer"),
+        "expired": (408, "Session expired"),
+        "timeout": (408, "Request Timeout"),
+        "fork": (200, "Call completed elsewhere"),
+    }.get(cause)
+    return [] if known is None else [("reason", str(Reason.build("SIP", known[0], known[1])))]
+
+
 def reasons_of(message: Message) -> tuple[Reason, ...]:
     """Return the Reason values of *message*, none if one is malformed (RFC 3326)."""
     try:
