@@ -27,6 +27,7 @@ from twisted_sip.interfaces.flow import Flow
 from twisted_sip.interfaces.media import MediaFactory
 from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.message.uri import SIPURI
+from twisted_sip.transport.listener import bare, is_numeric
 
 if TYPE_CHECKING:
     from twisted_sip.agent.call import Call
@@ -120,13 +121,26 @@ class AgentHooks(Service):
         return None
 
     def serves(self, uri: SIPURI) -> bool:
-        """Tell whether requests to *uri* are for this agent.
+        """Tell whether requests to *uri* are for this agent (RFC 3261 section 8.2.2.1).
 
-        Default: its Contacts and its users; everybody, where there is no account.
+        Default: its Contacts and its users, everybody where there is no account; at our addresses and in our domains.
         """
+        if any(account.registration and account.contact_user == uri.user for account in self.accounts):
+            # What the registrar knows us by.
+            return True
+        if not self._is_host_of_ours(bare(uri.host).lower()):
+            return False
         if uri.user == self.user or not self.accounts:
             return True
         return any(account.is_ours(uri) for account in self.accounts)
+
+    def _is_host_of_ours(self, host: str) -> bool:
+        """Tell whether *host* may be ours: any address may, since a router may translate it."""
+        if host == "localhost" or is_numeric(host) or host in self.element.domains.names:
+            return True
+        if any(account.domain.lower() == host for account in self.accounts):
+            return True
+        return any(listener.advertised.rpartition(":")[0] == host for listener in self.element.transports.listeners)
 
     def auto_answers(self, call: Call, incoming: IncomingRequest) -> bool:
         """Tell whether to answer *call* by itself, since it asks for that (RFC 5373 section 4).
