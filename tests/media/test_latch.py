@@ -74,3 +74,18 @@ def test_where_others_prove_who_it_is_everybody_is_taken_and_nobody_followed():
     latch.tell(TOLD)
     latch.open = True
     assert latch.accepts(THIEF, 0.0) and latch.target == TOLD and latch.latched is None
+
+
+def test_another_host_has_to_insist():
+    latch = Latch(relatch=2.0)
+    latch.tell(TOLD)
+    latch.accepts(NAT, 0.0)
+    assert not latch.accepts(THIEF, 2.0) and not latch.accepts(THIEF, 9.9)
+    assert not any(latch.accepts(THIEF, 10.0 + number / 50) for number in range(4))
+    assert not latch.accepts(("198.51.100.67", 9), 10.1)
+    assert not any(latch.accepts(THIEF, 11.0 + number / 50) for number in range(4))
+    # The peer speaks again.
+    assert latch.accepts(NAT, 11.5) and latch.target == NAT
+    assert not latch.accepts(THIEF, 11.6)
+    assert [latch.accepts(THIEF, 21.5 + number / 50) for number in range(5)] == [False] * 4 + [True]
+    assert latch.target == THIEF and latch.moves == 1

@@ -113,7 +113,7 @@ class AudioStream:
         self._random_bytes = random_bytes
         self._cname = cname
         self.latch = Latch(symmetric=settings.symmetric, relatch=settings.relatch)
-        self.rtcp_latch = Latch(symmetric=settings.symmetric, relatch=settings.relatch)
+        self.rtcp_latch = Latch(symmetric=settings.symmetric, relatch=settings.relatch, insist=1)
         self.sender = AudioSender(random_bytes)
         self.receiver = AudioReceiver(
             random_bytes, user.stream_key, least=settings.jitter_least, most=settings.jitter_most

@@ -1,10 +1,14 @@
 """Whom to believe: symmetric RTP (RFC 4961) that strangers cannot take over.
 
 The address in the session description is always believed. Behind a NAT it is not the one that packets come from: then
-the first valid source is taken, and nobody else until the next offer and answer, or until it has been silent for long.
+the first valid source is taken, and nobody else until the next offer and answer, or until it has been silent for long:
+then another port of its host is taken at once, since a NAT may choose a new one, another host only where it goes on.
 """
 
 from __future__ import annotations
+
+#: How many times as long the silence must be before another host is taken.
+_LONGER = 5.0
 
 
 class Latch:
@@ -20,8 +24,11 @@ class Latch:
     __slots__ = (
         "_follow",
         "_heard_at",
+        "_insist",
+        "_insisting",
         "_relatch",
         "_told",
+        "_tries",
         "latched",
         "moves",
         "open",
@@ -30,12 +37,16 @@ class Latch:
         "target",
     )
 
-    def __init__(self, *, symmetric: bool = True, relatch: float = 2.0) -> None:
+    def __init__(self, *, symmetric: bool = True, relatch: float = 2.0, insist: int = 5) -> None:
         """Make one.
 
         :param symmetric: follow the source; False takes packets of the told host alone and sends where it was told.
-        :param relatch: seconds of silence after which another source is taken.
+        :param relatch: seconds of silence after which another port is taken; another host after five times as many.
+        :param insist: valid packets in a row that another host must have sent.
         """
+        self._insist = insist
+        self._insisting: tuple[str, int] | None = None
+        self._tries = 0
         self.symmetric = symmetric
         self._relatch = relatch
         self._told: tuple[str, int] | None = None
@@ -66,6 +77,7 @@ class Latch:
         """Tell whether a valid packet from *address* is to be taken; *now* is in seconds."""
         if address == self.latched:
             self._heard_at = now
+            self._insisting = None
             return True
         if self.open:
             return True
@@ -77,7 +89,7 @@ class Latch:
                     self.refused += 1
                     return False
                 return True
-            if self.latched is not None and now - self._heard_at < self._relatch:
+            if self.latched is not None and not self._may_follow(address, now - self._heard_at):
                 self.refused += 1
                 return False
         if self.latched is not None:
@@ -87,3 +99,16 @@ class Latch:
         if self.symmetric and self._follow:
             self.target = address
         return True
+
+    def _may_follow(self, address: tuple[str, int], silence: float) -> bool:
+        """Tell whether the peer, of whom nothing has come for *silence* seconds, may be at *address* now."""
+        assert self.latched is not None
+        if silence < self._relatch:
+            return False
+        if address[0] == self.latched[0] or silence == float("inf"):
+            return True
+        if silence < _LONGER * self._relatch:
+            return False
+        self._tries = self._tries + 1 if address == self._insisting else 1
+        self._insisting = address
+        return self._tries >= self._insist

@@ -79,7 +79,8 @@ class MediaSettings:
         hangs up then, unless somebody is on hold; 0 for never.
     :ivar unproved: seconds of sound for a host that has never sent RTP or RTCP; then there is silence until it does, so
         that nobody has us send to a stranger. 0 for no such end.
-    :ivar relatch: seconds of silence after which another source is believed (symmetric RTP).
+    :ivar relatch: seconds of silence after which another port of the peer's host is believed (symmetric RTP); another
+        host is after five times as many, once several valid packets in a row have come from it.
     :ivar symmetric: send to where packets come from rather than to where the peer says (RFC 4961); False believes
         the session description alone.
     :ivar silence: seconds without speech after which ``on_silence`` is called.
