@@ -31,6 +31,7 @@ from twisted_sip.transport.listener import bare, is_numeric
 
 if TYPE_CHECKING:
     from twisted_sip.agent.call import Call
+    from twisted_sip.element.element import Element
 
 _log = Logger()
 
@@ -41,6 +42,7 @@ class AgentHooks(Service):
     #: What becomes of an INVITE that was let in: the side of the call that its session talks to.
     incoming_leg: type[IncomingLeg] = IncomingLeg
 
+    element: Element
     settings: AgentSettings
     dialogs: Dialogs
     listener: ICallListener | None
