@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 
 from twisted_sip.agent.call_events import CallState
 from twisted_sip.agent.call_sound import CallSound, outcome_to
+from twisted_sip.agent.descriptions import Description, session_body
 from twisted_sip.agent.dialog_reference import join_value, replaces_value, target_dialog_value
 from twisted_sip.agent.incoming_leg import IncomingLeg
 from twisted_sip.agent.transfer import Transfer
@@ -45,7 +46,7 @@ class Call(CallSound):
         status: int = 180,
         *,
         early_media: bool = False,
-        body: SessionBody | None = None,
+        body: Description | None = None,
         reliable: bool | None = None,
         headers: Headers = (),
         reason: str = "",
@@ -54,7 +55,8 @@ class Call(CallSound):
 
         :param status: 101 to 199.
         :param early_media: with our session description, so that there is sound before the answer (RFC 3960).
-        :param body: that description, made by the application.
+        :param body: that description, made by the application: a SessionDescription, SDP as text or bytes, or a
+            SessionBody of another type.
         :param reliable: have the peer acknowledge it (RFC 3262); None for as the settings and the peer have it.
         :param headers: further header fields, as pairs of name and value.
         :param reason: the reason phrase; the usual one of *status* unless given.
@@ -64,18 +66,22 @@ class Call(CallSound):
         leg = self._incoming()
         if isinstance(leg, Failure):
             return fail(leg)
-        if early_media and body is None:
+        try:
+            made = session_body(body)
+        except LocalProtocolError:
+            return fail(Failure())
+        if early_media and made is None:
             self.choose_media(AGENTS_OWN, None)
-        return leg.ring(status, early_media=early_media, body=body, reliable=reliable, headers=headers, reason=reason)
+        return leg.ring(status, early_media=early_media, body=made, reliable=reliable, headers=headers, reason=reason)
 
     def answer(
-        self, *, media: Any = AGENTS_OWN, body: SessionBody | None = None, headers: Headers = ()
+        self, *, media: Any = AGENTS_OWN, body: Description | None = None, headers: Headers = ()
     ) -> Deferred[Call]:
         """Answer (RFC 3261 section 13.3.1.4).
 
         :param media: an IMediaSession, what makes one of a call, or None for signalling only; the agent's unless given.
         :param body: without media: our session description, the answer to ``remote_body``, or an offer where there is
-            none.
+            none; as for :meth:`ring`.
         :param headers: further header fields of the 200, as pairs of name and value.
         :return: as :attr:`answered`: fires with this call once the 200 has gone out, or, where that has our offer, once
             the ACK is here; fails with LocalProtocolError where there is nothing to answer, with MediaRefused where
@@ -87,10 +93,11 @@ class Call(CallSound):
         if media is not AGENTS_OWN and self.negotiated:
             return fail(LocalProtocolError("media have been agreed already"))
         try:
-            self.choose_media(media, body)
+            made = session_body(body)
+            self.choose_media(media, made)
         except SIPError:
             return fail(Failure())
-        return leg.answer(body if self.media is None else None, headers)
+        return leg.answer(made if self.media is None else None, headers)
 
     def answer_unless_done(self) -> None:
         """Answer it if nobody has answered or refused it yet."""

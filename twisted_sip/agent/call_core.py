@@ -21,7 +21,7 @@ from twisted_sip.agent.call_events import (
     Ended,
     HoldChanged,
 )
-from twisted_sip.agent.descriptions import Descriptions, OnOffer, is_held
+from twisted_sip.agent.descriptions import Description, Descriptions, OnOffer, is_held, session_body
 from twisted_sip.agent.event_log import EventLog, EventStream
 from twisted_sip.agent.renegotiation import Change, Renegotiation
 from twisted_sip.agent.wire import Wire
@@ -286,14 +286,14 @@ class CallCore:
 
         return self.changes.want(Change(prepare, undo))
 
-    def update(self, body: SessionBody | None = None, *, late: bool = False) -> Deferred[Call]:
+    def update(self, body: Description | None = None, *, late: bool = False) -> Deferred[Call]:
         """Agree on media anew, with a re-INVITE (section 14.1).
 
         :param body: the offer; made by the media, or ``on_offer``, unless given.
         :param late: leave the offer to the peer.
         :return: as :meth:`hold`.
         """
-        return self.changes.want(Change(body=body, offers=not late))
+        return self.changes.want(Change(body=session_body(body), offers=not late))
 
     # -- for its leg ---------------------------------------------------------------------------
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 #: Takes the call and the offer of the peer, None to make an offer; returns our description, or what can be awaited.
 OnOffer = Callable[["Call", "SessionBody | None"], Any]
 
+#: What applications may give for a session description: bytes and texts are ``application/sdp``.
+Description = SessionBody | SessionDescription | bytes | str
+
 
 def deferred(function: Callable[..., Any], *args: Any) -> Deferred[Any]:
     """Call *function*, which may be a coroutine function or return anything; return a Deferred of its outcome."""
@@ -133,9 +136,26 @@ class Descriptions:
             if self.media is not None:
                 self.media.close()
 
-    def _keep(self, body: SessionBody | None) -> SessionBody | None:
+    def _keep(self, made: Description | None) -> SessionBody | None:
+        body = session_body(made)
         self.body = body or self.body
         return body
+
+
+def session_body(description: Description | None) -> SessionBody | None:
+    """Return *description* as what a message carries, None for none.
+
+    :raises LocalProtocolError: it is something else.
+    """
+    if description is None or isinstance(description, SessionBody):
+        return description
+    if isinstance(description, SessionDescription):
+        return _to_body(description)
+    if isinstance(description, str):
+        return SessionBody(MEDIA_TYPE, description.encode())
+    if isinstance(description, bytes):
+        return SessionBody(MEDIA_TYPE, description)
+    raise LocalProtocolError(f"no session description: {type(description).__name__}")
 
 
 def is_held(body: SessionBody | None) -> bool:

@@ -16,6 +16,7 @@ from twisted_sip.agent.account import ANONYMOUS, Account
 from twisted_sip.agent.agent_services import AgentServices
 from twisted_sip.agent.call import AGENTS_OWN, Call
 from twisted_sip.agent.call_table import CallTable
+from twisted_sip.agent.descriptions import Description, session_body
 from twisted_sip.agent.flow_keeper import FlowKeeper
 from twisted_sip.agent.ingress import Ingress
 from twisted_sip.agent.invitation import Invitation
@@ -29,7 +30,7 @@ from twisted_sip.agent.settings import AgentSettings
 from twisted_sip.auth.client import DigestClient
 from twisted_sip.auth.credentials import user_of
 from twisted_sip.dialog.dialogs import Dialogs
-from twisted_sip.dialog.session_terms import SESSION_METHODS, SessionBody, SessionTerms
+from twisted_sip.dialog.session_terms import SESSION_METHODS, SessionTerms
 from twisted_sip.element.sending import ClientCredentials
 from twisted_sip.errors import LocalProtocolError
 from twisted_sip.events.subscriber import Subscriber
@@ -240,7 +241,7 @@ class UserAgent(AgentServices):
         account: Account | Registration | None = None,
         from_: NameAddr | str | None = None,
         media: Any = AGENTS_OWN,
-        body: SessionBody | None = None,
+        body: Description | None = None,
         headers: Iterable[tuple[str, str]] = (),
         replaces: Call | Replaces | None = None,
         join: Call | str | None = None,
@@ -256,7 +257,8 @@ class UserAgent(AgentServices):
         :param account: as whom; as the first one unless given.
         :param from_: another From than the account's.
         :param media: an IMediaSession, what makes one of a call, or None for signalling only; the agent's unless given.
-        :param body: without media: the offer; without one the peer makes it, see ``Call.on_offer``.
+        :param body: without media: the offer, a SessionDescription, SDP as text or bytes, or a SessionBody; without one
+            the peer makes it, see ``Call.on_offer``.
         :param headers: further header fields of the INVITE, as pairs of name and value.
         :param replaces: the call whose place the new one takes at its peer (RFC 3891): the Call-ID and tags of it.
         :param join: the call that it joins at its peer (RFC 3911).
@@ -289,13 +291,14 @@ class UserAgent(AgentServices):
             anonymous=anonymous,
             random_text=self.element.random_text,
         )
-        call = invitation.call(self, body, terms or self.terms, timeout)
+        offer = session_body(body)
+        call = invitation.call(self, offer, terms or self.terms, timeout)
         if referral is not None:
             call.referral = referral
             call.referrals = 1 if referral.call is None else referral.call.referrals + 1
         self.table.enter(call)
         try:
-            call.choose_media(media, body)
+            call.choose_media(media, offer)
             call.leg.start()
         except Exception:
             call.refused(500, "", None, by="local", cause="media")
