@@ -217,7 +217,7 @@ class Notifier:
     def subscriptions(self, event: str, resource: str | None = None) -> Sequence[PackageSubscription]:
         """Return the subscriptions to *resource*, or to everything, that are not over, virtual ones last."""
         hosted = self._hosted.get(event)
-        return () if hosted is None else (*hosted.of(resource), *hosted.virtual.of(resource))
+        return [] if hosted is None else [*hosted.of(resource), *hosted.virtual.of(resource)]
 
     def reauthorize(self, event: str, resource: str) -> None:
         """Ask the package about each watcher of *resource* anew: its rules have changed."""
