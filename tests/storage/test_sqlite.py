@@ -14,10 +14,11 @@ from twisted_sip.errors import StoreError
 from twisted_sip.interfaces.credentials import Credential
 from twisted_sip.interfaces.location import Binding
 from twisted_sip.storage import sqlite
-from twisted_sip.storage.credentials_sqlite import CREDENTIALS_SCHEMA, SQLiteCredentialStore
+from twisted_sip.storage.credentials_sqlite import SQLiteCredentialStore
 from twisted_sip.storage.location_rows import LOCATION_SCHEMA
 from twisted_sip.storage.location_sqlite import SQLiteLocationStore, stored_bindings
 from twisted_sip.storage.sqlite import DatabaseLock, Schema, open_database
+from twisted_sip.storage.users_database import USERS_SCHEMA
 
 FIXTURES = Path(__file__).parent / "fixtures"
 ONE = Schema("toy", 7, (("CREATE TABLE a (x)", "INSERT INTO a VALUES (1)"),))
@@ -88,7 +89,7 @@ def test_a_newer_version_is_refused(tmp_path: Path) -> None:
 def test_another_kind_of_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "toy.db"
     open_database(path, ONE, synchronous="NORMAL").close()
-    for schema in (LOCATION_SCHEMA, CREDENTIALS_SCHEMA):
+    for schema in (LOCATION_SCHEMA, USERS_SCHEMA):
         with pytest.raises(StoreError) as raised:
             open_database(path, schema, synchronous="NORMAL")
         assert line_of(raised, path) == f"not a {schema.kind} database of twisted-sip"
@@ -223,7 +224,7 @@ def test_location_databases_of_every_version_can_be_opened(tmp_path: Path) -> No
 
 def test_credential_databases_of_every_version_can_be_opened(tmp_path: Path) -> None:
     fixtures = sorted(FIXTURES.glob("users-v*.sql"))
-    assert len(fixtures) == len(CREDENTIALS_SCHEMA.migrations), "keep one of each version"
+    assert len(fixtures) == len(USERS_SCHEMA.migrations), "keep one of each version"
     for fixture in fixtures:
         store = SQLiteCredentialStore(from_fixture(fixture.name, tmp_path / f"{fixture.stem}.db"))
         ha1 = {"MD5": "5" * 32, "SHA-256": "2" * 64, "SHA-512-256": "6" * 64}

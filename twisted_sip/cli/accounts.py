@@ -15,7 +15,8 @@ from twisted_sip.cli.aor import parse_aor
 from twisted_sip.cli.control_client import ControlClient
 from twisted_sip.cli.output import Failed
 from twisted_sip.errors import LocalProtocolError, StoreError
-from twisted_sip.storage.credentials_sqlite import CREDENTIALS_FILE, SQLiteCredentialStore
+from twisted_sip.storage.credentials_sqlite import SQLiteCredentialStore
+from twisted_sip.storage.users_database import USERS_FILE
 
 
 @attrs.frozen(slots=True)
@@ -81,7 +82,7 @@ def open_accounts(state_dir: Path | None, config: Path | None) -> Iterator[Accou
             found = server.ask("status")
             realm, domains = found["realm"], tuple(found["domains"])
     try:
-        store = SQLiteCredentialStore(directory / CREDENTIALS_FILE)
+        store = SQLiteCredentialStore(directory / USERS_FILE)
     except StoreError as error:
         raise Failed(str(error)) from error
     try:

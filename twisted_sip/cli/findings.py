@@ -18,9 +18,10 @@ from twisted_sip.cli.control_client import ControlClient
 from twisted_sip.cli.output import Failed
 from twisted_sip.element.element import Element
 from twisted_sip.errors import ConfigurationError, StoreError
-from twisted_sip.storage.credentials_sqlite import CREDENTIALS_FILE, SQLiteCredentialStore
+from twisted_sip.storage.credentials_sqlite import SQLiteCredentialStore
 from twisted_sip.storage.location_sqlite import LOCATION_FILE, stored_bindings
 from twisted_sip.storage.sqlite import explain, open_database
+from twisted_sip.storage.users_database import USERS_FILE
 from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.constraints import ListenDescriptor
 from twisted_sip.tap.hosts import host_names
@@ -101,7 +102,7 @@ def _state_dir(configuration: Configuration, running: dict[str, Any]) -> Iterato
 
 
 def _users(configuration: Configuration) -> Iterator[Finding]:
-    path = (configuration.storage.directory or configuration.server.state_dir) / CREDENTIALS_FILE
+    path = (configuration.storage.directory or configuration.server.state_dir) / USERS_FILE
     mend = "add users with: twisted-sip user add AOR"
     if not path.exists():
         if configuration.auth.required:

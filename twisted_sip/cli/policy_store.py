@@ -15,7 +15,8 @@ from twisted_sip.errors import LocalProtocolError, StoreError
 from twisted_sip.interfaces.call_policy import CallPolicy
 from twisted_sip.message.uri import SIPURI
 from twisted_sip.storage.call_policy_sqlite import SQLiteCallPolicyStore
-from twisted_sip.storage.credentials_sqlite import CREDENTIALS_FILE, SQLiteCredentialStore
+from twisted_sip.storage.credentials_sqlite import SQLiteCredentialStore
+from twisted_sip.storage.users_database import USERS_FILE
 
 
 class Policies(Protocol):
@@ -58,7 +59,7 @@ def check_user(state_dir: Path | None, config: Path | None, aor: str) -> None:
     :raises Failed: there is no such user.
     """
     settings = state.settings(state_dir, config)
-    path = (settings.storage.directory or settings.server.state_dir) / CREDENTIALS_FILE
+    path = (settings.storage.directory or settings.server.state_dir) / USERS_FILE
     if settings.auth.credentials_url or not settings.auth.required or not path.exists():
         return
     try:
@@ -93,7 +94,7 @@ def open_policies(state_dir: Path | None, config: Path | None) -> Iterator[Polic
         except NoServer:
             directory = settings.storage.directory or settings.server.state_dir
             try:
-                store = SQLiteCallPolicyStore(directory / CREDENTIALS_FILE)
+                store = SQLiteCallPolicyStore(directory / USERS_FILE)
             except StoreError as error:
                 raise Failed(str(error)) from error
             stack.callback(store.close)

@@ -1,33 +1,23 @@
-"""Call policies in SQLite, in the database of the users.
-
-As that, it is changed by the command line while servers run on it, so a server asks SQLite now and then whether
-somebody else has changed it and forgets what it remembered.
-"""
+"""Call policies in SQLite, in the database of the users (see :mod:`users_database`)."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from twisted_sip.errors import LocalProtocolError, StoreError
 from twisted_sip.interfaces.call_policy import CallPolicy, ICallPolicyStore
-from twisted_sip.storage.credentials_sqlite import CREDENTIALS_SCHEMA, POLL_INTERVAL
-from twisted_sip.storage.sqlite import explain, open_database
+from twisted_sip.storage.users_database import POLL_INTERVAL, UsersDatabase
 
 #: How many policies are remembered, and for how many it is remembered that there is none.
 _MOST_REMEMBERED = 100_000
 
-_Result = TypeVar("_Result")
-
 
 @implementer(ICallPolicyStore)
-class SQLiteCallPolicyStore:
+class SQLiteCallPolicyStore(UsersDatabase):
     """Call policies in an SQLite database. Every call is synchronous; changes take a few milliseconds each."""
 
     def __init__(
@@ -38,26 +28,12 @@ class SQLiteCallPolicyStore:
         poll_interval: float = POLL_INTERVAL,
         timeout: float = 5.0,
     ) -> None:
-        """Open the database of users at *path*, make it if it is not there.
-
-        :param clock: a reactor, or a task.Clock; None (the command line) asks the database every time.
-        :param poll_interval: seconds for which a change by another process may go unnoticed.
-        :param timeout: seconds to wait for a process that holds the database.
-        :raises StoreError: the database is locked, damaged, not writable or of a newer version.
-        """
-        self._path = path
-        self._clock = clock
-        self._interval = poll_interval
-        self._connection = open_database(path, CREDENTIALS_SCHEMA, synchronous="FULL", timeout=timeout)
+        """As UsersDatabase."""
+        super().__init__(path, clock, poll_interval=poll_interval, timeout=timeout)
         self._known: dict[str, CallPolicy | None] = {}
-        self._version = -1
-        self._next_poll = 0.0
 
     def lookup(self, aor: str) -> CallPolicy | None:
-        if self._clock is None or (now := self._clock.seconds()) >= self._next_poll:
-            self._poll()
-            if self._clock is not None:
-                self._next_poll = now + self._interval
+        self._look()
         if aor in self._known:
             return self._known[aor]
         try:
@@ -72,21 +48,14 @@ class SQLiteCallPolicyStore:
         self._known[aor] = found
         return found
 
-    def _poll(self) -> None:
-        version = self._run(lambda db: int(db.execute("PRAGMA data_version").fetchone()[0]))
-        if version != self._version:
-            self._version = version
-            self._known.clear()
+    def _forget(self) -> None:
+        self._known.clear()
 
     def _policy(self, aor: str, text: str) -> CallPolicy:
         try:
             return CallPolicy.from_mapping(json.loads(text))
         except (ValueError, AttributeError) as error:  # LocalProtocolError is a ValueError
             raise StoreError(f"{self._path}: the call policy of {aor} cannot be read ({error})") from error
-
-    def changed(self) -> None:
-        """Somebody has changed the database: look at the next opportunity, not within a second."""
-        self._next_poll = 0.0
 
     def set(self, aor: str, policy: CallPolicy) -> None:
         try:
@@ -114,14 +83,3 @@ class SQLiteCallPolicyStore:
         """
         rows = self._run(lambda db: db.execute("SELECT aor, policy FROM call_policy ORDER BY aor").fetchall())
         return {aor: self._policy(aor, text) for aor, text in rows}
-
-    def close(self) -> None:
-        """Close the database."""
-        self._connection.close()
-        self._known.clear()
-
-    def _run(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        try:
-            return work(self._connection)
-        except sqlite3.Error as error:
-            raise explain(self._path, error) from error

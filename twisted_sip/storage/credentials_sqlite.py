@@ -1,8 +1,6 @@
 """Users and what is kept of their passwords, in SQLite (RFC 7616, RFC 8760).
 
-The database is changed by the command line while servers are running on it, so a server asks SQLite now and then
-whether somebody else has changed it (``PRAGMA data_version``) and forgets what it remembered. Changes use
-``synchronous=FULL``: a user who has been removed stays removed whatever happens to the machine.
+What is remembered of the database, and how changes by others are noticed, is in :mod:`users_database`.
 """
 
 from __future__ import annotations
@@ -10,44 +8,20 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from twisted_sip.errors import StoreError
 from twisted_sip.interfaces.credentials import Credential, ICredentialStore
 from twisted_sip.storage.passwords import make_credential
-from twisted_sip.storage.sqlite import Schema, explain, open_database
-
-#: The name of the database in a state directory.
-CREDENTIALS_FILE = "users.db"
-
-#: For how many seconds a server may not notice what another process has changed.
-POLL_INTERVAL = 1.0
+from twisted_sip.storage.users_database import POLL_INTERVAL, UsersDatabase
 
 #: How many credentials are remembered; whoever exceeds it costs a query again.
 _MOST_REMEMBERED = 100_000
 
 #: How many names of nobody are remembered.
 _MOST_ABSENT = 1024
-
-# Released migrations never change; a new version is a new entry at the end.
-CREDENTIALS_SCHEMA = Schema(
-    kind="credential",
-    application_id=0x54535531,
-    migrations=(
-        (
-            """CREATE TABLE credential (
-                realm TEXT NOT NULL, user TEXT NOT NULL, md5 TEXT NOT NULL, sha256 TEXT NOT NULL,
-                sha512_256 TEXT NOT NULL, algorithm TEXT NOT NULL,
-                PRIMARY KEY (realm, user)) WITHOUT ROWID""",
-        ),
-        ("CREATE TABLE call_policy (aor TEXT NOT NULL PRIMARY KEY, policy TEXT NOT NULL) WITHOUT ROWID",),
-    ),
-)
-
-_Result = TypeVar("_Result")
 
 _UPSERT = (
     "INSERT INTO credential (user, realm, md5, sha256, sha512_256, algorithm) VALUES (?, ?, ?, ?, ?, ?)"
@@ -70,7 +44,7 @@ def _credential(row: Sequence[Any]) -> Credential:
 
 
 @implementer(ICredentialStore)
-class SQLiteCredentialStore:
+class SQLiteCredentialStore(UsersDatabase):
     """Credentials in an SQLite database. Every call is synchronous; changes take a few milliseconds each."""
 
     def __init__(
@@ -81,29 +55,15 @@ class SQLiteCredentialStore:
         poll_interval: float = POLL_INTERVAL,
         timeout: float = 5.0,
     ) -> None:
-        """Open the database at *path*, make it if it is not there.
-
-        :param clock: a reactor, or a task.Clock; None (the command line) asks the database every time.
-        :param poll_interval: seconds for which a change by another process may go unnoticed.
-        :param timeout: seconds to wait for a process that holds the database.
-        :raises StoreError: the database is locked, damaged, not writable or of a newer version.
-        """
-        self._path = path
-        self._clock = clock
-        self._interval = poll_interval
-        self._connection = open_database(path, CREDENTIALS_SCHEMA, synchronous="FULL", timeout=timeout)
+        """As UsersDatabase."""
+        super().__init__(path, clock, poll_interval=poll_interval, timeout=timeout)
         self._known: dict[tuple[str, str], Credential] = {}
         self._absent: set[tuple[str, str]] = set()
-        self._version = -1
-        self._next_poll = 0.0
 
     # -- for a server ---------------------------------------------------------
 
     def lookup(self, user: str, realm: str) -> Credential | None:
-        if self._clock is None or (now := self._clock.seconds()) >= self._next_poll:
-            self._poll()
-            if self._clock is not None:
-                self._next_poll = now + self._interval
+        self._look()
         found = self._known.get((user, realm))
         if found is not None:
             return found
@@ -123,16 +83,9 @@ class SQLiteCredentialStore:
         self._known[key] = found
         return found
 
-    def changed(self) -> None:
-        """Somebody has changed the database: look at the next opportunity, not within a second."""
-        self._next_poll = 0.0
-
-    def _poll(self) -> None:
-        version = self._run(lambda db: int(db.execute("PRAGMA data_version").fetchone()[0]))
-        if version != self._version:
-            self._version = version
-            self._known.clear()
-            self._absent.clear()
+    def _forget(self) -> None:
+        self._known.clear()
+        self._absent.clear()
 
     def _select(self, user: str, realm: str) -> Credential | None:
         try:
@@ -216,12 +169,6 @@ class SQLiteCredentialStore:
         values = (realm,) if realm else ()
         return self._run(lambda db: [_credential(row) for row in db.execute(query, values)])
 
-    def close(self) -> None:
-        """Close the database."""
-        self._connection.close()
-        self._known.clear()
-        self._absent.clear()
-
     def _change(self, statement: str, rows: Sequence[tuple[str, ...]]) -> int:
         """Run *statement* for all *rows*, all or none; return how many rows it changed."""
 
@@ -240,13 +187,4 @@ class SQLiteCredentialStore:
             return self._run(change)
         finally:
             # One's own changes do not move data_version.
-            self._known.clear()
-            self._absent.clear()
-
-    def _run(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        try:
-            return work(self._connection)
-        except sqlite3.Error as error:
-            raise explain(self._path, error) from error
-        except UnicodeEncodeError as error:
-            raise StoreError(f"{self._path}: a name that is no UTF-8") from error
+            self._forget()

@@ -13,7 +13,6 @@ from pathlib import Path
 import attrs
 
 from twisted_sip.errors import StoreError
-from twisted_sip.storage.credentials_sqlite import CREDENTIALS_FILE, CREDENTIALS_SCHEMA
 from twisted_sip.storage.documents_sqlite import DOCUMENTS_FILE, DOCUMENTS_SCHEMA
 from twisted_sip.storage.location_rows import LOCATION_SCHEMA, fold
 from twisted_sip.storage.location_sqlite import LOCATION_FILE
@@ -22,6 +21,7 @@ from twisted_sip.storage.message_sqlite import MESSAGE_FILE
 from twisted_sip.storage.publication_sqlite import PUBLICATION_FILE, PUBLICATION_SCHEMA
 from twisted_sip.storage.sqlite import DatabaseLock, Schema, explain, open_database
 from twisted_sip.storage.subscription_sqlite import SUBSCRIPTION_FILE, SUBSCRIPTION_SCHEMA
+from twisted_sip.storage.users_database import USERS_FILE, USERS_SCHEMA
 
 
 @attrs.frozen(slots=True)
@@ -50,7 +50,7 @@ _KINDS = (
     _Kind("subscriptions", SUBSCRIPTION_FILE, SUBSCRIPTION_SCHEMA, "subscription", "watcher"),
     _Kind("publications", PUBLICATION_FILE, PUBLICATION_SCHEMA, "publication", "resource"),
     _Kind("messages", MESSAGE_FILE, MESSAGE_SCHEMA, "message", "recipient", lasts=True),
-    _Kind("call settings", CREDENTIALS_FILE, CREDENTIALS_SCHEMA, "call_policy", "aor", expires=False),
+    _Kind("call settings", USERS_FILE, USERS_SCHEMA, "call_policy", "aor", expires=False),
     _Kind("documents", DOCUMENTS_FILE, DOCUMENTS_SCHEMA, "document", "owner", expires=False, lasts=True),
 )
 

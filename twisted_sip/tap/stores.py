@@ -7,8 +7,9 @@ from typing import Any
 
 from twisted_sip.storage.batch_writer import WriterThread
 from twisted_sip.storage.call_policy_sqlite import SQLiteCallPolicyStore
-from twisted_sip.storage.credentials_sqlite import CREDENTIALS_FILE, SQLiteCredentialStore
+from twisted_sip.storage.credentials_sqlite import SQLiteCredentialStore
 from twisted_sip.storage.location_sqlite import LOCATION_FILE, SQLiteLocationStore
+from twisted_sip.storage.users_database import USERS_FILE
 from twisted_sip.tap.sections import StorageSection
 
 
@@ -17,12 +18,12 @@ def open_users(section: StorageSection, directory: Path, reactor: Any) -> SQLite
 
     :raises StoreError: the database cannot be used.
     """
-    return SQLiteCredentialStore(directory / CREDENTIALS_FILE, reactor, timeout=section.lock_timeout)
+    return SQLiteCredentialStore(directory / USERS_FILE, reactor, timeout=section.lock_timeout)
 
 
 def open_call_policies(section: StorageSection, directory: Path, reactor: Any) -> SQLiteCallPolicyStore:
     """Open the call policies of the users in *directory*; raises as :func:`open_users`."""
-    return SQLiteCallPolicyStore(directory / CREDENTIALS_FILE, reactor, timeout=section.lock_timeout)
+    return SQLiteCallPolicyStore(directory / USERS_FILE, reactor, timeout=section.lock_timeout)
 
 
 def open_location(section: StorageSection, directory: Path, reactor: Any) -> SQLiteLocationStore:

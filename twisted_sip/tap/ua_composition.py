@@ -31,8 +31,8 @@ from twisted_sip.events.notifier import Notifier
 from twisted_sip.events.notifier_settings import NotifierSettings
 from twisted_sip.events.subscriber import Subscriber
 from twisted_sip.storage.call_policy_sqlite import SQLiteCallPolicyStore
-from twisted_sip.storage.credentials_sqlite import CREDENTIALS_FILE
 from twisted_sip.storage.subscription_memory import MemorySubscriptionStore
+from twisted_sip.storage.users_database import USERS_FILE
 from twisted_sip.tap import state
 from twisted_sip.tap.answer_texts import read_answer
 from twisted_sip.tap.constraints import ListenDescriptor
@@ -135,7 +135,7 @@ class UAServer(MultiService):
         try:
             # Not before: who goes on as another user has become that by now.
             self._answers.prepare()
-            self._policies = SQLiteCallPolicyStore(directory / CREDENTIALS_FILE, self.reactor)
+            self._policies = SQLiteCallPolicyStore(directory / USERS_FILE, self.reactor)
             self._compose(element, directory)
             super().startService()  # type: ignore[no-untyped-call]
         except (StartFailure, StoreError) as error:
