@@ -217,19 +217,38 @@ class Running:
         self.end()
 
 
-def pattern(shown: str) -> re.Pattern[str]:
-    """Return what output must match that is shown as *shown*.
+# Between two spaces anything may stand, also nothing: an empty column is one run of spaces.
+COLUMN, ANYTHING = r"\ (?:[^\n]*?\ )?", r"[^\n]*?"
+
+
+class Shown:
+    """What a page shows of an output.
 
     ``...`` is anything, on a line or between lines; columns may be wider or narrower.
     """
-    lines = []
-    for line in shown.rstrip("\n").split("\n"):
-        if line.strip() == "...":
-            lines.append(r"(?:.*\n)*?")
-        else:
-            parts = (re.sub(r"(?:\\ )+", " +", re.escape(part)) for part in line.rstrip().split("..."))
-            lines.append("[^\n]*?".join(parts) + r"[ \t]*\n")
-    return re.compile(r"\n*" + "".join(lines), re.MULTILINE)
+
+    def __init__(self, text: str) -> None:
+        lines = []
+        for line in text.rstrip("\n").split("\n"):
+            if line.strip() == "...":
+                lines.append(r"(?:.*\n)*?")
+            else:
+                fixed = [re.escape(one_space(part)) for part in line.rstrip().split("...")]
+                lines.append(ANYTHING.join(fixed).replace(rf"\ {ANYTHING}\ ", COLUMN) + r"[ \t]*\n")
+        self._pattern = re.compile(r"\n*" + "".join(lines), re.MULTILINE)
+
+    def is_all_of(self, output: str) -> bool:
+        """Whether *output* is this and no more."""
+        return self._pattern.fullmatch(one_space(output)) is not None
+
+    def is_in(self, output: str) -> bool:
+        """Whether this is a part of *output*."""
+        return self._pattern.search(one_space(output)) is not None
+
+
+def one_space(text: str) -> str:
+    """Return *text* with one space where there are several: more could be matched in too many ways."""
+    return re.sub(" +", " ", text)
 
 
 class Session:
@@ -258,17 +277,17 @@ class Session:
 
     def _run(self, block: Block, command: str, shown: str) -> None:
         running = Running(self._ports.listening(command), self._where, self._environment)
-        expected = pattern(self._ports.changed(shown)) if shown.strip() else None
+        expected = Shown(self._ports.changed(shown)) if shown.strip() else None
         if "runs on" in block.notes and command == block.commands()[-1][0]:
             self._staying.append(running)
             assert expected is not None, f"{block.place}: show the output that tells that it runs"
-            found = running.until(lambda output: expected.search(output) is not None)
+            found = running.until(expected.is_in)
             assert found, f"{block.place}: {running.command}\n{running.output}"
             return
         status = running.end()
         said = f"{block.place}: {running.command}\n{running.output}"
         assert status == int(block.notes.get("exit status", 0)), said
-        assert expected is None or expected.fullmatch(running.output.rstrip() + "\n"), said
+        assert expected is None or expected.is_all_of(running.output.rstrip() + "\n"), said
 
     def end(self) -> None:
         """Stop what still runs."""
@@ -340,6 +359,6 @@ def session(tmp_path: Path, environment: dict[str, str], usual_ports: Usual) -> 
 
 
 @pytest.fixture
-def shown_pattern() -> Callable[[str], re.Pattern[str]]:
-    """Makes a pattern of what is shown as output."""
-    return pattern
+def shown() -> type[Shown]:
+    """What a page shows of an output."""
+    return Shown

@@ -113,7 +113,9 @@ class LinphoneConsole:
 
     def wait_for_status(self, method: str, status: int, times: int = 1) -> None:
         """Wait until requests of *method* have been answered *status* so many *times*."""
-        answer = re.compile(rf"^SIP/2\.0 {status} .*\n(?:.+\n)*?CSeq: \d+ {method}\r?$", re.MULTILINE)
+        # What came over a stream is logged as it was read: an answer may follow the end of a body on one line, and
+        # may be cut in two by other lines of the log.
+        answer = re.compile(rf"SIP/2\.0 {status} (?:(?!SIP/2\.0 |CSeq:)[\s\S])*CSeq: \d+ {method}\b")
         wait_for(
             lambda: len(answer.findall(self.log.read_text(errors="replace"))) >= times,
             lambda: f"no {status} to {method}: {self.text}",
