@@ -21,12 +21,11 @@ from twisted_sip.media.settings import MediaSettings
 from twisted_sip.message.request import Request
 from twisted_sip.storage.accounting_json_lines import JSONLinesAccounting
 from twisted_sip.tap.configuration import Configuration
-from twisted_sip.tap.control import Command
 from twisted_sip.tap.hosts import host_names, is_address
+from twisted_sip.tap.part import Part
 from twisted_sip.transport.descriptors import parse_descriptor
 
 if TYPE_CHECKING:
-    from twisted_sip.interfaces.routing import IForwardingPolicy
     from twisted_sip.tap.composition import Server
 
 #: What is answered beside what the registrar answers.
@@ -53,7 +52,7 @@ class KnownDialogs:
         return None
 
 
-class B2BUAPart:
+class B2BUAPart(Part):
     """The part.
 
     :ivar b2bua: the service, None before the start.
@@ -66,9 +65,6 @@ class B2BUAPart:
         self.b2bua: B2BUA | None = None
         self._accounting: JSONLinesAccounting | None = None
         self._plane: MediaPlane | None = None
-
-    def listens(self, configuration: Configuration) -> Sequence[str]:
-        return ()
 
     def open_stores(self, server: Server, directory: Path) -> None:
         """Open the file of call records.
@@ -105,26 +101,11 @@ class B2BUAPart:
         """It is the UAS of every call (RFC 3261 section 22.1)."""
         return request.method == "INVITE"
 
-    def policies(self) -> Sequence[IForwardingPolicy]:
-        return ()
-
     def methods(self) -> Sequence[str]:
         return _METHODS
 
-    def schemes(self) -> Sequence[str]:
-        return ()
-
     def extensions(self) -> Sequence[str]:
         return () if self.b2bua is None else self.b2bua.terms.supported
-
-    def events(self) -> Sequence[str]:
-        return ()
-
-    def commands(self) -> Mapping[str, Command]:
-        return {}
-
-    async def remove_user(self, aor: str, keep_data: bool) -> Mapping[str, int]:
-        return {}
 
     def counts(self) -> Mapping[str, Any]:
         if self.b2bua is None:

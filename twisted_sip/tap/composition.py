@@ -230,6 +230,7 @@ class Server(MultiService):
                         is_stranger=lambda incoming: auth.required and not incoming.user,
                         is_local_uri=element.domains.is_local_uri,
                     ),
+                    *[router for part in self.parts for router in part.routers(self, element)],
                     PolicyRouter(self.call_policies, element.domains.is_local_uri, self.reactor.seconds),
                 ],
                 policies=[

@@ -14,9 +14,7 @@ from twisted_sip.element.element import Element
 from twisted_sip.events.dialog_package import DialogPackage, DialogView
 from twisted_sip.events.message_summary_package import MessageSummaryPackage, stored_messages
 from twisted_sip.events.reg_package import RegPackage
-from twisted_sip.message.request import Request
-from twisted_sip.tap.configuration import Configuration
-from twisted_sip.tap.control import Command
+from twisted_sip.tap.part import Part
 from twisted_sip.tap.presence_part import PresencePart
 
 if TYPE_CHECKING:
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from twisted_sip.tap.composition import Server
 
 
-class PackagesPart:
+class PackagesPart(Part):
     """The part: stands behind the presence part, whose notifier serves its packages.
 
     :ivar calls: the calls that pass, None before the start and where nothing is forwarded.
@@ -36,9 +34,6 @@ class PackagesPart:
         self.calls: CallTracker | None = None
         self.summaries: MessageSummaryPackage | None = None
         self._stops: list[Any] = []
-
-    def listens(self, configuration: Configuration) -> Sequence[str]:
-        return ()
 
     def open_stores(self, server: Server, directory: Path) -> None:
         """The presence part has opened them."""
@@ -77,33 +72,8 @@ class PackagesPart:
             return handling.addCallback(_VIEWS.__getitem__)
         return _VIEWS[handling]
 
-    def front_links(self) -> Sequence[Any]:
-        return ()
-
-    def claims(self, request: Request) -> bool:
-        return False
-
     def policies(self) -> Sequence[IForwardingPolicy]:
         return () if self.calls is None else (self.calls,)
-
-    def methods(self) -> Sequence[str]:
-        return ()
-
-    def schemes(self) -> Sequence[str]:
-        return ()
-
-    def events(self) -> Sequence[str]:
-        # The notifier's, which the presence part tells of.
-        return ()
-
-    def extensions(self) -> Sequence[str]:
-        return ()
-
-    def commands(self) -> Mapping[str, Command]:
-        return {}
-
-    async def remove_user(self, aor: str, keep_data: bool) -> Mapping[str, int]:
-        return {}
 
     def counts(self) -> Mapping[str, Any]:
         return {} if self.calls is None else {"calls": len(self.calls), "calls not tracked": self.calls.refused}

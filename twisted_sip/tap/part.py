@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from twisted_sip.element.element import Element
 from twisted_sip.message.request import Request
 from twisted_sip.tap.control import Command
 
 if TYPE_CHECKING:
-    from twisted_sip.interfaces.routing import IForwardingPolicy
+    from twisted_sip.interfaces.routing import IForwardingPolicy, IRouter
     from twisted_sip.tap.composition import Server
     from twisted_sip.tap.configuration import Configuration
 
 
-class Part(Protocol):
-    """One part of a server, from its start to its end. The methods are called in this order, each once a start."""
+class Part:
+    """One part of a server, from its start to its end.
+
+    A subclass overrides what it has something for. The methods are called in this order, each once a start.
+    """
 
     def listens(self, configuration: Configuration) -> Sequence[str]:
         """Return where it will listen beside the SIP ports, as descriptors."""
+        return ()
 
     def open_stores(self, server: Server, directory: Path) -> None:
         """Open the databases in *directory*.
@@ -33,30 +37,43 @@ class Part(Protocol):
 
         Twisted services among them become services of the server.
         """
+        return ()
 
     def front_links(self) -> Sequence[Any]:
         """Return links that stand before admission: for requests that nobody has to be asked for (NOTIFY to us)."""
+        return ()
 
     def claims(self, request: Request) -> bool:
         """Tell whether the server answers *request* itself: authentication asks with 401 then."""
+        return False
+
+    def routers(self, server: Server, element: Element) -> Sequence[IRouter]:
+        """Return what the proxy asks for targets after the static routes, before the call policies and the location."""
+        return ()
 
     def policies(self) -> Sequence[IForwardingPolicy]:
         """Return what has a word on requests and responses that the proxy forwards."""
+        return ()
 
     def methods(self) -> Sequence[str]:
         """Return the methods that are served though nothing is forwarded."""
+        return ()
 
     def schemes(self) -> Sequence[str]:
         """Return the URI schemes by which its users are addressed beside sip and sips, as user@domain."""
+        return ()
 
     def extensions(self) -> Sequence[str]:
         """Return the option tags that it supports, for answers to OPTIONS."""
+        return ()
 
     def events(self) -> Sequence[str]:
         """Return the event types that it serves (RFC 6665 section 8.2.2)."""
+        return ()
 
     def commands(self) -> Mapping[str, Command]:
         """Return what it adds to the control socket."""
+        return {}
 
     async def remove_user(self, aor: str, keep_data: bool) -> Mapping[str, int]:
         """Remove what *aor* has here, who is no user any more; return how much of what, by the name of many of them.
@@ -64,9 +81,11 @@ class Part(Protocol):
         :param keep_data: keep what is more than the state of devices that are there.
         :raises StoreError: that is not durable.
         """
+        return {}
 
     def counts(self) -> Mapping[str, Any]:
         """Return what it holds, for the status page."""
+        return {}
 
     async def close(self) -> None:
         """Flush and close the stores; also after a start that failed half-way."""

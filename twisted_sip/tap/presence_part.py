@@ -37,14 +37,13 @@ from twisted_sip.storage.publication_sqlite import PUBLICATION_FILE, SQLitePubli
 from twisted_sip.storage.service_index import ServiceIndex
 from twisted_sip.storage.subscription_sqlite import SUBSCRIPTION_FILE, SQLiteSubscriptionStore
 from twisted_sip.tap.behind_proxy import BehindProxy
-from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.control import Command
 from twisted_sip.tap.gate import Gate
+from twisted_sip.tap.part import Part
 from twisted_sip.tap.presence_commands import message_commands, presence_commands
 from twisted_sip.tap.presence_removal import end_subscriptions, remove_documents, remove_publications
 
 if TYPE_CHECKING:
-    from twisted_sip.interfaces.routing import IForwardingPolicy
     from twisted_sip.tap.composition import Server
 
 _log = Logger()
@@ -57,7 +56,7 @@ MESSAGE_FILE = "messages.db"
 _METHODS = ("SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE")
 
 
-class PresencePart:
+class PresencePart(Part):
     """The part: ``twistd sip-presence`` has it, and ``twistd sip-proxy --presence``.
 
     :ivar presence: the presence service, None before the start.
@@ -93,9 +92,6 @@ class PresencePart:
         return self._messages
 
     # -- tap.part.Part -----------------------------------------------------------------
-
-    def listens(self, configuration: Configuration) -> Sequence[str]:
-        return ()
 
     def open_stores(self, server: Server, directory: Path) -> None:
         self._server = server
@@ -212,9 +208,6 @@ class PresencePart:
             # The server has not been stopped meanwhile.
             _log.critical("presence cannot start: {reason}; its requests are refused", reason=failure.getErrorMessage())
         gate.shut()
-
-    def policies(self) -> Sequence[IForwardingPolicy]:
-        return ()
 
     def methods(self) -> Sequence[str]:
         return _METHODS

@@ -5,7 +5,7 @@ Written settings are obeyed or the start fails; without any, a port that is take
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from twisted_sip.element.element import Element
-from twisted_sip.message.request import Request
 from twisted_sip.tap.configuration import Configuration
-from twisted_sip.tap.control import Command
 from twisted_sip.tap.hosts import is_address
+from twisted_sip.tap.part import Part
 from twisted_sip.tap.presence_part import PresencePart
 from twisted_sip.tap.sections import DEFAULT_XCAP_LISTEN
 from twisted_sip.tap.startup import StartFailure
@@ -30,7 +29,6 @@ from twisted_sip.xcap.resource import BoundedRequest, XCAPResource
 from twisted_sip.xcap.usages import default_usages
 
 if TYPE_CHECKING:
-    from twisted_sip.interfaces.routing import IForwardingPolicy
     from twisted_sip.tap.composition import Server
 
 _log = Logger()
@@ -39,7 +37,7 @@ _log = Logger()
 _IDLE = 60
 
 
-class SitePart:
+class SitePart(Part):
     """The part that serves HTTP: stands behind the presence part, whose documents it serves.
 
     :ivar ports: where it listens, as Twisted's ports.
@@ -109,36 +107,6 @@ class SitePart:
             scheme="https" if descriptor.kind.secure else "http",
             port=port.getHost().port,
         )
-
-    def front_links(self) -> Sequence[Any]:
-        return ()
-
-    def claims(self, request: Request) -> bool:
-        return False
-
-    def policies(self) -> Sequence[IForwardingPolicy]:
-        return ()
-
-    def methods(self) -> Sequence[str]:
-        return ()
-
-    def schemes(self) -> Sequence[str]:
-        return ()
-
-    def events(self) -> Sequence[str]:
-        return ()
-
-    def extensions(self) -> Sequence[str]:
-        return ()
-
-    def commands(self) -> Mapping[str, Command]:
-        return {}
-
-    async def remove_user(self, aor: str, keep_data: bool) -> Mapping[str, int]:
-        return {}
-
-    def counts(self) -> Mapping[str, Any]:
-        return {}
 
     async def close(self) -> None:
         ports, self.ports = self.ports, []
