@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from twisted_sip.element.decisions import Decision, Decisions
 from twisted_sip.element.element import Element
 from twisted_sip.element.incoming import Incoming
 from twisted_sip.errors import LocalProtocolError
@@ -130,3 +131,12 @@ def test_refusing_somebody_unproved_keeps_nothing(scene: Scene) -> None:
 
 def test_repr(scene: Scene) -> None:
     assert repr(scene.receive()) == "<Incoming <Request MESSAGE sip:b@192.0.2.1> from 192.0.2.2:5060>"
+
+
+def test_why_a_request_goes_its_way_is_noted_where_that_is_kept(scene: Scene) -> None:
+    incoming = scene.receive()
+    incoming.note("route", "nobody keeps it")
+    decisions = scene.element.decisions = Decisions(lambda: 7.0)
+    incoming.note("route", "to the gateway", "route[0].to")
+    assert decisions.call("c") == [Decision(7.0, "MESSAGE", "route", "to the gateway", "route[0].to")]
+    incoming.respond_statelessly(404)

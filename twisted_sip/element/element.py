@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 
 from twisted_sip.auth.random_text import RandomText
 from twisted_sip.element.dead_targets import DeadTargets
+from twisted_sip.element.decisions import Decisions
 from twisted_sip.element.domains import Domains
 from twisted_sip.element.incoming import Incoming
 from twisted_sip.element.request_sender import RequestSender
@@ -112,6 +113,8 @@ class Element:
             # Asked for every datagram: without a step in between.
             self.admit = admit  # type: ignore[assignment, method-assign]
         self._flow_observers: list[Callable[[Flow], None]] = []
+        #: Keeps why requests went the way they did; None keeps nothing.
+        self.decisions: Decisions | None = None
         #: Called with (message, data, flow) for each message that goes out or comes in; None costs nothing.
         self.message_sent: Callable[[Any, bytes, Flow], None] | None = None
         self.message_seen: Callable[[Any, bytes, Flow], None] | None = None

@@ -62,6 +62,14 @@ class IncomingRequest(Protocol):
     def send(self, response: Response) -> None:
         """Send a ready *response* through the server transaction."""
 
+    def note(self, room: str, text: str, key: str = "") -> None:
+        """Keep what was decided about this request and why, for ``twisted-sip explain``.
+
+        :param room: who decides: ``admission``, ``route``, ``gateway``, ``policy``, ``location`` ...
+        :param text: what, in a few words for people.
+        :param key: the key of the configuration that caused it (``route[2].to``), if one did.
+        """
+
     @property
     def to_tag(self) -> str:
         """The To tag of the responses made here (RFC 3261 section 8.2.6.2)."""
