@@ -1,4 +1,6 @@
-"""Puts a server together from the floors: stores, element, transports, chain, services, control socket.
+"""The life of a server from its start to its end: ports, stores, element, services, control socket.
+
+What requests meet in it is built in :mod:`twisted_sip.tap.chain`.
 
 Ports are opened with the privileges that the process was started with; everything else after they have been given up,
 in the process that stays.
@@ -20,43 +22,32 @@ from twisted.python.failure import Failure
 from twisted_sip import __version__
 from twisted_sip.auth.authenticator import Authenticator
 from twisted_sip.auth.bans import Bans
-from twisted_sip.auth.nonces import Nonces
 from twisted_sip.element.element import Element
-from twisted_sip.element.entry import EntryProcessor, OptionsProcessor
-from twisted_sip.element.limits import OverloadGauge, OverloadProcessor, SourceLimits
+from twisted_sip.element.limits import OverloadGauge, SourceLimits
 from twisted_sip.element.trace import Trace
 from twisted_sip.errors import ConfigurationError, StoreError
-from twisted_sip.message.methods import METHODS
-from twisted_sip.proxy.identity import IdentityPolicy, trusts
-from twisted_sip.proxy.policy_router import PolicyRouter
 from twisted_sip.proxy.service import ProxyService
-from twisted_sip.proxy.static_routes import StaticRouter
 from twisted_sip.registrar.service import RegistrarService
 from twisted_sip.storage.call_policy_sqlite import SQLiteCallPolicyStore
-from twisted_sip.storage.credentials_http import HTTPCredentialStore
 from twisted_sip.storage.credentials_sqlite import SQLiteCredentialStore
 from twisted_sip.storage.location_sqlite import SQLiteLocationStore
 from twisted_sip.tap import state
-from twisted_sip.tap.admitting import KnownUsers, ServerAdmission, path_admits
+from twisted_sip.tap.admitting import KnownUsers
+from twisted_sip.tap.chain import build_chain
 from twisted_sip.tap.collector import Collector
 from twisted_sip.tap.configuration import Configuration
-from twisted_sip.tap.control import Command, ControlSocket
-from twisted_sip.tap.control_commands import ban_commands, contact_commands, trace_commands
+from twisted_sip.tap.control import ControlSocket
 from twisted_sip.tap.demo import demo_passwords, store_demo_users
 from twisted_sip.tap.hosts import host_names
 from twisted_sip.tap.part import Part
-from twisted_sip.tap.policy_commands import policy_commands
+from twisted_sip.tap.server_commands import server_commands
 from twisted_sip.tap.startup import StartFailure
 from twisted_sip.tap.status import element_counts, fill, listening
 from twisted_sip.tap.stores import open_call_policies, open_location, open_users
 from twisted_sip.tap.transport_settings import transport_settings
-from twisted_sip.tap.user_removal import removal_commands
 from twisted_sip.transaction.timers import TimerValues
 
 _log = Logger()
-
-#: What a registrar that forwards nothing answers.
-_REGISTRAR_METHODS = ("REGISTER", "OPTIONS", "CANCEL")
 
 #: Seconds between two looks for bans and nonces that have ended.
 _SWEEP = 60.0
@@ -165,7 +156,7 @@ class Server(MultiService):
         assert self.element is not None
         try:
             self._open_stores()
-            self._build_chain(self.element)
+            self._build_services(self.element)
             super().startService()  # type: ignore[no-untyped-call]
         except (StartFailure, StoreError) as error:
             self._abandon()
@@ -198,90 +189,12 @@ class Server(MultiService):
         realm = self.configuration.auth.realm
         return (realm,) if realm else tuple(dict.fromkeys(name.lower().strip("[]") for name in self.domains))
 
-    def _build_chain(self, element: Element) -> None:
-        assert self.location is not None and self.credentials is not None
-        configuration = self.configuration
-        auth = configuration.auth
-        nonces = Nonces(os.urandom, self.reactor.seconds, auth.nonce_lifetime, auth.max_nonces)
-        credentials: Any = self.credentials
-        if auth.credentials_url:
-            credentials = HTTPCredentialStore(auth.credentials_url, self.reactor)
-        authenticator = self.authenticator = Authenticator(credentials, nonces, self.bans, auth)
-        self.user_known = KnownUsers(credentials, auth.realm) if auth.required else None
-        registrar = self.registrar_class(
-            self.location, self.reactor, element.domains.is_local_uri, configuration.registrar
-        )
-        registrar.element = element
-        self.registrar = registrar
-        # Users behind a proxy register there.
-        services: list[Any] = [registrar] if self.registers else []
-        for part in self.parts:
-            services += part.links(self, element)
-        proxy: ProxyService | None = None
-        if self.forwards:
-            proxy = self.proxy_class(
-                element,
-                self.location,
-                settings=configuration.proxy,
-                routers=[
-                    StaticRouter(
-                        configuration.route,
-                        # Where nobody proves anything, on trusted networks, nobody is a stranger.
-                        is_stranger=lambda incoming: auth.required and not incoming.user,
-                        is_local_uri=element.domains.is_local_uri,
-                    ),
-                    *[router for part in self.parts for router in part.routers(self, element)],
-                    PolicyRouter(self.call_policies, element.domains.is_local_uri, self.reactor.seconds),
-                ],
-                policies=[
-                    IdentityPolicy(trusts(configuration.proxy.trusted)),
-                    *[policy for part in self.parts for policy in part.policies()],
-                ],
-            )
-            self.proxy = proxy
-            services.append(proxy)
-        admission = ServerAdmission(
-            element.domains,
-            element.dialog_tokens,
-            authenticator,
-            path_admits(proxy),
-        )
-        admission.claims = tuple(part.claims for part in self.parts)
-        element.chain[:] = [
-            OverloadProcessor(self.gauge),
-            EntryProcessor(element.domains, [scheme for part in self.parts for scheme in part.schemes()]),
-            *[link for part in self.parts for link in part.front_links()],
-            admission,
-            self._options(element, registrar),
-            *services,
-        ]
-        if self.trace is not None:
-            element.message_sent = self.trace.sent
-            element.message_seen = self.trace.seen
-        for service in [*services, self._control(self.location)]:
+    def _build_services(self, element: Element) -> None:
+        services = build_chain(self, element)
+        control = ControlSocket(self.reactor, self.configuration.server.state_dir, server_commands(self))
+        for service in [*services, control]:
             if IService.providedBy(service):
                 service.setServiceParent(self)
-
-    def _options(self, element: Element, registrar: RegistrarService) -> OptionsProcessor:
-        methods = (
-            METHODS if self.forwards else [*_REGISTRAR_METHODS, *[m for part in self.parts for m in part.methods()]]
-        )
-        events = ", ".join([event for part in self.parts for event in part.events()])
-        return OptionsProcessor(
-            element.domains,
-            lambda: (*registrar.extensions(), *[tag for part in self.parts for tag in part.extensions()]),
-            dict.fromkeys(methods),
-            [("allow-events", events)] if events else (),
-        )
-
-    def _control(self, location: SQLiteLocationStore) -> ControlSocket:
-        commands: dict[str, Command] = {"status": self.status, **trace_commands(self.trace)}
-        commands |= contact_commands(location, self.reactor.seconds) | ban_commands(self.bans, self.reactor.seconds)
-        commands |= removal_commands(location, self.parts, self.user_known, self.credentials)
-        commands |= policy_commands(self.call_policies)
-        for part in self.parts:
-            commands |= part.commands()
-        return ControlSocket(self.reactor, self.configuration.server.state_dir, commands)
 
     def _loop(self, work: Any, interval: float) -> None:
         loop = LoopingCall(work)

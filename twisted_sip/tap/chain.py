@@ -1,0 +1,115 @@
+"""What requests meet in a server: the links of its chain, from the look at its load to the proxy."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from twisted_sip.auth.authenticator import Authenticator
+from twisted_sip.auth.nonces import Nonces
+from twisted_sip.element.element import Element
+from twisted_sip.element.entry import EntryProcessor, OptionsProcessor
+from twisted_sip.element.limits import OverloadProcessor
+from twisted_sip.message.methods import METHODS
+from twisted_sip.proxy.identity import IdentityPolicy, trusts
+from twisted_sip.proxy.policy_router import PolicyRouter
+from twisted_sip.proxy.service import ProxyService
+from twisted_sip.proxy.static_routes import StaticRouter
+from twisted_sip.registrar.service import RegistrarService
+from twisted_sip.storage.credentials_http import HTTPCredentialStore
+from twisted_sip.tap.admitting import KnownUsers, ServerAdmission, path_admits
+
+if TYPE_CHECKING:
+    from twisted_sip.tap.composition import Server
+
+#: What a registrar that forwards nothing answers.
+_REGISTRAR_METHODS = ("REGISTER", "OPTIONS", "CANCEL")
+
+
+def build_chain(server: Server, element: Element) -> list[Any]:
+    """Build the chain of *server*, whose stores are open; note its authenticator, registrar and proxy in it.
+
+    :returns: the links that serve; Twisted services among them are to become services of the server.
+    """
+    authenticator = _authenticator(server)
+    registrar = _registrar(server, element)
+    # Users behind a proxy register there.
+    services: list[Any] = [registrar] if server.registers else []
+    for part in server.parts:
+        services += part.links(server, element)
+    if server.forwards:
+        server.proxy = _proxy(server, element)
+        services.append(server.proxy)
+    admission = ServerAdmission(element.domains, element.dialog_tokens, authenticator, path_admits(server.proxy))
+    admission.claims = tuple(part.claims for part in server.parts)
+    element.chain[:] = [
+        OverloadProcessor(server.gauge),
+        EntryProcessor(element.domains, [scheme for part in server.parts for scheme in part.schemes()]),
+        *[link for part in server.parts for link in part.front_links()],
+        admission,
+        _options(server, element, registrar),
+        *services,
+    ]
+    if server.trace is not None:
+        element.message_sent = server.trace.sent
+        element.message_seen = server.trace.seen
+    return services
+
+
+def _authenticator(server: Server) -> Authenticator:
+    assert server.credentials is not None
+    auth = server.configuration.auth
+    nonces = Nonces(os.urandom, server.reactor.seconds, auth.nonce_lifetime, auth.max_nonces)
+    credentials: Any = server.credentials
+    if auth.credentials_url:
+        credentials = HTTPCredentialStore(auth.credentials_url, server.reactor)
+    server.authenticator = Authenticator(credentials, nonces, server.bans, auth)
+    server.user_known = KnownUsers(credentials, auth.realm) if auth.required else None
+    return server.authenticator
+
+
+def _registrar(server: Server, element: Element) -> RegistrarService:
+    assert server.location is not None
+    registrar = server.registrar_class(
+        server.location, server.reactor, element.domains.is_local_uri, server.configuration.registrar
+    )
+    registrar.element = element
+    server.registrar = registrar
+    return registrar
+
+
+def _proxy(server: Server, element: Element) -> ProxyService:
+    assert server.location is not None and server.call_policies is not None
+    configuration = server.configuration
+    auth = configuration.auth
+    return server.proxy_class(
+        element,
+        server.location,
+        settings=configuration.proxy,
+        routers=[
+            StaticRouter(
+                configuration.route,
+                # Where nobody proves anything, on trusted networks, nobody is a stranger.
+                is_stranger=lambda incoming: auth.required and not incoming.user,
+                is_local_uri=element.domains.is_local_uri,
+            ),
+            *[router for part in server.parts for router in part.routers(server, element)],
+            PolicyRouter(server.call_policies, element.domains.is_local_uri, server.reactor.seconds),
+        ],
+        policies=[
+            IdentityPolicy(trusts(configuration.proxy.trusted)),
+            *[policy for part in server.parts for policy in part.policies()],
+        ],
+    )
+
+
+def _options(server: Server, element: Element, registrar: RegistrarService) -> OptionsProcessor:
+    parts = server.parts
+    methods = METHODS if server.forwards else [*_REGISTRAR_METHODS, *[m for part in parts for m in part.methods()]]
+    events = ", ".join([event for part in parts for event in part.events()])
+    return OptionsProcessor(
+        element.domains,
+        lambda: (*registrar.extensions(), *[tag for part in parts for tag in part.extensions()]),
+        dict.fromkeys(methods),
+        [("allow-events", events)] if events else (),
+    )
