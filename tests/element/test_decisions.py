@@ -4,29 +4,67 @@ from __future__ import annotations
 
 from twisted.internet.task import Clock
 
-from twisted_sip.element.decisions import MAX_DECISIONS, Decision, Decisions
+from twisted_sip.element.decisions import Decision, Decisions
+from twisted_sip.message.parser import parse_message
+from twisted_sip.message.request import Request
+
+
+def request(call_id: str, method: str = "INVITE") -> Request:
+    head = f"{method} sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nCSeq: 1 {method}\r\n"
+    ends = "From: <sip:a@b>;tag=1\r\nTo: <sip:bob@example.com>\r\n"
+    made = parse_message(f"{head}{ends}Call-ID: {call_id}\r\n\r\n".encode())
+    assert isinstance(made, Request)
+    return made
 
 
 def test_what_is_noted_is_told_in_order() -> None:
     clock = Clock()
     decisions = Decisions(clock.seconds)
-    decisions.note("a", "INVITE", "admission", "alice has proved herself")
+    decisions.note(request("a"), "admission", "alice has proved herself")
     clock.advance(1)
-    decisions.note("a", "INVITE", "route", "to the gateway", "route[1].to")
-    decisions.note("b", "BYE", "admission", "in a dialog")
+    decisions.note(request("a"), "route", "{0} fits, to {1}", "route[1].to", "bob", "the gateway {0}")
+    decisions.note(request("b", "BYE"), "admission", "in a dialog {0}")
     assert decisions.call("a") == [
         Decision(0.0, "INVITE", "admission", "alice has proved herself", ""),
-        Decision(1.0, "INVITE", "route", "to the gateway", "route[1].to"),
+        Decision(1.0, "INVITE", "route", "bob fits, to the gateway {0}", "route[1].to"),
     ]
+    assert decisions.call("b") == [Decision(1.0, "BYE", "admission", "in a dialog {0}", "")]
     assert decisions.call("c") == []
-    assert list(decisions.find("b")) == ["b"]
 
 
-def test_calls_and_decisions_are_bounded() -> None:
-    decisions = Decisions(Clock().seconds, 2)
-    for call_id in ("a", "b", "c"):
-        for number in range(MAX_DECISIONS + 5):
-            decisions.note(call_id, "INVITE", "route", str(number))
-    assert len(decisions) == 2
+def test_calls_are_found_by_their_beginning_and_by_what_is_said_of_them() -> None:
+    decisions = Decisions(Clock().seconds)
+    for call_id in ("ab1", "ab2", "c3", "ab1"):
+        decisions.note(request(call_id), "location", "{0} is here: {1}", "", f"user of {call_id}", "sip:x@y")
+    assert list(decisions.find("ab")) == ["ab2", "ab1"]
+    assert list(decisions.find("x")) == []
+    assert list(decisions.mentions("user of ab")) == ["ab1", "ab2"]
+    assert list(decisions.mentions("sip:x@y")) == ["ab1", "c3", "ab2"]
+    assert list(decisions.mentions("is here")) == ["ab1", "c3", "ab2"]
+
+
+def test_decisions_are_bounded() -> None:
+    decisions = Decisions(Clock().seconds, 3)
+    for call_id in ("a", "b", "c", "d"):
+        decisions.note(request(call_id), "route", call_id)
+    assert len(decisions) == 3
     assert decisions.call("a") == []
-    assert [one.text for one in decisions.call("c")] == [str(number) for number in range(MAX_DECISIONS)]
+    assert list(decisions.find("")) == ["d", "c", "b"]
+
+
+def test_what_peers_write_is_kept_short() -> None:
+    decisions = Decisions(Clock().seconds)
+    long = "x" * 20_000
+    decisions.note(request(long), "route", long, "route[0].to", long, long)
+    [found] = decisions.call(long)
+    assert len(found.text) < 1000
+    assert len(next(decisions.find("xxx"))) < 1000
+
+
+def test_a_request_without_a_call_id_is_noted_all_the_same() -> None:
+    decisions = Decisions(Clock().seconds)
+    damaged = request("a")
+    damaged.headers.remove("call-id")
+    damaged.headers.parsed.pop("call-id", None)
+    decisions.note(damaged, "admission", "refused")
+    assert [one.text for one in decisions.call("")] == ["refused"]

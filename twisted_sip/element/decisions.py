@@ -1,22 +1,31 @@
 """Why each call went the way it did: what was decided about a request, where, and by which key of the configuration.
 
-Noting is on the path of requests, so it keeps texts and does nothing else. Beside the trace, which has the messages, it
-is what ``twisted-sip explain`` shows.
+Noting is on the path of requests, so it keeps texts and values and does nothing else; they are put together when
+somebody looks. Beside the trace, which has the messages, it is what ``twisted-sip explain`` shows.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import attrs
 
-#: Decisions kept of one call: the first ones, which tell how it was set up.
-MAX_DECISIONS = 60
+from twisted_sip.errors import SIPError
+from twisted_sip.message.request import Request
 
-#: Items of each decision in the list that is kept of a call; see the trace for why it is no tuple.
-_ITEMS = 5
+#: Decisions kept where nothing is said.
+MOST_DECISIONS = 20_000
+
+#: Characters of a Call-ID, a text and its values taken together; what is longer is cut.
+_MOST_CHARS = 600
+_CUT = 200
+
+#: Items of each decision in the one flat row that is kept of all: time, Call-ID, method, room, text, key, two values.
+#: See the trace for why these are no tuples.
+_ITEMS = 8
 
 
 @attrs.frozen(slots=True)
@@ -38,37 +47,62 @@ class Decision:
 
 
 class Decisions:
-    """The decisions about the most recent calls, by Call-ID; bounded like the trace.
+    """The most recent decisions about all requests, in the order of time; the oldest go first.
 
     :param clock: the time in seconds since the epoch.
-    :param max_calls: Call-IDs kept; the one seen first goes first.
+    :param most: decisions kept.
     """
 
-    def __init__(self, clock: Callable[[], float], max_calls: int = 2000) -> None:
+    __slots__ = ("_clock", "_keep", "_kept")
+
+    def __init__(self, clock: Callable[[], float], most: int = MOST_DECISIONS) -> None:
         self._clock = clock
-        self._max_calls = max_calls
-        self._calls: dict[str, list[Any]] = {}
-        self._order: deque[str] = deque()
+        self._kept: deque[Any] = deque(maxlen=most * _ITEMS)
+        self._keep = self._kept.extend
 
     def __len__(self) -> int:
-        return len(self._calls)
+        return len(self._kept) // _ITEMS
 
-    def note(self, call_id: str, method: str, room: str, text: str, key: str = "") -> None:
-        """Keep what was decided about a request; the arguments are those of Decision."""
-        call = self._calls.get(call_id)
-        if call is None:
-            call = self._calls[call_id] = []
-            self._order.append(call_id)
-            if len(self._calls) > self._max_calls:
-                del self._calls[self._order.popleft()]
-        if len(call) < MAX_DECISIONS * _ITEMS:
-            call += (self._clock(), method, room, text, key)
+    def note(self, request: Request, room: str, text: str, key: str = "", first: str = "", second: str = "") -> None:
+        """Keep what was decided about *request*; the arguments are those of Decision.
+
+        :param first: stands in *text* for ``{0}``, and *second* for ``{1}``, so that nothing need be put together now.
+        """
+        call_id = request.headers.parsed.get("call-id")
+        if call_id is None:
+            try:
+                call_id = request.call_id
+            except SIPError:
+                call_id = ""  # as in the trace
+        if len(call_id) + len(text) + len(first) + len(second) > _MOST_CHARS:
+            call_id, text, first, second = call_id[:_MOST_CHARS], _cut(text), _cut(first), _cut(second)
+        self._keep((self._clock(), call_id, request.method, room, text, key, first, second))
+
+    def _rows(self) -> Iterator[tuple[Any, ...]]:
+        return zip(*[iter(self._kept)] * _ITEMS, strict=True)
 
     def call(self, call_id: str) -> list[Decision]:
         """Return what was decided about *call_id*, in the order of time; empty if nothing is known."""
-        call = self._calls.get(call_id, ())
-        return [Decision(*call[at : at + _ITEMS]) for at in range(0, len(call), _ITEMS)]
+        call_id = call_id[:_MOST_CHARS]
+        return [_decision(row) for row in self._rows() if row[1] == call_id]
 
     def find(self, text: str) -> Iterator[str]:
-        """Yield the Call-IDs that begin with *text*, newest first."""
-        return (call_id for call_id in reversed(self._calls) if call_id.startswith(text))
+        """Yield the Call-IDs that begin with *text*, once each, newest first."""
+        call_ids = islice(self._kept, 1, None, _ITEMS)
+        return reversed(dict.fromkeys(call_id for call_id in call_ids if call_id.startswith(text)))
+
+    def mentions(self, text: str) -> Iterator[str]:
+        """Yield the Call-IDs of decisions whose words have *text* in them, once each, newest first."""
+        found = [row[1] for row in self._rows() if text in row[4] or text in row[6] or text in row[7]]
+        return iter(dict.fromkeys(reversed(found)))
+
+
+def _decision(row: tuple[Any, ...]) -> Decision:
+    time, _, method, room, text, key, first, second = row
+    if first:
+        text = text.replace("{0}", first).replace("{1}", second)
+    return Decision(time, method, room, text, key)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _CUT else f"{text[:_CUT]}..."

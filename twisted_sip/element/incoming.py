@@ -67,12 +67,11 @@ class Incoming:
                 self._to_tag = (transaction.to_tag if transaction is not None else "") or self.element.random_text()
         return self._to_tag
 
-    def note(self, room: str, text: str, key: str = "") -> None:
+    def note(self, room: str, text: str, key: str = "", first: str = "", second: str = "") -> None:
         """Keep why this request goes the way it does, for those who ask later (element.decisions)."""
         decisions = self.element.decisions
         if decisions is not None:
-            request = self.request
-            decisions.note(request.call_id, request.method, room, text, key)
+            decisions.note(self.request, room, text, key, first, second)
 
     def start_transaction(
         self, user: Any = None, *, trying: bool = False, answering: bool = False

@@ -62,12 +62,15 @@ class IncomingRequest(Protocol):
     def send(self, response: Response) -> None:
         """Send a ready *response* through the server transaction."""
 
-    def note(self, room: str, text: str, key: str = "") -> None:
+    def note(self, room: str, text: str, key: str = "", first: str = "", second: str = "") -> None:
         """Keep what was decided about this request and why, for ``twisted-sip explain``.
 
         :param room: who decides: ``admission``, ``route``, ``gateway``, ``policy``, ``location`` ...
-        :param text: what, in a few words for people.
+        :param text: what, in a few words for people; no credentials.
         :param key: the key of the configuration that caused it (``route[2].to``), if one did.
+        :param first: stands for ``{0}`` in *text*, put together when somebody looks; where it is empty *text* is shown
+            as it is. On the usual way of requests constant texts and values cost less than f-strings.
+        :param second: stands for ``{1}`` beside *first*.
         """
 
     @property
