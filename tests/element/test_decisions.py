@@ -38,9 +38,21 @@ def test_calls_are_found_by_their_beginning_and_by_what_is_said_of_them() -> Non
         decisions.note(request(call_id), "location", "{0} is here: {1}", "", f"user of {call_id}", "sip:x@y")
     assert list(decisions.find("ab")) == ["ab2", "ab1"]
     assert list(decisions.find("x")) == []
-    assert list(decisions.mentions("user of ab")) == ["ab1", "ab2"]
-    assert list(decisions.mentions("sip:x@y")) == ["ab1", "c3", "ab2"]
-    assert list(decisions.mentions("is here")) == ["ab1", "c3", "ab2"]
+
+
+def test_the_newest_call() -> None:
+    decisions = Decisions(Clock().seconds)
+    assert decisions.newest() is None
+    for call_id, user in (("1", "sip:bob@example.com"), ("2", "sip:jimbob@example.com"), ("3", "sip:al@example.com")):
+        decisions.note(request(call_id, "INVITE" if call_id < "3" else "BYE"), "location", "{0} is here", "", user)
+    decisions.note(request("1", "BYE"), "route", "to sip:carol@example.com;user=phone")
+    assert decisions.newest() == "3"
+    assert decisions.newest("INVITE") == "2"
+    assert decisions.newest("", "sip:bob@example.com") == "1"
+    assert decisions.newest("", "bob@example.com") == "1"
+    assert decisions.newest("INVITE", "sip:carol@example.com") == "1"
+    assert decisions.newest("MESSAGE") is None
+    assert decisions.newest("BYE", "sip:bob@example.com") is None
 
 
 def test_decisions_are_bounded() -> None:

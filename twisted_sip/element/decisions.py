@@ -6,6 +6,7 @@ somebody looks. Beside the trace, which has the messages, it is what ``twisted-s
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -91,10 +92,23 @@ class Decisions:
         call_ids = islice(self._kept, 1, None, _ITEMS)
         return reversed(dict.fromkeys(call_id for call_id in call_ids if call_id.startswith(text)))
 
-    def mentions(self, text: str) -> Iterator[str]:
-        """Yield the Call-IDs of decisions whose words have *text* in them, once each, newest first."""
-        found = [row[1] for row in self._rows() if text in row[4] or text in row[6] or text in row[7]]
-        return iter(dict.fromkeys(reversed(found)))
+    def newest(self, method: str = "", about: str = "") -> str | None:
+        """Return the Call-ID that was seen first of all last, None if there is none.
+
+        :param method: only of calls whose first request was of this method, where it is not empty.
+        :param about: only of calls of which a decision names this URI, where it is not empty.
+        """
+        begun: dict[str, str] = {}
+        named: set[str] = set()
+        names = re.compile(rf"(?<![\w.-]){re.escape(about)}(?![\w.-])").search
+        for _, call_id, of, _, text, _, first, second in self._rows():
+            begun.setdefault(call_id, of)
+            if about and (names(first) or names(second) or names(text)):
+                named.add(call_id)
+        for call_id in reversed(begun):
+            if (not method or begun[call_id] == method) and (not about or call_id in named):
+                return call_id
+        return None
 
 
 def _decision(row: tuple[Any, ...]) -> Decision:

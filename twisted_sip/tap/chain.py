@@ -50,6 +50,7 @@ def build_chain(server: Server, element: Element) -> list[Any]:
         _options(server, element, registrar),
         *services,
     ]
+    element.decisions = server.decisions
     if server.trace is not None:
         element.message_sent = server.trace.sent
         element.message_seen = server.trace.seen

@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 from twisted_sip import __version__
 from twisted_sip.auth.authenticator import Authenticator
 from twisted_sip.auth.bans import Bans
+from twisted_sip.element.decisions import Decisions
 from twisted_sip.element.element import Element
 from twisted_sip.element.limits import OverloadGauge, SourceLimits
 from twisted_sip.element.trace import Trace
@@ -67,6 +68,7 @@ class Server(MultiService):
     :ivar call_policies: what becomes of calls to users, None before the first start.
     :ivar bans: who is not listened to.
     :ivar trace: the messages kept, None if that is switched off.
+    :ivar decisions: why requests went the way they did, None if that is not kept.
     """
 
     #: The services that are made; subclasses of these.
@@ -112,6 +114,7 @@ class Server(MultiService):
         self.gauge = OverloadGauge(configuration.limits, now, self._fill)
         section = configuration.trace
         self.trace = Trace(now, section.calls, section.messages_per_call, section.memory) if section.enabled else None
+        self.decisions = Decisions(now, section.decisions) if section.decisions else None
         self._loops: list[LoopingCall] = []
         self._started = 0.0
         self._backlog = 0.0

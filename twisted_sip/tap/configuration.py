@@ -31,9 +31,9 @@ from twisted_sip.tap.sections import (
     B2BUASection,
     LogSection,
     ServerSection,
+    ServerTraceSection,
     StorageSection,
     TLSSection,
-    TraceSection,
     XCAPSection,
 )
 from twisted_sip.tap.structuring import Checks, Kinds, structure
@@ -71,7 +71,9 @@ class Configuration:
     limits: LimitSettings = _section(LimitSettings, "What one peer may ask of us.")
     storage: StorageSection = _section(StorageSection, "Where users and registrations are kept.")
     log: LogSection = _section(LogSection, "What is logged and how.")
-    trace: TraceSection = _section(TraceSection, "The messages kept for `twisted-sip trace`.")
+    trace: ServerTraceSection = _section(
+        ServerTraceSection, "The messages kept for `twisted-sip trace`, and the decisions for `twisted-sip explain`."
+    )
 
 
 def load(path: Path) -> Configuration:

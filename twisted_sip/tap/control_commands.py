@@ -14,7 +14,7 @@ from twisted_sip.interfaces.location import Binding, ILocationStore
 from twisted_sip.tap.control import Command, CommandError, Stream
 
 
-def _text(request: Mapping[str, Any], key: str) -> str:
+def read_text(request: Mapping[str, Any], key: str) -> str:
     value = request.get(key, "")
     if not isinstance(value, str):
         raise CommandError(f"{key} is not a text")
@@ -37,7 +37,7 @@ def trace_commands(trace: Trace | None) -> dict[str, Command]:
         return trace
 
     def show(request: Mapping[str, Any]) -> Any:
-        call_id = _text(request, "call_id")
+        call_id = read_text(request, "call_id")
         if request.get("last"):
             newest = on().calls(1)
             if not newest:
@@ -55,14 +55,14 @@ def trace_commands(trace: Trace | None) -> dict[str, Command]:
         return {"call_id": call_id, "messages": [attrs.asdict(message) for message in messages]}
 
     def calls(request: Mapping[str, Any]) -> Any:
-        method = _text(request, "method").upper()
+        method = read_text(request, "method").upper()
         limit = _count(request, "count", 20)
         newest = on().calls(limit if not method else 1_000_000)
         chosen = [call for call in newest if not method or call.start_line.startswith(method + " ")]
         return [attrs.asdict(call) for call in chosen[:limit]]
 
     def follow(request: Mapping[str, Any]) -> Stream:
-        wanted = _text(request, "call_id")
+        wanted = read_text(request, "call_id")
         trace_on = on()
 
         def start(send: Callable[[Any], None]) -> Callable[[], None]:
@@ -94,7 +94,7 @@ def contact_commands(store: ILocationStore, clock: Callable[[], float]) -> dict[
     """Return the command that lists the bindings in *store*; *clock* gives seconds since the epoch."""
 
     def contacts(request: Mapping[str, Any]) -> Deferred[list[dict[str, Any]]]:
-        aor = _text(request, "aor")
+        aor = read_text(request, "aor")
         found: Deferred[Any] = maybeDeferred(store.lookup, aor) if aor else maybeDeferred(store.bindings)
         return found.addCallback(lambda bindings: listed_contacts(bindings, aor, clock()))
 
@@ -112,9 +112,9 @@ def ban_commands(bans: Bans, clock: Callable[[], float]) -> dict[str, Command]:
         ]
 
     def lift(request: Mapping[str, Any]) -> dict[str, int]:
-        source = _text(request, "source")
+        source = read_text(request, "source")
         if not source:
             raise CommandError("source is missing")
-        return {"lifted": bans.lift(source, _text(request, "user"))}
+        return {"lifted": bans.lift(source, read_text(request, "user"))}
 
     return {"bans-list": listed, "bans-lift": lift}

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import attrs
 
 from twisted_sip.b2bua.settings import B2BUASettings
+from twisted_sip.element.decisions import MOST_DECISIONS
 from twisted_sip.storage.batch_writer import BATCH_SIZE, FLUSH_INTERVAL
 from twisted_sip.storage.location_table import MAX_BINDINGS
 from twisted_sip.tap.constraints import Domain, ListenDescriptor
@@ -219,4 +220,15 @@ class TraceSection:
         32 * 1024 * 1024,
         "Bytes of messages kept in all.",
         attrs.validators.and_(attrs.validators.ge(65536), attrs.validators.le(1 << 34)),
+    )
+
+
+@attrs.frozen(kw_only=True)
+class ServerTraceSection(TraceSection):
+    """``[trace]`` of a server: the decisions kept for ``twisted-sip explain`` too."""
+
+    decisions: int = setting(
+        MOST_DECISIONS,
+        "Decisions kept for `twisted-sip explain`, of all requests together, the oldest go first; 0 keeps none.",
+        attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(1_000_000)),
     )

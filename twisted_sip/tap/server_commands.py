@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from twisted_sip.tap.control import Command
 from twisted_sip.tap.control_commands import ban_commands, contact_commands, trace_commands
+from twisted_sip.tap.explain_commands import explain_commands
 from twisted_sip.tap.policy_commands import policy_commands
 from twisted_sip.tap.user_removal import removal_commands
 
@@ -18,6 +19,7 @@ def server_commands(server: Server) -> dict[str, Command]:
     location, clock = server.location, server.reactor.seconds
     assert location is not None
     commands: dict[str, Command] = {"status": server.status, **trace_commands(server.trace)}
+    commands |= explain_commands(server.decisions, server.trace)
     commands |= contact_commands(location, clock) | ban_commands(server.bans, clock)
     commands |= removal_commands(location, server.parts, server.user_known, server.credentials)
     commands |= policy_commands(server.call_policies)
