@@ -1,6 +1,7 @@
 """What a program decides about a user agent: the hooks, each with a sane default.
 
-Override them in a subclass of UserAgent. Each may be ``async`` or return a Deferred, but for ``serves``.
+Override them in a subclass of UserAgent. Each may be ``async`` or return a Deferred, but for ``serves`` and
+``make_media``.
 """
 
 from __future__ import annotations
@@ -144,11 +145,11 @@ class AgentHooks(Service):
             return True
         return any(listener.advertised.rpartition(":")[0] == host for listener in self.element.transports.listeners)
 
-    def auto_answers(self, call: Call, incoming: IncomingRequest) -> bool:
+    def auto_answers(self, call: Call, incoming: IncomingRequest) -> Any:
         """Tell whether to answer *call* by itself, since it asks for that (RFC 5373 section 4).
 
         :param incoming: its INVITE.
-        :return: a bool, at once.
+        :return: a bool, or what can be awaited for one.
 
         Default: as the settings say.
         """
@@ -164,15 +165,16 @@ class AgentHooks(Service):
         """The domains that our servers answer for: those of the accounts that are registered, or have a route."""
         return {account.domain.lower() for account in self.accounts if account.registration or account.route}
 
-    def transferred(self, old: Call, new: Call) -> None:
+    def transferred(self, old: Call, new: Call) -> Any:
         """Because of a REFER in *old* we make the call *new*. Default: nothing."""
 
-    def registration_failed(self, failure: Failure, registration: Registration) -> None:
+    def registration_failed(self, failure: Failure, registration: Registration) -> Any:
         """The first try to register has failed; its events tell of the further ones. Default: a line of the log."""
         _log.warn("{aor}: {problem}", aor=str(registration.aor), problem=failure.getErrorMessage())
 
     def make_media(self, call: Call) -> Any:
-        """Return the media of *call*, None for signalling only. Default: what was given to the constructor makes."""
+        """Return the media of *call*, None for signalling only; at once. Default: what was given to the constructor
+        makes."""
         return None if self._make_media is None else self._make_media(call)
 
     @property

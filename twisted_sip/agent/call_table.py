@@ -99,8 +99,12 @@ class CallTable:
             lambda failure: self._failed(failure, call),
         )
         wait = answer_after(call.request)
-        if wait is not None and not call.over and agent.auto_answers(call, incoming):
-            self.later(wait, call.answer_unless_done, call)
+        if wait is not None and not call.over:
+            then(
+                lambda: agent.auto_answers(call, incoming),
+                lambda granted: self.later(wait, call.answer_unless_done, call) if granted else None,
+                lambda failure: _log.failure("auto_answers for {call}", failure, call=repr(call)),
+            )
 
     def _asked(self, call: Call) -> None:
         """The program has been asked; what replaces or joins a call is answered in any case (RFC 3891 section 3)."""
@@ -120,8 +124,9 @@ class CallTable:
             if failure.check(SIPError) is None:
                 _log.failure("incoming_call for {call}", failure, call=repr(call))
             return
+        reason = ""
         if isinstance(error, RemoteProtocolError):
-            status = error.status
+            status, reason = error.status, error.reason
         elif isinstance(error, CallRefused):
             # It is about to end, by whatever has told the program so.
             status = 480
@@ -130,7 +135,7 @@ class CallTable:
             status = 500
         try:
             if call.state in (CallState.TRYING, CallState.RINGING):
-                call.reject(status)
+                call.reject(status, reason)
             else:
                 call.hangup()
         except LocalProtocolError:

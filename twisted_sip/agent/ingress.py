@@ -21,7 +21,7 @@ from twisted_sip.agent.wire import Wire
 from twisted_sip.dialog.dialogs import INVITE_USAGE, dialog_id_of
 from twisted_sip.dialog.session import CONFIRMED, Session
 from twisted_sip.dialog.session_terms import InviteRefused
-from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, Verdict
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.name_addr import NameAddr
@@ -299,6 +299,8 @@ class Ingress:
     ) -> Verdict:
         request = incoming.request
         if status:
+            if not 300 <= status <= 699:
+                raise LocalProtocolError(f"screen gave {status!r}, no status to refuse with: 300 to 699")
             return response_to(request, status, to_tag=incoming.to_tag)
         if incoming.over or not incoming.claim_as_uas():
             return TAKEN

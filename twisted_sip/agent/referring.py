@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from twisted_sip.agent.account import Account
 from twisted_sip.agent.call_events import (
@@ -25,6 +26,7 @@ from twisted_sip.agent.messages import Waiting
 from twisted_sip.agent.referral import Referral, ReferralNotifier
 from twisted_sip.agent.registered_way import came_by_registration
 from twisted_sip.agent.transfer import Transfer
+from twisted_sip.agent.waiting import then
 from twisted_sip.agent.wire import Wire
 from twisted_sip.dialog.client_request import ClientRequest
 from twisted_sip.dialog.dialog import Dialog, record_route_of
@@ -42,6 +44,8 @@ from twisted_sip.message.uri import SIPURI
 if TYPE_CHECKING:
     from twisted_sip.agent.call import Call
     from twisted_sip.agent.user_agent import UserAgent
+
+_log = Logger()
 
 #: REFERs of one call that are followed at a time, and of all.
 _MOST_OF_CALL, _MOST = 1, 100
@@ -195,7 +199,11 @@ class Referring:
         call.observe(lambda event: self._tell(referral, event))
         if old is not None:
             old.log.add(Transferred(call=call))
-            agent.transferred(old, call)
+            then(
+                lambda: agent.transferred(old, call),
+                lambda _: None,
+                lambda failure: _log.failure("transferred for {call}", failure, call=repr(call)),
+            )
 
     def _tell(self, referral: Referral, event: CallEvent) -> None:
         """Something has happened to the call that was made of a REFER."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_sip.agent.account import ANONYMOUS, Account
@@ -27,6 +29,7 @@ from twisted_sip.agent.registration import Registration, address_of
 from twisted_sip.agent.registration_terms import RegistrationSettings
 from twisted_sip.agent.served_dialogs import ServedDialogs
 from twisted_sip.agent.settings import AgentSettings
+from twisted_sip.agent.waiting import then
 from twisted_sip.auth.client import DigestClient
 from twisted_sip.auth.credentials import user_of
 from twisted_sip.dialog.dialogs import Dialogs
@@ -45,6 +48,8 @@ from twisted_sip.transaction.timers import Timer
 
 if TYPE_CHECKING:
     from twisted_sip.element.element import Element
+
+_log = Logger()
 
 #: Option tags that the agent adds to those of sessions.
 _SUPPORTED = ("100rel", "timer", "199", "replaces", "join", "norefersub", "tdialog", "gruu", "outbound")
@@ -219,8 +224,15 @@ class UserAgent(AgentServices):
             )
         )
         if self.running:
-            registration.start().addErrback(self.registration_failed, registration)
+            registration.start().addErrback(self._not_registered, registration)
         return registration
+
+    def _not_registered(self, failure: Failure, registration: Registration) -> None:
+        then(
+            lambda: self.registration_failed(failure, registration),
+            lambda _: None,
+            lambda raised: _log.failure("registration_failed for {aor}", raised, aor=str(registration.aor)),
+        )
 
     def unregister(self, registration: Registration) -> Deferred[None]:
         """Take *registration* back, and be nobody by it any more; calls that it has go on.
@@ -336,7 +348,7 @@ class UserAgent(AgentServices):
         if self.served is not None:
             self.served.start()
         for registration in self.registrations:
-            registration.start().addErrback(self.registration_failed, registration)
+            registration.start().addErrback(self._not_registered, registration)
 
     def stopService(self) -> Deferred[None]:
         """Hang up, unregister, and let go of everything; fires with None, never fails, at the latest after the
