@@ -259,6 +259,7 @@ def test_a_binding_made_the_short_way_is_one_like_any_other() -> None:
     fields = (
         "sip:a@example.com", "k", "sip:a@192.0.2.7", "c", 1, NOW + 60, 500, ";x=y",
         ("<sip:p@example.com;lr>",), "<urn:i>", 2, "f", "udp:192.0.2.7:5060", "phone", NOW, "n1",
+        "3.0123456789abcdef", "apns a.b.voip 00fc13",
     )  # fmt: skip
     made = make_binding(*fields)
     names = [field.name for field in attrs.fields(Binding)]

@@ -24,6 +24,7 @@ from twisted_sip.element.domains import Domains
 from twisted_sip.element.incoming import Incoming
 from twisted_sip.element.request_sender import RequestSender
 from twisted_sip.element.sending import SenderSettings
+from twisted_sip.element.temporary_gruu import TemporaryGRUUs
 from twisted_sip.element.tokens import DialogTokens
 from twisted_sip.errors import (
     LocalProtocolError,
@@ -84,7 +85,9 @@ class Element:
         self.timers = TimerQueue(reactor)
         self.timer_values = timer_values or TimerValues()
         self.random_text = RandomText(random_bytes)
-        self.dialog_tokens = DialogTokens(token_key or random_bytes(32))
+        token_key = token_key or random_bytes(32)
+        self.dialog_tokens = DialogTokens(token_key)
+        self.temporary_gruus = TemporaryGRUUs(token_key, random_bytes)
         # Keyed once: a copy of it is cheaper than to give the key each time.
         self._tag_maker = hashlib.blake2s(digest_size=STATELESS_TAG_LENGTH // 2, key=random_bytes(16))
         self.chain: list[IRequestProcessor] = list(chain)

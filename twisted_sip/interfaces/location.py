@@ -30,6 +30,11 @@ class Binding:
     :ivar user_agent: the User-Agent of the REGISTER.
     :ivar registered_at: seconds since the epoch.
     :ivar node: the node and worker that hold the flow.
+    :ivar series: what names the unbroken series of registrations of its instance under one Call-ID, or empty: the
+        temporary GRUUs that were given out in it are good for as long as it lasts (RFC 5627 sections 5.1 and 5.3). It
+        is ``cseq.random``: the CSeq number that it began with comes first.
+    :ivar push: ``pn-provider pn-param pn-prid`` of the contact, parted by spaces, where the device is to be woken before
+        requests go there (RFC 8599), or empty.
     """
 
     aor: str
@@ -48,6 +53,8 @@ class Binding:
     user_agent: str = ""
     registered_at: float = 0.0
     node: str = ""
+    series: str = ""
+    push: str = ""
 
 
 class _Open(Binding):
@@ -76,6 +83,8 @@ def make_binding(
     user_agent: str,
     registered_at: float,
     node: str,
+    series: str = "",
+    push: str = "",
 ) -> Binding:
     """Return what Binding(...) does, for those who make thousands a second."""
     made = _Open.__new__(_Open)
@@ -95,6 +104,8 @@ def make_binding(
     made.user_agent = user_agent  # type: ignore[misc]
     made.registered_at = registered_at  # type: ignore[misc]
     made.node = node  # type: ignore[misc]
+    made.series = series  # type: ignore[misc]
+    made.push = push  # type: ignore[misc]
     # Sealed from here on: the same object with the layout of its base class.
     made.__class__ = Binding  # type: ignore[assignment]
     return made

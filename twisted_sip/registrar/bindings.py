@@ -6,12 +6,13 @@ order of Call-ID and CSeq, all or nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.location import Binding, LocationChange, make_binding
 from twisted_sip.message.uri import SIPURI, URI, parse_uri
 from twisted_sip.registrar.request import Registration, RegistrationRefused, RequestedContact
+from twisted_sip.registrar.series import with_series
 from twisted_sip.registrar.settings import RegistrarSettings
 
 
@@ -25,6 +26,7 @@ def plan_change(
     flow: str = "",
     received: str = "",
     node: str = "",
+    new_series: Callable[[int], str] | None = None,
 ) -> LocationChange:
     """Return the change that *registration* makes to the *bindings* of *aor*.
 
@@ -33,6 +35,8 @@ def plan_change(
     :param flow: the token of the flow that leads to the client, or empty.
     :param received: the source of the request, for people to read.
     :param node: the node that holds the flow.
+    :param new_series: names a new series of registrations, by the CSeq number that it begins with; None where the
+        client wants no GRUUs.
     :raises RegistrationRefused: the request is out of order, or wants too many bindings; nothing is changed then.
     """
     if registration.star:
@@ -40,7 +44,12 @@ def plan_change(
             _check_order(registration, binding)
         return LocationChange(aor, remove=tuple([binding.key for binding in bindings]))
     contacts = registration.contacts
-    if len(contacts) == 1 and contacts[0].expires and not contacts[0].key:
+    if (
+        len(contacts) == 1
+        and contacts[0].expires
+        and not contacts[0].key
+        and not (contacts[0].instance and (new_series is not None or (bindings and bindings[0].series)))
+    ):
         # The usual REGISTER of one phone, told apart because each step of the general way below costs: the first
         # binding of its user, or a refresh of the only one in the very words of its registration.
         (contact,) = contacts
@@ -72,6 +81,8 @@ def plan_change(
         added = sum(1 for key in put if key not in known)
         if added and len(known) + added - len(remove) > settings.max_contacts:
             raise RegistrationRefused(403, f"More than {settings.max_contacts} contacts")
+        if any(binding.instance for binding in put.values()):
+            with_series(put, known, remove, registration, new_series)
     return LocationChange(aor, tuple(put.values()), tuple(remove))
 
 
@@ -102,6 +113,8 @@ def _binding(
         registration.user_agent,
         now,
         node,
+        "",
+        contact.push,
     )
 
 

@@ -49,9 +49,10 @@ class RequestedContact:
     :ivar instance: the ``+sip.instance`` value without quotes, or empty.
     :ivar reg_id: the reg-id if Outbound applies, else 0.
     :ivar key: the key of the binding if it is known without looking at the others, else empty.
+    :ivar push: Binding.push.
     """
 
-    __slots__ = ("expires", "instance", "key", "params", "q", "reg_id", "text", "uri")
+    __slots__ = ("expires", "instance", "key", "params", "push", "q", "reg_id", "text", "uri")
 
     def __init__(self, address: NameAddr, default_expires: int) -> None:
         """Read one Contact value.
@@ -61,7 +62,7 @@ class RequestedContact:
         self.uri: URI = address.uri
         self.text = address.uri_text
         self.q = 1000
-        self.params = self.instance = self.key = ""
+        self.params = self.instance = self.key = self.push = ""
         self.reg_id = 0
         expires: int | None = None
         params = address.params
@@ -97,9 +98,21 @@ class Registration:
     :ivar outbound: Outbound was applied (RFC 5626 section 6).
     :ivar supported: the option tags that the client supports or requires.
     :ivar user_agent: the User-Agent, or empty.
+    :ivar push: the types of push services to tell of in the answer, in Feature-Caps values (RFC 8599).
     """
 
-    __slots__ = ("call_id", "contacts", "cseq", "direct", "outbound", "path", "star", "supported", "user_agent")
+    __slots__ = (
+        "call_id",
+        "contacts",
+        "cseq",
+        "direct",
+        "outbound",
+        "path",
+        "push",
+        "star",
+        "supported",
+        "user_agent",
+    )
 
     def __init__(
         self, request: Request, settings: RegistrarSettings, is_local_uri: Callable[[URI], bool], aor: str
@@ -122,6 +135,7 @@ class Registration:
         self.star = False
         self.contacts: list[RequestedContact] = []
         self.path: tuple[str, ...] = ()
+        self.push: tuple[str, ...] = ()
         if "path" in names:
             self._read_path(headers.elements("path"), settings)
         if "contact" not in names:
@@ -210,7 +224,8 @@ class Registration:
             # Other addresses of ours can make them go in circles, which is how RFC 5393's attack begins. A URI with
             # header fields equals none of them (section 19.1.4): it is kept and given out (RFC 4475 section 3.3.14),
             # but where it leads back here the proxy does not follow it.
-            if not settings.local_contacts or uri.address_of_record == aor:
+            # Whose a temporary GRUU is nobody can see in it.
+            if not settings.local_contacts or uri.address_of_record == aor or uri.params.get("gr", "-") in (None, ""):
                 raise RegistrationRefused(403, "Contact points back to this server")
         if uri.secure:
             # RFC 5630 section 5.2: Request-URI, Contact and Path; From and To do not matter.
@@ -228,7 +243,7 @@ def _plain_contact(line: str, expires_line: str, default_expires: int) -> Reques
     Nobody changes what this returns, since it may be asked for again: most phones say the same each time.
     """
     text = line_value(line)
-    if not text or "," in text or "*" in text:
+    if not text or "," in text or "*" in text or "pn-provider" in text:
         return None
     try:
         contact = RequestedContact(

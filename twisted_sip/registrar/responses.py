@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from twisted_sip.interfaces.location import Binding
 from twisted_sip.message.builders import response_to
@@ -19,10 +19,11 @@ from twisted_sip.registrar.settings import RegistrarSettings
 _DATAGRAM_FLOW_TIMER = 29
 
 
-def contact_value(binding: Binding, now: float, *, gruu: bool) -> str:
+def contact_value(binding: Binding, now: float, *, gruu: bool, temporary: str = "") -> str:
     """Return *binding* as a Contact value: as it was registered, with the seconds that are left.
 
     :param gruu: add the public GRUU if there is an instance (RFC 5627 section 5.2).
+    :param temporary: a temporary GRUU to add, or empty.
     """
     # Halves are rounded up: a binding that was granted 3600 seconds says so, whatever became of its fractions.
     left = int(binding.expires_at - now + 0.5)
@@ -33,6 +34,8 @@ def contact_value(binding: Binding, now: float, *, gruu: bool) -> str:
         # RFC 5630 section 5.2.1: sips for sips.
         secure = binding.contact[:5].lower() == "sips:"
         text += f";pub-gruu={quote(public_gruu(binding.aor, binding.instance, secure=secure))}"
+        if temporary:
+            text += f";temp-gruu={quote(temporary)}"
     return text
 
 
@@ -65,6 +68,7 @@ def success_response(
     stream: bool,
     to_tag: str,
     further: Iterable[tuple[str, str]] = (),
+    temporary_gruu: Callable[[Binding], str] | None = None,
 ) -> Response:
     """Return the 200 to *request*.
 
@@ -72,6 +76,7 @@ def success_response(
     :param date: the value of the Date header field.
     :param stream: the REGISTER came over a stream.
     :param further: more header fields, as (name, value).
+    :param temporary_gruu: makes the temporary GRUU of a binding, None where there are none.
     :raises LocalProtocolError: CR, LF or NUL in *further*.
     """
     gruu = settings.gruu and "gruu" in registration.supported
@@ -79,9 +84,15 @@ def success_response(
     # What has been parsed or checked before needs no check for each response: lines as they are to be.
     names = response.headers.names
     lines = response.headers.lines
+    made: dict[tuple[str, bool], str] = {}
     for binding in bindings:
+        temporary = ""
+        if binding.series and gruu and temporary_gruu is not None:
+            # RFC 5627 section 5.2: the most recent one, the same for each contact of the instance.
+            place = binding.series, binding.contact[:5].lower() == "sips:"
+            temporary = made.get(place) or made.setdefault(place, temporary_gruu(binding))
         names.append("contact")
-        lines.append(f"Contact: {contact_value(binding, now, gruu=gruu)}")
+        lines.append(f"Contact: {contact_value(binding, now, gruu=gruu, temporary=temporary)}")
     # RFC 3327 section 5.3.
     for value in registration.path:
         names.append("path")

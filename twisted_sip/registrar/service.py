@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_sip.element.temporary_gruu import TemporaryGRUUs
 from twisted_sip.errors import StoreError, StoreFull
 from twisted_sip.interfaces.location import Binding, ILocationStore, LocationChange
 from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, Verdict
@@ -27,9 +28,10 @@ from twisted_sip.message.builders import response_to
 from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI, URI
 from twisted_sip.registrar.bindings import apply_change, plan_change
+from twisted_sip.registrar.push_parameters import feature_caps, read_push
 from twisted_sip.registrar.request import Registration, RegistrationRefused
 from twisted_sip.registrar.responses import DateClock, success_response
-from twisted_sip.registrar.settings import RegistrarSettings
+from twisted_sip.registrar.settings import PushSettings, RegistrarSettings
 
 _Value = TypeVar("_Value")
 #: When to try again while a store is full, in seconds.
@@ -45,6 +47,7 @@ class RegistrarService(Service):
     :ivar element: the element it belongs to; set by whoever puts it there.
     :ivar location: the store of bindings.
     :ivar settings: the current settings; may be replaced at any time.
+    :ivar push: those of push notifications, likewise.
     :ivar node: the node and worker that hold the flows.
     """
 
@@ -72,6 +75,7 @@ class RegistrarService(Service):
         self.element: Any = None
         self.location = location
         self.settings = settings or RegistrarSettings()
+        self.push = PushSettings()
         self.node = node
         self._clock = clock
         self._is_local_uri = is_local_uri
@@ -87,9 +91,11 @@ class RegistrarService(Service):
     def authorize(self, incoming: IncomingRequest, aor: str) -> bool | Deferred[bool] | Awaitable[bool]:
         """Tell whether the sender may change the bindings of *aor*; False answers 403 (section 10.3 step 4).
 
-        Default: whoever has proved to be *aor*, and everybody where nobody had to prove anything.
+        Default: whoever has proved to be *aor*, those to whom the settings grant it (``third_party``), and everybody
+        where nobody had to prove anything.
         """
-        return not incoming.user or incoming.user == aor
+        user = incoming.user
+        return not user or user == aor or any(rule.allows(user, aor) for rule in self.settings.third_party)
 
     def user_known(self, aor: str) -> bool | Deferred[bool] | Awaitable[bool]:
         """Tell whether there is such a user; False answers 404 (section 10.3 step 5). Asked after :meth:`authorize`.
@@ -142,6 +148,8 @@ class RegistrarService(Service):
                 raise RegistrationRefused(404)
             aor = uri.address_of_record
             registration = Registration(request, settings, is_local_uri, aor)
+            if self.push.providers:
+                read_push(registration, request, self.push, settings)
         except RegistrationRefused as refusal:
             return self._refuse(incoming, refusal)
         allowed = known = bindings = _NOT_ASKED
@@ -189,6 +197,7 @@ class RegistrarService(Service):
         if not registration.contacts and not registration.star:
             return LocationChange(aor)
         flow = incoming.flow
+        gruus = self._temporary_gruus() if settings.gruu and "gruu" in registration.supported else None
         return plan_change(
             aor,
             registration,
@@ -196,10 +205,15 @@ class RegistrarService(Service):
             settings,
             now=now,
             # A flow that leads to a proxy does not lead to the client: Path does (RFC 5626 section 6).
-            flow=flow.token if registration.direct else "",
+            flow=flow.token if registration.direct and not _moved(incoming, aor, registration) else "",
             received=f"{flow.kind.token}:{flow.remote}",
             node=self.node,
+            new_series=None if gruus is None else gruus.new_series,
         )
+
+    def _temporary_gruus(self) -> TemporaryGRUUs | None:
+        element = self.element
+        return element.temporary_gruus if element is not None and self.settings.temporary_gruus else None
 
     def _commit(
         self,
@@ -213,6 +227,13 @@ class RegistrarService(Service):
         """Make *change* durable, then answer."""
         changes = change.put or change.remove
         further = self.response_headers(incoming, change.aor)
+        gruus = None
+        if registration.supported or registration.push:
+            gruus = self._temporary_gruus()
+            if registration.push:
+                element = self.element
+                purr = element.temporary_gruus.make_purr if element is not None and self.push.in_dialog else None
+                further = [*further, *feature_caps(registration, change.put, purr)]
         if changes:
             # Retransmissions meet the transaction from now on: nothing else has to hold its place meanwhile. Its
             # answers may have any To tag.
@@ -227,6 +248,7 @@ class RegistrarService(Service):
             stream=incoming.flow.kind.stream,
             to_tag=incoming.to_tag if self._make_tag is None else self._make_tag(),
             further=further,
+            temporary_gruu=None if gruus is None else gruus.make,
         )
         if not changes:
             return response
@@ -311,6 +333,14 @@ class RegistrarService(Service):
     ) -> Verdict | Deferred[Verdict]:
         change = _accepted(change, [await _settled(answer) for answer in answers])
         return self._commit(incoming, registration, settings, bindings, change, self._clock.seconds())
+
+
+def _moved(incoming: IncomingRequest, aor: str, registration: Registration) -> bool:
+    """Tell whether somebody else registers contacts of *aor* that are elsewhere: the flow does not lead to them."""
+    if not incoming.user or incoming.user == aor or registration.outbound:
+        return False
+    source = incoming.flow.remote.host
+    return any(isinstance(contact.uri, SIPURI) and contact.uri.host != source for contact in registration.contacts)
 
 
 async def _settled(value: Any) -> Any:

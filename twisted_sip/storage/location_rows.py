@@ -34,12 +34,21 @@ LOCATION_SCHEMA = Schema(
                 expires_at REAL, q INTEGER, params TEXT, instance TEXT, reg_id INTEGER, flow TEXT, received TEXT,
                 user_agent TEXT, registered_at REAL, node TEXT, path TEXT)""",
         ),
+        # Temporary GRUUs and push notifications.
+        (
+            "ALTER TABLE binding ADD COLUMN series TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE binding ADD COLUMN push TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE journal ADD COLUMN series TEXT",
+            "ALTER TABLE journal ADD COLUMN push TEXT",
+            "UPDATE journal SET series = '', push = '' WHERE contact IS NOT NULL",
+        ),
     ),
 )
 
 _PLAIN = (
     "aor", "key", "contact", "call_id", "cseq", "expires_at", "q", "params",
     "instance", "reg_id", "flow", "received", "user_agent", "registered_at", "node",
+    "series", "push",
 )  # fmt: skip
 _COLUMNS = (*_PLAIN, "path")
 _NAMES = ", ".join(_COLUMNS)
@@ -47,7 +56,7 @@ _plain = attrgetter(*_PLAIN)
 _REMOVAL = (None,) * (len(_COLUMNS) - 2)
 
 _ROW = f"({', '.join('?' * len(_COLUMNS))})"
-#: Rows of one statement: 1,024 variables.
+#: Rows of one statement: 1,152 variables.
 _MOST_ROWS = 64
 _MOST_VALUES = _MOST_ROWS * len(_COLUMNS)
 _INSERTS = [f"INSERT INTO journal ({_NAMES}) VALUES {','.join([_ROW] * count)}" for count in range(_MOST_ROWS + 1)]
