@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import attrs
+from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
 from twisted_sip.interfaces.flow import Flow
@@ -13,6 +14,27 @@ from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.uri import URI
+
+
+@attrs.frozen(slots=True, kw_only=True, eq=False)
+class Failover:
+    """What a target needs that is one of several ways to the same end: a gateway of a group.
+
+    :ivar statuses: the final responses after which the next target is tried; any other one ends the search. No answer
+        and no way to it lead on in any case.
+    :ivar no_response: seconds in which the first response has to come, a 100 (Trying) too; then the next target is
+        tried. 0 waits for Timer B or F.
+    :ivar outcome: told how it went: the status, and whether the target itself has said so (else it gave no response, or
+        could not be reached).
+    :ivar name: what people call it.
+    :ivar key: its key in the configuration, or empty.
+    """
+
+    statuses: frozenset[int]
+    no_response: float = 0.0
+    outcome: Callable[[int, bool], object]
+    name: str = ""
+    key: str = ""
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -32,6 +54,10 @@ class Target:
         are less preferred. 0 for as long as Timer C lets it.
     :ivar aor: the address-of-record whose binding this is, or empty.
     :ivar key: Binding.key, or empty.
+    :ivar waking: wakes the device first (RFC 8599), where it sleeps; the Deferred fires with the target as it is then,
+        with None where the device does not come. None for a device that is awake.
+    :ivar failover: how to go on to the targets that are less preferred, None for the usual way: after any failure but
+        6xx.
     """
 
     uri: URI
@@ -44,6 +70,8 @@ class Target:
     no_answer: float = 0.0
     aor: str = ""
     key: str = ""
+    failover: Failover | None = None
+    waking: Callable[[], Deferred[Target | None]] | None = attrs.field(default=None, eq=False)
 
 
 class IRouter(Interface):

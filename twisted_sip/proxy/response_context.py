@@ -17,6 +17,7 @@ from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.proxy.best_response import best_response
 from twisted_sip.proxy.branch import Branch
+from twisted_sip.proxy.failover import FailoverBranch, groups_left
 from twisted_sip.proxy.record_route import FlowMark
 from twisted_sip.transaction.states import TERMINATED
 
@@ -117,7 +118,8 @@ class ResponseContext:
             transaction.trying()
         if len(targets) == 1:
             # The usual case of _next_group(): nobody to fork to, and no group after this one.
-            branch = Branch(self, targets[0], self.breadth)
+            target = targets[0]
+            branch = (Branch if target.failover is None else FailoverBranch)(self, target, self.breadth)
             self._branches.append(branch)
             self._pending = 1
             self._start(branch)
@@ -149,6 +151,9 @@ class ResponseContext:
             ordered.append(target)
         fork = self.service.settings.fork
         if fork == "none":
+            if ordered and ordered[0].failover is not None:
+                # The gateways of a group are one place: to go on to the next is no forking.
+                return [[target] for target in ordered if target.failover is not None]
             return [ordered[:1]]
         if fork == "serial":
             return [[target] for target in ordered]
@@ -170,7 +175,7 @@ class ResponseContext:
                 groups.insert(0, group[self.breadth :])
                 group = group[: self.breadth]
             share = max(1, self.breadth // len(group))
-        branches = [Branch(self, target, share) for target in group]
+        branches = [(Branch if target.failover is None else FailoverBranch)(self, target, share) for target in group]
         self._branches.extend(branches)
         self._pending += len(branches)
         if self._branches[0] is not branches[0] and self.calls:
@@ -255,6 +260,8 @@ class ResponseContext:
             self._stop = True
         elif not self._stop and self._next_flow(branch, response):
             return
+        if branch.target.failover is not None and self._groups and not self._stop:
+            self._groups = groups_left(branch, response, self._groups, self.incoming)
         if self._pending:
             return
         if self._groups and not self._stop:

@@ -1,0 +1,123 @@
+"""Asks gateways whether they live: OPTIONS at intervals (RFC 3261 section 11), sooner where something is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import TimeoutError as DeferTimeoutError
+from twisted.python.failure import Failure
+
+from twisted_sip.element.element import Element
+from twisted_sip.errors import SIPError
+from twisted_sip.message.builders import build_request
+from twisted_sip.message.name_addr import NameAddr
+from twisted_sip.message.response import Response
+from twisted_sip.proxy.gateways.live import LiveGateway
+from twisted_sip.proxy.gateways.table import Gateways
+
+#: Seconds until the first probe of the first gateway, and between two of them at the start.
+_FIRST, _APART = 0.1, 0.05
+
+#: Seconds until the next probe of a gateway that has just failed a request.
+_SOON = 1.0
+
+
+class GatewayProbes:
+    """Probes all gateways for as long as it runs.
+
+    :param gateways: the table; this is told of its changes from now on.
+    :param element: sends.
+    :param from_: the URI that probes come from.
+    """
+
+    def __init__(self, gateways: Gateways, element: Element, from_: str) -> None:
+        self._gateways = gateways
+        self._element = element
+        self._from = from_
+        self._running = False
+        # When each one is probed next, and what is under way.
+        self._calls: dict[LiveGateway, Any] = {}
+        self._under_way: dict[LiveGateway, Deferred[Response]] = {}
+        gateways.changed = self._changed
+        gateways.troubled = self._troubled
+
+    def __len__(self) -> int:
+        """Return how many probes are planned or under way."""
+        return len(self._calls) + len(self._under_way)
+
+    def start(self) -> None:
+        """Begin."""
+        self._running = True
+        self._changed()
+
+    def stop(self) -> None:
+        """End: nothing is under way any more."""
+        self._running = False
+        for call in self._calls.values():
+            call.cancel()
+        self._calls.clear()
+        under_way, self._under_way = self._under_way, {}
+        for waiting in under_way.values():
+            waiting.cancel()
+
+    def _changed(self) -> None:
+        """There are other gateways, or other intervals."""
+        if not self._running:
+            return
+        wanted = {gateway for gateway in self._gateways if gateway.enabled and gateway.probe_interval}
+        for gateway in [gateway for gateway in self._calls if gateway not in wanted]:
+            self._calls.pop(gateway).cancel()
+        new = [gateway for gateway in wanted if gateway not in self._calls and gateway not in self._under_way]
+        for place, gateway in enumerate(sorted(new, key=lambda gateway: gateway.key)):
+            self._plan(gateway, _FIRST + place * _APART)
+        for gateway, call in self._calls.items():
+            left = gateway.probe_interval
+            if call.getTime() - self._element.reactor.seconds() > left:
+                call.reset(left)
+
+    def _troubled(self, gateway: LiveGateway) -> None:
+        """A request has failed: see whether it lives, soon."""
+        call = self._calls.get(gateway)
+        if call is not None and call.getTime() - self._element.reactor.seconds() > _SOON:
+            call.reset(_SOON)
+
+    def _plan(self, gateway: LiveGateway, seconds: float) -> None:
+        self._calls[gateway] = self._element.reactor.callLater(seconds, self._probe, gateway)
+
+    def _probe(self, gateway: LiveGateway) -> None:
+        self._calls.pop(gateway, None)
+        element = self._element
+        text = element.random_text
+        began = element.reactor.seconds()
+        request = build_request(
+            "OPTIONS",
+            gateway.uri,
+            from_=NameAddr.build(self._from).with_("tag", text()),
+            to=NameAddr.build(gateway.uri),
+            call_id=text(),
+            cseq=1,
+            headers=[("accept", "application/sdp")],
+        )
+        asked = self._under_way[gateway] = element.sender.request(
+            request, secure_required=gateway.uri.secure
+        ).addTimeout(gateway.watch.probe_timeout, element.reactor)
+        asked.addCallbacks(
+            lambda response: gateway.probe_answered(response.status, element.reactor.seconds() - began),
+            lambda failure: self._not_answered(failure, gateway),
+        )
+        asked.addBoth(self._done, gateway)
+
+    def _not_answered(self, failure: Failure, gateway: LiveGateway) -> None:
+        failure.trap(SIPError, DeferTimeoutError, CancelledError)
+        if self._running:
+            reason = "a probe had no answer" if failure.check(DeferTimeoutError) else f"a probe failed ({failure.value})"
+            gateway.probe_failed(reason)
+
+    def _done(self, result: Any, gateway: LiveGateway) -> Any:
+        self._under_way.pop(gateway, None)
+        wanted = gateway.enabled and any(gateway is one for one in self._gateways)
+        if self._running and wanted and gateway.probe_interval:
+            # Not all of them at one moment for ever: a tenth more or less.
+            self._plan(gateway, gateway.probe_interval * (0.95 + 0.1 * self._gateways.chance()))
+        return result
