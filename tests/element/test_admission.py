@@ -70,6 +70,10 @@ class Incoming:
         self.own_routes = [SIPURI.parse(route) for route in own_routes]
         self.answers: list[tuple[int, str, list[tuple[str, str]]]] = []
         self.stateful = False
+        self.notes: list[tuple[str, ...]] = []
+
+    def note(self, *what: str) -> None:
+        self.notes.append(what)
 
     def respond(self, status: int, reason: str = "", headers: Any = (), body: bytes = b"") -> None:
         self.stateful = True

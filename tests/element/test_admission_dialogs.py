@@ -58,6 +58,10 @@ class Incoming:
         self.own_routes: list[SIPURI] = []
         self.statuses: list[int] = []
         self.headers: list[tuple[str, str]] = []
+        self.notes: list[tuple[str, ...]] = []
+
+    def note(self, *what: str) -> None:
+        self.notes.append(what)
 
     def respond(self, status: int, reason: str = "", headers: Any = (), body: bytes = b"") -> None:
         self.statuses.append(status)

@@ -47,6 +47,10 @@ class Incoming:
         self.user = "sip:alice@example.com"
         self.stateless: list[tuple[int, Any]] = []
         self._first = first
+        self.notes: list[tuple[str, ...]] = []
+
+    def note(self, *what: str) -> None:
+        self.notes.append(what)
 
     def respond_statelessly(self, status: int, reason: str = "", headers: Any = ()) -> None:
         self.stateless.append((status, dict(headers)))

@@ -226,6 +226,7 @@ def test_lag_counts_as_load_and_wears_off(clock: Clock) -> None:
 
 def test_the_link_of_the_chain(clock: Clock) -> None:
     answers: list[Any] = []
+    notes: list[Any] = []
 
     class Incoming:
         def __init__(self, message: Request) -> None:
@@ -234,11 +235,15 @@ def test_the_link_of_the_chain(clock: Clock) -> None:
         def respond_statelessly(self, status: int, reason: str = "", headers: Any = ()) -> None:
             answers.append((status, list(headers)))
 
+        def note(self, *what: str) -> None:
+            notes.append(what)
+
     link = OverloadProcessor(gauge_at(clock, 2.0))
     assert link.process(Incoming(request("BYE", tag=";tag=2"))) is None  # type: ignore[arg-type]
     assert answers == []
     assert link.process(Incoming(request())) is TAKEN  # type: ignore[arg-type]
     assert answers == [(503, [("Retry-After", "6")])]
+    assert [(room, key) for room, _, key, *_ in notes] == [("limits", "limits.max_transactions")]
 
 
 def test_while_the_load_is_low_it_is_looked_at_now_and_then(clock: Clock) -> None:
@@ -254,6 +259,9 @@ def test_while_the_load_is_low_it_is_looked_at_now_and_then(clock: Clock) -> Non
 
         def respond_statelessly(self, status: int, reason: str = "", headers: Any = ()) -> None:
             assert status == 503
+
+        def note(self, *what: str) -> None:
+            assert what[0] == "limits"
 
     gauge = OverloadGauge(LimitSettings(), clock.seconds, fill)
     link = OverloadProcessor(gauge)

@@ -44,8 +44,13 @@ class FakeIncoming:
     sent: list[Response] = attrs.Factory(list)
     send: Any = None
 
+    notes: list[tuple[str, ...]] = attrs.Factory(list)
+
     def start_transaction(self) -> None:
         """Nothing retransmits here."""
+
+    def note(self, *what: str) -> None:
+        self.notes.append(what)
 
 
 class Client:

@@ -35,6 +35,10 @@ class Incoming:
         self.admitted = False
         self.own_routes: list[Any] = []
         self.answers: list[tuple[int, list[tuple[str, str]]]] = []
+        self.notes: list[tuple[str, ...]] = []
+
+    def note(self, *what: str) -> None:
+        self.notes.append(what)
 
     def respond(self, status: int, reason: str = "", headers: Any = (), body: bytes = b"") -> None:
         self.answers.append((status, list(headers)))

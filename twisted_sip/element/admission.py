@@ -26,6 +26,21 @@ from zope.interface import implementer
 
 from twisted_sip.auth.authenticator import Accepted, Authenticator, Challenge, Outcome
 from twisted_sip.auth.credentials import consume_credentials, consume_credentials_where, user_of
+from twisted_sip.element.admission_notes import (
+    BELIEVED,
+    IN_DIALOG,
+    LOST_ACK,
+    LOST_DIALOG,
+    NO_DIALOG,
+    NO_OWNER,
+    NO_ROUTES,
+    NOT_BELIEVED,
+    PROVED,
+    ROUTED,
+    STRANGER,
+    why_no_stranger,
+    why_unproved,
+)
 from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, IRequestProcessor, Verdict
 from twisted_sip.message.hosts import canonical_host, ipv4_bytes
 from twisted_sip.message.request import Request
@@ -147,17 +162,21 @@ class AdmissionProcessor:
                 for uri in own_routes:
                     if uri.user and self._tokens.dialog_valid(uri.user, call_id, from_tag, to_tag):
                         incoming.admitted = True
+                        incoming.note("admission", IN_DIALOG)
                         return None
             return self._lost_dialog(incoming)
         return self._outside(incoming)
 
     def _lost_dialog(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
         """A request with a To tag and without a valid token."""
-        if incoming.request.method != "ACK":
+        request = incoming.request
+        if request.method != "ACK":
             if any(uri.user for uri in incoming.own_routes):
                 # Section 12.2.2: makes the peer end its half of a dialog that nobody else knows.
+                incoming.note("admission", LOST_DIALOG)
                 return self._refuse(incoming, 481)
             if not self._for_us(incoming):
+                incoming.note("admission", NO_DIALOG, "server.domains", request.uri_text)
                 return self._refuse(incoming, 403)
         return self._outside(incoming)
 
@@ -175,7 +194,10 @@ class AdmissionProcessor:
             for_us = not routed and is_local_uri(request.known_uri or request.uri)
             # No answer could challenge or refuse it. For our own users it does no harm, elsewhere it does not go.
             incoming.admitted = for_us
-            return None if for_us else TAKEN
+            if for_us:
+                return None
+            incoming.note("admission", LOST_ACK)
+            return TAKEN
         registers = method == "REGISTER" and not routed and is_local_uri(request.known_uri or request.uri)
         identity = request.to.uri if registers else self._claimed(request)
         if registers and not isinstance(identity, SIPURI):
@@ -186,7 +208,9 @@ class AdmissionProcessor:
             if self._authenticator.settings.required:
                 return self._authenticate(incoming, identity)
             if routed or not self.believes(incoming, identity):
+                incoming.note("admission", ROUTED if routed else NOT_BELIEVED, "auth.required", identity.text)
                 return self._refuse(incoming, 403)
+            incoming.note("admission", BELIEVED, "auth.required", identity.text)
             return self._admit_unproved(incoming)
         return self._stranger(incoming, not registers and not routed and is_local_uri(request.uri))
 
@@ -199,12 +223,11 @@ class AdmissionProcessor:
         ):
             for_us = self._route_admits(incoming)
         authenticator = self._authenticator
-        if (
-            not for_us
-            or not authenticator.settings.foreign_callers
-            or authenticator.bans.banned(incoming.flow.remote.host)
-        ):
+        foreign_callers = authenticator.settings.foreign_callers
+        if not for_us or not foreign_callers or authenticator.bans.banned(incoming.flow.remote.host):
+            incoming.note("admission", *why_no_stranger(incoming, for_us, foreign_callers))
             return self._refuse(incoming, 403)
+        incoming.note("admission", STRANGER, "auth.foreign_callers")
         return self._admit_unproved(incoming)
 
     def _admit_unproved(self, incoming: IncomingRequest) -> Verdict:
@@ -265,18 +288,19 @@ class AdmissionProcessor:
 
     def _decide(self, outcome: Outcome, incoming: IncomingRequest, identity: SIPURI, realm: str) -> Verdict:
         if isinstance(outcome, Accepted):
-            allowed = self.owns(outcome.user, realm, identity) and (
-                "route" not in incoming.request.headers.names or self.may_follow_route(incoming)
-            )
-            if not allowed:
+            owner = self.owns(outcome.user, realm, identity)
+            if not owner or ("route" in incoming.request.headers.names and not self.may_follow_route(incoming)):
+                incoming.note("admission", NO_ROUTES if owner else NO_OWNER, "", outcome.user, identity.text)
                 # With a transaction: a retransmission would look like a replay of its credentials.
                 incoming.respond(403)
                 return TAKEN
             incoming.user = identity.address_of_record
             incoming.admitted = True
+            incoming.note("admission", PROVED, "auth.required", incoming.user)
             # RFC 3261 section 22.3: what was meant for us is for nobody behind us.
             consume_credentials(incoming.request, realm)
             return None
+        incoming.note("admission", *why_unproved(incoming.request, outcome, realm, identity))
         if isinstance(outcome, Challenge):
             incoming.respond_statelessly(outcome.status, headers=outcome.headers)
             return TAKEN

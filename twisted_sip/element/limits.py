@@ -149,6 +149,9 @@ class SourceLimits:
         return len(self._young) + len(self._old)
 
 
+#: What is told of a request that is shed.
+LATE, FULL = "503: shed, the server is late with all it has to do", "503: shed, the tables of the server are filling up"
+
 #: Classes of requests, in the order in which they are kept.
 NEVER, PRIORITY, CALL, OTHER = range(4)
 
@@ -275,5 +278,7 @@ class OverloadProcessor:
         retry_after = gauge.refuse(incoming.request)
         if not retry_after:
             return None
+        late = gauge.lag > 0.5 * gauge.settings.max_lag
+        incoming.note("limits", LATE if late else FULL, "limits.max_lag" if late else "limits.max_transactions")
         incoming.respond_statelessly(503, headers=[("Retry-After", str(retry_after))])
         return TAKEN

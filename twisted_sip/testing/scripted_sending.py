@@ -116,6 +116,7 @@ class ScriptedIncoming:
     """Stands for a request in the chain; keeps how it is answered.
 
     :ivar answers: (status, headers, body) of each answer.
+    :ivar notes: (room, text, key) of each decision that was noted.
     """
 
     def __init__(self, request: Request, flow: Any = None, user: str = "") -> None:
@@ -127,6 +128,11 @@ class ScriptedIncoming:
         self.to_tag = "ours"
         self.over = False
         self.answers: list[tuple[int, dict[str, str], bytes]] = []
+        self.notes: list[tuple[str, str, str]] = []
+
+    def note(self, room: str, text: str, key: str = "", first: str = "", second: str = "") -> None:
+        """Keep what was decided."""
+        self.notes.append((room, text.replace("{0}", first).replace("{1}", second) if first else text, key))
 
     def respond(
         self, status: int, reason: str = "", headers: Iterable[tuple[str, str]] = (), body: bytes = b""

@@ -1,0 +1,90 @@
+"""What admission says of its decisions to those who ask later (element.decisions): words, and the key that caused them.
+
+Most are constant texts, since one of them is noted for each request.
+"""
+
+from __future__ import annotations
+
+from twisted_sip.auth.authenticator import Challenge, Refused
+from twisted_sip.interfaces.processing import IncomingRequest
+from twisted_sip.message.request import Request
+from twisted_sip.message.uri import SIPURI
+
+IN_DIALOG = "in a dialog that was let in: the token in its Route is good"
+LOST_DIALOG = "481: the token in its Route is not of this dialog"
+NO_DIALOG = "403: it brings no token of a dialog, and {0} is none of our users"
+LOST_ACK = "dropped: an ACK that brings no token of a dialog and leads elsewhere"
+BELIEVED = "taken for {0}: nobody is asked for a password"
+NOT_BELIEVED = "403: not taken for {0}"
+ROUTED = "403: its Route leads on, and {0} has proved nothing"
+STRANGER = "from somebody elsewhere, for one of our users"
+PROVED = "{0} has proved to be the sender"
+NO_OWNER = "403: digest user {0} may not speak as {1}"
+NO_ROUTES = "403: digest user {0} may not send to where its Route leads"
+
+#: Words, key, and what stands for {0} and {1}: the arguments of IncomingRequest.note after the room.
+Note = tuple[str, str, str, str]
+
+
+def why_no_stranger(incoming: IncomingRequest, for_us: bool, foreign_callers: bool) -> Note:
+    """Return why a request of somebody elsewhere is refused."""
+    uri = incoming.request.uri_text
+    if not for_us:
+        return "403: neither the sender is one of our users nor {0}", "server.domains", uri, ""
+    if not foreign_callers:
+        return "403: only our users may send, not those elsewhere", "auth.foreign_callers", "", ""
+    return "403: {0} is banned", "auth.ban_users", incoming.flow.remote.host, ""
+
+
+def why_unproved(request: Request, outcome: Challenge | Refused, realm: str, identity: SIPURI) -> Note:
+    """Return why *request*, which claims to be from *identity*, has not proved it."""
+    status = outcome.status
+    if isinstance(outcome, Refused):
+        if outcome.reason:
+            return "{0}: {1}", "", str(status), outcome.reason
+        return (
+            "{0}: wrong passwords for {1} have come too often from there",
+            "auth.ban_failures",
+            str(status),
+            identity.text,
+        )
+    field = "proxy-authorization" if status == 407 else "authorization"
+    names = request.headers.names
+    if field not in names:
+        text = "407: {0} has to prove it, for realm {1}" if status == 407 else "401: {0} has to prove it, for realm {1}"
+        return text, "auth.required", identity.text, realm
+    if outcome.stale:
+        return (
+            "{0}: {1} is asked again, the nonce was not one that is good now",
+            "auth.nonce_lifetime",
+            str(status),
+            identity.text,
+        )
+    given = [value for value in request.headers.all(field) if realm.lower() in value.lower()]
+    if not given:
+        return (
+            "{0}: {1} has to prove it, its credentials are for another realm",
+            "auth.realm",
+            str(status),
+            identity.text,
+        )
+    offered = {_parameter(value, "algorithm") for _, value in outcome.headers}
+    if not any((_parameter(value, "algorithm") or "md5") in offered for value in given):
+        return (
+            "{0}: {1} has answered with an algorithm that is not offered",
+            "auth.algorithms",
+            str(status),
+            identity.text,
+        )
+    if all("qop" not in value for value in given):
+        return "{0}: the answer of {1} is wrong, or has no qop", "auth.require_qop", str(status), identity.text
+    return "{0}: the password is wrong, or {1} is no user", "", str(status), identity.text
+
+
+def _parameter(value: str, name: str) -> str:
+    """Return the parameter *name* of credentials or of a challenge in lower case, empty where it is missing."""
+    for part in value.split(","):
+        key, _, found = part.rpartition(" ")[2].partition("=")
+        if key.strip().lower() == name:
+            return found.strip().strip('"').lower()
+    return ""
