@@ -88,5 +88,9 @@ class IForwardingPolicy(Interface):
     def branch(request: Request, target: Target, incoming: IncomingRequest) -> None:
         """Change *request*, the copy about to be sent to *target* (RFC 3261 section 16.6), in place."""
 
-    def response(response: Response, context: Any) -> None:
-        """Change *response*, about to be forwarded upstream (RFC 3261 section 16.7), in place."""
+    def response(response: Response, context: Any) -> Deferred[Any] | None:
+        """Change *response*, about to be forwarded upstream (RFC 3261 section 16.7), in place.
+
+        :return: None; or, for a 2xx to an INVITE, what it waits for: it goes when that has fired, even with a failure.
+            One Deferred may be given for many responses.
+        """

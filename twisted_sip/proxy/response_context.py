@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from twisted_sip.errors import RemoteProtocolError, TransportError
 from twisted_sip.interfaces.routing import Target
@@ -329,9 +331,12 @@ class ResponseContext:
                 # It must not be forwarded, but the client is to have its end.
                 response = self.local_response(502, "")
         service = self.service
+        holds: list[Deferred[Any]] | None = None
         try:
             for policy in service.policies:
-                policy.response(response, self)
+                hold = policy.response(response, self)
+                if hold is not None:
+                    holds = [hold] if holds is None else [*holds, hold]
             service.response_forwarded(response, self)
         except Exception:
             # What should be hidden from the client may still be in it.
@@ -339,7 +344,23 @@ class ResponseContext:
             if response.status < 200:
                 return
             response = self.local_response(500, "")
-        self.transaction.send(response)
+            holds = None
+        if holds is None:
+            self.transaction.send(response)
+        else:
+            self._send_after(holds, response)
+
+    def _send_after(self, holds: list[Deferred[Any]], response: Response) -> None:
+        """Send *response* once all *holds* have fired, in whatever way: they may be shared by many."""
+        if holds:
+            holds.pop().addBoth(self._held, holds, response)
+        else:
+            self.transaction.send(response)
+
+    def _held(self, result: Any, holds: list[Deferred[Any]], response: Response) -> None:
+        if isinstance(result, Failure):
+            _log.failure("what {response} has waited for failed", result, response=str(response))
+        self._send_after(holds, response)
 
     # -- the user of the server transaction ----------------------------------------------
 
