@@ -8,6 +8,9 @@ RFC 3261 sections 10.3 (steps 3 and 4), 16.3 (step 6), 22 and 26.3.1. The rules,
   and treated like a request outside of dialogs, so a To tag gets nobody past a challenge.
 - Claims to be from one of our users (From, for REGISTER To) are challenged, with 401 where this element is the one
   addressed and 407 where it is asked to forward; the digest user must own the identity, else 403.
+- An anonymous From (RFC 3323 section 4.1.1.3) may hide one of our users. Whoever sends credentials with it is asked for
+  good ones, and so is who wants more than strangers may: the digest user is the identity then (RFC 3325 section 5), or
+  that in P-Preferred-Identity. Who sends none is a stranger.
 - Requests from others are let in for our users alone, and refused, 403, where they are for anybody else.
 - A Route that leads on past this element is for authenticated senders alone.
 
@@ -41,7 +44,9 @@ from twisted_sip.element.admission_notes import (
     why_no_stranger,
     why_unproved,
 )
+from twisted_sip.element.anonymous import credential_realms, is_anonymous, nobody_in
 from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, IRequestProcessor, Verdict
+from twisted_sip.message.escapes import escape_user
 from twisted_sip.message.hosts import canonical_host, ipv4_bytes
 from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI, URI
@@ -87,7 +92,11 @@ class AdmissionProcessor:
     :param authenticator: checks credentials; its settings are those of this link too.
     :param route_admits: tells whether our own Route values in a request outside of dialogs lead to one of our users
         whatever its Request-URI says, as a Path token does (RFC 5626 section 5.3).
+    :ivar domain: whose users those who call anonymously are asked to be, where the request names no domain of ours;
+        empty to refuse them there.
     """
+
+    domain = ""
 
     def __init__(
         self,
@@ -161,9 +170,8 @@ class AdmissionProcessor:
                 call_id, from_tag = request.call_id, request.from_.tag or ""
                 for uri in own_routes:
                     if uri.user and self._tokens.dialog_valid(uri.user, call_id, from_tag, to_tag):
-                        incoming.admitted = True
                         incoming.note("admission", IN_DIALOG)
-                        return None
+                        return self._admit_unproved(incoming)
             return self._lost_dialog(incoming)
         return self._outside(incoming)
 
@@ -193,9 +201,8 @@ class AdmissionProcessor:
         if method == "ACK":
             for_us = not routed and is_local_uri(request.known_uri or request.uri)
             # No answer could challenge or refuse it. For our own users it does no harm, elsewhere it does not go.
-            incoming.admitted = for_us
             if for_us:
-                return None
+                return self._admit_unproved(incoming)
             incoming.note("admission", LOST_ACK)
             return TAKEN
         registers = method == "REGISTER" and not routed and is_local_uri(request.known_uri or request.uri)
@@ -212,7 +219,12 @@ class AdmissionProcessor:
                 return self._refuse(incoming, 403)
             incoming.note("admission", BELIEVED, "auth.required", identity.text)
             return self._admit_unproved(incoming)
-        return self._stranger(incoming, not registers and not routed and is_local_uri(request.uri))
+        for_us = not registers and not routed and is_local_uri(request.uri)
+        if not registers and is_anonymous(identity) and self._authenticator.settings.required:
+            hidden = self._hidden(incoming, for_us)
+            if hidden is not None:
+                return self._authenticate(incoming, hidden, anonymous=True)
+        return self._stranger(incoming, for_us)
 
     def _stranger(self, incoming: IncomingRequest, for_us: bool) -> Verdict:
         """A request that does not claim to be from one of our users."""
@@ -239,6 +251,25 @@ class AdmissionProcessor:
             consume_credentials_where(request, self._is_our_realm)
         return None
 
+    def _hidden(self, incoming: IncomingRequest, for_us: bool) -> SIPURI | None:
+        """Return an identity whose realm an anonymous caller is asked to prove one of our users in, None to take the
+        caller for a stranger; it has no user.
+
+        :param for_us: the request is for one of our users.
+        """
+        request = incoming.request
+        name = "authorization" if self.answers_itself(request) else "proxy-authorization"
+        given = credential_realms(request, name)
+        names = [uri.host for uri in (request.to.uri, request.uri) if isinstance(uri, SIPURI) and self._is_ours(uri)]
+        names += [self.domain] if self.domain else []
+        configured = self._authenticator.settings.realm
+        ours = next((realm for realm in given if self._is_our_realm(realm)), "")
+        if ours and ours != configured:
+            return nobody_in(ours)
+        if not names or (for_us and not ours and self._authenticator.settings.foreign_callers):
+            return None
+        return nobody_in(names[0])
+
     def _is_our_realm(self, realm: str) -> bool:
         """Tell whether *realm* is the configured one or one of our domains."""
         if realm == self._authenticator.settings.realm:
@@ -251,11 +282,7 @@ class AdmissionProcessor:
         """Return the identity that *request* claims: From, or P-Preferred-Identity beside an anonymous From
         (RFC 3325 section 9.2, RFC 3323 section 4.1.1.3)."""
         claimed = request.from_.uri
-        if (
-            isinstance(claimed, SIPURI)
-            and claimed.host.lower() == "anonymous.invalid"
-            and "p-preferred-identity" in request.headers.names
-        ):
+        if is_anonymous(claimed) and "p-preferred-identity" in request.headers.names:
             for value in request.typed("p-preferred-identity"):
                 if isinstance(value.uri, SIPURI):
                     return value.uri
@@ -270,7 +297,10 @@ class AdmissionProcessor:
         host = identity.host
         return host[:1] != "[" and ipv4_bytes(host) is None and self._domains.is_local(host)
 
-    def _authenticate(self, incoming: IncomingRequest, identity: SIPURI) -> Verdict | Deferred[Verdict]:
+    def _authenticate(
+        self, incoming: IncomingRequest, identity: SIPURI, *, anonymous: bool = False
+    ) -> Verdict | Deferred[Verdict]:
+        """Have the sender prove to be *identity*; *anonymous*: any user in its domain."""
         request = incoming.request
         realm = self.realm_of(identity)
         outcome = self._authenticator.check(
@@ -283,11 +313,15 @@ class AdmissionProcessor:
         )
         # Every outcome is a tuple; whether something is a Deferred, an abstract class, takes longer to find out.
         if isinstance(outcome, tuple):
-            return self._decide(outcome, incoming, identity, realm)
-        return outcome.addCallback(self._decide, incoming, identity, realm)
+            return self._decide(outcome, incoming, identity, realm, anonymous)
+        return outcome.addCallback(self._decide, incoming, identity, realm, anonymous)
 
-    def _decide(self, outcome: Outcome, incoming: IncomingRequest, identity: SIPURI, realm: str) -> Verdict:
+    def _decide(
+        self, outcome: Outcome, incoming: IncomingRequest, identity: SIPURI, realm: str, anonymous: bool
+    ) -> Verdict:
         if isinstance(outcome, Accepted):
+            if anonymous:
+                identity = identity.replace(user=escape_user(outcome.user))
             owner = self.owns(outcome.user, realm, identity)
             if not owner or ("route" in incoming.request.headers.names and not self.may_follow_route(incoming)):
                 incoming.note("admission", NO_ROUTES if owner else NO_OWNER, "", outcome.user, identity.text)

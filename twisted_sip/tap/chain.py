@@ -42,6 +42,7 @@ def build_chain(server: Server, element: Element) -> list[Any]:
         services.append(server.proxy)
     admission = ServerAdmission(element.domains, element.dialog_tokens, authenticator, path_admits(server.proxy))
     admission.claims = tuple(part.claims for part in server.parts)
+    admission.domain = server.domains[0]
     element.chain[:] = [
         OverloadProcessor(server.gauge),
         EntryProcessor(element.domains, [scheme for part in server.parts for scheme in part.schemes()]),
