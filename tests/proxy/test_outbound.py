@@ -166,12 +166,16 @@ def test_gruu_reaches_its_instance_alone(house: Any, alice: Any) -> None:
     assert len(other.messages) == 1
 
 
-@pytest.mark.parametrize("uri", ["sip:bob@example.com;gr=urn:uuid:9", "sip:bob@example.com;gr"])
-def test_gruu_without_a_contact(house: Any, alice: Any, uri: str) -> None:
+@pytest.mark.parametrize(
+    ("uri", "status"),
+    # Section 6.1: without a value it would be a temporary one, and it is none.
+    [("sip:bob@example.com;gr=urn:uuid:9", 480), ("sip:bob@example.com;gr", 404)],
+)
+def test_gruu_without_a_contact(house: Any, alice: Any, uri: str, status: int) -> None:
     one = house.peer("192.0.2.10")
     house.register("bob", one, instance=ONE)
     house.send(alice, house.request("MESSAGE", uri))
-    assert alice.expect(480)
+    assert alice.expect(status)
 
 
 def test_gruu_of_a_phone_that_restarted(house: Any, alice: Any) -> None:

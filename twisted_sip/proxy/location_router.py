@@ -1,11 +1,12 @@
 """Targets from the location service (RFC 3261 section 16.5), with Path, flows, GRUU and the rules for sips.
 
-RFC 3327 section 5.4, RFC 5626 sections 5.3 and 7, RFC 5627 section 6.1.
+RFC 3327 section 5.4, RFC 5626 sections 5.3 and 7, RFC 5627 section 6.1, RFC 8599 sections 5.6.2 and 6.2.3 (devices
+that have to be woken first).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -16,6 +17,7 @@ from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.interfaces.location import Binding, ILocationStore
 from twisted_sip.interfaces.processing import IncomingRequest
+from twisted_sip.interfaces.push import Waker
 from twisted_sip.interfaces.routing import IRouter, Target
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.gruu import gruu_instance, instance_key
@@ -36,11 +38,13 @@ class LocationRouter:
 
     :param element: knows the domains and the flows.
     :param store: the bindings, None where there are none.
+    :ivar waker: wakes devices before requests go there (RFC 8599), None where nobody has to be woken.
     """
 
     def __init__(self, element: Element, store: ILocationStore | None) -> None:
         self._element = element
         self._store = store
+        self.waker: Waker | None = None
         self._plain: dict[tuple[str, str], tuple[Binding, tuple[Target]]] = {}
 
     def route(self, incoming: IncomingRequest) -> Routed | Deferred[Routed]:
@@ -61,12 +65,19 @@ class LocationRouter:
             return [Target(uri=uri)]
         if self._store is None or not uri.user:
             return response_to(request, 404, to_tag=incoming.to_tag)
-        found = self._store.lookup(uri.address_of_record)
+        aor, series = uri.address_of_record, ""
+        if ";" in uri.text and "gr" in uri.params and not uri.params.get("gr"):
+            meant = self._element.temporary_gruus.read(uri)
+            if meant is None:
+                # RFC 5627 section 6.1: no valid one.
+                return response_to(request, 404, to_tag=incoming.to_tag)
+            aor, series = meant
+        found = self._store.lookup(aor)
         if type(found) is not list and isinstance(found, Deferred):
-            return found.addCallback(lambda bindings: self._targets(incoming, uri, bindings))
-        return self._targets(incoming, uri, found)
+            return found.addCallback(lambda bindings: self._targets(incoming, uri, bindings, series))
+        return self._targets(incoming, uri, found, series)
 
-    def _targets(self, incoming: IncomingRequest, uri: SIPURI, bindings: Sequence[Binding]) -> Routed:
+    def _targets(self, incoming: IncomingRequest, uri: SIPURI, bindings: Sequence[Binding], series: str) -> Routed:
         one_instance = ";" in uri.text and "gr" in uri.params
         if len(bindings) == 1 and not one_instance:
             # The usual case: one phone, which is as it was when somebody called it last.
@@ -75,7 +86,12 @@ class LocationRouter:
             if known is not None and known[0] is binding:
                 return known[1]
         request = incoming.request
-        if one_instance:
+        if series:
+            bindings = [each for each in bindings if self._element.temporary_gruus.belongs(each, series)]
+            if not bindings:
+                # RFC 5627 section 5.3: it has ended with the last registration of its device.
+                return response_to(request, 404, to_tag=incoming.to_tag)
+        elif one_instance:
             # RFC 5627 section 6.1: a GRUU means one instance; of contacts without reg-id the one refreshed last.
             instance = gruu_instance(uri)
             bindings = [binding for binding in bindings if instance and instance_key(binding.instance) == instance]
@@ -92,6 +108,8 @@ class LocationRouter:
                 continue
             if one_instance:
                 target = self._of_gruu(request, target, binding)
+            if binding.push and self.waker is not None and (target.flow_lost or self.waker.asleep(binding)):
+                target = self._sleeping(request, target, binding, one_instance)
             targets.append(target)
         if not targets:
             return response_to(request, 480, to_tag=incoming.to_tag)
@@ -104,6 +122,63 @@ class LocationRouter:
             target = attrs.evolve(target, path=(), flow=None, flow_lost=False)
         return target if binding.reg_id else attrs.evolve(target, q=1000)
 
+    # -- devices that sleep (RFC 8599) ---------------------------------------------------
+
+    def _sleeping(self, request: Request, target: Target, binding: Binding, one_instance: bool) -> Target:
+        """Return *target* as one whose device has to be woken first (section 5.6.2)."""
+
+        def there(fresh: Binding) -> Target:
+            found = self.target_of(fresh)
+            return self._of_gruu(request, found, fresh) if one_instance else found
+
+        return attrs.evolve(
+            target, flow=None, flow_lost=False, waking=lambda: self._woken(binding, request.method, there)
+        )
+
+    def _woken(self, binding: Binding, method: str, there: Callable[[Binding], Target]) -> Deferred[Target | None]:
+        """Wake the device of *binding*; the Deferred fires with where it is then, with None where nobody is."""
+        waker = self.waker
+        assert waker is not None
+        return waker.wake(binding, method).addCallback(lambda fresh: None if fresh is None else _tried(there, fresh))
+
+    def in_dialog(self, request: Request, target: Target) -> Target:
+        """Return *target* of a *request* in a dialog as one to be woken, where its Contact says so: ``pn-purr`` (RFC
+        8599 section 6.2.3)."""
+        uri = request.uri
+        waker = self.waker
+        purr = uri.params.get("pn-purr") if isinstance(uri, SIPURI) else None
+        meant = self._element.temporary_gruus.read_purr(purr) if purr else None
+        if meant is None or waker is None:
+            return target
+        aor, device = meant
+        found = self._element.temporary_gruus.of_purr(self._in_memory(aor), device)
+        binding = found[0] if found else None
+        if binding is None or not (target.flow_lost or waker.asleep(binding)):
+            return target
+        # The way to it may be another one afterwards.
+        return attrs.evolve(
+            target,
+            flow=None,
+            flow_lost=False,
+            waking=lambda: self._woken(binding, request.method, lambda fresh: self._there_again(target, fresh)),
+        )
+
+    def _there_again(self, target: Target, fresh: Binding) -> Target:
+        found = self.target_of(fresh)
+        return attrs.evolve(target, flow=found.flow or target.flow, flow_lost=found.flow_lost, key=fresh.key)
+
+    def reaching(self, binding: Binding) -> Target:
+        """Return what :meth:`target_of` does, and have its device woken if it sleeps: for those who try again once it
+        has registered, and do not wait.
+
+        :raises RemoteProtocolError: its contact cannot be used.
+        """
+        if binding.push and self.waker is not None:
+            self.waker.nudge(binding, "MESSAGE")
+        return self.target_of(binding)
+
+    # -- single bindings -----------------------------------------------------------------
+
     def target_of(self, binding: Binding) -> Target:
         """Return *binding* as a target.
 
@@ -113,7 +188,12 @@ class LocationRouter:
         if known is not None and known[0] is binding:
             return known[1][0]
         target = self._made(binding)
-        if target.flow is None and not target.flow_lost and not (isinstance(target.uri, SIPURI) and target.uri.headers):
+        if (
+            target.flow is None
+            and not target.flow_lost
+            and not binding.push
+            and not (isinstance(target.uri, SIPURI) and target.uri.headers)
+        ):
             # It stays what it is for as long as the binding does: most contacts are reached as they are written.
             if len(self._plain) >= _REMEMBERED:
                 self._plain.clear()
@@ -173,3 +253,10 @@ class LocationRouter:
             found.addErrback(lambda failure: None)
             return ()
         return found
+
+
+def _tried(there: Callable[[Binding], Target], fresh: Binding) -> Target | None:
+    try:
+        return there(fresh)
+    except RemoteProtocolError:
+        return None

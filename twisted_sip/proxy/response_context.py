@@ -21,6 +21,7 @@ from twisted_sip.proxy.best_response import best_response
 from twisted_sip.proxy.branch import Branch
 from twisted_sip.proxy.failover import FailoverBranch, groups_left
 from twisted_sip.proxy.record_route import FlowMark
+from twisted_sip.proxy.waking import WakingBranch
 from twisted_sip.transaction.states import TERMINATED
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class ResponseContext:
         if len(targets) == 1:
             # The usual case of _next_group(): nobody to fork to, and no group after this one.
             target = targets[0]
-            branch = (Branch if target.failover is None else FailoverBranch)(self, target, self.breadth)
+            branch = _branch(self, target, self.breadth)
             self._branches.append(branch)
             self._pending = 1
             self._start(branch)
@@ -177,7 +178,7 @@ class ResponseContext:
                 groups.insert(0, group[self.breadth :])
                 group = group[: self.breadth]
             share = max(1, self.breadth // len(group))
-        branches = [(Branch if target.failover is None else FailoverBranch)(self, target, share) for target in group]
+        branches = [_branch(self, target, share) for target in group]
         self._branches.extend(branches)
         self._pending += len(branches)
         if self._branches[0] is not branches[0] and self.calls:
@@ -287,7 +288,7 @@ class ResponseContext:
         others = self._alternatives.get(_identity(branch.target))
         if not others:
             return False
-        following = Branch(self, others.pop(0), branch.breadth)
+        following = _branch(self, others.pop(0), branch.breadth)
         self._branches.remove(branch)
         self._branches.append(following)
         self._pending += 1
@@ -376,6 +377,12 @@ class ResponseContext:
     def transport_failed(self, transaction: Any, error: TransportError) -> None:
         """The response found no way back: look for another one (section 18.2.2)."""
         self.service.element.find_way_back(transaction)
+
+
+def _branch(context: ResponseContext, target: Target, breadth: int) -> Branch:
+    if target.waking is not None:
+        return WakingBranch(context, target, breadth)
+    return (Branch if target.failover is None else FailoverBranch)(context, target, breadth)
 
 
 def _identity(target: Target) -> tuple[str, str]:

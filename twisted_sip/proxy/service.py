@@ -205,15 +205,22 @@ class ProxyService(Service):
         if not (local and _is_gruu(uri)) or self.record_routing.held(incoming.own_routes):
             mark = self._mark(incoming)
             if mark is not None:
-                return self._forward(incoming, [self._marked_target(request, mark)], "")
+                return self._forward(incoming, self._to_wake(request, (self._marked_target(request, mark),)), "")
             if not local or "route" in request.headers.names:
-                return self._forward(incoming, _as_written(request), "")
+                return self._forward(incoming, self._to_wake(request, _as_written(request)), "")
         # A GRUU, or a Contact that names us: the location service knows more (RFC 5627 section 6.1). What it knows may
         # lead back here, To tag or not (RFC 5393).
         part = loop_part(request)
         if is_loop(request, part, self._is_own_via):
             return response_to(request, 482, "Loop Detected", to_tag=incoming.to_tag)
         return self._follow(incoming, self.location_router.route(incoming), part)
+
+    def _to_wake(self, request: Request, targets: tuple[Target, ...]) -> Sequence[Target]:
+        """Return the *targets* of a request in a dialog, with those that sleep to be woken first (RFC 8599)."""
+        router = self.location_router
+        if router.waker is None or "pn-purr" not in request.uri_text:
+            return targets
+        return [router.in_dialog(request, target) for target in targets]
 
     def _mark(self, incoming: IncomingRequest) -> FlowMark | None:
         routes = incoming.own_routes

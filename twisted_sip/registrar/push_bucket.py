@@ -96,15 +96,12 @@ class PushBucket:
         same = [waiter for waiter in waiters if waiter.push == binding.push]
         if self._count >= settings.max_waiting or len(same) >= settings.max_waiting_per_device:
             return succeed(None)
-        waiter = _Waiter(
-            binding.push,
-            binding.key,
-            Deferred(lambda _: self._over(binding.aor, waiter) and waiter.done.callback(None)),
-        )
-        self._waiting.setdefault(binding.aor, []).append(waiter)
+        aor = binding.aor
+        waiter = _Waiter(binding.push, binding.key, Deferred(lambda _: self._finish(aor, waiter, None)))
+        self._waiting.setdefault(aor, []).append(waiter)
         self._count += 1
         wait = settings.wait if method == "INVITE" else settings.wait_other
-        waiter.deadline = self._clock.callLater(wait, self._finish, binding.aor, waiter, None)
+        waiter.deadline = self._clock.callLater(wait, self._finish, aor, waiter, None)
         if not same:
             # One wakes it for all that wait.
             self._notify(binding, method)
