@@ -25,8 +25,9 @@ from twisted_sip.stun.message import looks_like_stun
 from twisted_sip.transport.flow_tokens import datagram_token
 from twisted_sip.transport.listener import Listener
 from twisted_sip.transport.receiver import HasTransports
+from twisted_sip.transport.settings import TransportSettings
 from twisted_sip.transport.source import datagram_reply_address
-from twisted_sip.transport.udp_port import set_receive_buffer
+from twisted_sip.transport.udp_port import SIPUDPPort, set_receive_buffer
 
 #: The largest UDP payload; IP and UDP headers leave this much of 65,535 (section 18.1.1).
 MAX_DATAGRAM = 65535
@@ -160,6 +161,7 @@ class SIPDatagramProtocol(DatagramProtocol):
         self._stale: dict[tuple[str, int], DatagramFlow] = {}
         self._capacity = max(1, self.layer.settings.datagram_flows // 2)
         self._limits = self.layer.settings.messages
+        self._receive_buffer = self.layer.settings.receive_buffer
         self.ipv6 = False
         self.lost = 0
 
@@ -175,6 +177,20 @@ class SIPDatagramProtocol(DatagramProtocol):
             self.sendto = sock.sendto
             if self.layer.settings.receive_buffer:
                 set_receive_buffer(sock, self.layer.settings.receive_buffer)
+
+    def configure(self, settings: TransportSettings) -> None:
+        """Follow other *settings*: limits, receive buffer, fairness; peers may know us by another name, too."""
+        self._capacity = max(1, settings.datagram_flows // 2)
+        self._limits = settings.messages
+        transport: Any = self.transport
+        if isinstance(transport, SIPUDPPort):
+            transport.per_wakeup = settings.datagrams_per_wakeup
+            if settings.receive_buffer and settings.receive_buffer != self._receive_buffer:
+                set_receive_buffer(transport.getHandle(), settings.receive_buffer)  # type: ignore[no-untyped-call]
+        self._receive_buffer = settings.receive_buffer
+        # Flows remember what they call us.
+        self._fresh.clear()
+        self._stale.clear()
 
     def stopProtocol(self) -> None:
         self.sendto = None

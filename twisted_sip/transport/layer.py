@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.internet import interfaces
@@ -28,7 +28,10 @@ from twisted_sip.transport.listen import open_listeners
 from twisted_sip.transport.listener import Listener, is_loopback
 from twisted_sip.transport.listeners import Listeners
 from twisted_sip.transport.local_addresses import source_address
+from twisted_sip.transport.place import Place
 from twisted_sip.transport.receiver import Receiver
+from twisted_sip.transport.relisten import Relisten
+from twisted_sip.transport.retiring import Retiring
 from twisted_sip.transport.settings import TransportSettings
 from twisted_sip.transport.sockets import Sockets, has_real_sockets
 from twisted_sip.transport.source import note_source
@@ -49,6 +52,9 @@ class TransportLayer:
     :ivar addresses: where messages arrive, and what this element calls itself.
     :ivar transports: itself, so that it may stand for an element where only transports are needed.
     :ivar stun_waiters: who waits for a STUN response, by transaction ID: called with the datagram and its flow.
+    :ivar places: the sockets that are listened on.
+    :ivar retiring: those that are being given up.
+    :ivar in_use: tells whether something is under way by a datagram listener that is to be given up.
     """
 
     def __init__(
@@ -82,7 +88,9 @@ class TransportLayer:
         self._serial = 0
         self._datagrams: list[SIPDatagramProtocol] = []
         self._protocols: set[SIPStreamProtocol] = set()
-        self._ports: list[interfaces.IListeningPort] = []
+        self.places: list[Place] = []
+        self.retiring = Retiring(self)
+        self.in_use: Callable[[Listener], bool] = lambda listener: False
         if source_for is None:
             source_for = source_address if has_real_sockets(reactor) else _unknown_source
         self.addresses = Listeners(source_for)
@@ -101,13 +109,32 @@ class TransportLayer:
         """
         return open_listeners(self, descriptors)
 
-    def opened(self, port: interfaces.IListeningPort) -> None:
-        """Remember *port*, to be closed by :meth:`stop`."""
-        self._ports.append(port)
+    def relisten(self, settings: TransportSettings, before: Iterable[str], after: Iterable[str]) -> Relisten:
+        """Prepare to listen where the descriptors *after* say rather than *before*, with other *settings*.
+
+        :returns: what is to be committed or rolled back before the reactor goes on.
+        :raises ConfigurationError: with every fault; everything is as before then.
+        """
+        return Relisten(self, settings, before, after)
+
+    def adopt(self, settings: TransportSettings, contexts: TLSContexts) -> None:
+        """Take other settings for what is opened from now on. For Relisten alone to call."""
+        self.settings = self.connections.settings = self.sockets.settings = settings
+        self.contexts = contexts
+
+    def configure_datagrams(self) -> None:
+        """Have the datagram sockets follow the settings."""
+        for protocol in self._datagrams:
+            protocol.configure(self.settings)
+
+    def opened(self, place: Place) -> None:
+        """Remember the socket of *place*, to be closed by :meth:`stop`."""
+        self.places.append(place)
 
     def backlog(self) -> float:
         """How full the fullest receive buffer of our datagram sockets is, 0.0 to 1.0."""
-        return max((port.backlog() for port in self._ports if isinstance(port, SIPUDPPort)), default=0.0)
+        ports = [place.port for place in self.places]
+        return max((port.backlog() for port in ports if isinstance(port, SIPUDPPort)), default=0.0)
 
     @property
     def listeners(self) -> list[Listener]:
@@ -161,6 +188,7 @@ class TransportLayer:
         if len(self._datagrams) == 1 and self._datagrams[0].ipv6 == ipv6:
             return self._datagrams[0]
         fitting = [protocol for protocol in self._datagrams if protocol.listener.ipv6 == ipv6]
+        fitting = [protocol for protocol in fitting if not protocol.listener.retired] or fitting
         if not fitting:
             raise TransportError(f"no UDP socket for {'IPv6' if ipv6 else 'IPv4'} is open")
         if len(fitting) == 1:
@@ -335,14 +363,15 @@ class TransportLayer:
             self._stopping.chainDeferred(done)
             return done
         self._stopping = done
-        self._open_ports = len(self._ports)
-        for port in self._ports:
+        ports = [*[place.port for place in self.places], *self.retiring.stop()]
+        self._open_ports = len(ports)
+        for port in ports:
             stopped = port.stopListening()
             if isinstance(stopped, Deferred):
                 stopped.addBoth(self._port_closed)
             else:
                 self._open_ports -= 1
-        self._ports = []
+        self.places = []
         for opening in self.connections.openings():
             opening.give_up("the transports are being closed")
         for protocol in list(self._protocols):

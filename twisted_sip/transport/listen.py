@@ -7,11 +7,10 @@ A wildcard is spread over the addresses of the host, so that the address a messa
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
 from twisted_sip.errors import ConfigurationError
@@ -20,6 +19,7 @@ from twisted_sip.transport.datagram import SIPDatagramProtocol
 from twisted_sip.transport.descriptors import Descriptor, parse_descriptor
 from twisted_sip.transport.listener import Listener, bare, is_loopback, is_numeric
 from twisted_sip.transport.local_addresses import local_addresses
+from twisted_sip.transport.place import Place, Wanted
 from twisted_sip.transport.stream import SIPFactory
 from twisted_sip.transport.tls import ServerTLS
 
@@ -31,6 +31,9 @@ _log = Logger()
 # An address that exists but cannot be bound yet or by this family: skipped where it is only one of many.
 _UNUSABLE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
+#: Gives the socket that is open already for what is wanted, None to open one.
+Known = Callable[[Wanted], Place | None]
+
 
 def open_listeners(
     layer: TransportLayer, texts: Iterable[str], addresses: Callable[[], list[str]] = local_addresses
@@ -40,53 +43,91 @@ def open_listeners(
     :param addresses: gives the addresses over which a wildcard is spread.
     :raises ConfigurationError: with every fault of every descriptor; nothing is left open then.
     """
+    opened: list[Place] = []
+    try:
+        open_places(layer, texts, addresses, lambda wanted: None, opened)
+    except ConfigurationError:
+        for place in opened:
+            close_place(layer, place)
+        raise
+    for place in opened:
+        layer.opened(place)
+    return [place.listener for place in opened]
+
+
+def open_places(
+    layer: TransportLayer,
+    texts: Iterable[str],
+    addresses: Callable[[], list[str]],
+    known: Known,
+    opened: list[Place],
+) -> None:
+    """Open the sockets that descriptors ask for and that are not *known*, and add them to *opened*.
+
+    :raises ConfigurationError: with every fault of every descriptor; those opened until then are in *opened*.
+    """
     problems: list[str] = []
-    opened: list[tuple[IListeningPort, Listener]] = []
     for text in texts:
         try:
-            descriptor = parse_descriptor(text)
-            opened += _open(layer, descriptor, addresses)
+            problems += _open(layer, parse_descriptor(text), addresses, known, opened)
         except ConfigurationError as error:
             problems.extend(error.problems)
     if problems:
-        for port, listener in opened:
-            port.stopListening()
-            layer.addresses.remove(listener)
         raise ConfigurationError(problems)
-    for port, _ in opened:
-        layer.opened(port)
-    return [listener for _, listener in opened]
+
+
+def close_place(layer: TransportLayer, place: Place) -> None:
+    """Close a socket that has just been opened."""
+    place.port.stopListening()
+    layer.addresses.remove(place.listener)
 
 
 def _open(
-    layer: TransportLayer, descriptor: Descriptor, addresses: Callable[[], list[str]]
-) -> list[tuple[IListeningPort, Listener]]:
-    creator = _server_tls(layer, descriptor) if descriptor.kind.secure else None
-    hosts = _hosts(descriptor, addresses)
-    port = descriptor.port
-    opened: list[tuple[IListeningPort, Listener]] = []
-    problems: list[str] = []
-    for host in hosts:
-        try:
-            pair = _listen(layer, descriptor, Address(host, port), creator)
-        except CannotListenError as error:
-            code = getattr(error.socketError, "errno", None)
-            if descriptor.wildcard and code in _UNUSABLE:
-                _log.warn("{address} cannot be listened on", address=Address(host, port))
+    layer: TransportLayer,
+    descriptor: Descriptor,
+    addresses: Callable[[], list[str]],
+    known: Known,
+    opened: list[Place],
+) -> Iterator[str]:
+    """Open what is missing of *descriptor*; give what is wrong."""
+    found = 0
+    port = 0
+    faults = 0
+    for wanted in _wanted(layer, descriptor, addresses):
+        place = known(wanted)
+        if place is None:
+            # With port 0 the first address chooses for all.
+            address = Address(wanted.address.host, wanted.address.port or port)
+            try:
+                place = _listen(layer, wanted, address)
+            except CannotListenError as error:
+                code = getattr(error.socketError, "errno", None)
+                if wanted.spread and code in _UNUSABLE:
+                    _log.warn("{address} cannot be listened on", address=address)
+                    continue
+                faults += 1
+                yield f"listen {descriptor.text}: {_explain(code, error, *address)}"
                 continue
-            problems.append(f"listen {descriptor.text}: {_explain(code, error, host, port)}")
-            continue
-        opened.append(pair)
-        # With port 0 the first address chooses for all.
-        port = pair[1].address.port
-    if not opened and not problems:
-        problems.append(f"listen {descriptor.text}: this host has no such address, choose another interface")
-    if problems:
-        for listening, listener in opened:
-            listening.stopListening()
-            layer.addresses.remove(listener)
-        raise ConfigurationError(problems)
-    return opened
+            opened.append(place)
+        found += 1
+        port = place.address.port
+    if not found and not faults:
+        yield f"listen {descriptor.text}: this host has no such address, choose another interface"
+
+
+def _wanted(layer: TransportLayer, descriptor: Descriptor, addresses: Callable[[], list[str]]) -> list[Wanted]:
+    tls = _server_tls(layer, descriptor) if descriptor.kind.secure else None
+    return [
+        Wanted(
+            descriptor.text,
+            descriptor.kind,
+            Address(host, descriptor.port),
+            _advertised(layer, descriptor, host),
+            tls,
+            descriptor.wildcard,
+        )
+        for host in _hosts(descriptor, addresses)
+    ]
 
 
 def _server_tls(layer: TransportLayer, descriptor: Descriptor) -> ServerTLS:
@@ -105,21 +146,21 @@ def _hosts(descriptor: Descriptor, addresses: Callable[[], list[str]]) -> list[s
     return hosts
 
 
-def _listen(
-    layer: TransportLayer, descriptor: Descriptor, address: Address, creator: ServerTLS | None
-) -> tuple[IListeningPort, Listener]:
-    advertise = _advertised(layer, descriptor, address.host)
+def _listen(layer: TransportLayer, wanted: Wanted, address: Address) -> Place:
     port: Any
-    if not descriptor.kind.stream:
-        protocol = SIPDatagramProtocol(layer, advertise)
+    if not wanted.kind.stream:
+        protocol = SIPDatagramProtocol(layer, wanted.advertise)
         port = layer.sockets.listen_datagram(protocol, address)
-        return port, protocol.listener
-    factory: Any = SIPFactory(layer, descriptor.kind)
-    if creator is not None:
-        factory = layer.sockets.serve_tls(creator, factory)
-    port = layer.sockets.listen_stream(factory, address)
+        return Place(wanted, port, protocol.listener)
+    port = layer.sockets.listen_stream(stream_factory(layer, wanted), address)
     bound = Address(address.host, port.getHost().port)
-    return port, layer.listening(descriptor.kind, bound, advertise)
+    return Place(wanted, port, layer.listening(wanted.kind, bound, wanted.advertise))
+
+
+def stream_factory(layer: TransportLayer, wanted: Wanted) -> Any:
+    """Return the factory of the connections that peers open to the socket that is *wanted*."""
+    factory = SIPFactory(layer, wanted.kind)
+    return factory if wanted.tls is None else layer.sockets.serve_tls(wanted.tls, factory)
 
 
 def _advertised(layer: TransportLayer, descriptor: Descriptor, host: str) -> str:

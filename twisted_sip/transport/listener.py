@@ -18,9 +18,10 @@ class Listener:
     :ivar advertised: ``host:port`` that peers are told (Via, Record-Route), empty on a wildcard without an advertised
         name: what peers are told depends on who they are then.
     :ivar wildcard: it listens on every local address.
+    :ivar retired: it is being given up: what is under way goes on, nothing new leaves by it.
     """
 
-    __slots__ = ("address", "advertised", "kind", "wildcard")
+    __slots__ = ("address", "advertised", "kind", "retired", "wildcard")
 
     def __init__(self, kind: TransportKind, address: Address, advertise: str = "") -> None:
         """Describe a listening socket.
@@ -30,10 +31,18 @@ class Listener:
         self.kind = kind
         self.address = address
         self.wildcard = address.host in _ANY
+        self.retired = False
+        self.advertised = self._name(advertise)
+
+    def _name(self, advertise: str) -> str:
         if advertise:
-            self.advertised = _with_port(advertise, address.port)
-        else:
-            self.advertised = "" if self.wildcard else str(address).lower()
+            return _with_port(advertise, self.address.port)
+        return "" if self.wildcard else str(self.address).lower()
+
+    def readvertise(self, advertise: str) -> bool:
+        """Tell peers *advertise* from now on, as at the beginning; return True if that is another name."""
+        before, self.advertised = self.advertised, self._name(advertise)
+        return before != self.advertised
 
     def __repr__(self) -> str:
         return f"<Listener {self.kind} {self.address}>"

@@ -49,7 +49,7 @@ class SIPUDPPort(udp.Port):
         :param per_wakeup: how many datagrams to read before other sockets have their turn.
         """
         super().__init__(*args, **named)  # type: ignore[no-untyped-call]
-        self._per_wakeup = per_wakeup
+        self.per_wakeup = per_wakeup
         self._clock: Any = self.reactor
         self._errors_wanted = False
 
@@ -71,7 +71,7 @@ class SIPUDPPort(udp.Port):
         received = self.protocol.datagramReceived
         size = self.maxPacketSize
         six = self.addressFamily == socket.AF_INET6
-        for _ in range(self._per_wakeup):
+        for _ in range(self.per_wakeup):
             try:
                 data, addr = recvfrom(size)
             except BlockingIOError:
