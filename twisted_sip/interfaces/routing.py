@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import attrs
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
 from twisted_sip.interfaces.flow import Flow
+from twisted_sip.interfaces.location import Binding
 from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
@@ -37,6 +38,46 @@ class Failover:
     key: str = ""
 
 
+@attrs.frozen(slots=True)
+class Retarget:
+    """One step from whom a request was for to where it goes (RFC 7044 section 10.4: a mapping to another user).
+
+    :ivar uri: whom it was for.
+    :ivar to: where it goes on.
+    :ivar reason: why, in the words of RFC 5806 section 4 (``unconditional``, ``user-busy`` ...), where a user has calls
+        forwarded; else empty.
+    """
+
+    uri: URI
+    to: URI
+    reason: str = ""
+
+
+class Ended(NamedTuple):
+    """How a branch has ended.
+
+    :ivar status: the final response.
+    :ivar made_here: the target has not said so itself: it gave no response, or could not be reached.
+    :ivar alerted: it has given a provisional response other than 100.
+    :ivar rang_out: it has rung for as long as it may, and was cancelled.
+    """
+
+    status: int
+    made_here: bool = False
+    alerted: bool = False
+    rang_out: bool = False
+
+
+class Onward(Protocol):
+    """Where a request goes when nobody has taken it at the targets that have this."""
+
+    def after(self, ended: Sequence[Ended]) -> Awaitable[Sequence[Target] | Response] | None:
+        """Return what to await for further targets, or for a response that says why there are none; None for nowhere.
+
+        :param ended: how the branches to those targets have ended, none with a 2xx.
+        """
+
+
 @attrs.frozen(slots=True, kw_only=True)
 class Target:
     """One place to which a proxy may send a request (RFC 3261 section 16.5).
@@ -58,6 +99,10 @@ class Target:
         with None where the device does not come. None for a device that is awake.
     :ivar failover: how to go on to the targets that are less preferred, None for the usual way: after any failure but
         6xx.
+    :ivar binding: the binding whose contact this is, None for other targets.
+    :ivar steps: who had the request go there, from the Request-URI on; empty where the target is a contact of whom it
+        is for, or what one route says.
+    :ivar onward: where the request goes when nobody takes it there, None for nowhere.
     """
 
     uri: URI
@@ -72,6 +117,9 @@ class Target:
     key: str = ""
     failover: Failover | None = None
     waking: Callable[[], Deferred[Target | None]] | None = attrs.field(default=None, eq=False)
+    binding: Binding | None = attrs.field(default=None, eq=False, repr=False)
+    steps: tuple[Retarget, ...] = ()
+    onward: Onward | None = attrs.field(default=None, eq=False)
 
 
 class IRouter(Interface):

@@ -221,6 +221,7 @@ class LocationRouter:
             instance=binding.instance,
             aor=binding.aor,
             key=binding.key,
+            binding=binding,
         )
 
     def flow_of_binding(self, aor: str, key: str) -> Flow | None:
