@@ -20,7 +20,9 @@ from twisted_sip.message.response import Response
 from twisted_sip.proxy.best_response import best_response
 from twisted_sip.proxy.branch import Branch
 from twisted_sip.proxy.failover import FailoverBranch, groups_left
+from twisted_sip.proxy.notes import ANSWERED, GIVEN_UP, NEXT_FLOW, note_chosen, note_group
 from twisted_sip.proxy.record_route import FlowMark
+from twisted_sip.proxy.target_groups import grouped, identity_of
 from twisted_sip.proxy.waking import WakingBranch
 from twisted_sip.transaction.states import TERMINATED
 
@@ -131,42 +133,10 @@ class ResponseContext:
                 # A round trip before Timer F fires there: an answer made later would come too late.
                 values = self.service.element.transactions.values
                 self._ends_at = self.service.element.timers.now() + values.timeout - values.T1
-            groups = self._groups = self._grouped(targets)
+            settings = self.service.settings
+            self._alternatives = {}
+            groups = self._groups = grouped(targets, settings.fork, settings.max_branches, self._alternatives)
             self._next_group(groups)
-
-    def _grouped(self, targets: Sequence[Target]) -> list[list[Target]]:
-        """Return *targets* in groups, best q first; flows of one instance are alternatives (RFC 5626 section 5.3)."""
-        ordered: list[Target] = []
-        known: set[tuple[str, object, tuple[str, ...]]] = set()
-        alternatives = self._alternatives = {}
-        for target in sorted(targets, key=lambda target: -target.q)[: self.service.settings.max_branches]:
-            place = (str(target.uri), target.flow, target.path)
-            if place in known and not target.flow_lost:
-                # Section 16.5: no target twice.
-                continue
-            known.add(place)
-            if target.instance:
-                same = alternatives.get(_identity(target))
-                if same is not None:
-                    same.append(target)
-                    continue
-                alternatives[_identity(target)] = []
-            ordered.append(target)
-        fork = self.service.settings.fork
-        if fork == "none":
-            if ordered and ordered[0].failover is not None:
-                # The gateways of a group are one place: to go on to the next is no forking.
-                return [[target] for target in ordered if target.failover is not None]
-            return [ordered[:1]]
-        if fork == "serial":
-            return [[target] for target in ordered]
-        groups: list[list[Target]] = []
-        for target in ordered:
-            if groups and groups[-1][0].q == target.q:
-                groups[-1].append(target)
-            else:
-                groups.append([target])
-        return groups
 
     def _next_group(self, groups: list[list[Target]]) -> None:
         group = groups.pop(0)
@@ -178,6 +148,7 @@ class ResponseContext:
                 groups.insert(0, group[self.breadth :])
                 group = group[: self.breadth]
             share = max(1, self.breadth // len(group))
+        note_group(self, group, bool(groups))
         branches = [_branch(self, target, share) for target in group]
         self._branches.extend(branches)
         self._pending += len(branches)
@@ -249,6 +220,7 @@ class ResponseContext:
                 self._forward(response)
             if first:
                 if self._pending or self._groups:
+                    self.incoming.note("proxy", ANSWERED, "", str(branch.target.uri))
                     self._give_up(_ELSEWHERE)
                 else:
                     self._stop = True
@@ -285,9 +257,10 @@ class ResponseContext:
         if self._alternatives is None or not branch.target.instance or branch.rang_out:
             # What has rung for long enough is not called over another flow.
             return False
-        others = self._alternatives.get(_identity(branch.target))
+        others = self._alternatives.get(identity_of(branch.target))
         if not others:
             return False
+        self.incoming.note("proxy", NEXT_FLOW)
         following = _branch(self, others.pop(0), branch.breadth)
         self._branches.remove(branch)
         self._branches.append(following)
@@ -305,10 +278,12 @@ class ResponseContext:
     def _finish(self) -> None:
         """Every branch has ended without a 2xx: forward the best response (section 16.7 step 6)."""
         self._answered = True
-        chosen = best_response([branch.final for branch in self._branches if branch.final is not None])
+        finals = [branch.final for branch in self._branches if branch.final is not None]
+        chosen = best_response(finals)
         if self._cancelled and (chosen.status == 408 or (chosen.flow is None and chosen.status != 487)):
             # Nobody has answered: the one who does, for the caller has given up, is us (section 9.2).
             chosen = self.local_response(487, "")
+        note_chosen(self, finals, chosen)
         if chosen.status == 408 and not self.calls:
             # RFC 4320 section 4.2: nobody gains from a 408 to such a request.
             self.transaction.abandon()
@@ -368,6 +343,7 @@ class ResponseContext:
     def cancelled(self, transaction: Any, cancel: Request) -> None:
         """The client gives up (section 16.10)."""
         self._cancelled = True
+        self.incoming.note("proxy", GIVEN_UP)
         reasons = tuple(("reason", value) for value in cancel.headers.all("reason"))
         self._give_up(reasons)
 
@@ -383,8 +359,3 @@ def _branch(context: ResponseContext, target: Target, breadth: int) -> Branch:
     if target.waking is not None:
         return WakingBranch(context, target, breadth)
     return (Branch if target.failover is None else FailoverBranch)(context, target, breadth)
-
-
-def _identity(target: Target) -> tuple[str, str]:
-    """Return what targets share of which one at a time may be tried (RFC 5626 section 7)."""
-    return target.aor, target.instance
