@@ -49,6 +49,16 @@ class Domains:
         self._known_uris: dict[str, bool] = {}
         self._asked_of = 0
 
+    def adopt(self, domains: Iterable[str]) -> None:
+        """Be responsible for the users of *domains* from now on, and of no others."""
+        self.names = frozenset(_plain(domain) for domain in domains)
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget the answers given: who listens where has changed."""
+        self._known.clear()
+        self._known_uris.clear()
+
     def is_local(self, host: str, port: int | None = None, secure: bool = False) -> bool:
         """Tell whether *host* (a name, an address or an IPv6 reference) with *port* (None: not written) is ours.
 

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, cast
 
+import attrs
 from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -98,6 +99,8 @@ class Element:
             reactor, self, transport_settings or TransportSettings(), boot=random_bytes(6).hex()
         )
         self.domains = Domains(domains, self.transports)
+        self.transports.addresses.changed = self.domains.forget
+        self.transports.in_use = lambda listener: self.transactions.uses(listener.kind, listener.address)
         if resolver is None:
             from twisted_sip.transport.resolver import Resolver
 
@@ -121,6 +124,16 @@ class Element:
         #: Called with (message, data, flow) for each message that goes out or comes in; None costs nothing.
         self.message_sent: Callable[[Any, bytes, Flow], None] | None = None
         self.message_seen: Callable[[Any, bytes, Flow], None] | None = None
+
+    def configure(self, timer_values: TimerValues, max_transactions: int) -> None:
+        """Take other limits for the transactions that begin from now on, and follow the settings of the transports.
+
+        :param timer_values: another Timer C; T1, T2 and T4 are those that the element began with.
+        """
+        self.timer_values = self.transactions.values = timer_values
+        self.transactions.max_transactions = max_transactions
+        limit = self.transports.settings.datagram_limit
+        self.sender.settings = attrs.evolve(self.sender.settings, datagram_limit=limit)
 
     # -- from the transports -----------------------------------------------------
 

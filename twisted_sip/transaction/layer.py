@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from twisted_sip.interfaces.flow import Address
+from twisted_sip.interfaces.transport_kind import TransportKind
 from twisted_sip.transaction.layer_client import ClientSide
 from twisted_sip.transaction.layer_server import ServerSide
 from twisted_sip.transaction.seams import LayerUser
@@ -52,6 +54,11 @@ class TransactionLayer(ServerSide, ClientSide):
             "streams": len(self._streams),
             "reused": len(self._reused),
         }
+
+    def uses(self, kind: TransportKind, local: Address) -> bool:
+        """Tell whether a transaction sends by the socket of *kind* at *local*; asks each of them."""
+        flows = [transaction.flow for table in (self.servers, self.clients) for transaction in table.values()]
+        return any(flow.local == local and flow.kind is kind for flow in flows)
 
     def stop(self) -> None:
         """Forget every transaction; nobody is told."""
