@@ -14,7 +14,14 @@ from twisted_sip.tap.sip_ua import Options
 from twisted_sip.tap.startup import StartFailure
 from twisted_sip.tap.ua_lines import INSTANCES_NAME, Answers, line_credentials, line_instances, line_password
 from twisted_sip.tap.ua_options import with_answer
-from twisted_sip.tap.ua_sections import AnswerSection, LineSection, UAConfiguration, VoicemailSection, stun_address
+from twisted_sip.tap.ua_sections import (
+    AnswerSection,
+    LineSection,
+    UAConfiguration,
+    VoicemailSection,
+    stun_address,
+    with_servers,
+)
 
 
 def read(*arguments: str) -> UAConfiguration:
@@ -112,12 +119,19 @@ def test_a_file(tmp_path: Path) -> None:
     (tmp_path / "ua.toml").write_text(
         '[server]\nstun = ["192.0.2.1", "[2001:db8::1]:5000"]\n[answer]\nanswer = "record box"\n'
         '[[line]]\naor = "sip:a@example.com"\npassword = "x"\n[[line]]\naor = "sip:b@example.com"\nanswer = "echo"\n'
-        '[agent]\nmax_calls = 3\n[media]\nports = [30000, 30010]\ncodecs = ["PCMA"]\nsrtp = "off"\n'
+        '[agent]\nmax_calls = 3\n[media]\nports = [30000, 30010]\ncodecs = ["PCMA"]\nsrtp = "off"\nice = "full"\n'
+        '[[turn]]\naddress = "192.0.2.9"\nuser = "bob"\npassword = "x"\n[[turn]]\naddress = "192.0.2.8:3479"\n'
     )
     found = read("--config", str(tmp_path / "ua.toml"), "--register", "sip:a@example.com")
     assert [line.aor for line in found.line] == ["sip:b@example.com", "sip:a@example.com"]
     assert found.answer.answer == f"record {tmp_path / 'box'}"
     assert (found.agent.max_calls, found.media.ports, found.media.codecs) == (3, (30000, 30010), ("PCMA",))
+    ice = with_servers(found, [line_password(server) for server in found.turn]).ice_settings
+    assert [str(server) for server in ice.stun_servers] == ["192.0.2.1:3478", "[2001:db8::1]:5000"]
+    assert [(str(one.address), one.username, one.password) for one in ice.turn_servers] == [
+        ("192.0.2.9:3478", "bob", "x"),
+        ("192.0.2.8:3479", "", ""),
+    ]
 
 
 def test_faults_of_a_file(tmp_path: Path) -> None:

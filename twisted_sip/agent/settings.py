@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from ipaddress import ip_address
 from typing import Literal
 
 import attrs
@@ -11,6 +13,7 @@ from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.message.grammar import check_value
 from twisted_sip.message.session_timer import SHORTEST_INTERVAL
 from twisted_sip.message.uri import SIPURI
+from twisted_sip.transport.listener import bare, is_numeric
 
 #: From whom: nobody, those that come by way of the servers that we are registered at, anybody.
 Whom = Literal["nobody", "servers", "anybody"]
@@ -36,6 +39,28 @@ def _users(instance: object, attribute: attrs.Attribute[tuple[str, ...]], value:
             raise LocalProtocolError(f'{attribute.name}: "{text}" is not a SIP URI') from error
         if not uri.user or uri.address_of_record != text:
             raise LocalProtocolError(f'{attribute.name}: "{text}" is no user, write one like sip:bob@example.com')
+
+
+def _canonical(values: Iterable[str]) -> tuple[str, ...]:
+    """Addresses as flows have them: an IPv6 address can be written in many ways."""
+    return tuple(_canonical_address(text) for text in values)
+
+
+def _canonical_address(text: str) -> str:
+    try:
+        return str(ip_address(bare(text)))
+    except ValueError:
+        return text
+
+
+def _addresses(instance: object, attribute: attrs.Attribute[tuple[str, ...]], value: tuple[str, ...]) -> None:
+    for text in value:
+        if not is_numeric(text):
+            raise LocalProtocolError(f'{attribute.name}: "{text}" is no address, write one like 192.0.2.1')
+
+
+def _lowered(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(text.lower() for text in values)
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -86,9 +111,9 @@ class AgentSettings:
     min_se: int = attrs.field(default=SHORTEST_INTERVAL, validator=attrs.validators.ge(SHORTEST_INTERVAL))
     reliable: bool = True
     trust: Whom = attrs.field(default="anybody", validator=attrs.validators.in_(("servers", "anybody")))
-    servers: tuple[str, ...] = ()
+    servers: tuple[str, ...] = attrs.field(default=(), converter=_canonical, validator=_addresses)
     accept_transfers: Entitled = attrs.field(default="known", validator=_ENTITLED)
-    transfer_targets: tuple[str, ...] = ()
+    transfer_targets: tuple[str, ...] = attrs.field(default=(), converter=_lowered)
     max_referrals: int = attrs.field(default=5, validator=attrs.validators.ge(0))
     accept_replaces: Entitled = attrs.field(default="known", validator=_ENTITLED)
     accept_join: Entitled = attrs.field(default="nobody", validator=_ENTITLED)

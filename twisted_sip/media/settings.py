@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from twisted_sip.errors import LocalProtocolError
-from twisted_sip.media.codecs.table import codec_kinds
+from twisted_sip.media.codecs.table import KINDS, CodecKind, codec_kinds
 from twisted_sip.media.ice.settings import ICESettings
 from twisted_sip.media.srtp_profile import PROFILES, profiles_of
 
@@ -15,7 +15,22 @@ from twisted_sip.media.srtp_profile import PROFILES, profiles_of
 EXPEDITED = 46
 
 
+def _demands(words: str) -> Any:
+    """Return a decorator of validators that lets them say in *words* what they demand."""
+
+    def mark(check: Any) -> Any:
+        check.words = words
+        return check
+
+    return mark
+
+
+def _choices(*values: object) -> str:
+    return "one of " + ", ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in values)
+
+
 def _within(low: float, high: float) -> Any:
+    @_demands(f"from {low:g} to {high:g}")
     def check(instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
         if not low <= value <= high:
             raise LocalProtocolError(f"media {attribute.name} is from {low} to {high}, not {value}")
@@ -23,24 +38,32 @@ def _within(low: float, high: float) -> Any:
     return check
 
 
+@_demands("two of them, from 1024 to 65535, the lower one first")
 def _ports(instance: object, attribute: attrs.Attribute[Any], value: tuple[int, int]) -> None:
     low, high = value
-    if (low, high) != (0, 0) and not (1024 <= low < high <= 65535 and high - low >= 1):
+    if (low, high) != (0, 0) and not (1024 <= low < high <= 65535 and low + low % 2 < high):
         raise LocalProtocolError("media ports are a range from 1024 to 65535 with room for two, or (0, 0) for any")
 
 
+def _codec_name(kind: CodecKind) -> str:
+    return kind.name if sum(one.name == kind.name for one in KINDS) == 1 else f"{kind.name}/{kind.clock_rate}"
+
+
+@_demands(_choices(*dict.fromkeys(_codec_name(kind) for kind in KINDS)))
 def _codecs(instance: object, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
     if not value:
         raise LocalProtocolError("media need a codec")
     codec_kinds(value)
 
 
+@_demands(_choices(10, 20, 30, 40, 60))
 def _ptime(instance: object, attribute: attrs.Attribute[Any], value: int) -> None:
     if value not in (10, 20, 30, 40, 60):
         raise LocalProtocolError(f"media ptime is 10, 20, 30, 40 or 60, not {value}")
 
 
 def _one_of(*values: str) -> Any:
+    @_demands(_choices(*values))
     def check(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
         if value not in values:
             raise LocalProtocolError(f"media {attribute.name} is one of {', '.join(values)}, not {value!r}")
@@ -48,11 +71,13 @@ def _one_of(*values: str) -> Any:
     return check
 
 
+@_demands(_choices("sdes", "dtls"))
 def _keyings(instance: object, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
     if not value or not set(value) <= {"sdes", "dtls"}:
         raise LocalProtocolError("media keying is one or both of sdes and dtls")
 
 
+@_demands(_choices(*PROFILES))
 def _suites(instance: object, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
     profiles_of(value)
 

@@ -13,7 +13,8 @@ from twisted_sip.tap.faults import WrongSetting, did_you_mean
 #: What each answer takes, empty for nothing.
 ANSWERS = {"echo": "", "play": "FILE", "record": "DIR", "dtmf-menu": "FILE", "reject": "STATUS"}
 
-_RIGHT = "write echo, play FILE, record DIR, dtmf-menu FILE or reject STATUS"
+#: What would be right where an answer is none.
+ANSWERS_RIGHT = "write echo, play FILE, record DIR, dtmf-menu FILE or reject STATUS"
 _PLAYABLE = "write the path of a WAV file"
 
 
@@ -41,10 +42,10 @@ def read_answer(text: str, base: Path) -> AnswerWords:
     rest = rest.strip()
     if kind not in ANSWERS:
         near = did_you_mean(kind, ANSWERS)
-        raise WrongSetting(f'"{text}" is no answer{near}', "" if near else _RIGHT)
+        raise WrongSetting(f'"{text}" is no answer{near}', "" if near else ANSWERS_RIGHT)
     wanted = ANSWERS[kind]
     if bool(wanted) != bool(rest):
-        raise WrongSetting(f'"{text}" {"lacks its " + wanted if wanted else "takes nothing"}', _RIGHT)
+        raise WrongSetting(f'"{text}" {"lacks its " + wanted if wanted else "takes nothing"}', ANSWERS_RIGHT)
     if kind == "reject":
         if not rest.isascii() or not rest.isdigit() or not 400 <= int(rest) <= 699:
             raise WrongSetting(f'"{rest}" is no status to reject with', "write one from 400 to 699")

@@ -14,15 +14,16 @@ from zope.interface import implementer
 from twisted_sip.b2bua.b2bua import B2BUA
 from twisted_sip.dialog.dialogs import dialog_id_of
 from twisted_sip.element.element import Element
-from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.errors import ConfigurationError, RemoteProtocolError
 from twisted_sip.interfaces.processing import IncomingRequest, IRequestProcessor, Verdict
 from twisted_sip.media.plane import MediaPlane
 from twisted_sip.media.settings import MediaSettings
 from twisted_sip.message.request import Request
 from twisted_sip.storage.accounting_json_lines import JSONLinesAccounting
 from twisted_sip.tap.configuration import Configuration
-from twisted_sip.tap.hosts import host_names, is_address
+from twisted_sip.tap.hosts import check_bindable, host_names, is_address
 from twisted_sip.tap.part import Part
+from twisted_sip.tap.startup import StartFailure
 from twisted_sip.transport.descriptors import parse_descriptor
 
 if TYPE_CHECKING:
@@ -70,7 +71,13 @@ class B2BUAPart(Part):
         """Open the file of call records.
 
         :raises StoreError: it cannot be used.
+        :raises StartFailure: media cannot have their address.
         """
+        if server.configuration.b2bua.media != "direct":
+            try:
+                check_bindable("media.host", media_settings(server.configuration).host)
+            except ConfigurationError as error:
+                raise StartFailure("\n".join(error.problems)) from error
         name = server.configuration.b2bua.records
         if name:
             self._accounting = JSONLinesAccounting(directory / name, time.time)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import ipaddress
 
 from twisted_sip.auth.settings import AuthSettings
+from twisted_sip.b2bua.header_policy import HeaderPolicy
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.interfaces.transport_kind import TCP, TLS
+from twisted_sip.media.settings import MediaSettings
+from twisted_sip.message.grammar import is_token
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.uri import SIPURI, parse_uri
 from twisted_sip.messaging.settings import MessagingSettings
@@ -17,7 +20,8 @@ from twisted_sip.registrar.settings import RegistrarSettings
 from twisted_sip.storage.credentials_http import check_credentials_url
 from twisted_sip.tap.constraints import quoted
 from twisted_sip.tap.faults import WrongSetting
-from twisted_sip.tap.sections import XCAPSection
+from twisted_sip.tap.hosts import is_address
+from twisted_sip.tap.sections import B2BUASection, XCAPSection
 from twisted_sip.tap.structuring import Checks
 from twisted_sip.transaction.timers import TimerValues
 from twisted_sip.transport.descriptors import parse_descriptor
@@ -139,6 +143,36 @@ def check_xcap(section: XCAPSection) -> None:
             )
 
 
+def check_b2bua(section: B2BUASection) -> None:
+    """Refuse header fields that cannot pass from leg to leg.
+
+    :raises WrongSetting: naming the key.
+    """
+    for key, names in (("pass_headers", section.pass_headers), ("remove_headers", section.remove_headers)):
+        for name in names:
+            try:
+                HeaderPolicy.build(add=[name])
+            except LocalProtocolError as error:
+                if key == "pass_headers" or not is_token(name.strip()):
+                    raise WrongSetting(str(error), "write names of header fields like X-Account", key) from error
+
+
+def check_media(settings: MediaSettings) -> None:
+    """Refuse addresses that are none: every call would fail.
+
+    :raises WrongSetting: naming the key.
+    """
+    right = "write an address of this host, like 192.0.2.1"
+    for key, text in (("host", settings.host), ("advertise", settings.advertise)):
+        if text and (not is_address(text) or text.startswith("[")):
+            raise WrongSetting(f"{quoted(text)} is not an address", "write a numeric one, like 192.0.2.1", key)
+    if not settings.host:
+        raise WrongSetting("is empty", right, "host")
+    if not settings.advertise and ipaddress.ip_address(settings.host).is_unspecified:
+        # RFC 3264 section 8.4: to the peer that is hold.
+        raise WrongSetting(f"{quoted(settings.host)} is nowhere to send to", right, "host")
+
+
 #: Settings class -> what looks at a whole object of it.
 CHECKS: Checks = {
     StaticRoute: check_route,
@@ -147,5 +181,7 @@ CHECKS: Checks = {
     RegistrarSettings: check_registrar,
     PresenceSettings: check_presence,
     MessagingSettings: check_messaging,
+    MediaSettings: check_media,
+    B2BUASection: check_b2bua,
     XCAPSection: check_xcap,
 }

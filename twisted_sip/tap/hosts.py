@@ -70,6 +70,19 @@ def listen_descriptor(text: str, base: Path) -> str:
     return ":".join(parts)
 
 
+def check_bindable(key: str, address: str) -> None:
+    """Refuse an address that sockets of this host cannot have.
+
+    :param key: the setting that it comes from.
+    :raises ConfigurationError: it is none of ours.
+    """
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as trial:
+            trial.bind((address, 0))
+    except OSError as error:
+        raise ConfigurationError([f"{key}: {address} is no address of this host, choose one that is"]) from error
+
+
 def host_names() -> tuple[str, ...]:
     """Return the addresses of this host and its names: what a server is responsible for where nothing else is said.
 

@@ -136,6 +136,9 @@ def _field_hook(cls: type[Any], field: attrs.Attribute[Any], converter: cattrs.C
         if is_list(type_) and not isinstance(value, list):
             wrong = f"{type_words(item_type(type_))} or a list" if single else "a list"
             raise WrongSetting(f"{quoted(value)} is not {wrong}", f"write {words_for(field, single)}")
+        count = _fixed_length(type_)
+        if count and len(value) != count:
+            raise WrongSetting(f"{quoted(value)} has {len(value)} of {count}", f"write {words_for(field, single)}")
         if typing.get_origin(type_) is dict and not isinstance(value, dict):
             raise WrongSetting(f"{quoted(value)} is not a table", "write its keys below a [header]")
         try:
@@ -167,13 +170,27 @@ def _validate(field: attrs.Attribute[Any], value: Any) -> None:
     except (ValueError, TypeError) as error:
         if not is_list(bare_type(field.type)):
             if not bounds(field.validator):
-                raise WrongSetting(str(error).removeprefix(f"{field.name}: ")) from error
+                raise _as_told(field, error) from error
             wrong = "is out of range" if isinstance(value, (int, float)) else "is unknown"
             raise WrongSetting(f"{quoted(value)} {wrong}") from error
         if not bounds(field.validator):
-            raise WrongSetting(str(error).removeprefix(f"{field.name}: ")) from error
+            raise _as_told(field, error) from error
+        if _fixed_length(bare_type(field.type)):
+            raise WrongSetting(f"{quoted(value)} is out of range") from error
         odd = next((item for item in value if not _item_valid(field, item)), value)
         raise WrongSetting(f"{quoted(odd)} is not allowed") from error
+
+
+def _as_told(field: attrs.Attribute[Any], error: Exception) -> WrongSetting:
+    """Return what a validator that has words of its own says; some say what would be right as well."""
+    text = str(error).removeprefix(f"{field.name}: ")
+    return WrongSetting(text, complete=", write " in text)
+
+
+def _fixed_length(type_: Any) -> int:
+    """Return how many elements *type_* has, 0 where there may be any number."""
+    items = typing.get_args(type_)
+    return len(items) if typing.get_origin(type_) is tuple and Ellipsis not in items else 0
 
 
 def _item_valid(field: attrs.Attribute[Any], item: Any) -> bool:

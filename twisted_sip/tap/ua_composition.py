@@ -38,7 +38,7 @@ from twisted_sip.tap.answer_texts import read_answer
 from twisted_sip.tap.constraints import ListenDescriptor
 from twisted_sip.tap.control import Command, ControlSocket
 from twisted_sip.tap.control_commands import trace_commands
-from twisted_sip.tap.hosts import host_names
+from twisted_sip.tap.hosts import check_bindable, host_names
 from twisted_sip.tap.policy_commands import policy_commands
 from twisted_sip.tap.registration_log import RegistrationLog
 from twisted_sip.tap.startup import StartFailure
@@ -46,7 +46,7 @@ from twisted_sip.tap.status import element_counts, listening
 from twisted_sip.tap.transport_settings import transport_settings
 from twisted_sip.tap.ua_agent import AnsweringAgent, LineAnswers
 from twisted_sip.tap.ua_lines import Answers, line_credentials, line_instances, line_password
-from twisted_sip.tap.ua_sections import LineSection, UAConfiguration, listened_on, stun_address
+from twisted_sip.tap.ua_sections import LineSection, UAConfiguration, listened_on, with_servers
 from twisted_sip.tap.voicemail_summaries import VoicemailSummaries
 
 _log = Logger()
@@ -75,6 +75,7 @@ class UAServer(MultiService):
         self.agent: AnsweringAgent | None = None
         section = configuration.answer
         self._answers = Answers(section, configuration.voicemail, reactor.seconds)
+        self._turn_passwords = [line_password(server) for server in configuration.turn]
         self._passwords = [line_password(line) for line in configuration.line]
         self._other = (self._answers.make(read_answer(section.answer, Path())), section.ring)
         self._of_lines = [self._answer_of(line) for line in configuration.line]
@@ -111,6 +112,7 @@ class UAServer(MultiService):
         state.prepare(section.state_dir)
         listen = listened_on(configuration)
         try:
+            check_bindable("media.host", configuration.media.host)
             element = Element(
                 self.reactor,
                 transport_settings=transport_settings(_with(configuration, listen), host_names()),
@@ -148,10 +150,7 @@ class UAServer(MultiService):
     def _compose(self, element: Element, directory: Path) -> None:
         configuration = self.configuration
         dialogs = Dialogs(10_000)
-        media = configuration.media
-        servers = tuple(stun_address(text) for text in configuration.server.stun)
-        media = attrs.evolve(media, ice_settings=attrs.evolve(media.ice_settings, stun_servers=servers))
-        self._media = BuiltInMedia(self.reactor, media)
+        self._media = BuiltInMedia(self.reactor, with_servers(configuration, self._turn_passwords))
         lines = LineAnswers(self._other, longest=configuration.answer.longest)
         agent = self.agent = AnsweringAgent(
             element,

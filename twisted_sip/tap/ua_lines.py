@@ -17,7 +17,7 @@ from twisted_sip.tap.mailboxes import Mailbox
 from twisted_sip.tap.registration_log import LineCredentials
 from twisted_sip.tap.startup import StartFailure, os_error_words
 from twisted_sip.tap.state import write_private
-from twisted_sip.tap.ua_sections import AnswerSection, LineSection, VoicemailSection
+from twisted_sip.tap.ua_sections import AnswerSection, LineSection, TURNSection, VoicemailSection
 from twisted_sip.tap.voice_menu import load_menu
 from twisted_sip.tap.voice_menu_call import MenuAnswer
 
@@ -25,8 +25,8 @@ from twisted_sip.tap.voice_menu_call import MenuAnswer
 INSTANCES_NAME = "instances.json"
 
 
-def line_password(line: LineSection) -> str:
-    """Return the password of *line*, empty without one.
+def line_password(line: LineSection | TURNSection) -> str:
+    """Return the password of *line*, or of a TURN server, empty without one.
 
     :raises ConfigurationError: its file is empty or cannot be read.
     """

@@ -3,6 +3,7 @@
 # ruff: noqa: RUF009  (a field, not a shared default)
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NewType
 
@@ -12,10 +13,11 @@ from twisted_sip.agent.settings import AgentSettings
 from twisted_sip.element.limits import LimitSettings
 from twisted_sip.errors import LocalProtocolError, MissingExtra, RemoteProtocolError
 from twisted_sip.interfaces.flow import Address
+from twisted_sip.media.ice.settings import TURNServer
 from twisted_sip.media.settings import MediaSettings
 from twisted_sip.message.uri import SIPURI
-from twisted_sip.tap.answer_texts import answer_text
-from twisted_sip.tap.checks import CHECKS
+from twisted_sip.tap.answer_texts import ANSWERS_RIGHT, answer_text
+from twisted_sip.tap.checks import CHECKS, check_media
 from twisted_sip.tap.constraints import ListenDescriptor
 from twisted_sip.tap.faults import WrongSetting, checked
 from twisted_sip.tap.hosts import is_address
@@ -29,6 +31,9 @@ AnswerText = NewType("AnswerText", str)
 
 #: The state directory where none is written.
 DEFAULT_STATE_DIR = "twisted-sip-ua-state"
+
+#: Callers wait for 180 seconds.
+_LONGEST_RING = 170.0
 
 #: Kinds of texts in this file.
 KINDS: Kinds = {AnswerText: answer_text, Prompt: prompt_text}
@@ -66,10 +71,23 @@ def _uris(value: Any) -> None:
 
 
 @checked("")
+def _some_answer(value: Any) -> None:
+    """Refuse an empty text; other ones are looked at as they are read."""
+    if not value:
+        raise WrongSetting("is empty", ANSWERS_RIGHT)
+
+
+@checked("")
 def _stun(value: Any) -> None:
     """Refuse servers that are not numeric addresses."""
     for one in value:
         stun_address(one)
+
+
+@checked("")
+def _turn(value: Any) -> None:
+    """Refuse what is not a numeric address."""
+    stun_address(value)
 
 
 def stun_address(text: str) -> Address:
@@ -139,7 +157,12 @@ class LineSection:
         "What to do with calls: `echo`, `play FILE`, `record DIR`, `dtmf-menu FILE` or `reject STATUS`.",
         shown_default="as in `[answer]`",
     )
-    ring: float = setting(-1.0, "Seconds to ring before.", attrs.validators.ge(-1.0), shown_default="as in `[answer]`")
+    ring: float = setting(
+        -1.0,
+        "Seconds to ring before.",
+        attrs.validators.and_(attrs.validators.ge(-1.0), attrs.validators.le(_LONGEST_RING)),
+        shown_default="as in `[answer]`",
+    )
 
     def __attrs_post_init__(self) -> None:
         if self.password and self.password_file is not None:
@@ -147,16 +170,34 @@ class LineSection:
 
 
 @attrs.frozen(kw_only=True)
+class TURNSection:
+    """``[[turn]]``: a server that relays media where there is no other way (RFC 8656), for ICE."""
+
+    address: str = setting(attrs.NOTHING, "Its numeric address, as `192.0.2.1:3478`.", _turn)
+    user: str = setting("", "The user name there.", shown_default="none: it asks for none")
+    password: str = setting("", "The password; keep this file to yourself then.", shown_default="none")
+    password_file: Path | None = setting(
+        None, "A file whose first line is the password.", readable_file, shown_default="no password"
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.password and self.password_file is not None:
+            raise WrongSetting("is written beside password", "write one of them", "password_file")
+        if (self.password or self.password_file is not None) and not self.user:
+            raise WrongSetting("is missing beside the password", "write the user name", "user")
+
+
+@attrs.frozen(kw_only=True)
 class AnswerSection:
     """``[answer]``: what is done with calls where a line does not say otherwise."""
 
     answer: AnswerText = setting(
-        AnswerText("echo"), "`echo`, `play FILE`, `record DIR`, `dtmf-menu FILE` or `reject STATUS`."
+        AnswerText("echo"), "`echo`, `play FILE`, `record DIR`, `dtmf-menu FILE` or `reject STATUS`.", _some_answer
     )
     ring: float = setting(
         0.0,
         "Seconds to ring before: an answering machine beside a phone leaves it some.",
-        attrs.validators.and_(attrs.validators.ge(0.0), attrs.validators.le(170.0)),
+        attrs.validators.and_(attrs.validators.ge(0.0), attrs.validators.le(_LONGEST_RING)),
     )
     repeat: bool = setting(False, "Play the file of `play FILE` again and again; otherwise hang up at its end.")
     longest: float = setting(3600.0, "Seconds after which a call is ended, 0 for never.", attrs.validators.ge(0.0))
@@ -232,6 +273,9 @@ class UAConfiguration:
     line: tuple[LineSection, ...] = attrs.field(
         default=(), metadata={"help": "Lines that are registered, each with its answer."}
     )
+    turn: tuple[TURNSection, ...] = attrs.field(
+        default=(), metadata={"help": "TURN servers for ICE, where there is no way without a relay."}
+    )
     answer: AnswerSection = _section(AnswerSection, "What is done with calls.")
     voicemail: VoicemailSection = _section(VoicemailSection, "How messages are taken.")
     agent: AgentSettings = _section(AgentSettings, "How the user agent behaves.")
@@ -253,7 +297,23 @@ def listened_on(configuration: UAConfiguration) -> tuple[ListenDescriptor, ...]:
     return configuration.server.listen or (_ANY_PORT if configuration.line else _WELL_KNOWN)
 
 
+def with_servers(configuration: UAConfiguration, turn_passwords: Sequence[str]) -> MediaSettings:
+    """Return the settings of media with the servers of *configuration*.
+
+    :param turn_passwords: one for each TURN server.
+    """
+    media: MediaSettings = configuration.media
+    given = zip(configuration.turn, turn_passwords, strict=True)
+    servers = attrs.evolve(
+        media.ice_settings,
+        stun_servers=tuple(stun_address(text) for text in configuration.server.stun),
+        turn_servers=tuple(TURNServer(stun_address(one.address), one.user, password) for one, password in given),
+    )
+    return attrs.evolve(media, ice_settings=servers)
+
+
 def _check_media(settings: MediaSettings) -> None:
+    check_media(settings)
     if settings.srtp == "off":
         return
     try:
@@ -262,6 +322,20 @@ def _check_media(settings: MediaSettings) -> None:
         srtp_library()
     except MissingExtra as error:
         raise WrongSetting(str(error), 'or write "off"', "srtp") from error
+
+
+def _check_whole(configuration: UAConfiguration) -> None:
+    """Refuse lines that are the same, and servers that nobody would ask."""
+    seen: set[str] = set()
+    for place, line in enumerate(configuration.line):
+        aor = SIPURI.parse(line.aor).address_of_record
+        if aor in seen:
+            raise WrongSetting(f'"{line.aor}" is written twice', "write each line once", f"line[{place}].aor")
+        seen.add(aor)
+    if configuration.media.ice != "full":
+        for key, given in (("server.stun", configuration.server.stun), ("turn", configuration.turn)):
+            if given:
+                raise WrongSetting("is of use with full ICE alone", 'write ice = "full" in [media]', key)
 
 
 def _check_voicemail(section: VoicemailSection) -> None:
@@ -277,4 +351,9 @@ def _check_voicemail(section: VoicemailSection) -> None:
 
 
 #: Settings class -> what looks at a whole object of it.
-UA_CHECKS: Checks = {**CHECKS, UAMediaSettings: _check_media, VoicemailSection: _check_voicemail}
+UA_CHECKS: Checks = {
+    **CHECKS,
+    UAMediaSettings: _check_media,
+    VoicemailSection: _check_voicemail,
+    UAConfiguration: _check_whole,
+}

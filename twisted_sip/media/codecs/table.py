@@ -106,4 +106,4 @@ def codec_kinds(names: tuple[str, ...]) -> tuple[CodecKind, ...]:
             raise LocalProtocolError(f"there is no codec {name!r}")
         if plain != "OPUS" or is_available():
             chosen.append(rows[0])
-    return tuple(chosen)
+    return tuple(dict.fromkeys(chosen))
