@@ -92,6 +92,11 @@ class Outgoing(DestinationWalk):
 
     # -- for the user -----------------------------------------------------------
 
+    @property
+    def failed_once(self) -> bool:
+        """True once a server has failed: another one is asked, or was."""
+        return self.error is not None or self._refusal is not None
+
     def cancel(self, headers: Iterable[tuple[str, str]] = ()) -> None:
         """Give the request up (RFC 3261 section 9.1). No other server is tried from now on.
 

@@ -16,6 +16,7 @@ from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.route_set import leave_proxy
 from twisted_sip.message.uri import SIPURI
+from twisted_sip.proxy.notes import ATTEMPT, NEXT_SERVER, RANG, note_outcome
 from twisted_sip.proxy.record_route import FREE, GUARDED, PINNED, FlowMark
 
 if TYPE_CHECKING:
@@ -125,6 +126,11 @@ class Branch(StraightUser):
 
     def prepare(self, request: Request, flow: Flow) -> None:
         """Add what depends on the flow that *request* leaves by: Record-Route or Path."""
+        if self.outgoing is not None:
+            # Not the usual way: a name was looked up, or a server has failed.
+            text = NEXT_SERVER if self.outgoing.failed_once else ATTEMPT
+            to = f"{flow.kind.parameter} {flow.remote}"
+            self._context.incoming.note("proxy", text, "", str(self.target.uri), to)
         if request.method in _PASSES:
             return
         context = self._context
@@ -178,6 +184,8 @@ class Branch(StraightUser):
             # It is we who have cancelled it: as if it had not answered (section 16.8).
             response = self._context.local_response(408, "")
         self.final = response
+        if status >= 300 and not again:
+            note_outcome(self, self._context.incoming, status, response.reason, response.flow is not None)
         # There is nothing to cancel any more, and who is done with each other shall go without the garbage collector.
         self.outgoing = None
         self._context.final(self, response, again)
@@ -200,6 +208,7 @@ class Branch(StraightUser):
         elif status == 480:
             # RFC 5630 section 5.3: no secure way to where sips is asked for.
             headers.append(context.service.sips_warning(context.incoming, self.target.secure))
+        note_outcome(self, context.incoming, status, reason, False)
         self.final = context.local_response(status, reason, headers)
         context.final(self, self.final, False)
 
@@ -212,6 +221,10 @@ class Branch(StraightUser):
             self._timer_c = timers.start(left, self._timer_c_fired)
             return
         self._timer_c = None
+        given = self.target.no_answer
+        key = "" if given else "proxy.timer_c"
+        rung = f"{given or service.settings.timer_c:g}"
+        self._context.incoming.note("proxy", RANG, key, str(self.target.uri), rung)
         if self._proceeding:
             # Its end comes with the response to the CANCEL, or when there is none.
             self._expired = True

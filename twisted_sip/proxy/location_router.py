@@ -24,6 +24,7 @@ from twisted_sip.message.gruu import gruu_instance, instance_key
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI, URI, parse_uri
+from twisted_sip.proxy.notes import AWAY, FOUND, NO_GRUU, NO_NUMBER, NOBODY, NOT_OURS, note_contacts
 from twisted_sip.proxy.reachability import reachable
 
 Routed = Sequence[Target] | Response
@@ -60,16 +61,20 @@ class LocationRouter:
         request = incoming.request
         if not isinstance(uri, SIPURI):
             # A tel URI that no route has turned into something better.
+            incoming.note("location", NO_NUMBER, "", request.uri_text)
             return response_to(request, 404, to_tag=incoming.to_tag)
         if not self._element.domains.is_local_uri(uri):
+            incoming.note("location", NOT_OURS, "server.domains", uri.text)
             return [Target(uri=uri)]
         if self._store is None or not uri.user:
+            incoming.note("location", NOBODY, "", uri.text)
             return response_to(request, 404, to_tag=incoming.to_tag)
         aor, series = uri.address_of_record, ""
         if ";" in uri.text and "gr" in uri.params and not uri.params.get("gr"):
             meant = self._element.temporary_gruus.read(uri)
             if meant is None:
                 # RFC 5627 section 6.1: no valid one.
+                incoming.note("location", NO_GRUU, "", uri.text)
                 return response_to(request, 404, to_tag=incoming.to_tag)
             aor, series = meant
         found = self._store.lookup(aor)
@@ -84,12 +89,14 @@ class LocationRouter:
             binding = bindings[0]
             known = self._plain.get((binding.aor, binding.key))
             if known is not None and known[0] is binding:
+                incoming.note("location", FOUND, "", binding.aor, binding.contact)
                 return known[1]
         request = incoming.request
         if series:
             bindings = [each for each in bindings if self._element.temporary_gruus.belongs(each, series)]
             if not bindings:
                 # RFC 5627 section 5.3: it has ended with the last registration of its device.
+                incoming.note("location", NO_GRUU, "", uri.text)
                 return response_to(request, 404, to_tag=incoming.to_tag)
         elif one_instance:
             # RFC 5627 section 6.1: a GRUU means one instance; of contacts without reg-id the one refreshed last.
@@ -112,7 +119,9 @@ class LocationRouter:
                 target = self._sleeping(request, target, binding, one_instance)
             targets.append(target)
         if not targets:
+            incoming.note("location", AWAY, "", uri.address_of_record)
             return response_to(request, 480, to_tag=incoming.to_tag)
+        note_contacts(incoming, uri.address_of_record, targets)
         return targets
 
     @staticmethod

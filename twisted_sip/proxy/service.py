@@ -32,6 +32,7 @@ from twisted_sip.proxy.branch import DIALOG_LESS, ONE_LESS, forwarded_copy
 from twisted_sip.proxy.expansion import expand
 from twisted_sip.proxy.location_router import LocationRouter
 from twisted_sip.proxy.loop import SEPARATOR, is_first_hop, is_loop, loop_part
+from twisted_sip.proxy.notes import BREADTH, BY_PATH, BY_ROUTE, LEAVES, LOOP, NO_SIPS, STAYS, note_refusal
 from twisted_sip.proxy.reachability import reachable
 from twisted_sip.proxy.record_route import FlowMark, RecordRouting
 from twisted_sip.proxy.response_context import ResponseContext
@@ -142,18 +143,21 @@ class ProxyService(Service):
             # Not the usual one, which has nothing that could be wrong.
             refusal = self._validate(request)
             if refusal is not None:
-                return refusal
+                return note_refusal(incoming, refusal)
         if (headers.parsed.get("to") or request.to).tag:
             return self._in_dialog(incoming)
         part = loop_part(request)
         if is_loop(request, part, self._is_own_via):
+            incoming.note("proxy", LOOP)
             return response_to(request, 482, "Loop Detected", to_tag=incoming.to_tag)
         mark = self.record_routing.path_mark(incoming.own_routes) if incoming.own_routes else None
         if mark is not None:
+            incoming.note("proxy", BY_PATH)
             return self._forward(incoming, [self._marked_target(request, mark)], part)
         uri = request.known_uri or request.uri
         if "route" in names or (";" in request.uri_text and isinstance(uri, SIPURI) and uri.maddr):
             # An admitted request with Routes of its own goes where they say, one with maddr there (section 16.5).
+            incoming.note("proxy", BY_ROUTE)
             return self._forward(incoming, [Target(uri=uri)], part)
         routed: Any = self.route(incoming)
         if type(routed) in _AT_ONCE:
@@ -246,10 +250,12 @@ class ProxyService(Service):
             # RFC 5393 section 5.3.3.
             given = request.typed("max-breadth")
             if given < 1:
+                incoming.note("proxy", BREADTH, "proxy.max_breadth")
                 return response_to(request, 440, to_tag=incoming.to_tag)
             breadth = min(breadth, given)
         targets = fit_scheme(request, targets)
         if not targets:
+            incoming.note("proxy", NO_SIPS)
             return response_to(request, 480, "", [self.sips_warning(incoming)], to_tag=incoming.to_tag)
         suffix = SEPARATOR + part if part else ""
         mark, pinned = None, False
@@ -261,6 +267,7 @@ class ProxyService(Service):
                 in_dialog and self.record_routing.held(incoming.own_routes)
             )
             mark = FlowMark(incoming.flow.token) if pinned else self._caller_mark(incoming)
+            incoming.note("proxy", STAYS if self.settings.record_route else LEAVES, "proxy.record_route")
         ResponseContext(self, incoming, suffix, breadth, breadth_given, in_dialog, mark, pinned).start(targets)
         return TAKEN
 
