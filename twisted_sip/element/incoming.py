@@ -128,6 +128,8 @@ class Incoming:
         final = response.status >= 200
         if final:
             self.answered = True
+            if response.status >= 300:
+                self.note("answer", "{0} {1}", "", str(response.status), response.reason)
         transaction = self.transaction
         if transaction is None:
             if response.status >= 300 and not self.user and not self.held:

@@ -154,6 +154,7 @@ class Subscribing:
             return TAKEN
         subscription.authorization = authorization
         subscription.decide(authorization.state)
+        incoming.note("events", "the subscription to {0} is {1}", "", subscription.resource, authorization.state)
         if asked.expires == 0:
             # Section 4.4.3: the one NOTIFY of a fetch is its last one.
             subscription.end("timeout")
@@ -376,6 +377,7 @@ class Subscribing:
 
 
 def _refusal(incoming: IncomingRequest, refusal: SubscribeRefused) -> Response:
+    incoming.note("events", "{0}: the subscription is refused", "", str(refusal.status))
     return response_to(incoming.request, refusal.status, refusal.reason, refusal.headers, b"", incoming.to_tag)
 
 

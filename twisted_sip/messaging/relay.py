@@ -122,9 +122,15 @@ class Relay:
         self._attempts = [Attempt(sender, device, self._copy, self._ended, suffix) for device in devices]
         self._share = max(1, breadth // max(1, len(devices)))
         if last or not devices:
+            self._note("{0} is nowhere now" if not devices else "others wait for {0} already", "", self.recipient)
             self._keep()
         else:
+            self._note("sent to {1} of {0}", "", self.recipient, "a device" if len(devices) == 1 else "several devices")
             self._begin()
+
+    def _note(self, text: str, key: str = "", first: str = "", second: str = "") -> None:
+        if self.incoming is not None:
+            self.incoming.note("messaging", text, key, first, second)
 
     def _begin(self) -> None:
         self._begun = True
@@ -164,6 +170,7 @@ class Relay:
     def _too_late(self) -> None:
         """The devices have had their time."""
         self._deadline = None
+        self._note("no device has answered in time", "messaging.answer_within")
         if self._declined():
             self._refuse()
         else:
@@ -210,6 +217,8 @@ class Relay:
         if isawaitable(message):
             message = await message
         if message is None or isinstance(message, Response):
+            strange = self.stranger and service.settings.store
+            self._note("it is not kept", "messaging.store_for_strangers" if strange else "messaging.store")
             self._go_on(message)
             return
         if self._state is not _STORING:
@@ -228,11 +237,14 @@ class Relay:
             if attempt.status:
                 service.delivery.failed(self.recipient, message.key, attempt)
         if self._state is _STORING:
+            self._note("202: kept until {0} registers, or for so long", "messaging.lifetime", self.recipient)
             self._respond(self._made(202))
             service.delivery.stored(message)
 
     def _not_stored(self, failure: Failure) -> None:
         error = failure.value
+        key = "messaging.max_per_user" if isinstance(error, QuotaExceeded) else ""
+        self._note("it could not be kept: {0}", key, str(error) or type(error).__name__)
         if isinstance(error, QuotaExceeded):
             # RFC 3261 section 21.4.18: reached, but not available now; when it may be is in Retry-After.
             self._go_on(self._made(480, RETRY_QUOTA, "Too many messages wait for this user"))

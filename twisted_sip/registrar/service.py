@@ -28,6 +28,7 @@ from twisted_sip.message.builders import response_to
 from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI, URI
 from twisted_sip.registrar.bindings import apply_change, plan_change
+from twisted_sip.registrar.notes import FETCHED, KEPT, REMOVED, note_refusal
 from twisted_sip.registrar.push_parameters import feature_caps, read_push
 from twisted_sip.registrar.request import Registration, RegistrationRefused
 from twisted_sip.registrar.responses import DateClock, success_response
@@ -234,6 +235,7 @@ class RegistrarService(Service):
                 element = self.element
                 purr = element.temporary_gruus.make_purr if element is not None and self.push.in_dialog else None
                 further = [*further, *feature_caps(registration, change.put, purr)]
+        incoming.note("registrar", KEPT if change.put else REMOVED if changes else FETCHED, "", change.aor)
         if changes:
             # Retransmissions meet the transaction from now on: nothing else has to hold its place meanwhile. Its
             # answers may have any To tag.
@@ -276,6 +278,7 @@ class RegistrarService(Service):
         return self._refuse(incoming, RegistrationRefused(500))
 
     def _refuse(self, incoming: IncomingRequest, refusal: RegistrationRefused) -> Response:
+        note_refusal(incoming, refusal)
         tag = self._tag_of(incoming)
         return response_to(incoming.request, refusal.status, refusal.reason, refusal.headers, b"", tag)
 
