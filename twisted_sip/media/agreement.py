@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+import attrs
+
 from twisted_sip.errors import MediaRefused
 from twisted_sip.media.audio_receiver import Format, Role
 from twisted_sip.media.audio_stream import StreamTerms
@@ -16,6 +18,9 @@ from twisted_sip.sdp.media_description import MediaDescription
 #: Packet times that our codecs can make, in milliseconds.
 _PTIMES = (10, 20, 30, 40, 60)
 
+#: The clock rate of telephone events unless something else is said (RFC 4733 section 2.1).
+_USUAL_EVENTS = 8000
+
 #: Those that libopus can.
 _OPUS_PTIMES = (10, 20, 40, 60)
 
@@ -27,7 +32,13 @@ def offered_codecs(kinds: tuple[CodecKind, ...], settings: MediaSettings) -> tup
     ]
     if settings.comfort_noise and any(kind.clock_rate == 8000 for kind in kinds):
         codecs.append(Codec(COMFORT_NOISE, 8000, 1, 13))
-    return with_telephone_events(codecs) if settings.dtmf else tuple(codecs)
+    if not settings.dtmf or not codecs:
+        return tuple(codecs)
+    offered = with_telephone_events(codecs)
+    if not any(codec.is_telephone_event and codec.clock_rate == _USUAL_EVENTS for codec in offered):
+        # Most phones know no other ones, whatever codec the sound has.
+        offered = (*offered, attrs.evolve(offered[-1], clock_rate=_USUAL_EVENTS))
+    return offered
 
 
 def kind_of(codec: Codec, kinds: tuple[CodecKind, ...]) -> CodecKind | None:
@@ -85,10 +96,12 @@ def terms_of(
     muxed = local.rtcp_mux and remote.rtcp_mux
     target, rtcp_target = _targets(remote, muxed, six)
     direction = local.direction.within(remote.direction.mirrored)
+    events = _events_of(remote, named, codec.clock_rate)
     return StreamTerms(
         kind=kind,
         payload_type=codec.payload_type,
-        events=_events_type(remote, named, codec.clock_rate),
+        events=None if events is None else events.payload_type,
+        events_rate=codec.clock_rate if events is None else events.clock_rate,
         noise=next(
             (one.payload_type for one in named.codecs if one.is_comfort_noise and one.clock_rate == codec.clock_rate),
             None,
@@ -103,12 +116,14 @@ def terms_of(
     )
 
 
-def _events_type(remote: MediaDescription, named: MediaDescription, clock_rate: int) -> int | None:
-    # RFC 4733 section 2.5.1.1: only what the peer said it understands.
-    for codec in named.codecs:
-        if codec.is_telephone_event and codec.clock_rate == clock_rate:
-            told = remote.codec(codec.payload_type)
-            return codec.payload_type if told is None or {0, 9} <= told.events else None
+def _events_of(remote: MediaDescription, named: MediaDescription, clock_rate: int) -> Codec | None:
+    # Those with the clock rate of the sound first; others count their durations by another clock.
+    events = [codec for codec in named.codecs if codec.is_telephone_event]
+    for codec in sorted(events, key=lambda one: one.clock_rate != clock_rate):
+        told = remote.codec(codec.payload_type)
+        # RFC 4733 section 2.5.1.1: only what the peer said it understands.
+        understood = told is None or {0, 9} <= told.events
+        return codec if understood else None
     return None
 
 

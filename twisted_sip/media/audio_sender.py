@@ -42,12 +42,20 @@ class AudioSender:
         self._silent = 0
 
     def configure(
-        self, codec: AudioCodec, payload_type: int, ptime: int, *, events: int | None = None, noise: int | None = None
+        self,
+        codec: AudioCodec,
+        payload_type: int,
+        ptime: int,
+        *,
+        events: int | None = None,
+        events_rate: int = 0,
+        noise: int | None = None,
     ) -> None:
         """Send with *codec* from now on.
 
         :param ptime: milliseconds of sound in a packet.
-        :param events: the payload type of telephone events at the clock rate of the codec, None without.
+        :param events: the payload type of telephone events, None without.
+        :param events_rate: their clock rate, 0 for that of the codec.
         :param noise: the payload type of comfort noise, None without.
         """
         if self.codec is not codec:
@@ -58,8 +66,11 @@ class AudioSender:
         step = codec.clock_rate * ptime // 1000
         if events is None:
             self.events = None
-        elif self.events is None or step != self._step:
-            self.events = EventSender(codec.clock_rate, step)
+        else:
+            rate = events_rate or codec.clock_rate
+            clocks = (rate, rate * ptime // 1000, codec.clock_rate)
+            if self.events is None or self.events.clocks != clocks:
+                self.events = EventSender(*clocks)
         self._payload_type = payload_type
         self._events_type = events or 0
         self._noise_type = noise

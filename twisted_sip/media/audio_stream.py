@@ -35,6 +35,7 @@ class StreamTerms:
     :ivar kind: the codec that is sent, None if there is none.
     :ivar payload_type: its number.
     :ivar events: the payload type for keys, None without.
+    :ivar events_rate: the clock rate of those.
     :ivar noise: the payload type of comfort noise, None without.
     :ivar formats: what may come.
     :ivar ptime: milliseconds in a packet that we send.
@@ -48,6 +49,7 @@ class StreamTerms:
     kind: CodecKind | None = None
     payload_type: int = 0
     events: int | None = None
+    events_rate: int = 8000
     noise: int | None = None
     formats: dict[int, Format] = attrs.Factory(dict)
     ptime: int = 20
@@ -160,7 +162,14 @@ class AudioStream:
                 self._codec_key = key
             self.rate = codec.rate
             self._codec_name = terms.kind.name
-            self.sender.configure(codec, terms.payload_type, terms.ptime, events=terms.events, noise=terms.noise)
+            self.sender.configure(
+                codec,
+                terms.payload_type,
+                terms.ptime,
+                events=terms.events,
+                events_rate=terms.events_rate,
+                noise=terms.noise,
+            )
         self.receiver.configure(terms.formats, self.rate, self.rate * terms.ptime // 1000)
         if terms.muxed:
             self.port.mux(final=True)

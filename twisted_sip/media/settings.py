@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -14,12 +15,15 @@ from twisted_sip.media.srtp_profile import PROFILES, profiles_of
 #: Expedited Forwarding (RFC 3246), what voice is marked with.
 EXPEDITED = 46
 
+#: An attrs validator.
+_Check: TypeAlias = Callable[..., None]
 
-def _demands(words: str) -> Any:
+
+def _demands(words: str) -> Callable[[_Check], _Check]:
     """Return a decorator of validators that lets them say in *words* what they demand."""
 
-    def mark(check: Any) -> Any:
-        check.words = words
+    def mark(check: _Check) -> _Check:
+        check.words = words  # type: ignore[attr-defined]
         return check
 
     return mark

@@ -76,10 +76,15 @@ def check_keys(digits: str) -> str:
 class EventSender:
     """Presses keys one after the other, one packet each time it is asked.
 
-    :param step: the units of the RTP clock between two questions.
+    :param clock_rate: of durations in Hz.
+    :param step: its units between two questions.
+    :param stamps: the rate of the RTP clock in Hz, where that of the sound is another one: section 2.1 has one base of
+        timestamps for both.
+    :ivar clocks: the three of them.
     """
 
-    def __init__(self, clock_rate: int, step: int) -> None:
+    def __init__(self, clock_rate: int, step: int, stamps: int = 0) -> None:
+        self.clocks = (clock_rate, step, stamps or clock_rate)
         self._rate = clock_rate
         self._step = step
         self._waiting: deque[tuple[int, int, int]] = deque()
@@ -143,7 +148,7 @@ class EventSender:
         if self._segment >= _LONGEST:
             # Section 2.5.1.3: the full length without E; the next segment begins where this one ends, without M.
             packet = (event_payload(self._event, False, _LONGEST), self._begin, self._take_first())
-            self._begin = (self._begin + _LONGEST) & 0xFFFFFFFF
+            self._begin = (self._begin + _LONGEST * self.clocks[2] // self._rate) & 0xFFFFFFFF
             self._segment -= _LONGEST
             return packet
         return event_payload(self._event, False, self._segment), self._begin, self._take_first()
@@ -227,7 +232,9 @@ class EventReceiver:
                 self._over_at = now
                 return
         if self._event >= 0 and (event != self._event or timestamp != self._begin):
-            continued = event == self._event and timestamp == (self._begin + _LONGEST) & 0xFFFFFFFF
+            # Where the sound has another clock, the segment that is full says so.
+            follows = timestamp == (self._begin + _LONGEST) & 0xFFFFFFFF or self._duration == _LONGEST
+            continued = event == self._event and follows
             if continued:
                 # Section 2.5.2.3: the next segment of a long one.
                 self._before += _LONGEST

@@ -8,6 +8,7 @@ from twisted_sip.auth.settings import AuthSettings
 from twisted_sip.b2bua.header_policy import HeaderPolicy
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.interfaces.transport_kind import TCP, TLS
+from twisted_sip.media.codecs.table import codec_kinds
 from twisted_sip.media.settings import MediaSettings
 from twisted_sip.message.grammar import is_token
 from twisted_sip.message.name_addr import NameAddr
@@ -166,6 +167,8 @@ def check_media(settings: MediaSettings) -> None:
     for key, text in (("host", settings.host), ("advertise", settings.advertise)):
         if text and (not is_address(text) or text.startswith("[")):
             raise WrongSetting(f"{quoted(text)} is not an address", "write a numeric one, like 192.0.2.1", key)
+    if not codec_kinds(settings.codecs):
+        raise WrongSetting("need libopus, which is not installed", 'install it, or write "PCMU" as well', "codecs")
     if not settings.host:
         raise WrongSetting("is empty", right, "host")
     if not settings.advertise and ipaddress.ip_address(settings.host).is_unspecified:
