@@ -13,6 +13,7 @@ from twisted_sip.message.via import Via
 
 # One legal element of each field, from the RFC that defines it.
 EXAMPLES = {
+    "Accept-Contact": "*;audio;video;explicit",
     "Accept": "application/sdp;level=1",
     "Accept-Encoding": "gzip;q=0.5",
     "Accept-Language": "en-gb;q=0.8",
@@ -31,6 +32,7 @@ EXAMPLES = {
     "Content-Type": "text/html;charset=ISO-8859-4",
     "CSeq": "4711 INVITE",
     "Date": "Sat, 13 Nov 2010 23:29:00 GMT",
+    "Diversion": "<sip:bob@example.com>;reason=user-busy;counter=1",
     "Error-Info": "<sip:not-in-service-recording@atlanta.com>",
     "Event": "presence;id=7",
     "Expires": "5",
@@ -57,8 +59,10 @@ EXAMPLES = {
     "Record-Route": "<sip:server10.biloxi.com;lr>",
     "Refer-To": "<sip:dave@denver.example.org?Replaces=12345%40192.168.118.3>",
     "Referred-By": '<sip:r@ref.example>;cid="2039@ref.example"',
+    "Reject-Contact": '*;actor="msg-taker"',
     "Replaces": "98732@sip.example.com;to-tag=ff87ff;from-tag=r33th4x0r",
     "Reply-To": "Bob <sip:bob@biloxi.com>",
+    "Request-Disposition": "no-fork",
     "Require": "100rel",
     "Retry-After": "18000;duration=3600",
     "Route": "<sip:bigbox3.site3.atlanta.com;lr>",

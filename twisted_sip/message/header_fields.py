@@ -10,8 +10,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from twisted_sip.message.auth_params import AuthenticationInfo, Challenge, Credentials
+from twisted_sip.message.caller_preferences import ContactPreference
 from twisted_sip.message.cseq import CSeq
 from twisted_sip.message.dates import SIPDate
+from twisted_sip.message.diversion import Diversion
 from twisted_sip.message.event_fields import Event, SubscriptionState
 from twisted_sip.message.header_names import display
 from twisted_sip.message.history import HistoryEntry
@@ -77,6 +79,9 @@ for _name in (
     _list(_name, named(display(_name), NameAddr.parse))
 _list("contact", ContactParam.parse)
 _list("history-info", HistoryEntry.parse)  # RFC 7044
+_list("diversion", Diversion.parse)  # RFC 5806
+_list("accept-contact", ContactPreference.parse)  # RFC 3841
+_list("reject-contact", partial(ContactPreference.parse, header="Reject-Contact"))
 _single("referred-by", ReferredBy.parse)  # RFC 3892
 _single("replaces", Replaces.parse)  # RFC 3891
 
@@ -94,7 +99,15 @@ _list("warning", SIPWarning.parse)
 _single("retry-after", RetryAfter.parse)
 
 # Names of methods, extensions and event packages.
-for _name in ("allow", "require", "proxy-require", "supported", "unsupported", "allow-events"):
+for _name in (
+    "allow",
+    "require",
+    "proxy-require",
+    "supported",
+    "unsupported",
+    "allow-events",
+    "request-disposition",  # RFC 3841
+):
     _list(_name, token_field(display(_name)))
 
 # Bodies.
