@@ -33,7 +33,7 @@ def routed(user: str, sender: str) -> Any:
         "INVITE", f"sip:{user}@example.com", from_="<sip:x@example.net>;tag=f", to="<sip:y@example.com>", call_id="c",
         cseq=1, headers=[("Via", "SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1")],
     )  # fmt: skip
-    incoming: Any = SimpleNamespace(request=request, user=sender, to_tag="t")
+    incoming: Any = SimpleNamespace(request=request, user=sender, to_tag="t", note=lambda *words: None)
     found = router.route(incoming)
     return found.status if isinstance(found, Response) else [str(target.uri) for target in found]
 

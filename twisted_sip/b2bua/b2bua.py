@@ -43,7 +43,7 @@ from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI, URI, TelURI
-from twisted_sip.proxy.static_routes import StaticRoute
+from twisted_sip.proxy.static_routes import StaticRoute, StaticRouter
 from twisted_sip.transport.listener import is_numeric
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class B2BUA(LegMaking):
         *,
         settings: B2BUASettings | None = None,
         location: ILocationStore | None = None,
-        routes: Sequence[StaticRoute] = (),
+        routes: Sequence[StaticRoute] | StaticRouter = (),
         authenticator: Authenticator | None = None,
         media: MediaPlane | None = None,
         accounting: Any = None,
@@ -83,7 +83,7 @@ class B2BUA(LegMaking):
         """Make a b2bua.
 
         :param location: where users are registered; they can be called then.
-        :param routes: static routes, asked first.
+        :param routes: static routes, asked first; or a router that asks them.
         :param authenticator: asks callers who claim to be users of ours who they are; not needed where a link of the
             chain before this one has done so.
         :param media: makes media; needed to relay or transcode.

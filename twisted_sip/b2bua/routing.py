@@ -6,7 +6,8 @@ callers who have proved who they are, or whom the settings trust.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
@@ -38,13 +39,14 @@ class Routing:
         self,
         element: Element,
         location: ILocationStore | None,
-        routes: Sequence[StaticRoute],
+        routes: Sequence[StaticRoute] | StaticRouter,
         *,
         trusts_everybody: bool,
         policing: Policing | None = None,
     ) -> None:
         """Make one.
 
+        :param routes: static routes; or what asks them, with gateways and all that they lead to.
         :param location: the registrations, None where there are none.
         :param trusts_everybody: nobody has to prove anything, as on a network of our own.
         :param policing: the call policies of our users, asked after the static routes; None for none.
@@ -52,10 +54,14 @@ class Routing:
         self._policing = policing
         self._element = element
         self._trusts_everybody = trusts_everybody
-        self._static = StaticRouter(
-            routes,
-            is_stranger=lambda incoming: self.is_stranger(incoming.user),
-            is_local_uri=element.domains.is_local_uri,
+        self._static = (
+            routes
+            if isinstance(routes, StaticRouter)
+            else StaticRouter(
+                routes,
+                is_stranger=lambda incoming: self.is_stranger(incoming.user),
+                is_local_uri=element.domains.is_local_uri,
+            )
         )
         self._registered = LocationRouter(element, location)
 
@@ -65,13 +71,20 @@ class Routing:
 
     def route(self, call: BridgedCall) -> Route:
         """Return targets, or a Response that says why there are none; or a Deferred of that."""
-        incoming = call.caller_leg.incoming
-        found = self._static.route(incoming)
-        if found:
-            return found
+        found: Any = self._static.route(call.caller_leg.incoming)
+        if isawaitable(found):
+            return Deferred.fromCoroutine(self._waited(found, call))
+        return found or self._past_routes(call)
+
+    async def _waited(self, found: Awaitable[Any], call: BridgedCall) -> Route:
+        """Return the targets of static routes that had to be looked up, else those of *call* without them."""
+        made = await found or self._past_routes(call)
+        return await made if isawaitable(made) else made
+
+    def _past_routes(self, call: BridgedCall) -> Route:
         if self._policing is not None:
             return self._policed(call, self._policing)
-        return self._find(incoming, call.uri)
+        return self._find(call.caller_leg.incoming, call.uri)
 
     async def _policed(self, call: BridgedCall, policing: Policing) -> Route:
         """Return the targets of whom the policies of our users lead *call* to."""
@@ -105,8 +118,14 @@ class Routing:
         :raises RemoteProtocolError: as for :meth:`route`.
         """
         asked = Asked(uri, user)
-        found = self._static.route(cast(IncomingRequest, asked))
-        return found if found else self._find(asked, uri)
+        found: Any = self._static.route(cast(IncomingRequest, asked))
+        if isawaitable(found):
+            return Deferred.fromCoroutine(self._found(found, asked, uri))
+        return found or self._find(asked, uri)
+
+    async def _found(self, found: Awaitable[Any], asked: Asked, uri: URI) -> Route:
+        made = await found or self._find(asked, uri)
+        return await made if isawaitable(made) else made
 
     def _find(self, incoming: Any, uri: URI) -> Route:
         if not self._element.domains.is_local_uri(uri) and self.is_stranger(incoming.user):
@@ -136,6 +155,9 @@ class Asked:
         )
         self.user = user
         self.to_tag = "asked"
+
+    def note(self, *words: str) -> None:
+        """Keep nothing: what led here is noted where it came from."""
 
 
 def targets_of(route: Route) -> Sequence[Target] | int:

@@ -187,6 +187,10 @@ def priority_of(request: Request) -> int:
     return CALL if method == "INVITE" else OTHER
 
 
+def _nobody(request: Request) -> bool:
+    return False
+
+
 class OverloadGauge:
     """Measures how loaded this process is and says what is shed.
 
@@ -200,7 +204,7 @@ class OverloadGauge:
     #: Seconds between two calls of :meth:`tick`.
     INTERVAL = 0.1
 
-    __slots__ = ("_debt", "_expected", "_fill", "_late", "_now", "_spread", "calm", "lag", "settings", "shed")
+    __slots__ = ("_debt", "_expected", "_fill", "_late", "_now", "_spread", "calm", "lag", "settings", "shed", "spares")
 
     def __init__(
         self, settings: LimitSettings, now: Callable[[], float], fill: Callable[[], float] = lambda: 0.0
@@ -212,6 +216,8 @@ class OverloadGauge:
         self._late = 0.0
         self._debt = [0.0, 0.0, 0.0, 0.0]
         self._spread = 0
+        #: Tells which requests are never shed, whatever their class: calls for help.
+        self.spares: Callable[[Request], bool] = _nobody
         #: How many more requests need not be asked about, since the load was low a moment ago.
         self.calm = 0
         #: Seconds by which the reactor was late, lately.
@@ -243,7 +249,7 @@ class OverloadGauge:
             self.calm = _CALM_REQUESTS if load < _CALM else 0
             return 0
         class_ = priority_of(request)
-        if class_ == NEVER:
+        if class_ == NEVER or self.spares(request):
             return 0
         begin, end = _SHED[class_]
         if load <= begin:

@@ -1,9 +1,15 @@
-"""Static routes: a pattern on method, user and host, and what becomes of requests that fit (RFC 3261 section 16.5)."""
+"""Static routes: patterns on a request, and what becomes of those that fit (RFC 3261 section 16.5).
+
+Who is asked for may be rewritten, and goes to URIs, to a group of gateways, to the cheapest of those of a table, or to
+where ENUM says.
+"""
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from inspect import isawaitable
+from typing import Any
 
 import attrs
 from zope.interface import implementer
@@ -12,7 +18,15 @@ from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.interfaces.routing import IRouter, Target
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.response import Response
-from twisted_sip.message.uri import SIPURI, URI, TelURI, parse_uri
+from twisted_sip.message.uri import URI
+from twisted_sip.proxy.routes.conditions import Conditions
+from twisted_sip.proxy.routes.dialled import Dialled, dialled
+from twisted_sip.proxy.routes.emergency import EmergencyCalls
+from twisted_sip.proxy.routes.rewriting import Rewriting
+from twisted_sip.proxy.routes.ways import Asked, Ways
+
+#: What routers give.
+Routed = Sequence[Target] | Response
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -20,9 +34,22 @@ class StaticRoute:
     """One route.
 
     :ivar method: a method name or pattern (``*``, ``?``, ``[...]``); case-sensitive.
-    :ivar user: a pattern for the user part, or the number of a tel URI.
-    :ivar host: a pattern for the host; case-insensitive. A tel URI has none: only ``*`` fits it.
-    :ivar to: the targets. ``{user}`` and ``{host}`` stand for what the Request-URI has.
+    :ivar user: a pattern for the user part, or the number of a tel URI. What each ``*`` and ``?`` stands for can be
+        referred to: ``{1}``, ``{2}`` ...
+    :ivar user_matches: a regular expression for the whole user part beside that; ``{1}`` ... and ``{name}`` are its
+        groups.
+    :ivar host: a pattern for the host; case-insensitive. A global tel URI has none: only ``*`` fits it.
+    :ivar caller: a pattern for who calls, as ``user@host``; case-insensitive.
+    :ivar headers: patterns for header fields by their names; case-insensitive.
+    :ivar hours: when the route is open; always if there are none.
+    :ivar time_zone: the time zone of the hours.
+    :ivar e164: turn the number into E.164 first; where that cannot be the route does not fit.
+    :ivar rewrite: what becomes of the user part: a template.
+    :ivar strip: characters to take off the user part.
+    :ivar strip_prefix: what to take off the user part where it begins so.
+    :ivar add_prefix: what to put before it then.
+    :ivar to: where to: SIP URIs, ``gateway:GROUP``, ``least-cost`` or ``enum``. ``{user}`` and ``{host}`` stand for
+        what the Request-URI has.
     :ivar fork: ``parallel`` or ``serial``.
     :ivar no_answer: seconds for which each target may ring before the next one is tried, 0 for as long as Timer C lets
         it.
@@ -34,14 +61,47 @@ class StaticRoute:
 
     method: str = attrs.field(default="*", metadata={"help": "a method name, or a pattern with * and ?"})
     user: str = attrs.field(default="*", metadata={"help": "a pattern for the user part of the Request-URI"})
+    user_matches: str = attrs.field(
+        default="", metadata={"help": "a regular expression for the whole user part, beside the pattern"}
+    )
     host: str = attrs.field(default="*", metadata={"help": "a pattern for the host of the Request-URI"})
+    caller: str = attrs.field(
+        default="*",
+        metadata={"help": "a pattern for who calls, as user@host: who was proved, or what From says of strangers"},
+    )
+    headers: dict[str, str] = attrs.field(
+        factory=dict, metadata={"help": "patterns for header fields by name; one value of each has to fit"}
+    )
+    hours: tuple[str, ...] = attrs.field(
+        default=(), metadata={"help": "when the route is open, as mon-fri 09:00-17:00; without any it always is"}
+    )
+    time_zone: str = attrs.field(default="UTC", metadata={"help": "the time zone of the hours, as Europe/Berlin"})
+    e164: bool = attrs.field(
+        default=False,
+        metadata={
+            "help": "turn the number into E.164 (+4930...) first, by the region of [numbers]; else it does not fit"
+        },
+    )
+    rewrite: str = attrs.field(
+        default="", metadata={"help": "a template for the user part: {user}, {host}, {1}, {name}"}
+    )
+    strip: int = attrs.field(
+        default=0,
+        validator=[attrs.validators.ge(0)],
+        metadata={"help": "so many characters are taken off the user part"},
+    )
+    strip_prefix: str = attrs.field(
+        default="", metadata={"help": "this is taken off where the user part begins with it"}
+    )
+    add_prefix: str = attrs.field(default="", metadata={"help": "this is put before the user part afterwards"})
     to: tuple[str, ...] = attrs.field(
-        default=(), metadata={"help": "one or several target URIs; {user} and {host} are filled in"}
+        default=(),
+        metadata={"help": "one or several target URIs, {user} and {host} filled in; gateway:GROUP, least-cost, enum"},
     )
     fork: str = attrs.field(
         default="parallel",
         validator=attrs.validators.in_(("parallel", "serial")),
-        metadata={"help": "how several targets are tried: parallel or serial"},
+        metadata={"help": "how several URIs are tried: parallel or serial; always serial where one of them is none"},
     )
     no_answer: float = attrs.field(
         default=0.0,
@@ -58,12 +118,23 @@ class StaticRoute:
     )
 
     def fits(self, method: str, user: str, host: str) -> bool:
-        """Tell whether a request of *method* for *user* at *host* takes this route."""
-        return (
-            (self.method == "*" or fnmatch.fnmatchcase(method, self.method))
-            and (self.user == "*" or fnmatch.fnmatchcase(user, self.user))
-            and (self.host == "*" or fnmatch.fnmatchcase(host.lower(), self.host.lower()))
-        )
+        """Tell whether a request of *method* for *user* at *host* takes this route, as far as these decide."""
+        return Conditions(self, time.time).asks_for(method, Dialled(user, host)) is not None
+
+
+class _Ready:
+    """A route made ready: its patterns and templates are read once."""
+
+    __slots__ = ("conditions", "key", "rewriting", "route", "steps", "words")
+
+    def __init__(self, route: StaticRoute, place: int, ways: Ways, now: Callable[[], float]) -> None:
+        self.route = route
+        self.key = f"route[{place}]"
+        self.conditions = Conditions(route, now)
+        self.rewriting = Rewriting(route)
+        self.steps = ways.steps(route)
+        asked = route.user if not route.user_matches else f"/{route.user_matches}/"
+        self.words = f"{asked} goes to {', '.join(route.to)}"
 
 
 def _nobody(incoming: IncomingRequest) -> bool:
@@ -76,9 +147,9 @@ def _nowhere(uri: URI) -> bool:
 
 @implementer(IRouter)
 class StaticRouter:
-    """Asks the static routes, the first that fits decides.
+    """Asks the static routes, the first that fits and leads somewhere decides.
 
-    :ivar routes: the routes, in order; may be swapped whole at any time.
+    :ivar emergency: calls for help go before all routes; None for none.
     """
 
     def __init__(
@@ -87,46 +158,94 @@ class StaticRouter:
         *,
         is_stranger: Callable[[IncomingRequest], bool] = _nobody,
         is_local_uri: Callable[[URI], bool] = _nowhere,
+        ways: Ways | None = None,
+        emergency: EmergencyCalls | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
         """Make a router.
 
         :param is_stranger: tells who may take routes to our own users, and routes for strangers, only.
         :param is_local_uri: tells whether a URI is in one of our domains.
+        :param ways: where routes lead to beside SIP URIs.
+        :param now: seconds since the epoch, for routes that are open at times.
         """
-        self.routes = tuple(routes)
         self._is_stranger = is_stranger
         self._is_local_uri = is_local_uri
+        self._ways = ways or Ways()
+        self._now = now
+        self.emergency = emergency
+        self.routes = tuple(routes)
 
-    def route(self, incoming: IncomingRequest) -> Sequence[Target] | Response:
-        """Return the targets or the answer of the first route that fits, an empty sequence if none does."""
-        if not self.routes:
+    @property
+    def routes(self) -> tuple[StaticRoute, ...]:
+        """The routes, in order; may be swapped whole at any time."""
+        return self._routes
+
+    @routes.setter
+    def routes(self, routes: Sequence[StaticRoute]) -> None:
+        self._routes = tuple(routes)
+        self._ready = [_Ready(route, place, self._ways, self._now) for place, route in enumerate(self._routes)]
+
+    def route(self, incoming: IncomingRequest) -> Routed | Awaitable[Routed]:
+        """Return the targets or the answer of the first route that fits, an empty sequence if none does.
+
+        A route that leads to where something has to be looked up, and nothing is found, is passed over.
+        """
+        emergency = self.emergency
+        if emergency is not None and emergency.active:
+            found = emergency.find(incoming, self._is_stranger)
+            if found:
+                return found
+        if not self._ready:
             return ()
         request = incoming.request
-        uri = request.uri
-        if isinstance(uri, SIPURI):
-            user, host = uri.user or "", uri.host
-        elif isinstance(uri, TelURI):
-            user, host = uri.number, ""
-        else:
-            return ()
-        for route in self.routes:
-            if not route.fits(request.method, user, host):
+        asked = dialled(request.known_uri or request.uri)
+        return () if asked is None else self._from(incoming, asked, 0)
+
+    def _from(self, incoming: IncomingRequest, asked: Dialled, place: int) -> Routed | Awaitable[Routed]:
+        """Ask the routes from *place* on."""
+        for ready in self._ready[place:]:
+            place += 1
+            groups = ready.conditions.fits(incoming, asked)
+            if groups is None:
                 continue
+            route = ready.route
             if route.status:
-                return response_to(request, route.status, route.reason, to_tag=incoming.to_tag)
-            targets = []
-            for place, text in enumerate(route.to):
-                q = 1000 - place if route.fork == "serial" else 1000
-                targets.append(Target(uri=parse_uri(_fill(text, user, host)), q=q, no_answer=route.no_answer))
-            if (
-                not route.strangers
-                and self._is_stranger(incoming)
-                and not all(self._is_local_uri(target.uri) for target in targets)
-            ):
-                return response_to(request, 403, to_tag=incoming.to_tag)
-            return targets
+                incoming.note("route", f"answered {route.status}", f"{ready.key}.status")
+                return response_to(incoming.request, route.status, route.reason, to_tag=incoming.to_tag)
+            user = asked.user
+            if route.e164:
+                user = self._ways.e164(user)
+                if not user:
+                    continue
+            values = {"user": user, "host": asked.host, "dialled": asked.user, **groups}
+            rewritten = ready.rewriting.user(user, values)
+            values["user"] = rewritten
+            found = self._ways.targets(ready.steps, Asked(incoming, rewritten, values, route, f"{ready.key}.to"))
+            if isawaitable(found):
+                return self._wait(found, incoming, asked, ready, place)
+            if found:
+                return self._allowed(incoming, ready, found)
         return ()
 
+    async def _wait(
+        self, found: Awaitable[Routed], incoming: IncomingRequest, asked: Dialled, ready: _Ready, place: int
+    ) -> Routed:
+        made: Any = await found
+        if made:
+            return self._allowed(incoming, ready, made)
+        rest: Any = self._from(incoming, asked, place)
+        return await rest if isawaitable(rest) else rest  # type: ignore[no-any-return]
 
-def _fill(text: str, user: str, host: str) -> str:
-    return text.replace("{user}", user).replace("{host}", host)
+    def _allowed(self, incoming: IncomingRequest, ready: _Ready, found: Routed) -> Routed:
+        if isinstance(found, Response):
+            return found
+        if (
+            not ready.route.strangers
+            and self._is_stranger(incoming)
+            and not all(self._is_local_uri(target.uri) for target in found)
+        ):
+            incoming.note("route", f"{ready.words}, but not strangers", f"{ready.key}.strangers")
+            return response_to(incoming.request, 403, to_tag=incoming.to_tag)
+        incoming.note("route", ready.words, f"{ready.key}.to")
+        return found

@@ -23,6 +23,11 @@ from twisted_sip.media.settings import MediaSettings
 from twisted_sip.messaging.settings import MessagingSettings
 from twisted_sip.presence.lists.settings import ListSettings
 from twisted_sip.presence.settings import PresenceSettings
+from twisted_sip.proxy.gateways.settings import Gateway, GatewaysSettings
+from twisted_sip.proxy.routes.e164 import NumberSettings
+from twisted_sip.proxy.routes.emergency import EmergencySettings
+from twisted_sip.proxy.routes.enum_lookup import ENUMSettings
+from twisted_sip.proxy.routes.least_cost import LeastCostSettings
 from twisted_sip.proxy.settings import ProxySettings
 from twisted_sip.proxy.static_routes import StaticRoute
 from twisted_sip.registrar.settings import RegistrarSettings
@@ -61,6 +66,14 @@ class Configuration:
     route: tuple[StaticRoute, ...] = attrs.field(
         default=(), metadata={"help": "Static routes, asked before the registrations; the first that matches decides."}
     )
+    gateway: tuple[Gateway, ...] = attrs.field(
+        default=(), metadata={"help": 'Gateways, in groups: `to = "gateway:GROUP"` in a route leads to one of them.'}
+    )
+    gateways: GatewaysSettings = _section(GatewaysSettings, "How gateways are watched, and when the next one is tried.")
+    least_cost: LeastCostSettings = _section(LeastCostSettings, 'The rates for `to = "least-cost"`.')
+    enum: ENUMSettings = _section(ENUMSettings, 'Telephone numbers in the DNS, for `to = "enum"`.')
+    numbers: NumberSettings = _section(NumberSettings, "How telephone numbers are dialled.")
+    emergency: EmergencySettings = _section(EmergencySettings, "Calls for help.")
     b2bua: B2BUASection = _section(B2BUASection, "Calls through `twistd sip-b2bua`.")
     media: MediaSettings = _section(MediaSettings, "Media that `twistd sip-b2bua` relays or transcodes.")
     presence: PresenceSettings = _section(PresenceSettings, "Who sees whom, and what is published.")
@@ -76,29 +89,33 @@ class Configuration:
     )
 
 
-def load(path: Path) -> Configuration:
+def load(path: Path, base: Path | None = None) -> Configuration:
     """Read the configuration file of a server at *path*; relative paths in it count from its directory.
 
+    :param base: the directory that a relative *path* counts from, the working directory if left out; paths in the file
+        become absolute then.
     :raises ConfigurationError: with every fault of the file.
     """
-    return load_as(Configuration, path, CHECKS)
+    return load_as(Configuration, path, CHECKS, base=base)
 
 
-def load_as(cls: type[T], path: Path, checks: Checks, kinds: Kinds | None = None) -> T:
+def load_as(cls: type[T], path: Path, checks: Checks, kinds: Kinds | None = None, base: Path | None = None) -> T:
     """Read the TOML file at *path* as a *cls*; relative paths in it count from its directory.
 
     :param checks: and *kinds*, as in structuring.
+    :param base: as for :func:`load`.
     :raises ConfigurationError: with every fault of the file.
     """
+    place = path if base is None else base / path
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = place.read_bytes().decode("utf-8")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise ConfigurationError([f"{path}: cannot be read ({reason}), write the path of a TOML file"]) from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise ConfigurationError([f"{path}: line {line}: is not UTF-8, save the file as UTF-8"]) from error
-    return read_as(cls, text, str(path), path.parent, checks, kinds)
+    return read_as(cls, text, str(path), place.parent, checks, kinds)
 
 
 def read(text: str, name: str, base: Path) -> Configuration:
@@ -151,11 +168,13 @@ def overridden(
     no_auth: bool = False,
     xcap: Iterable[str] = (),
     behind: str = "",
+    base: Path | None = None,
 ) -> Configuration:
     """Return *configuration* with what the command line says in its place.
 
     :param xcap: listen descriptors, or ``off`` alone.
     :param behind: the outbound proxy of presence.
+    :param base: the directory that relative paths count from, the working directory if left out.
     :raises ConfigurationError: naming the options at fault.
     """
     faults: list[str] = []
@@ -166,7 +185,7 @@ def overridden(
         for key, value in values.items():
             if not value:
                 continue
-            section, wrong = structure(cls, {key: value}, Path.cwd(), CHECKS)
+            section, wrong = structure(cls, {key: value}, base or Path.cwd(), CHECKS)
             if section is None:
                 faults.extend(f"command line: {options.get(key, f'--{key}')}: {text}" for _, text in wrong)
             else:
@@ -192,7 +211,10 @@ def overridden(
     )
 
 
-def with_absolute_paths(configuration: Configuration) -> Configuration:
-    """Return *configuration* with the state directory made absolute: twistd may change the working directory."""
-    server = attrs.evolve(configuration.server, state_dir=configuration.server.state_dir.absolute())
+def with_absolute_paths(configuration: Configuration, base: Path) -> Configuration:
+    """Return *configuration* with the state directory made absolute: twistd may change the working directory.
+
+    :param base: the directory that a relative one counts from.
+    """
+    server = attrs.evolve(configuration.server, state_dir=base / configuration.server.state_dir)
     return attrs.evolve(configuration, server=server)

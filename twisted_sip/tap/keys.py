@@ -9,6 +9,8 @@ from typing import Any
 import attrs
 
 from twisted_sip.media.settings import MediaSettings
+from twisted_sip.proxy.routes.emergency import EmergencySettings
+from twisted_sip.proxy.routes.enum_lookup import ENUMSettings
 from twisted_sip.proxy.static_routes import StaticRoute
 from twisted_sip.transport.settings import TransportSettings
 
@@ -21,7 +23,9 @@ _FILLED_FROM_ELSEWHERE: dict[type[Any], frozenset[str]] = {
 }
 
 #: Lists for which a single text may stand.
-_ONE_OR_MANY = frozenset({(StaticRoute, "to")})
+_ONE_OR_MANY = frozenset(
+    {(StaticRoute, "to"), (StaticRoute, "hours"), (EmergencySettings, "to"), (ENUMSettings, "suffixes")}
+)
 
 _IVAR = re.compile(r"^:ivar (\w+): *(.*(?:\n(?!:|$).*)*)", re.MULTILINE)
 

@@ -283,7 +283,8 @@ def _naptr(record: Any) -> NAPTRRecord:
         payload.preference,
         _text(payload.flags.string),
         _text(payload.service.string),
-        _text(payload.regexp.string),
+        # The case of what it puts in counts (RFC 3402 section 3.2).
+        payload.regexp.string.decode("utf-8", "replace"),
         _text(payload.replacement.name),
     )
 

@@ -111,7 +111,9 @@ class GatewayProbes:
     def _not_answered(self, failure: Failure, gateway: LiveGateway) -> None:
         failure.trap(SIPError, DeferTimeoutError, CancelledError)
         if self._running:
-            reason = "a probe had no answer" if failure.check(DeferTimeoutError) else f"a probe failed ({failure.value})"
+            reason = (
+                "a probe had no answer" if failure.check(DeferTimeoutError) else f"a probe failed ({failure.value})"
+            )
             gateway.probe_failed(reason)
 
     def _done(self, result: Any, gateway: LiveGateway) -> Any:

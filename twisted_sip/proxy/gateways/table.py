@@ -91,6 +91,10 @@ class Gateways:
         """Return the gateways that are called *name*, or whose URI it is: one in each of several groups, perhaps."""
         return [gateway for gateway in self if name in (gateway.settings.label, gateway.settings.uri)]
 
+    def usable(self, name: str) -> list[LiveGateway]:
+        """Return the gateways called *name* that are enabled."""
+        return [gateway for gateway in self.named(name) if gateway.enabled]
+
     def targets(self, group: str, user: str, q: int, no_answer: float = 0.0) -> list[Target]:
         """Return the targets in *group* for a request, one less preferred than the other.
 

@@ -1,0 +1,135 @@
+"""Routing as a part of every server: static routes, gateways, the least-cost table, ENUM, calls for help."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from twisted_sip.element.element import Element
+from twisted_sip.errors import ConfigurationError
+from twisted_sip.interfaces.routing import IRouter
+from twisted_sip.message.uri import SIPURI
+from twisted_sip.proxy.gateways.live import State
+from twisted_sip.proxy.gateways.probes import GatewayProbes
+from twisted_sip.proxy.gateways.table import Gateways
+from twisted_sip.proxy.routes.e164 import E164
+from twisted_sip.proxy.routes.emergency import EmergencyCalls
+from twisted_sip.proxy.routes.enum_lookup import ENUMLookup
+from twisted_sip.proxy.routes.least_cost import LeastCostTable, read_rates
+from twisted_sip.proxy.routes.ways import Ways
+from twisted_sip.proxy.static_routes import StaticRouter
+from twisted_sip.tap.control import Command
+from twisted_sip.tap.gateway_commands import gateway_commands
+from twisted_sip.tap.part import Part, Prepared
+from twisted_sip.tap.startup import StartFailure
+
+if TYPE_CHECKING:
+    from twisted_sip.tap.composition import Server
+    from twisted_sip.tap.configuration import Configuration
+
+
+class RoutingPart(Part):
+    """The part.
+
+    :ivar router: asks the static routes, None before the start.
+    :ivar gateways: the groups of gateways, None before the start.
+    """
+
+    sections = ("route", "gateway", "gateways", "least_cost", "enum", "numbers", "emergency")
+
+    def __init__(self) -> None:
+        self.router: StaticRouter | None = None
+        self.gateways: Gateways | None = None
+        self._probes: GatewayProbes | None = None
+        self._ways = Ways()
+        self._emergency: EmergencyCalls | None = None
+
+    def links(self, server: Server, element: Element) -> Sequence[Any]:
+        """Make all of it; it has no link of its own.
+
+        :raises StartFailure: the least-cost table cannot be used.
+        """
+        configuration = server.configuration
+        try:
+            table = least_cost(configuration)
+        except ConfigurationError as error:
+            raise StartFailure("\n".join(error.problems)) from error
+        gateways = self.gateways = Gateways(server.reactor.seconds, configuration.gateway, configuration.gateways)
+        resolver: Any = element.resolver
+        self._ways = Ways(
+            gateways,
+            table,
+            ENUMLookup(lambda: resolver.questions, configuration.enum.suffixes),
+            E164(configuration.numbers.region),
+        )
+        is_local_uri = element.domains.is_local_uri
+        self._emergency = EmergencyCalls(gateways, configuration.emergency, is_local_uri)
+        server.gauge.spares = self._emergency.spares
+        self.router = StaticRouter(
+            configuration.route,
+            # Where nobody proves anything, on trusted networks, nobody is a stranger.
+            is_stranger=lambda incoming: server.configuration.auth.required and not incoming.user,
+            is_local_uri=is_local_uri,
+            ways=self._ways,
+            emergency=self._emergency,
+            now=server.reactor.seconds,
+        )
+        self._probes = GatewayProbes(gateways, element, str(SIPURI(server.domains[0])))
+        self._probes.start()
+        return ()
+
+    def routers(self, server: Server, element: Element) -> Sequence[IRouter]:
+        return () if self.router is None else (self.router,)
+
+    def commands(self) -> Mapping[str, Command]:
+        return gateway_commands(self.gateways)
+
+    def reload(self, server: Server, configuration: Configuration) -> Prepared | None:
+        """Make ready for other routes, gateways and rates; what is known of gateways that stay is kept.
+
+        :raises ConfigurationError: the least-cost table cannot be used.
+        """
+        table = least_cost(configuration)
+        e164 = E164(configuration.numbers.region)
+        router, gateways, emergency, ways = self.router, self.gateways, self._emergency, self._ways
+        assert router is not None and gateways is not None and emergency is not None
+
+        def commit() -> None:
+            gateways.adopt(configuration.gateway, configuration.gateways)
+            ways.least_cost = table
+            ways.e164 = e164
+            if ways.enum is not None:
+                ways.enum.suffixes = configuration.enum.suffixes
+            emergency.adopt(configuration.emergency)
+            router.routes = configuration.route
+
+        return Prepared(commit)
+
+    def counts(self) -> Mapping[str, Any]:
+        if not self.gateways:
+            return {}
+        states = [gateway.enabled and gateway.state is State.UP for gateway in self.gateways]
+        return {"gateways": len(states), "gateways up": sum(states)}
+
+    async def close(self) -> None:
+        probes, self._probes = self._probes, None
+        if probes is not None:
+            probes.stop()
+
+
+def least_cost(configuration: Configuration) -> LeastCostTable | None:
+    """Return the table of rates, None if there is none.
+
+    :raises ConfigurationError: with every fault of it.
+    """
+    path = configuration.least_cost.file
+    if path is None:
+        return None
+    rates, faults = read_rates(path, frozenset(_names(configuration)).__contains__)
+    if faults:
+        raise ConfigurationError(faults)
+    return LeastCostTable(rates)
+
+
+def _names(configuration: Configuration) -> list[str]:
+    return [name for gateway in configuration.gateway for name in (gateway.group, gateway.label)]
