@@ -238,8 +238,8 @@ def test_2_13_incoming_call_screening(stage: Stage) -> None:
     proxy = stage.proxy("Proxy 1", 1, passwords={"alice": "secret", "bob": "secret"})
     store = MemoryCallPolicyStore()
     store.set(BOB, CallPolicy(blocked=("alice@example.com",)))
-    domains = proxy.element.domains
-    proxy.proxy.routers.append(PolicyRouter(store, domains.is_local_uri, stage.network.clock.seconds))
+    is_local, now = proxy.element.domains.is_local_uri, stage.network.clock.seconds
+    proxy.proxy.routers.append(PolicyRouter(store, is_local, now, lambda: proxy.proxy))
     # RFC 3261 section 21.3.4: whoever is not called by way of the proxy sends its caller there.
     bob = stage.agent("Bob", 2, does=lambda call: call.reject(305, headers=[("contact", f"<{BOB}>")]))
     alice = stage.agent("Alice", 1)

@@ -28,7 +28,9 @@ def house(make_house: Any, request: Any) -> Any:
     routers: list[Any] = []
     made = make_house(routers=routers)
     # A Thursday, the first of January 1970, at noon.
-    made.proxy.routers.append(PolicyRouter(store, made.element.domains.is_local_uri, lambda: 43200.0))
+    made.proxy.routers.append(
+        PolicyRouter(store, made.element.domains.is_local_uri, lambda: 43200.0, lambda: made.proxy)
+    )
     made.policies = store
     made.bind("bob", "sip:bob@192.0.2.10")
     return made

@@ -116,6 +116,11 @@ class Branch(StraightUser):
         """True once it was cancelled since nobody has answered in time."""
         return self._expired
 
+    @property
+    def alerted(self) -> bool:
+        """True once a provisional response other than 100 has come."""
+        return self._heard > -_EVER
+
     def end(self) -> None:
         """Stop what is pending here."""
         if self._timer_c is not None:

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from twisted_sip.interfaces.processing import IncomingRequest
-from twisted_sip.interfaces.routing import Target
+from twisted_sip.interfaces.routing import Retarget, Target
 from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI, URI
 from twisted_sip.proxy.location_router import LocationRouter
@@ -49,10 +49,18 @@ async def expand(
             found = await found
         if isinstance(found, Response):
             return []
-        if target.no_answer:
-            found = [attrs.evolve(contact, no_answer=target.no_answer) for contact in found]
+        found = [_on_behalf(target, contact, incoming) for contact in found]
         return [item for contact in found for item in await contacts(contact, order)]
 
     ordered = [item for target in targets for item in await contacts(target, ())]
     ranks = sorted({order for order, _ in ordered})
     return [attrs.evolve(target, q=ranks.index(order)) for order, target in ordered]
+
+
+def _on_behalf(target: Target, contact: Target, incoming: IncomingRequest) -> Target:
+    """Return *contact*, which stands for *target*, with what goes for that."""
+    at = target.steps[-1].to if target.steps else incoming.request.uri
+    steps = target.steps
+    if str(at) != str(target.uri):
+        steps = (*steps, Retarget(at, target.uri))
+    return attrs.evolve(contact, no_answer=target.no_answer or contact.no_answer, steps=steps, onward=target.onward)

@@ -21,6 +21,7 @@ from twisted_sip.proxy.best_response import best_response
 from twisted_sip.proxy.branch import Branch
 from twisted_sip.proxy.failover import FailoverBranch, groups_left
 from twisted_sip.proxy.notes import ANSWERED, GIVEN_UP, NEXT_FLOW, note_chosen, note_group
+from twisted_sip.proxy.onward import search_on
 from twisted_sip.proxy.record_route import FlowMark
 from twisted_sip.proxy.target_groups import grouped, identity_of
 from twisted_sip.proxy.waking import WakingBranch
@@ -276,7 +277,28 @@ class ResponseContext:
                 branch.cancel(headers)
 
     def _finish(self) -> None:
-        """Every branch has ended without a 2xx: forward the best response (section 16.7 step 6)."""
+        """Every branch has ended without a 2xx: go on, or forward the best response (section 16.7 step 6)."""
+        if self.calls and not self._cancelled and self._branches and search_on(self, self._branches):
+            return
+        self._end_search()
+
+    def go_on(self, targets: Sequence[Target]) -> None:
+        """Go on with further *targets*, if there are any, when all others have been tried."""
+        settings = self.service.settings
+        tried = [branch.target for branch in self._branches]
+        self._alternatives = {}
+        groups = grouped(targets, settings.fork, max(0, settings.max_branches - len(tried)), self._alternatives, tried)
+        if not groups or self._cancelled:
+            self._end_search()
+            self._release()
+            return
+        self._stop = False
+        # RFC 5359 section 2.8.
+        self._forward(self.local_response(181, ""))
+        self._groups = groups
+        self._next_group(groups)
+
+    def _end_search(self) -> None:
         self._answered = True
         finals = [branch.final for branch in self._branches if branch.final is not None]
         chosen = best_response(finals)

@@ -193,9 +193,13 @@ class ProxyService(Service):
         is_local_uri = self.element.domains.is_local_uri
         for target in found:
             if target.flow is None and not target.path and is_local_uri(target.uri):
-                expanded = Deferred.fromCoroutine(expand(found, incoming, self.location_router, is_local_uri))
+                expanded = Deferred.fromCoroutine(self.expanded(incoming, found))
                 return expanded.addCallback(lambda targets: self._forward_any(incoming, targets, part))
         return self._forward(incoming, found, part) if found else self._forward_any(incoming, found, part)
+
+    async def expanded(self, incoming: IncomingRequest, targets: Sequence[Target]) -> Sequence[Target]:
+        """Return *targets* with the contacts of our users in place of the users."""
+        return await expand(targets, incoming, self.location_router, self.element.domains.is_local_uri)
 
     def _forward_any(self, incoming: IncomingRequest, targets: Sequence[Target], part: str) -> Verdict:
         if not targets:

@@ -59,7 +59,9 @@ class WakingBranch(Branch):
         if fresh is None:
             self._ended(480)
             return
-        fresh = attrs.evolve(fresh, q=before.q, no_answer=before.no_answer, waking=None)
+        fresh = attrs.evolve(
+            fresh, q=before.q, no_answer=before.no_answer, waking=None, steps=before.steps, onward=before.onward
+        )
         fitting = fit_scheme(self._context.request, [fresh])
         if not fitting:
             self._ended(480)

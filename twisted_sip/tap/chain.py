@@ -84,7 +84,7 @@ def _proxy(server: Server, element: Element) -> ProxyService:
     assert server.location is not None and server.call_policies is not None
     configuration = server.configuration
     auth = configuration.auth
-    return server.proxy_class(
+    proxy = server.proxy_class(
         element,
         server.location,
         settings=configuration.proxy,
@@ -96,13 +96,14 @@ def _proxy(server: Server, element: Element) -> ProxyService:
                 is_local_uri=element.domains.is_local_uri,
             ),
             *[router for part in server.parts for router in part.routers(server, element)],
-            PolicyRouter(server.call_policies, element.domains.is_local_uri, server.reactor.seconds),
+            PolicyRouter(server.call_policies, element.domains.is_local_uri, server.reactor.seconds, lambda: proxy),
         ],
         policies=[
             IdentityPolicy(trusts(configuration.proxy.trusted)),
             *[policy for part in server.parts for policy in part.policies()],
         ],
     )
+    return proxy
 
 
 def _options(server: Server, element: Element, registrar: RegistrarService) -> OptionsProcessor:
