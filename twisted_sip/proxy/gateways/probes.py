@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.defer import TimeoutError as DeferTimeoutError
-from twisted.python.failure import Failure
-
 from twisted_sip.element.element import Element
-from twisted_sip.errors import SIPError
+from twisted_sip.element.outgoing import Outgoing
+from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.builders import build_request
 from twisted_sip.message.name_addr import NameAddr
+from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.proxy.gateways.live import LiveGateway
 from twisted_sip.proxy.gateways.table import Gateways
@@ -38,7 +37,7 @@ class GatewayProbes:
         self._running = False
         # When each one is probed next, and what is under way.
         self._calls: dict[LiveGateway, Any] = {}
-        self._under_way: dict[LiveGateway, Deferred[Response]] = {}
+        self._under_way: dict[LiveGateway, _Probe] = {}
         gateways.changed = self._changed
         gateways.troubled = self._troubled
 
@@ -58,8 +57,8 @@ class GatewayProbes:
             call.cancel()
         self._calls.clear()
         under_way, self._under_way = self._under_way, {}
-        for waiting in under_way.values():
-            waiting.cancel()
+        for probe in under_way.values():
+            probe.end()
 
     def _changed(self) -> None:
         """There are other gateways, or other intervals."""
@@ -87,39 +86,73 @@ class GatewayProbes:
 
     def _probe(self, gateway: LiveGateway) -> None:
         self._calls.pop(gateway, None)
-        element = self._element
+        self._under_way[gateway] = _Probe(self._element, gateway, self._from, self._done)
+
+    def _done(self, gateway: LiveGateway) -> None:
+        self._under_way.pop(gateway, None)
+        wanted = gateway.enabled and any(gateway is one for one in self._gateways)
+        if self._running and wanted and gateway.probe_interval:
+            # Not all of them at one moment for ever: some are a little earlier or later.
+            self._plan(gateway, gateway.probe_interval * (0.95 + 0.1 * self._gateways.chance()))
+
+
+class _Probe:
+    """One OPTIONS on its way; the user of its Outgoing."""
+
+    __slots__ = ("_began", "_done", "_element", "_gateway", "_outgoing", "_timer")
+
+    def __init__(
+        self, element: Element, gateway: LiveGateway, from_: str, done: Callable[[LiveGateway], object]
+    ) -> None:
+        self._element = element
+        self._gateway = gateway
+        self._done = done
+        self._began = element.reactor.seconds()
         text = element.random_text
-        began = element.reactor.seconds()
         request = build_request(
             "OPTIONS",
             gateway.uri,
-            from_=NameAddr.build(self._from).with_("tag", text()),
+            from_=NameAddr.build(from_).with_("tag", text()),
             to=NameAddr.build(gateway.uri),
             call_id=text(),
             cseq=1,
             headers=[("accept", "application/sdp")],
         )
-        asked = self._under_way[gateway] = element.sender.request(
-            request, secure_required=gateway.uri.secure
-        ).addTimeout(gateway.watch.probe_timeout, element.reactor)
-        asked.addCallbacks(
-            lambda response: gateway.probe_answered(response.status, element.reactor.seconds() - began),
-            lambda failure: self._not_answered(failure, gateway),
-        )
-        asked.addBoth(self._done, gateway)
+        self._timer: Any = element.timers.start(gateway.watch.probe_timeout, self._silent)
+        self._outgoing = element.sender.send(request, self)
 
-    def _not_answered(self, failure: Failure, gateway: LiveGateway) -> None:
-        failure.trap(SIPError, DeferTimeoutError, CancelledError)
-        if self._running:
-            reason = (
-                "a probe had no answer" if failure.check(DeferTimeoutError) else f"a probe failed ({failure.value})"
-            )
-            gateway.probe_failed(reason)
+    def prepare(self, request: Request, flow: Flow) -> None:
+        """Nothing depends on the flow."""
 
-    def _done(self, result: Any, gateway: LiveGateway) -> Any:
-        self._under_way.pop(gateway, None)
-        wanted = gateway.enabled and any(gateway is one for one in self._gateways)
-        if self._running and wanted and gateway.probe_interval:
-            # Not all of them at one moment for ever: a tenth more or less.
-            self._plan(gateway, gateway.probe_interval * (0.95 + 0.1 * self._gateways.chance()))
-        return result
+    def response_received(self, outgoing: Outgoing, response: Response) -> None:
+        """Whatever it says, it has answered."""
+        if response.status >= 200 and self._over():
+            self._gateway.probe_answered(response.status, self._element.reactor.seconds() - self._began)
+            self._done(self._gateway)
+
+    def failed(self, outgoing: Outgoing, status: int, reason: str) -> None:
+        """There is no way to it, or no answer."""
+        if self._over():
+            self._gateway.probe_failed(f"a probe failed ({status} {reason})")
+            self._done(self._gateway)
+
+    def _silent(self) -> None:
+        self.end()
+        self._gateway.probe_failed("a probe had no answer")
+        self._done(self._gateway)
+
+    def _over(self) -> bool:
+        """Note that it is over; return False if it was before."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+        return timer is not None
+
+    def end(self) -> None:
+        """Wait no longer, and do not repeat it."""
+        self._over()
+        outgoing = self._outgoing
+        transaction = outgoing.transaction
+        outgoing.cancel()
+        if transaction is not None:
+            transaction.terminate()
