@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from twisted_sip.tap.logs import observer, open_file
 from twisted_sip.tap.sections import LogSection
+from twisted_sip.tap.server_log import ServerLog
 from twisted_sip.tap.startup import StartFailure
 
 
@@ -78,7 +79,7 @@ def test_credentials_in_a_field_are_masked() -> None:
 
 
 def test_a_file(tmp_path: Path) -> None:
-    logger = Logger(namespace="test", observer=observer(LogSection(file=tmp_path / "sip.log")))
+    logger = Logger(namespace="test", observer=ServerLog(LogSection(file=tmp_path / "sip.log")))
     logger.info("Grüße")
     assert (tmp_path / "sip.log").read_text("utf-8").endswith("Grüße\n")
 

@@ -64,6 +64,11 @@ class Decisions:
     def __len__(self) -> int:
         return len(self._kept) // _ITEMS
 
+    def resize(self, most: int) -> None:
+        """Keep *most* decisions from now on."""
+        self._kept = deque(self._kept, maxlen=most * _ITEMS)
+        self._keep = self._kept.extend
+
     def note(self, request: Request, room: str, text: str, key: str = "", first: str = "", second: str = "") -> None:
         """Keep what was decided about *request*; the arguments are those of Decision.
 

@@ -105,14 +105,21 @@ class Trace:
         max_bytes: int = 32 * 1024 * 1024,
     ) -> None:
         self._clock = clock
-        self._max_calls = max_calls
-        self._max_items = max_messages * _ITEMS + _HEAD
-        self._max_bytes = max_bytes
         self._calls: dict[str, list[Any]] = {}
         # In the order of the first message; the first key of a dict that others have left is slow to find.
         self._order: deque[str] = deque()
         self._bytes = 0
         self._followers: list[Callable[[str, TracedMessage], None]] = []
+        self.configure(max_calls, max_messages, max_bytes)
+
+    def configure(self, max_calls: int, max_messages: int, max_bytes: int) -> None:
+        """Keep as much as these say, as at the beginning, from now on; ``sent`` and ``seen`` are others then."""
+        self._max_calls = max_calls
+        self._max_items = max_messages * _ITEMS + _HEAD
+        self._max_bytes = max_bytes
+        while len(self._calls) > max_calls:
+            self._forget_oldest()
+        self._forget_oldest_ones()
         self.sent: Callable[[Request | Response, bytes, Flow], None] = self._recorder(True)
         self.seen: Callable[[Request | Response, bytes, Flow], None] = self._recorder(False)
 

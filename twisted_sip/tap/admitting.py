@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from twisted_sip.auth.settings import AuthSettings
 from twisted_sip.element.admission import AdmissionProcessor
 from twisted_sip.interfaces.credentials import ICredentialStore
 from twisted_sip.interfaces.processing import IncomingRequest, Verdict
@@ -58,21 +59,28 @@ def _is_gruu(uri: URI) -> bool:
 
 
 class KnownUsers:
-    """Tells whether there is a user with an address-of-record.
+    """Tells whether there is a user with an address-of-record; where nobody has to prove who he is, everybody is one.
 
     :param credentials: where users are kept.
-    :param realm: the realm of all of them, empty where it is the domain of each.
+    :param settings: gives the settings of authentication that hold.
     """
 
-    def __init__(self, credentials: ICredentialStore, realm: str) -> None:
+    def __init__(self, credentials: ICredentialStore, settings: Callable[[], AuthSettings]) -> None:
         self._credentials = credentials
-        self._realm = realm
+        self._settings = settings
 
     def __call__(self, aor: str) -> bool | Deferred[bool]:
+        return self._look(aor) if self._settings().required else True
+
+    def is_taken(self, aor: str) -> bool | Deferred[bool]:
+        """Tell whether *aor* is somebody's, who has a password for it; nobody's where nobody needs one."""
+        return self._look(aor) if self._settings().required else False
+
+    def _look(self, aor: str) -> bool | Deferred[bool]:
         uri = parse_uri(aor)
         if not isinstance(uri, SIPURI) or not uri.user:
             return False
-        found: Any = self._credentials.lookup(uri.user, self._realm or uri.host.strip("[]"))
+        found: Any = self._credentials.lookup(uri.user, self._settings().realm or uri.host.strip("[]"))
         if isinstance(found, Deferred):
             return found.addCallback(lambda credential: credential is not None)
         return found is not None

@@ -91,7 +91,7 @@ class B2BUAPart(Part):
             element,
             settings=section,
             location=server.location,
-            routes=configuration.route,
+            routes=server.routing.router or (),
             media=self._plane,
             accounting=self._accounting,
             policies=server.call_policies,

@@ -14,7 +14,6 @@ from twisted_sip.message.methods import METHODS
 from twisted_sip.proxy.identity import IdentityPolicy, trusts
 from twisted_sip.proxy.policy_router import PolicyRouter
 from twisted_sip.proxy.service import ProxyService
-from twisted_sip.proxy.static_routes import StaticRouter
 from twisted_sip.registrar.service import RegistrarService
 from twisted_sip.storage.credentials_http import HTTPCredentialStore
 from twisted_sip.tap.admitting import KnownUsers, ServerAdmission, path_admits
@@ -51,11 +50,17 @@ def build_chain(server: Server, element: Element) -> list[Any]:
         _options(server, element, registrar),
         *services,
     ]
-    element.decisions = server.decisions
-    if server.trace is not None:
-        element.message_sent = server.trace.sent
-        element.message_seen = server.trace.seen
+    server.admission = admission
+    watch_messages(server, element)
     return services
+
+
+def watch_messages(server: Server, element: Element) -> None:
+    """Have the trace see each message, and decisions be noted, where the server keeps them."""
+    trace = server.trace
+    element.decisions = server.decisions
+    element.message_sent = None if trace is None else trace.sent
+    element.message_seen = None if trace is None else trace.seen
 
 
 def _authenticator(server: Server) -> Authenticator:
@@ -66,7 +71,7 @@ def _authenticator(server: Server) -> Authenticator:
     if auth.credentials_url:
         credentials = HTTPCredentialStore(auth.credentials_url, server.reactor)
     server.authenticator = Authenticator(credentials, nonces, server.bans, auth)
-    server.user_known = KnownUsers(credentials, auth.realm) if auth.required else None
+    server.user_known = KnownUsers(credentials, lambda: server.configuration.auth)
     return server.authenticator
 
 
@@ -83,23 +88,18 @@ def _registrar(server: Server, element: Element) -> RegistrarService:
 def _proxy(server: Server, element: Element) -> ProxyService:
     assert server.location is not None and server.call_policies is not None
     configuration = server.configuration
-    auth = configuration.auth
+    server.trusted = trusts(configuration.proxy.trusted)
     proxy = server.proxy_class(
         element,
         server.location,
         settings=configuration.proxy,
         routers=[
-            StaticRouter(
-                configuration.route,
-                # Where nobody proves anything, on trusted networks, nobody is a stranger.
-                is_stranger=lambda incoming: auth.required and not incoming.user,
-                is_local_uri=element.domains.is_local_uri,
-            ),
             *[router for part in server.parts for router in part.routers(server, element)],
             PolicyRouter(server.call_policies, element.domains.is_local_uri, server.reactor.seconds, lambda: proxy),
         ],
         policies=[
-            IdentityPolicy(trusts(configuration.proxy.trusted)),
+            # Asked of the server each time: the networks may change.
+            IdentityPolicy(lambda host: server.trusted(host)),
             *[policy for part in server.parts for policy in part.policies()],
         ],
     )

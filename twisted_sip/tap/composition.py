@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.application.service import IService, MultiService
@@ -27,20 +27,24 @@ from twisted_sip.element.element import Element
 from twisted_sip.element.limits import OverloadGauge, SourceLimits
 from twisted_sip.element.trace import Trace
 from twisted_sip.errors import ConfigurationError, StoreError
+from twisted_sip.proxy.identity import trusts
 from twisted_sip.proxy.service import ProxyService
 from twisted_sip.registrar.service import RegistrarService
 from twisted_sip.storage.call_policy_sqlite import SQLiteCallPolicyStore
 from twisted_sip.storage.credentials_sqlite import SQLiteCredentialStore
 from twisted_sip.storage.location_sqlite import SQLiteLocationStore
 from twisted_sip.tap import state
-from twisted_sip.tap.admitting import KnownUsers
+from twisted_sip.tap.admitting import KnownUsers, ServerAdmission
 from twisted_sip.tap.chain import build_chain
 from twisted_sip.tap.collector import Collector
 from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.control import ControlSocket
+from twisted_sip.tap.core_settings import CoreSettings
 from twisted_sip.tap.demo import demo_passwords, store_demo_users
-from twisted_sip.tap.hosts import host_names
+from twisted_sip.tap.hosts import domains_of
 from twisted_sip.tap.part import Part
+from twisted_sip.tap.reload import Follower, Reload, reload
+from twisted_sip.tap.routing_part import RoutingPart
 from twisted_sip.tap.server_commands import server_commands
 from twisted_sip.tap.startup import StartFailure
 from twisted_sip.tap.status import element_counts, fill, listening
@@ -68,6 +72,8 @@ class Server(MultiService):
     :ivar call_policies: what becomes of calls to users, None before the first start.
     :ivar bans: who is not listened to.
     :ivar trace: the messages kept, None if that is switched off.
+    :ivar reread: gives the configuration as it is written now, and raises ConfigurationError with its faults;
+        :meth:`reload` asks.
     :ivar decisions: why requests went the way they did, None if that is not kept.
     """
 
@@ -93,11 +99,17 @@ class Server(MultiService):
         """
         super().__init__()  # type: ignore[no-untyped-call]
         self.configuration = configuration
-        self.domains = configuration.server.domains or host_names()
+        self.domains: Sequence[str] = domains_of(configuration.server.domains)
+        self.reread: Callable[[], Configuration] = lambda: self.configuration
+        self.control: ControlSocket | None = None
+        self.admission: ServerAdmission | None = None
+        self.trusted: Callable[[str], bool] = trusts(configuration.proxy.trusted)
+        self.log_settings: Follower | None = None
         self.forwards = forwards
         self.registers = not configuration.presence.outbound_proxy or forwards
         self.user_known: KnownUsers | None = None
-        self.parts = list(parts)
+        self.routing = RoutingPart()
+        self.parts = [self.routing, *parts]
         self.demo_passwords: dict[str, str] = {}
         self._demo = demo
         self.reactor = reactor
@@ -194,8 +206,8 @@ class Server(MultiService):
 
     def _build_services(self, element: Element) -> None:
         services = build_chain(self, element)
-        control = ControlSocket(self.reactor, self.configuration.server.state_dir, server_commands(self))
-        for service in [*services, control]:
+        self.control = ControlSocket(self.reactor, self.configuration.server.state_dir, server_commands(self))
+        for service in [*services, self.control]:
             if IService.providedBy(service):
                 service.setServiceParent(self)
 
@@ -231,6 +243,19 @@ class Server(MultiService):
         self.gauge.tick()
         if self.element is not None:
             self._backlog = self.element.transports.backlog()
+
+    def followers(self) -> list[Follower]:
+        """Return who has settings that may change while it runs."""
+        return [CoreSettings(), *self.parts, *([] if self.log_settings is None else [self.log_settings])]
+
+    def reload(self, dry_run: bool = False) -> Reload:
+        """Take over the settings that :attr:`reread` gives; calls in progress go on.
+
+        :param dry_run: look whether all of them can be had, and change nothing.
+        :returns: what has changed, and what cannot change before the next start.
+        :raises ConfigurationError: with every fault; nothing has changed then.
+        """
+        return reload(self, self.reread(), dry_run=dry_run)
 
     def status(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return how the server is doing, for the control socket."""

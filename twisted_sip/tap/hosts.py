@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from twisted_sip.errors import ConfigurationError
@@ -83,13 +84,28 @@ def check_bindable(key: str, address: str) -> None:
         raise ConfigurationError([f"{key}: {address} is no address of this host, choose one that is"]) from error
 
 
-def host_names() -> tuple[str, ...]:
+def domains_of(written: Sequence[str], before: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return what a server is responsible for where *written* are the domains in its configuration.
+
+    :param before: the domains that it had until now. Of this host's own names, those in it are taken for granted: to
+        ask for them may take long, and a server that runs has no time. Its addresses are looked up in any case.
+    """
+    if written:
+        return tuple(written)
+    names = [name for name in before if not is_address(name) and name != "localhost"]
+    return host_names(names if names else None)
+
+
+def host_names(known: Sequence[str] | None = None) -> tuple[str, ...]:
     """Return the addresses of this host and its names: what a server is responsible for where nothing else is said.
 
     The address by which others reach it comes first, loopback addresses come last.
+
+    :param known: its names, asked for if left out.
     """
     addresses = local_addresses()
     loopback = [address for address in addresses if ipaddress.ip_address(address).is_loopback]
     outward = [address for address in addresses if address not in loopback]
-    names = [name.lower() for name in (socket.gethostname(), socket.getfqdn()) if is_host(name)]
+    asked = (socket.gethostname(), socket.getfqdn()) if known is None else known
+    names = [name.lower() for name in asked if is_host(name)]
     return tuple(dict.fromkeys([*outward, *names, "localhost", *loopback]))

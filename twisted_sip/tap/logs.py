@@ -124,12 +124,9 @@ class LineObserver:
 def observer(section: LogSection, stream: IO[str] | None = None) -> ILogObserver:
     """Return the observer that writes the log as *section* says.
 
-    :param stream: where to write if the section names no file; standard output by default.
-    :raises StartFailure: the log file cannot be opened.
+    :param stream: where to write; standard output by default.
     """
     target: Any = stream if stream is not None else sys.stdout
-    if section.file is not None:
-        target = open_file(str(section.file))
     lines = LineObserver(target, _json if section.format == "json" else _text)
     level = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(section.level))
     return FilteringLogObserver(lines, [level] if section.level == "debug" else [SocketTalk(), level])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,13 +14,16 @@ from twisted.python import usage
 from twisted.python.components import Componentized
 
 from twisted_sip.errors import ConfigurationError
-from twisted_sip.tap import logs, state
+from twisted_sip.tap import state
 from twisted_sip.tap.composition import Server
-from twisted_sip.tap.configuration import Configuration, with_absolute_paths
+from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.demo import account_settings, demo_passwords
+from twisted_sip.tap.hang_up import HangUp
 from twisted_sip.tap.hosts import host_names, is_address
 from twisted_sip.tap.options import ServerOptions
 from twisted_sip.tap.part import Part
+from twisted_sip.tap.reload import reload_logged
+from twisted_sip.tap.server_log import ServerLog
 from twisted_sip.tap.startup import StartFailure, report_start_failures, stop_with
 from twisted_sip.transport.descriptors import parse_descriptor
 
@@ -37,22 +41,25 @@ class LoggedService(MultiService):
         super().__init__()  # type: ignore[no-untyped-call]
         self.server = server
         self._twistd: dict[str, Any] = options.parent or {}
+        self._log: ServerLog | None = None
+        self._hang_up = HangUp(server.reactor, self._read_anew, self._terminal_gone)
         server.setServiceParent(self)
 
     def setServiceParent(self, parent: IServiceCollection) -> None:
         """Become part of *parent*, and give a twistd application the log that the configuration asks for."""
         if isinstance(parent, Componentized) and not self._twistd.get("logger") and not self._twistd.get("syslog"):
-            parent.setComponent(ILogObserver, self._observer())  # type: ignore[no-untyped-call]
+            self._log = self.server.log_settings = self._server_log()
+            parent.setComponent(ILogObserver, self._log)  # type: ignore[no-untyped-call]
         super().setServiceParent(parent)  # type: ignore[no-untyped-call]
 
-    def _observer(self) -> Any:
-        section = self.server.configuration.log
-        path = self._twistd.get("logfile")
-        if not path and section.file is None and not self._foreground:
-            path = "twistd.log"
-        if path and path != "-":
-            return logs.observer(section, logs.open_file(path))
-        return logs.observer(section)
+    def _server_log(self) -> ServerLog:
+        path = self._twistd.get("logfile") or ""
+        # A daemon may be told to work in another directory.
+        return ServerLog(
+            self.server.configuration.log,
+            path if path in ("", "-") else os.path.abspath(path),
+            "" if self._foreground else os.path.abspath("twistd.log"),
+        )
 
     @property
     def _foreground(self) -> bool:
@@ -80,6 +87,21 @@ class LoggedService(MultiService):
         """Start the server."""
         with self._failures_logged():
             super().startService()  # type: ignore[no-untyped-call]
+        self._hang_up.install()
+
+    def stopService(self) -> Any:
+        """Stop the server."""
+        self._hang_up.remove()
+        return super().stopService()  # type: ignore[no-untyped-call]
+
+    def _read_anew(self) -> None:
+        if self._log is not None:
+            self._log.reopen()
+        reload_logged(self.server)
+
+    def _terminal_gone(self) -> None:
+        _log.info("the terminal is gone")
+        self.server.reactor.stop()
 
 
 class TwistdService(LoggedService):
@@ -167,9 +189,10 @@ def make_server(
 
     report_start_failures()
     try:
-        configuration: Configuration = with_absolute_paths(options.configuration())
+        configuration: Configuration = options.configuration()
         parts = [*parts, *(parts_of(configuration) if presence else ())]
         server = Server(reactor, configuration, forwards=forwards, demo=bool(options["demo"]), parts=parts)
+        server.reread = options.configuration
         if not configuration.auth.required:
             print(
                 "WARNING: authentication is off; anybody who can reach this server may register as anybody "

@@ -37,6 +37,8 @@ class ServerOptions(usage.Options):
         self.listen: list[str] = []
         self.xcap: list[str] = []
         self.behind = ""
+        # Read again later, by a daemon that may work in another directory.
+        self._base = Path.cwd()
 
     def opt_domain(self, domain: str) -> None:
         """Domain for whose users this server is responsible; may be given again
@@ -71,8 +73,8 @@ class ServerOptions(usage.Options):
         :raises ConfigurationError: with every fault of both.
         """
         path = self["config"]
-        read = configuration.load(Path(path)) if path else Configuration()
-        return configuration.overridden(
+        read = configuration.load(Path(path), self._base) if path else Configuration()
+        changed = configuration.overridden(
             read,
             domains=self.domains,
             listen=self.listen,
@@ -81,7 +83,9 @@ class ServerOptions(usage.Options):
             no_auth=bool(self["no-auth"]),
             xcap=self.xcap,
             behind=self.behind,
+            base=self._base,
         )
+        return configuration.with_absolute_paths(changed, self._base)
 
 
 class PresenceOptions(ServerOptions):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import attrs
 
 from twisted_sip.element.element import Element
 from twisted_sip.message.request import Request
@@ -16,11 +18,38 @@ if TYPE_CHECKING:
     from twisted_sip.tap.configuration import Configuration
 
 
+def _nothing() -> None:
+    """Nothing has to be given back."""
+
+
+@attrs.frozen(slots=True)
+class Prepared:
+    """Other settings, made ready for while the old ones hold; either of the two is called before anything else happens.
+
+    :ivar commit: puts them in place; must not fail.
+    :ivar roll_back: gives back what was taken for them.
+    :ivar opened: sockets that are new, for people to read.
+    :ivar closed: sockets that are given up.
+    """
+
+    commit: Callable[[], object]
+    roll_back: Callable[[], object] = _nothing
+    opened: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
+
+
 class Part:
     """One part of a server, from its start to its end.
 
-    A subclass overrides what it has something for. The methods are called in this order, each once a start.
+    A subclass overrides what it has something for. The methods are called in this order, each once a start; reload is
+    called each time that a server that runs gets other settings.
+
+    :cvar sections: the sections of the configuration that it reads.
+    :cvar fixed: keys, or sections, that it takes at its start and not while it runs.
     """
+
+    sections: Sequence[str] = ()
+    fixed: Sequence[str] = ()
 
     def listens(self, configuration: Configuration) -> Sequence[str]:
         """Return where it will listen beside the SIP ports, as descriptors."""
@@ -82,6 +111,14 @@ class Part:
         :raises StoreError: that is not durable.
         """
         return {}
+
+    def reload(self, server: Server, configuration: Configuration) -> Prepared | None:
+        """Make ready for the settings in *configuration*, and change nothing yet: ``server.configuration`` holds.
+
+        :returns: what puts them in place; None where none of its sections can change before the next start.
+        :raises ConfigurationError: they cannot be had, one line for each reason.
+        """
+        return None
 
     def counts(self) -> Mapping[str, Any]:
         """Return what it holds, for the status page."""

@@ -176,7 +176,7 @@ class PresencePart(Part):
             settings=configuration.lists,
             xcap_path=configuration.xcap.path,
             index=self.services,
-            is_user=server.user_known,
+            is_user=None if server.user_known is None else server.user_known.is_taken,
         )
         self.lists.add_known()
         gate = Gate(_METHODS)

@@ -8,6 +8,7 @@ from twisted_sip.tap.control import Command
 from twisted_sip.tap.control_commands import ban_commands, contact_commands, trace_commands
 from twisted_sip.tap.explain_commands import explain_commands
 from twisted_sip.tap.policy_commands import policy_commands
+from twisted_sip.tap.reload_commands import reload_commands
 from twisted_sip.tap.user_removal import removal_commands
 
 if TYPE_CHECKING:
@@ -19,9 +20,15 @@ def server_commands(server: Server) -> dict[str, Command]:
     location, clock = server.location, server.reactor.seconds
     assert location is not None
     commands: dict[str, Command] = {"status": server.status, **trace_commands(server.trace)}
+    commands |= reload_commands(server.reload)
     commands |= explain_commands(server.decisions, server.trace)
     commands |= contact_commands(location, clock) | ban_commands(server.bans, clock)
-    commands |= removal_commands(location, server.parts, server.user_known, server.credentials)
+    commands |= removal_commands(
+        location,
+        server.parts,
+        None if server.user_known is None else server.user_known.is_taken,
+        server.credentials,
+    )
     commands |= policy_commands(server.call_policies)
     for part in server.parts:
         commands |= part.commands()

@@ -59,7 +59,7 @@ class SitePart(Part):
         documents, services = self._presence.documents, self._presence.services
         assert documents is not None and services is not None and server.authenticator is not None
         root = Resource()
-        usages = default_usages(services, *([] if server.user_known is None else [server.user_known]))
+        usages = default_usages(services, *([] if server.user_known is None else [server.user_known.is_taken]))
         if self._presence.notifier is not None:
             self._diffs = XCAPDiffPackage(documents, usages, self._root(server))
             self._presence.notifier.add(self._diffs)
