@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import string
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.task import Clock
 
 from twisted_sip.auth.random_text import RandomText
 from twisted_sip.element.tokens import DialogTokens
+from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI
 
 ids = st.text(max_size=40)
@@ -77,3 +80,104 @@ def test_damaged_flows_are_none() -> None:
     assert tokens.flow_of(mac) == ""
     assert tokens.flow_of(mac + "_w") == ""
     assert tokens.flow_of(mac + "A") == ""
+
+
+# -- age and parties ---------------------------------------------------------------------------
+
+
+def named(from_: str, to: str) -> Request:
+    return Request("BYE", "sip:x", [("From", f"<{from_}>;tag=a"), ("To", f"<{to}>;tag=b")])
+
+
+def test_a_token_is_recent_for_a_day() -> None:
+    clock = Clock()
+    clock.advance(1_800_000_000)
+    tokens = DialogTokens(b"key", clock.seconds)
+    token, lasting = tokens.make("c", "a", "flow"), tokens.make("c", "a", ages=False)
+    assert tokens.recent(token)
+    clock.advance(86_400)
+    assert tokens.recent(token)
+    clock.advance(3600)
+    assert not tokens.recent(token) and tokens.recent(lasting)
+    assert tokens.dialog_valid(token, "c", "a", "b"), "it is old, not wrong"
+    again = DialogTokens(b"key", clock.seconds)
+    assert not again.recent(token), "after a restart too"
+    tokens.make("other", "a")
+    assert not tokens.recent(token)
+
+
+def test_a_clock_that_was_wrong_ages_nothing() -> None:
+    clock = Clock()
+    clock.advance(1_800_000_000)
+    token = DialogTokens(b"key", clock.seconds).make("c", "a")
+    earlier = Clock()
+    earlier.advance(1_700_000_000)
+    assert DialogTokens(b"key", earlier.seconds).recent(token)
+
+
+def test_proof_renews_for_another_day() -> None:
+    clock = Clock()
+    clock.advance(1_800_000_000)
+    tokens = DialogTokens(b"key", clock.seconds)
+    token, other = tokens.make("c", "a"), tokens.make("d", "a")
+    clock.advance(100_000)
+    tokens.renew(token)
+    assert tokens.recent(token) and not tokens.recent(other)
+    clock.advance(86_399)
+    assert tokens.recent(token)
+    tokens.renew(token)
+    clock.advance(86_399)
+    assert tokens.recent(token)
+    clock.advance(2)
+    assert not tokens.recent(token)
+
+
+def test_renewals_are_bounded(monkeypatch: Any) -> None:
+    monkeypatch.setattr("twisted_sip.element.tokens._MOST_RENEWED", 3)
+    clock = Clock()
+    clock.advance(1_800_000_000)
+    tokens = DialogTokens(b"key", clock.seconds)
+    made = [tokens.make(str(number), "a") for number in range(6)]
+    clock.advance(100_000)
+    for token in made[:5]:
+        tokens.renew(token)
+    assert [tokens.recent(token) for token in made] == [False, False, True, True, True, False]
+    clock.advance(86_401)
+    tokens.renew(made[5])
+    assert len(tokens._renewed) == 1
+
+
+def test_a_token_tells_whom_it_was_made_for() -> None:
+    tokens = DialogTokens(b"key")
+    parties = tokens.parties(named("sip:alice@example.com", "sip:bob@EXAMPLE.net;x=y"))
+    token = tokens.make("c", "a", "flow", parties)
+    assert tokens.flow_of(token) == "flow"
+    for one, other in [
+        ("sip:alice@example.com", "sip:bob@example.net"),
+        ("sips:bob@example.net", "sip:%61lice@Example.com"),
+    ]:
+        assert tokens.between(token, tokens.parties(named(one, other)))
+    for one, other in [
+        ("sip:carol@example.com", "sip:bob@example.net"),
+        ("sip:alice@example.com", "sip:alice@example.com"),
+        ("sip:alice@example.com", "tel:+15550100"),
+        ("sip:alice@example.com", "sip:" + "x" * 400 + "@example.net"),
+        ("sip:alice@example.com", "sip:@@"),
+    ]:
+        assert not tokens.between(token, tokens.parties(named(one, other))), other
+    assert tokens.between(tokens.make("c", "a"), parties), "one made for nobody in particular"
+
+
+def test_which_tokens_lead_to_an_end() -> None:
+    """By the flow in it, in the direction of the request."""
+    tokens = DialogTokens(b"key")
+    for side in "aA":
+        token = tokens.make("c", "caller", f"{side}flow")
+        assert tokens.leads_to_an_end(token, "c", "callee", "caller")
+        assert not tokens.leads_to_an_end(token, "c", "caller", "callee")
+    for side in "bB":
+        token = tokens.make("c", "caller", f"{side}flow")
+        assert tokens.leads_to_an_end(token, "c", "caller", "callee")
+        assert not tokens.leads_to_an_end(token, "c", "callee", "caller")
+    for flow in ("", "Cflow"):
+        assert not tokens.leads_to_an_end(tokens.make("c", "caller", flow), "c", "caller", "callee")

@@ -3,9 +3,11 @@
 RFC 3261 sections 10.3 (steps 3 and 4), 16.3 (step 6), 22 and 26.3.1. The rules, in order:
 
 - CANCEL and ACK are never challenged (section 22.1). An ACK that may not be forwarded is dropped.
-- In a dialog (To tag): a valid token of ours in a Route admits. A token that is not valid answers 481, since the dialog
-  it names is not known here, a Request-URI or Route that leads elsewhere 403. What is left is for one of our own users
-  and treated like a request outside of dialogs, so a To tag gets nobody past a challenge.
+- In a dialog (To tag): a valid token of ours in a Route admits. One that is more than a day old, or was made for others
+  than those in From and To, admits to the other end of its dialog alone: who wants to go elsewhere has to prove to be
+  one of our users. A token that is not valid answers 481, since the dialog it names is not known here, a Request-URI or
+  Route that leads elsewhere 403. What is left is for one of our own users and treated like a request outside of
+  dialogs, so a To tag gets nobody past a challenge.
 - Claims to be from one of our users (From, for REGISTER To) are challenged, with 401 where this element is the one
   addressed and 407 where it is asked to forward; the digest user must own the identity, else 403.
 - An anonymous From (RFC 3323 section 4.1.1.3) may hide one of our users. Whoever sends credentials with it is asked for
@@ -20,9 +22,8 @@ is challenged; what is neither from nor for one of our users is refused all the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
@@ -38,13 +39,17 @@ from twisted_sip.element.admission_notes import (
     NO_OWNER,
     NO_ROUTES,
     NOT_BELIEVED,
+    OLD_DIALOG,
+    OTHER_PARTIES,
     PROVED,
     ROUTED,
     STRANGER,
     why_no_stranger,
     why_unproved,
 )
+from twisted_sip.element.admission_seams import Ownership, TokenCheck
 from twisted_sip.element.anonymous import credential_realms, is_anonymous, nobody_in
+from twisted_sip.element.standing import standing_of
 from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, IRequestProcessor, Verdict
 from twisted_sip.message.escapes import escape_user
 from twisted_sip.message.hosts import canonical_host, ipv4_bytes
@@ -55,20 +60,6 @@ __all__ = ["AdmissionProcessor", "Ownership", "TokenCheck", "consume_credentials
 
 #: Longer names no host has (RFC 1035 section 2.3.4).
 _MOST_HOST_CHARS = 255
-
-
-class Ownership(Protocol):
-    """Tells what is ours (element.domains.Domains)."""
-
-    def is_local(self, host: str, port: int | None = None) -> bool: ...
-
-    def is_local_uri(self, uri: URI) -> bool: ...
-
-
-class TokenCheck(Protocol):
-    """Knows our dialog tokens again (element.tokens.DialogTokens)."""
-
-    def dialog_valid(self, token: str, call_id: str, from_tag: str, to_tag: str) -> bool: ...
 
 
 @lru_cache(maxsize=256)
@@ -170,10 +161,51 @@ class AdmissionProcessor:
                 call_id, from_tag = request.call_id, request.from_.tag or ""
                 for uri in own_routes:
                     if uri.user and self._tokens.dialog_valid(uri.user, call_id, from_tag, to_tag):
+                        tokens = self._tokens
+                        if not (tokens.recent(uri.user) and tokens.between(uri.user, tokens.parties(request))):
+                            return self._old_dialog(incoming, call_id, from_tag, to_tag)
                         incoming.note("admission", IN_DIALOG)
                         return self._admit_unproved(incoming)
             return self._lost_dialog(incoming)
         return self._outside(incoming)
+
+    def _old_dialog(
+        self, incoming: IncomingRequest, call_id: str, from_tag: str, to_tag: str
+    ) -> Verdict | Deferred[Verdict]:
+        """A request whose token is too old, or which names others than those who set the dialog up.
+
+        Who has such a token could send anywhere with it for ever, in any name. So one of our users has to prove who it
+        is, unless the token leads to the other end alone and the names are right.
+        """
+        request = incoming.request
+        standing = standing_of(self._tokens, incoming, call_id, from_tag, to_tag)
+        identity, other = request.from_.uri, request.to.uri
+        if (
+            request.method == "ACK"
+            or (standing.bound and (standing.between or not self._is_user(identity)))
+            or not self._authenticator.settings.required
+        ):
+            incoming.note("admission", IN_DIALOG)
+            return self._admit_unproved(incoming)
+        if not standing.between:
+            # RFC 4916: those who are in it may say so themselves.
+            incoming.note("admission", OTHER_PARTIES)
+            return self._outside(incoming)
+        near = [uri.host for uri in (identity, other) if isinstance(uri, SIPURI) and self._is_user(uri)]
+        if not near and not self.domain:
+            return self._outside(incoming)
+        incoming.note("admission", OLD_DIALOG)
+        # Any of our users: whom the dialog was set up with need not be the name by which it was called.
+        verdict = self._authenticate(incoming, nobody_in(near[0] if near else self.domain), anonymous=True)
+        if isinstance(verdict, Deferred):
+            return verdict.addCallback(self._renewed, incoming, standing.tokens)
+        return self._renewed(verdict, incoming, standing.tokens)
+
+    def _renewed(self, verdict: Verdict, incoming: IncomingRequest, tokens: Sequence[str]) -> Verdict:
+        if incoming.admitted:
+            for token in tokens:
+                self._tokens.renew(token)
+        return verdict
 
     def _lost_dialog(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
         """A request with a To tag and without a valid token."""
@@ -211,7 +243,7 @@ class AdmissionProcessor:
             # Section 10.2: the address-of-record must be a SIP or SIPS URI (RFC 4475 section 3.3.4).
             incoming.respond_statelessly(400, "Malformed To header field: no SIP URI")
             return TAKEN
-        if isinstance(identity, SIPURI) and (is_local_uri(identity) or self._is_ours(identity)):
+        if isinstance(identity, SIPURI) and self._is_user(identity):
             if self._authenticator.settings.required:
                 return self._authenticate(incoming, identity)
             if routed or not self.believes(incoming, identity):
@@ -296,6 +328,10 @@ class AdmissionProcessor:
         """
         host = identity.host
         return host[:1] != "[" and ipv4_bytes(host) is None and self._domains.is_local(host)
+
+    def _is_user(self, identity: URI) -> bool:
+        """Tell whether *identity* is that of a user of ours, as far as its URI tells."""
+        return isinstance(identity, SIPURI) and (self._domains.is_local_uri(identity) or self._is_ours(identity))
 
     def _authenticate(
         self, incoming: IncomingRequest, identity: SIPURI, *, anonymous: bool = False

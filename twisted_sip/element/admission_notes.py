@@ -11,6 +11,8 @@ from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI
 
 IN_DIALOG = "in a dialog that was let in: the token in its Route is good"
+OLD_DIALOG = "in a dialog that was let in long ago: its sender is asked who it is"
+OTHER_PARTIES = "in a dialog that was let in, but in the name of others: taken for a request of its own"
 LOST_DIALOG = "481: the token in its Route is not of this dialog"
 NO_DIALOG = "403: it brings no token of a dialog, and {0} is none of our users"
 LOST_ACK = "dropped: an ACK that brings no token of a dialog and leads elsewhere"

@@ -87,7 +87,7 @@ class Element:
         self.timer_values = timer_values or TimerValues()
         self.random_text = RandomText(random_bytes)
         token_key = token_key or random_bytes(32)
-        self.dialog_tokens = DialogTokens(token_key)
+        self.dialog_tokens = DialogTokens(token_key, reactor.seconds)
         self.temporary_gruus = TemporaryGRUUs(token_key, random_bytes)
         # Keyed once: a copy of it is cheaper than to give the key each time.
         self._tag_maker = hashlib.blake2s(digest_size=STATELESS_TAG_LENGTH // 2, key=random_bytes(16))

@@ -6,7 +6,8 @@ requests from the other side.
 
 Whoever has a token may send requests in its dialog unchallenged, so where a stranger gets one it leads to the two ends
 of that dialog and nowhere else: no Request-URI or Route of a later request counts. One of our own users who has called
-a stranger may follow target refreshes and other proxies' Routes, over the flow that the call was made by.
+a stranger may follow target refreshes and other proxies' Routes, over the flow that the call was made by. Where nothing
+but its Request-URI decides where a request goes, admission asks its sender now and then (element.tokens).
 """
 
 from __future__ import annotations
@@ -90,18 +91,19 @@ class RecordRouting:
             request.uri_text[:5].lower() == "sips:" or _routed_securely(request)
         )
         make = self._tokens.make
+        parties = self._tokens.parties(request)
         if came.kind is goes.kind and came.sent_by == goes.sent_by and (caller is None or callee is None):
             flow = caller.text(sides[0]) if caller else callee.text(sides[1]) if callee else ""
-            return (_uri(make(call_id, tag, flow), goes, secure),)
+            return (_uri(make(call_id, tag, flow, parties), goes, secure),)
         # RFC 5658 section 5: one value facing each side.
         return (
-            _uri(make(call_id, tag, callee.text(sides[1]) if callee else ""), goes, secure),
-            _uri(make(call_id, tag, caller.text(sides[0]) if caller else ""), came, secure),
+            _uri(make(call_id, tag, callee.text(sides[1]) if callee else "", parties), goes, secure),
+            _uri(make(call_id, tag, caller.text(sides[0]) if caller else "", parties), came, secure),
         )
 
     def path(self, came: Flow, mark: FlowMark, outbound: bool) -> str:
         """Return the Path value for a REGISTER that goes on to another registrar (RFC 3327, RFC 5626 section 5.1)."""
-        return _uri(self._tokens.make(*_PATH, mark.text(CALLEE)), came, False, ";ob" if outbound else "")
+        return _uri(self._tokens.make(*_PATH, mark.text(CALLEE), ages=False), came, False, ";ob" if outbound else "")
 
     def path_mark(self, own_routes: Sequence[SIPURI]) -> FlowMark | None:
         """Return the flow that a Route made of our own Path value names, None without one (RFC 5626 section 5.3)."""
