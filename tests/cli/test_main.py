@@ -37,8 +37,8 @@ def test_every_command_is_there_and_explains_itself() -> None:
     context = click.Context(group)
     names = group.list_commands(context)
     assert names == [
-        "user", "policy", "contacts", "bans", "presence", "watchers", "messages", "trace", "status", "check",
-        "options", "register", "message", "publish", "call", "load", "chat",
+        "user", "policy", "contacts", "bans", "presence", "watchers", "messages", "trace", "explain", "status",
+        "check", "doctor", "options", "register", "message", "publish", "call", "load", "chat",
     ]  # fmt: skip
     for name in names:
         assert group.get_command(context, name) is not None
@@ -55,6 +55,9 @@ def test_every_command_is_there_and_explains_itself() -> None:
         ["nonsense"],
         ["trace"],
         ["trace", "x", "--last"],
+        ["explain"],
+        ["explain", "x", "--last"],
+        ["explain", "x", "--method", "INVITE"],
         ["register", "alice@example.com", "--expires", "5"],
         ["register", "alice@example.com", "--remove-all", "--contact", "sip:a@b"],
         ["options", "sip:"],

@@ -51,8 +51,7 @@ def check(config: Path | None, state_dir: Path | None, wanted: str | None, no_dn
         if config is not None:
             findings.append(Finding("ok", f"configuration {config}", "has no faults"))
     except ConfigurationError as error:
-        for problem in error.problems:
-            findings.append(_of_problem(problem))
+        findings += faults_of(error)
     if agent is not None:
         findings += ua_findings(agent)
     if settings is not None:
@@ -63,7 +62,7 @@ def check(config: Path | None, state_dir: Path | None, wanted: str | None, no_dn
         print_json([attrs.asdict(finding) for finding in findings])
     else:
         for finding in findings:
-            _print(finding)
+            print_finding(finding)
     if any(finding.level == "error" for finding in findings):
         sys.exit(1)
 
@@ -71,6 +70,11 @@ def check(config: Path | None, state_dir: Path | None, wanted: str | None, no_dn
 def _server_settings(config: Path | None, state_dir: Path | None) -> Configuration:
     settings = configuration.load(config) if config is not None else Configuration()
     return configuration.overridden(settings, state_dir=str(state_dir or ""))
+
+
+def faults_of(error: ConfigurationError) -> list[Finding]:
+    """Return a finding for each fault of a configuration."""
+    return [_of_problem(problem) for problem in error.problems]
 
 
 def _of_problem(problem: str) -> Finding:
@@ -81,7 +85,8 @@ def _of_problem(problem: str) -> Finding:
     return Finding("error", f"{name}: {key}", wrong, mend)
 
 
-def _print(finding: Finding) -> None:
+def print_finding(finding: Finding) -> None:
+    """Print *finding* on a line of its own."""
     line = Text(f"{finding.level:<8}", _STYLES[finding.level])
     line.append(f"{plain(finding.subject)}: {plain(finding.text)}", "default")
     if finding.mend:

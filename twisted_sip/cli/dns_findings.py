@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeAlias
 
 from twisted.internet import task
 from twisted.internet.defer import Deferred
@@ -22,30 +22,28 @@ from twisted_sip.transport.resolver import Resolver
 _PATIENCE = 10.0
 
 
-def dns_findings(configuration: Configuration) -> list[Finding]:
-    """Return what is found about the configured domains and the advertised name; runs the reactor."""
+#: Looks further: given the resolver, the reactor, and the addresses by which this host is reached.
+More: TypeAlias = Callable[[Resolver, Any, set[str]], Coroutine[Any, Any, list[Finding]]]
+
+
+def dns_findings(configuration: Configuration, more: More | None = None) -> list[Finding]:
+    """Return what is found about the configured domains and the advertised name; runs the reactor.
+
+    :param more: what to find beside, where there is a domain or a name to look up at all.
+    """
     findings: list[Finding] = []
-    domains = [name for name in configuration.server.domains if not _numeric(name)]
+    domains = [name for name in configuration.server.domains if not numeric(name)]
     advertise = configuration.server.advertise
-    if not domains and (not advertise or _numeric(advertise)):
+    if not domains and (not advertise or numeric(advertise)):
         return findings
 
     async def run(reactor: Any) -> None:
         resolver = Resolver(reactor)
         try:
-            own = {name for name in host_names() if _numeric(name)}
-            if advertise and not _numeric(advertise):
-                found, fault = await _look_up(resolver, reactor, advertise)
-                if fault:
-                    findings.append(
-                        Finding("error", f"advertise {advertise}", fault, "publish an A or AAAA record for it")
-                    )
-                own |= {destination.address.host for destination in found}
-            elif advertise:
-                own.add(advertise.strip("[]"))
-            for domain in domains:
-                found, fault = await _look_up(resolver, reactor, domain)
-                findings.append(_judge(domain, found, fault, own))
+            own = await own_addresses(resolver, reactor, configuration)
+            findings.extend(await domain_findings(resolver, reactor, configuration, own))
+            if more is not None:
+                findings.extend(await more(resolver, reactor, own))
         finally:
             resolver.stop()
 
@@ -56,6 +54,35 @@ def dns_findings(configuration: Configuration) -> list[Finding]:
         if end.code not in (0, None):
             findings.append(Finding("warning", "DNS", "the look-ups were interrupted", "try again"))
     return findings
+
+
+async def domain_findings(
+    resolver: Resolver, reactor: Any, configuration: Configuration, own: set[str]
+) -> list[Finding]:
+    """Return whether the configured domains and the advertised name lead to *own*, the addresses of this host."""
+    findings: list[Finding] = []
+    advertise = configuration.server.advertise
+    if advertise and not numeric(advertise):
+        _, fault = await _look_up(resolver, reactor, advertise)
+        if fault:
+            findings.append(Finding("error", f"advertise {advertise}", fault, "publish an A or AAAA record for it"))
+    for domain in configuration.server.domains:
+        if not numeric(domain):
+            found, fault = await _look_up(resolver, reactor, domain)
+            findings.append(_judge(domain, found, fault, own))
+    return findings
+
+
+async def own_addresses(resolver: Resolver, reactor: Any, configuration: Configuration) -> set[str]:
+    """Return the addresses of this host and those that it advertises."""
+    own = {name for name in host_names() if numeric(name)}
+    advertise = configuration.server.advertise
+    if advertise and not numeric(advertise):
+        found, _ = await _look_up(resolver, reactor, advertise)
+        own |= {destination.address.host for destination in found}
+    elif advertise:
+        own.add(advertise.strip("[]"))
+    return own
 
 
 async def _look_up(resolver: Resolver, reactor: Any, name: str) -> tuple[Sequence[Destination], str]:
@@ -86,7 +113,8 @@ def _judge(domain: str, found: Sequence[Destination], fault: str, own: set[str])
     )
 
 
-def _numeric(host: str) -> bool:
+def numeric(host: str) -> bool:
+    """Tell whether *host* is an address."""
     try:
         ipaddress.ip_address(host.strip("[]"))
     except ValueError:
