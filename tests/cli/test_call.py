@@ -14,12 +14,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 from twisted.internet.task import Clock
 
 from twisted_sip.agent.call_events import DTMF, CallState, HoldChanged, Progress
-from twisted_sip.cli.call_agent import media_settings, parse_callee
+from twisted_sip.cli.call_agent import media_settings, parse_callee, stun_servers
 from twisted_sip.cli.call_line import CallLine, media_words
 from twisted_sip.cli.load import rows
 from twisted_sip.cli.load_calls import percentiles
@@ -249,3 +250,47 @@ def test_a_word_is_nobody_to_call(command: str) -> None:
         done = CliRunner().invoke(cli, [command, word])
         assert done.exit_code == 2 and "is not a SIP URI like sip:bob@example.com" in done.output, done.output
     assert str(parse_callee("sip:pbx")) == "sip:pbx" and parse_callee("localhost").host == "localhost"
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        (["call", "--timeout", "nan"], "'nan' is not a number"),
+        (["call", "--duration", "nan"], "'nan' is not a number"),
+        (["load", "--rate", "nan"], "'nan' is not a number"),
+        (["load", "--codecs", "GSM"], "there is no codec 'GSM'"),
+        (["call", "--codecs", ""], "there is no codec ''"),
+        (["call", "--stun", "x:y"], '--stun: "x:y" is not a host like stun.example.com or 192.0.2.1:3478'),
+        (["call", "--stun", "[::1"], "is not a host like"),
+        (["call", "--stun", "192.0.2.1:0"], "is not a host like"),
+        (["call", "--stun", "192.0.2.1", "--ice", "lite"], "--stun is of use with --ice full, not lite"),
+        (["call", "--stun", "192.0.2.1", "--ice", "off"], "--stun is of use with --ice full, not off"),
+    ],
+)
+def test_options_that_cannot_be(option: list[str], told: str) -> None:
+    command, *rest = option
+    done = CliRunner().invoke(cli, [command, "sip:bob@192.0.2.1", *rest])
+    assert done.exit_code == 2 and told in done.output
+
+
+def test_stun_servers() -> None:
+    assert stun_servers(("stun.example.com", "192.0.2.1:5000", "[2001:db8::1]:5001", "[2001:db8::1]"), None) == (
+        ("stun.example.com", 3478),
+        ("192.0.2.1", 5000),
+        ("2001:db8::1", 5001),
+        ("2001:db8::1", 3478),
+    )
+    assert stun_servers((), "lite") == ()
+    assert media_settings(None, "off", "full").ice == "full"
+
+
+def test_without_libopus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twisted_sip.media.codecs.table.is_available", lambda: False)
+    with pytest.raises(click.UsageError, match="libopus"):
+        media_settings("opus", "off")
+    assert media_settings("opus,PCMU", "off").codecs == ("opus", "PCMU")
+
+
+def test_a_stun_server_that_there_is_not() -> None:
+    done = run("call", "sip:bob@127.0.0.1:9", "--stun", "nobody.invalid", "--timeout", "5", status=1)
+    assert (done.returncode, done.stderr) == (1, "twisted-sip: nobody.invalid: there is no such host\n")

@@ -14,9 +14,10 @@ from twisted.internet.task import deferLater
 from twisted_sip.agent.call import Call
 from twisted_sip.agent.call_events import DTMF, Progress
 from twisted_sip.agent.dtmf import check_digits
-from twisted_sip.cli.call_agent import call_agent, media_settings, parse_callee
+from twisted_sip.cli.call_agent import call_agent, media_settings, parse_callee, stun_servers, with_stun_servers
 from twisted_sip.cli.call_line import CallLine
 from twisted_sip.cli.client import ClientOptions, client_options, read_options, with_element
+from twisted_sip.cli.number_range import NumberRange
 from twisted_sip.cli.output import Failed, print_json
 from twisted_sip.cli.traced_message import plain
 from twisted_sip.element.element import Element
@@ -55,6 +56,7 @@ class _Plan:
     dtmf_how: str
     duration: float | None
     media: MediaSettings
+    stun: tuple[tuple[str, int], ...]
 
 
 def _ringing_options(command: Any) -> Any:
@@ -71,10 +73,19 @@ def _ringing_options(command: Any) -> Any:
 @click.option(
     "--dtmf-how", type=click.Choice(["auto", "rtp", "info", "inband"]), default="auto", help="How keys are sent [auto]."
 )
-@click.option("--duration", type=click.FloatRange(0.0, 86400.0), metavar="S", help="Hang up after so many seconds.")
+@click.option("--duration", type=NumberRange(0.0, 86400.0), metavar="S", help="Hang up after so many seconds.")
 @click.option("--codecs", metavar="NAMES", help="Codecs in order of preference [PCMU,PCMA].")
 @click.option(
     "--srtp", type=click.Choice(["off", "offered", "required"]), default="off", help="Encrypt the sound [off]."
+)
+@click.option(
+    "--ice",
+    type=click.Choice(["off", "lite", "full"]),
+    default=None,
+    help="Look for a way through NATs (RFC 8445) [off; full with --stun].",
+)
+@click.option(
+    "--stun", multiple=True, metavar="HOST", help="A STUN server for that, HOST or HOST:PORT; may be repeated."
 )
 @_ringing_options
 def call(
@@ -86,6 +97,8 @@ def call(
     duration: float | None,
     codecs: str | None,
     srtp: str,
+    ice: str | None,
+    stun: tuple[str, ...],
     **given: Any,
 ) -> None:
     """Call URI (sip:bob@example.com).
@@ -95,7 +108,8 @@ def call(
     """
     options = read_options(**given)
     target = parse_callee(uri)
-    media = media_settings(codecs, srtp)
+    servers = stun_servers(stun, ice)
+    media = media_settings(codecs, srtp, ice or ("full" if servers else "off"))
     try:
         keys = check_digits(dtmf) if dtmf else ""
         source = WavSource(play) if play is not None else None
@@ -107,7 +121,10 @@ def call(
         raise click.UsageError(str(error)) from error
     except OSError as error:
         raise Failed(f"{error.filename}: {(error.strerror or str(error)).lower()}") from error
-    plan = _Plan(target=target, play=source, record=sink, dtmf=keys, dtmf_how=dtmf_how, duration=duration, media=media)
+    plan = _Plan(
+        target=target, play=source, record=sink, dtmf=keys, dtmf_how=dtmf_how, duration=duration, media=media,
+        stun=servers,
+    )  # fmt: skip
     outcome = _Outcome()
 
     async def work(element: Element) -> _Outcome:
@@ -123,7 +140,7 @@ def call(
 
 
 async def _call(element: Element, options: ClientOptions, plan: _Plan, outcome: _Outcome) -> None:
-    agent = call_agent(element, options, media=plan.media)
+    agent = call_agent(element, options, media=await with_stun_servers(element, plan.media, plan.stun))
     line = CallLine(element.reactor, plain(str(plan.target)), quiet=options.as_json)
     began = element.reactor.seconds()
     try:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import attrs
 import click
+from twisted.internet.error import DNSLookupError
 
 from twisted_sip import __version__
 from twisted_sip.agent.compose import BuiltInMedia
 from twisted_sip.agent.settings import AgentSettings
 from twisted_sip.agent.user_agent import UserAgent
 from twisted_sip.cli.client import ClientOptions, parse_target
+from twisted_sip.cli.output import Failed
 from twisted_sip.element.element import Element
-from twisted_sip.errors import LocalProtocolError
+from twisted_sip.errors import LocalProtocolError, MissingExtra
+from twisted_sip.interfaces.flow import Address
+from twisted_sip.media.codecs.table import codec_kinds
 from twisted_sip.media.settings import MediaSettings
+from twisted_sip.media.srtp import srtp_library
 from twisted_sip.message.uri import SIPURI
+from twisted_sip.tap.hosts import is_address, is_host
+
+#: RFC 8489 section 8.
+_STUN_PORT = 3478
 
 
 def parse_callee(text: str) -> SIPURI:
@@ -45,18 +56,71 @@ def call_agent(
     return agent
 
 
-def media_settings(codecs: str | None, srtp: str) -> MediaSettings:
-    """Return the settings of media for the options ``--codecs`` and ``--srtp``.
+def media_settings(codecs: str | None, srtp: str, ice: str = "off") -> MediaSettings:
+    """Return the settings of media for the options ``--codecs``, ``--srtp`` and ``--ice``.
 
     :raises click.UsageError: they cannot be had.
     """
-    given: dict[str, Any] = {}
-    if codecs:
+    given: dict[str, Any] = {"ice": ice}
+    if codecs is not None:
         given["codecs"] = tuple(name.strip() for name in codecs.split(","))
     if srtp != "off":
         # The user asks for it, whatever the signalling is.
         given |= {"srtp": srtp, "keying": ("sdes",), "sdes_in_clear": True}
     try:
-        return MediaSettings(**given)
-    except LocalProtocolError as error:
+        made = MediaSettings(**given)
+        if srtp != "off":
+            srtp_library()
+    except (LocalProtocolError, MissingExtra) as error:
         raise click.UsageError(str(error)) from error
+    if not codec_kinds(made.codecs):
+        raise click.UsageError("opus needs libopus, which is not installed")
+    return made
+
+
+def stun_servers(texts: Sequence[str], ice: str | None) -> tuple[tuple[str, int], ...]:
+    """Return hosts and ports of the options ``--stun``.
+
+    :param ice: the option ``--ice``, None without.
+    :raises click.UsageError: one of them is no host and port, or ICE does not ask servers.
+    """
+    if texts and ice in ("off", "lite"):
+        raise click.UsageError(f"--stun is of use with --ice full, not {ice}")
+    found = []
+    for text in texts:
+        parsed = host_and_port(text)
+        if parsed is None:
+            raise click.UsageError(f'--stun: "{text}" is not a host like stun.example.com or 192.0.2.1:3478')
+        found.append(parsed)
+    return tuple(found)
+
+
+def host_and_port(text: str) -> tuple[str, int] | None:
+    """Return the two parts of *text*, the port of STUN where none is written (RFC 8489 section 8); None for others."""
+    if text.startswith("["):
+        host, closed, rest = text[1:].partition("]")
+        port = rest.removeprefix(":") if rest or not closed else str(_STUN_PORT)
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    else:
+        host, port = text, str(_STUN_PORT)
+    if not is_host(host) or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        return None
+    return host, int(port)
+
+
+async def with_stun_servers(
+    element: Element, settings: MediaSettings, servers: Sequence[tuple[str, int]]
+) -> MediaSettings:
+    """Return *settings* with *servers*, whose names are looked up.
+
+    :raises Failed: there is no such name.
+    """
+    found = []
+    for host, port in servers:
+        try:
+            address = host if is_address(host) else await element.reactor.resolve(host)
+        except (DNSLookupError, OSError) as error:
+            raise Failed(f"{host}: there is no such host") from error
+        found.append(Address(address, port))
+    return attrs.evolve(settings, ice_settings=attrs.evolve(settings.ice_settings, stun_servers=tuple(found)))

@@ -18,6 +18,7 @@ from twisted_sip.cli.chat_lines import LineReader, LineView
 from twisted_sip.cli.chat_screen import Screen
 from twisted_sip.cli.chat_session import ChatSession
 from twisted_sip.cli.client import ClientOptions, parse_target, with_element
+from twisted_sip.cli.number_range import NumberRange
 from twisted_sip.cli.output import Failed
 from twisted_sip.element.element import Element
 from twisted_sip.message.uri import SIPURI
@@ -28,8 +29,8 @@ from twisted_sip.message.uri import SIPURI
 @click.argument("peer")
 @click.option("--password-stdin", is_flag=True, help="Read the password of AOR from standard input, its first line.")
 @click.option("--proxy", metavar="URI", help="Send to this server, whatever the addresses are.")
-@click.option("--timeout", type=click.FloatRange(0.1, 3600), default=20.0, help="Seconds to wait for an answer [20].")
-@click.option("--wait", type=click.FloatRange(0, 86400), default=0.0, help="Stay for so many seconds after the end.")
+@click.option("--timeout", type=NumberRange(0.1, 3600), default=20.0, help="Seconds to wait for an answer [20].")
+@click.option("--wait", type=NumberRange(0, 86400), default=0.0, help="Stay for so many seconds after the end.")
 @click.option("--plain", is_flag=True, help="Send bare text, and neither marks nor that one types.")
 @click.option("--insecure", is_flag=True, help="Over TLS, accept any certificate.")
 @click.option("--show", is_flag=True, help="Print the messages, credentials masked, on standard error.")

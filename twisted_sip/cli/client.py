@@ -21,6 +21,7 @@ from twisted_sip import __version__
 from twisted_sip.auth.client import ANY_REALM, DigestClient
 from twisted_sip.auth.credentials import user_of
 from twisted_sip.cli.aor import parse_aor
+from twisted_sip.cli.number_range import NumberRange
 from twisted_sip.cli.output import Failed, print_json
 from twisted_sip.cli.traced_message import plain
 from twisted_sip.cli.user import read_password
@@ -76,7 +77,7 @@ def client_options(command: F, timeout: float = 10.0) -> F:
             click.option("--password-stdin", is_flag=True, help="Read the user's password from standard input."),
             click.option("--proxy", metavar="URI", help="Send to this server, whatever the target is."),
             click.option(
-                "--timeout", type=click.FloatRange(0.1, 3600), default=timeout, help=f"Seconds to wait [{timeout:g}]."
+                "--timeout", type=NumberRange(0.1, 3600), default=timeout, help=f"Seconds to wait [{timeout:g}]."
             ),
             click.option("--insecure", is_flag=True, help="Over TLS, accept any certificate."),
             click.option("--show", is_flag=True, help="Print the messages, credentials masked, on standard error."),

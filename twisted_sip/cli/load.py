@@ -14,6 +14,7 @@ from twisted.internet.task import LoopingCall
 from twisted_sip.cli.call_agent import call_agent, media_settings, parse_callee
 from twisted_sip.cli.client import client_options, read_options, with_element
 from twisted_sip.cli.load_calls import LoadCalls, LoadPlan
+from twisted_sip.cli.number_range import NumberRange
 from twisted_sip.cli.output import Failed, console, print_json, table_of
 from twisted_sip.element.element import Element
 from twisted_sip.errors import LocalProtocolError
@@ -25,11 +26,9 @@ _REFRESH = 0.5
 
 @click.command()
 @click.argument("uri")
-@click.option("--rate", type=click.FloatRange(0.01, 10_000.0), default=10.0, metavar="R", help="Calls a second [10].")
+@click.option("--rate", type=NumberRange(0.01, 10_000.0), default=10.0, metavar="R", help="Calls a second [10].")
 @click.option("--calls", type=click.IntRange(1, 10_000_000), default=100, metavar="N", help="Calls in all [100].")
-@click.option(
-    "--duration", type=click.FloatRange(0.0, 86400.0), default=1.0, metavar="S", help="Seconds of a call [1]."
-)
+@click.option("--duration", type=NumberRange(0.0, 86400.0), default=1.0, metavar="S", help="Seconds of a call [1].")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=2000, metavar="N", help="Calls at a time [2000].")
 @click.option("--play", type=click.Path(path_type=Path), metavar="FILE", help="Play this WAV file in each call.")
 @click.option("--codecs", metavar="NAMES", help="Codecs in order of preference [PCMU,PCMA].")
@@ -57,12 +56,12 @@ def load(
             WavSource(play).close()
         except (LocalProtocolError, OSError) as error:
             raise Failed(f"{play}: {getattr(error, 'strerror', None) or error}") from error
-    media = media_settings(codecs, "off") if play is not None else None
+    media = media_settings(codecs, "off")
     plan = LoadPlan(uri=uri, rate=rate, calls=calls, duration=duration, limit=limit, play=play, timeout=options.timeout)
     found: list[LoadCalls] = []
 
     async def work(element: Element) -> bool:
-        agent = call_agent(element, options, media=media, max_calls=limit)
+        agent = call_agent(element, options, media=None if play is None else media, max_calls=limit)
         running = LoadCalls(agent, plan)
         found.append(running)
         shown = _Shown(element.reactor, running, quiet=options.as_json)
