@@ -278,5 +278,6 @@ def test_faults_of_the_command_line_name_the_options() -> None:
 @pytest.mark.parametrize("target", ["mailto:a@example.com", "gateway.example.net", "sip:", "sip:{user}@"])
 def test_a_route_leads_to_sip_uris_only(target: str) -> None:
     assert problems(f'[[route]]\nto = "sip:{{user}}@{{host}}"\n[[route]]\nto = "{target}"') == [
-        f'sip.toml: route[1].to: "{target}" is not a SIP URI, write sip:user@host or sip:host'
+        f'sip.toml: route[1].to: "{target}" is not a SIP URI, '
+        "write sip:user@host or sip:host, gateway:GROUP, least-cost or enum"
     ]

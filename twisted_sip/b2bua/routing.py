@@ -53,7 +53,7 @@ class Routing:
         """
         self._policing = policing
         self._element = element
-        self._trusts_everybody = trusts_everybody
+        self.trusts_everybody = trusts_everybody
         self._static = (
             routes
             if isinstance(routes, StaticRouter)
@@ -67,7 +67,7 @@ class Routing:
 
     def is_stranger(self, user: str) -> bool:
         """Tell whether a caller may call nobody but our own users."""
-        return not self._trusts_everybody and not user
+        return not self.trusts_everybody and not user
 
     def route(self, call: BridgedCall) -> Route:
         """Return targets, or a Response that says why there are none; or a Deferred of that."""

@@ -16,39 +16,16 @@ from twisted_sip.message.uri import SIPURI, parse_uri
 from twisted_sip.messaging.settings import MessagingSettings
 from twisted_sip.presence.settings import PresenceSettings
 from twisted_sip.proxy.settings import ProxySettings
-from twisted_sip.proxy.static_routes import StaticRoute
 from twisted_sip.registrar.settings import RegistrarSettings
 from twisted_sip.storage.credentials_http import check_credentials_url
 from twisted_sip.tap.constraints import quoted
 from twisted_sip.tap.faults import WrongSetting
 from twisted_sip.tap.hosts import is_address
+from twisted_sip.tap.routing_checks import ROUTING_CHECKS
 from twisted_sip.tap.sections import B2BUASection, XCAPSection
 from twisted_sip.tap.structuring import Checks
 from twisted_sip.transaction.timers import TimerValues
 from twisted_sip.transport.descriptors import parse_descriptor
-
-
-def check_route(route: StaticRoute) -> None:
-    """Refuse a route that leads nowhere, to two places, or to what is no SIP URI.
-
-    :raises WrongSetting: naming the key.
-    """
-    if route.to and route.status:
-        raise WrongSetting("has both to and status", "write one of them")
-    if not route.to and not route.status:
-        raise WrongSetting("leads nowhere", "write to (a SIP URI or several) or status")
-    if route.status and not 300 <= route.status <= 699:
-        raise WrongSetting(
-            f"{route.status} is not a final failure or redirection", "write a status from 300 to 699", "status"
-        )
-    for text in route.to:
-        try:
-            # As the router fills it in, with what could stand in a Request-URI.
-            uri = parse_uri(text.replace("{user}", "user").replace("{host}", "host.example"))
-        except RemoteProtocolError:
-            uri = None
-        if not isinstance(uri, SIPURI):
-            raise WrongSetting(f'"{text}" is not a SIP URI', "write sip:user@host or sip:host", "to")
 
 
 def check_proxy(settings: ProxySettings) -> None:
@@ -178,7 +155,7 @@ def check_media(settings: MediaSettings) -> None:
 
 #: Settings class -> what looks at a whole object of it.
 CHECKS: Checks = {
-    StaticRoute: check_route,
+    **ROUTING_CHECKS,
     ProxySettings: check_proxy,
     AuthSettings: check_auth,
     RegistrarSettings: check_registrar,

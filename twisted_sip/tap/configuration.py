@@ -32,6 +32,7 @@ from twisted_sip.proxy.settings import ProxySettings
 from twisted_sip.proxy.static_routes import StaticRoute
 from twisted_sip.registrar.settings import RegistrarSettings
 from twisted_sip.tap.checks import CHECKS
+from twisted_sip.tap.routing_checks import check_routing
 from twisted_sip.tap.sections import (
     B2BUASection,
     LogSection,
@@ -89,6 +90,10 @@ class Configuration:
     )
 
 
+#: What looks at the settings of a server.
+_CHECKS: Checks = {**CHECKS, Configuration: check_routing}
+
+
 def load(path: Path, base: Path | None = None) -> Configuration:
     """Read the configuration file of a server at *path*; relative paths in it count from its directory.
 
@@ -96,7 +101,7 @@ def load(path: Path, base: Path | None = None) -> Configuration:
         become absolute then.
     :raises ConfigurationError: with every fault of the file.
     """
-    return load_as(Configuration, path, CHECKS, base=base)
+    return load_as(Configuration, path, _CHECKS, base=base)
 
 
 def load_as(cls: type[T], path: Path, checks: Checks, kinds: Kinds | None = None, base: Path | None = None) -> T:
@@ -120,7 +125,7 @@ def load_as(cls: type[T], path: Path, checks: Checks, kinds: Kinds | None = None
 
 def read(text: str, name: str, base: Path) -> Configuration:
     """Make the configuration of a server of TOML *text*; see :func:`read_as`."""
-    return read_as(Configuration, text, name, base, CHECKS)
+    return read_as(Configuration, text, name, base, _CHECKS)
 
 
 def read_as(cls: type[T], text: str, name: str, base: Path, checks: Checks, kinds: Kinds | None = None) -> T:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -27,6 +27,17 @@ class WrongSetting(ValueError):
 
     def __str__(self) -> str:
         return f"{self.wrong}, {self.right}" if self.right else self.wrong
+
+
+class WrongSettings(ValueError):
+    """Several settings that cannot be used.
+
+    :ivar faults: one for each.
+    """
+
+    def __init__(self, faults: Sequence[WrongSetting]) -> None:
+        super().__init__("; ".join(map(str, faults)))
+        self.faults = tuple(faults)
 
 
 def checked(words: str) -> Callable[[Callable[[Any], None]], Callable[..., None]]:

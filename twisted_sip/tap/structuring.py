@@ -29,7 +29,7 @@ from twisted_sip.tap.constraints import (
     type_words,
     words_for,
 )
-from twisted_sip.tap.faults import WrongSetting, did_you_mean
+from twisted_sip.tap.faults import WrongSetting, WrongSettings, did_you_mean
 from twisted_sip.tap.hosts import domain, listen_descriptor
 from twisted_sip.tap.keys import key_fields, one_or_many
 
@@ -226,6 +226,9 @@ def _faults(error: BaseException, key: str) -> Iterator[tuple[str, str]]:
         for name in sorted(error.extra_fields):
             near = did_you_mean(name, known)
             yield _below(key, name), "unknown key" + (near or ", known here: " + ", ".join(sorted(known)))
+    elif isinstance(error, WrongSettings):
+        for wrong in error.faults:
+            yield from _faults(wrong, key)
     elif isinstance(error, WrongSetting):
         yield _below(key, error.key), str(error)
     elif isinstance(error, KeyError):

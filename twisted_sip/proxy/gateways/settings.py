@@ -33,7 +33,7 @@ class Gateway:
         validator=[attrs.validators.ge(0), attrs.validators.le(65535)],
         metadata={"help": "its share of the requests among those of its priority; 0 where the others fail"},
     )
-    enabled: bool = attrs.field(default=True, metadata={"help": "use it"})
+    enabled: bool = attrs.field(default=True, metadata={"help": "send requests there"})
     probe_interval: float | None = attrs.field(
         default=None,
         validator=attrs.validators.optional([attrs.validators.ge(0.0), attrs.validators.le(3600.0)]),

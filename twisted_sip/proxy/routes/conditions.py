@@ -48,6 +48,20 @@ class Conditions:
         self._zone = ZoneInfo(route.time_zone)
         self._now = now
 
+    @staticmethod
+    def pattern(text: str) -> re.Pattern[str]:
+        """Return what matches the pattern *text*.
+
+        :raises re.error: it is none.
+        """
+        return re.compile(wildcard_regex(text))
+
+    @staticmethod
+    def groups_of(route: StaticRoute) -> list[str]:
+        """Return the numbers and names by which templates refer to what the patterns of *route* match."""
+        found = re.compile(route.user_matches or wildcard_regex(route.user))
+        return [*[str(place + 1) for place in range(found.groups)], *found.groupindex]
+
     def asks_for(self, method: str, dialled: Dialled) -> Groups | None:
         """Return what the patterns on *method* and *dialled* have matched, None if they do not fit."""
         if self._method is not None and self._method(method) is None:
