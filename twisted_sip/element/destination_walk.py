@@ -277,8 +277,12 @@ def push_via(request: Request, flow: Flow, unique: str, destination: Destination
     :return: the branch.
     """
     branch = MAGIC_COOKIE + unique
-    line = f"Via: SIP/2.0/{flow.kind.token} {flow.sent_by};branch={branch};rport"
-    if destination is not None and destination.address.host.startswith(("22", "23")) and not flow.kind.stream:
+    kind = flow.kind
+    line = f"Via: SIP/2.0/{kind.token} {flow.sent_by};branch={branch};rport"
+    if kind.secure and getattr(flow, "offers_alias", False):
+        # RFC 5923 section 8.1.
+        line += ";alias"
+    if destination is not None and destination.address.host.startswith(("22", "23")) and not kind.stream:
         line += _multicast(destination.address.host)
     headers = request.headers
     headers.names.insert(0, "via")

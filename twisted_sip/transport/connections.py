@@ -1,4 +1,7 @@
-"""The connections there are and those being opened: reuse, caps, look-up by token (RFC 3261 section 18.1.1, RFC 5626).
+"""The connections there are and those being opened: reuse, caps, look-up by token.
+
+RFC 3261 section 18.1.1, RFC 5626, RFC 5923 (aliases: a peer that has proved its domain over a connection that it has
+opened may be sent requests over it, as if we had opened it to where the peer listens).
 
 A connection is reused for what goes to the address of its peer. Over TLS the peer must have proved the name we are
 looking for as well, whoever opened the connection (RFC 5922 sections 7.3 and 7.4).
@@ -12,16 +15,20 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from twisted_sip.errors import TransportError
+from twisted_sip.errors import RemoteProtocolError, TransportError
 from twisted_sip.interfaces.destination import Destination
 from twisted_sip.interfaces.flow import Address
 from twisted_sip.interfaces.transport_kind import TransportKind
+from twisted_sip.message.request import Request
 from twisted_sip.transport.identity import proves
 from twisted_sip.transport.listener import is_loopback
 from twisted_sip.transport.settings import TransportSettings
 from twisted_sip.transport.stream_flow import StreamFlow
 
 _Key = tuple[TransportKind, Address, str]
+
+#: The most ports of its own that a peer may name for one connection.
+_MOST_ALIASES = 4
 
 
 class Opening:
@@ -90,6 +97,8 @@ class ConnectionTable:
         self._by_token: dict[str, StreamFlow] = {}
         self._by_remote: dict[tuple[TransportKind, Address], list[StreamFlow]] = {}
         self._openings: dict[_Key, Opening] = {}
+        self._aliases: dict[tuple[TransportKind, Address], list[StreamFlow]] = {}
+        self._aliased: dict[str, list[tuple[TransportKind, Address]]] = {}
         self._sources: dict[str, int] = {}
         self._inbound = 0
 
@@ -152,6 +161,31 @@ class ConnectionTable:
         flows.remove(flow)
         if not flows:
             del self._by_remote[key]
+        for alias in self._aliased.pop(flow.token, ()):
+            flows = self._aliases[alias]
+            flows.remove(flow)
+            if not flows:
+                del self._aliases[alias]
+
+    def alias(self, flow: StreamFlow, request: Request) -> None:
+        """Let *flow*, whose peer has proved who it is, carry requests to where *request* says that the peer listens, if
+        it says so (RFC 5923 section 8.2)."""
+        try:
+            via = request.top_via
+        except RemoteProtocolError:
+            return
+        if (
+            "alias" not in via.params
+            or via.transport != flow.kind.token
+            or not proves(flow.identities, via.host)
+            or flow.token not in self._by_token
+        ):
+            return
+        alias = flow.kind, Address(flow.remote.host, via.port or flow.kind.default_port)
+        known = self._aliased.setdefault(flow.token, [])
+        if alias not in known and len(known) < _MOST_ALIASES:
+            known.append(alias)
+            self._aliases.setdefault(alias, []).append(flow)
 
     def by_token(self, token: str) -> StreamFlow | None:
         """Return the connection that *token* names, None if it is gone."""
@@ -160,10 +194,13 @@ class ConnectionTable:
     def find(self, destination: Destination) -> StreamFlow | None:
         """Return an open connection that may carry what goes to *destination* (RFC 3261 section 18.1.1), else None."""
         flows = self._by_remote.get((destination.kind, destination.address))
-        if flows is None:
-            return None
-        for flow in reversed(flows):
-            if flow.open and (not flow.kind.secure or self._may_carry(flow, destination)):
+        if flows is not None:
+            for flow in reversed(flows):
+                if flow.open and (not flow.kind.secure or self._may_carry(flow, destination)):
+                    return flow
+        for flow in reversed(self._aliases.get((destination.kind, destination.address), ())):
+            # RFC 5923 section 8.2, condition 2: whatever else is believed, the name that is asked for has been proved.
+            if flow.open and proves(flow.identities, destination.name):
                 return flow
         return None
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import attrs
 
+from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.message.limits import DEFAULT_LIMITS, MessageLimits
+from twisted_sip.message.uri import SIPURI
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -19,6 +23,44 @@ class CertificateFiles:
     certificate: str
 
 
+_FINGERPRINT = re.compile(r"[0-9A-Fa-f]{64}|(?:[0-9A-Fa-f]{2}:){31}[0-9A-Fa-f]{2}").fullmatch
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class KnownCertificate:
+    """A client certificate, and as whom its owner may speak: ``[[tls.client]]``.
+
+    One of *fingerprint*, *subject* and *name* tells which certificate it is, one of *user* and *domain* who its owner
+    is.
+    """
+
+    fingerprint: str = attrs.field(
+        default="", metadata={"help": "SHA-256 fingerprint; no authority has to have signed such a certificate"}
+    )
+    subject: str = attrs.field(default="", metadata={"help": "its subject, like `CN=gateway,O=Example` (RFC 4514)"})
+    name: str = attrs.field(default="", metadata={"help": "a DNS name among its subject alternative names"})
+    user: str = attrs.field(default="", metadata={"help": "the user it speaks as, like `sip:alice@example.com`"})
+    domain: str = attrs.field(
+        default="", metadata={"help": "the domain as whose users it speaks, one of ours or that of a peer"}
+    )
+
+    def __attrs_post_init__(self) -> None:
+        which = [name for name in ("fingerprint", "subject", "name") if getattr(self, name)]
+        if len(which) != 1:
+            raise LocalProtocolError(f"{which[1] if which else 'name'}: write one of fingerprint, subject and name")
+        if bool(self.user) == bool(self.domain):
+            raise LocalProtocolError("user: write one of user and domain")
+        if self.fingerprint and not _FINGERPRINT(self.fingerprint):
+            raise LocalProtocolError("fingerprint: is no SHA-256 fingerprint, write 64 hexadecimal digits")
+        if self.user:
+            try:
+                uri = SIPURI.parse(self.user)
+            except RemoteProtocolError:
+                uri = None
+            if uri is None or not uri.user:
+                raise LocalProtocolError(f'user: "{self.user}" is no address-of-record, write sip:user@domain')
+
+
 @attrs.frozen(slots=True, kw_only=True)
 class TLSSettings:
     """How TLS is spoken, at least version 1.2.
@@ -29,12 +71,25 @@ class TLSSettings:
     :ivar verify_peers: check the servers we connect to (RFC 5922 section 7.3). Off means encrypted to whoever answers.
     :ivar client_certificates: what servers ask of clients (RFC 5922 section 7.4): ``none``, ``ask`` (a certificate that
         does not verify counts as none) or ``require``.
+    :ivar client_roots: path of a PEM file with the authorities that client certificates are signed by, empty for
+        *trust_roots*.
+    :ivar clients: certificates of which we know as whom their owners may speak.
+    :ivar alias: where clients are asked for certificates, let connections of peers that have proved their domain carry
+        our requests to it, and say that ours may be used so (RFC 5923).
     """
 
     certificates: tuple[CertificateFiles, ...] = ()
     trust_roots: str = ""
     verify_peers: bool = True
     client_certificates: str = attrs.field(default="none", validator=attrs.validators.in_(("none", "ask", "require")))
+    client_roots: str = ""
+    clients: tuple[KnownCertificate, ...] = ()
+    alias: bool = True
+
+    @property
+    def aliases(self) -> bool:
+        """Whether connections are reused for requests in the other direction (RFC 5923)."""
+        return self.alias and self.client_certificates != "none"
 
 
 @attrs.frozen(slots=True, kw_only=True)

@@ -20,6 +20,8 @@ from twisted_sip.errors import RemoteProtocolError, TransportError
 from twisted_sip.interfaces.flow import Address
 from twisted_sip.interfaces.transport_kind import TCP, TLS, TransportKind
 from twisted_sip.message.framer import PING, Event, StreamFramer
+from twisted_sip.message.request import Request
+from twisted_sip.transport.client_identity import NOTHING, Proved
 from twisted_sip.transport.receiver import HasTransports
 from twisted_sip.transport.stream_flow import StreamFlow
 
@@ -71,6 +73,7 @@ class SIPStreamProtocol(Protocol):
         self._registered = False
         self._counted = bool(source)
         self._spoken = opening is not None
+        self._takes_alias = False
 
     # -- beginning ------------------------------------------------------------
 
@@ -100,11 +103,12 @@ class SIPStreamProtocol(Protocol):
         transport: Any = self.transport
         try:
             identities = self.layer.peer_identities(transport, self._opening)
+            proved = NOTHING if self._opening is not None else self.layer.contexts.client_proved(transport)
         except TransportError as error:
             # RFC 5922 section 7.3: close immediately.
             self._give_up(error)
             return
-        self._usable(identities)
+        self._usable(identities, proved)
 
     def _handshake_late(self) -> None:
         self._timer = None
@@ -118,7 +122,7 @@ class SIPStreamProtocol(Protocol):
             _log.info("Connection from {source} refused: {error}", source=self._source, error=str(error))
         self.abort()
 
-    def _usable(self, identities: tuple[str, ...] = ()) -> None:
+    def _usable(self, identities: tuple[str, ...] = (), proved: Proved = NOTHING) -> None:
         transport: Any = self.transport
         kind = self._kind
         assert kind is not None
@@ -133,6 +137,12 @@ class SIPStreamProtocol(Protocol):
             opening is not None,
         )
         flow.identities = identities
+        flow.proved = proved
+        tls = self._settings.tls
+        if kind.secure and tls.aliases:
+            # RFC 5923 section 8: whoever opens a connection offers it, and the other side has to be sure of the peer.
+            flow.offers_alias = flow.outbound and bool(tls.certificates)
+            self._takes_alias = not flow.outbound and bool(identities)
         self.flow = flow
         self._heard_at = self._clock.seconds()
         first = self._settings.idle_timeout if opening is not None else self._settings.first_message_timeout
@@ -189,6 +199,8 @@ class SIPStreamProtocol(Protocol):
                     return
             else:
                 self._spoken = True
+                if self._takes_alias and isinstance(event, Request):
+                    layer.connections.alias(flow, event)
                 layer.received(event, data or None, flow)
 
     def _pong(self) -> None:

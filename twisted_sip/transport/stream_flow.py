@@ -15,6 +15,7 @@ from twisted_sip.interfaces.flow import Address, Flow
 from twisted_sip.interfaces.transport_kind import TransportKind
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
+from twisted_sip.transport.client_identity import NOTHING
 from twisted_sip.transport.source import stream_reply_address
 
 if TYPE_CHECKING:
@@ -32,9 +33,23 @@ class StreamFlow:
 
     :ivar outbound: True if we opened it.
     :ivar identities: SIP domains that the peer's certificate proved.
+    :ivar proved: as whom a client may speak that has opened it, by its certificate.
+    :ivar offers_alias: requests over it say that it may carry others back (RFC 5923).
     """
 
-    __slots__ = ("_protocol", "_sent_by", "identities", "kind", "layer", "local", "outbound", "remote", "token")
+    __slots__ = (
+        "_protocol",
+        "_sent_by",
+        "identities",
+        "kind",
+        "layer",
+        "local",
+        "offers_alias",
+        "outbound",
+        "proved",
+        "remote",
+        "token",
+    )
 
     kind: TransportKind
     local: Address
@@ -59,6 +74,8 @@ class StreamFlow:
         self.token = token
         self.outbound = outbound
         self.identities = ()
+        self.proved = NOTHING
+        self.offers_alias = False
         self._sent_by = ""
 
     def __repr__(self) -> str:

@@ -11,13 +11,15 @@ from datetime import datetime
 from typing import Any
 
 import idna
+from cryptography import x509
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from twisted_sip.errors import ConfigurationError
+from twisted_sip.errors import ConfigurationError, TransportError
 from twisted_sip.transport.certificates import KeyPair, WatchedKeyPair, file_signature, utc_now
+from twisted_sip.transport.client_identity import NOTHING, Proved, is_pinned, proved_by
 from twisted_sip.transport.identity import proves, sip_identities
 from twisted_sip.transport.listener import bare, is_numeric
 from twisted_sip.transport.settings import CertificateFiles, TLSSettings
@@ -90,7 +92,8 @@ class ServerTLS:
                 problems.extend(error.problems)
         if problems:
             raise ConfigurationError(problems)
-        self._roots = file_signature(settings.trust_roots)
+        self._client_roots = settings.client_roots or settings.trust_roots
+        self._roots = file_signature(self._client_roots)
         self._contexts = [self._build(watched.pair) for watched in self._watched]
 
     @property
@@ -108,11 +111,13 @@ class ServerTLS:
         if wanted != "none":
             # A resumed session would bring a certificate along that nobody has verified.
             context.set_options(SSL.OP_NO_TICKET)
-            _trust(context, self._settings.trust_roots)
-            if wanted == "require":
+            _trust(context, self._client_roots)
+            if wanted == "require" and not any(known.fingerprint for known in self._settings.clients):
                 context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _as_found)
             else:
-                context.set_verify(SSL.VERIFY_PEER, _note_unverified)
+                # Of one that is known by its fingerprint no authority is asked: see TLSContexts.
+                missing = SSL.VERIFY_FAIL_IF_NO_PEER_CERT if wanted == "require" else 0
+                context.set_verify(SSL.VERIFY_PEER | missing, _note_unverified)
         return context
 
     def _choose(self, connection: SSL.Connection) -> None:
@@ -128,7 +133,7 @@ class ServerTLS:
 
     def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:
         """Make one connection. Files are looked at once for each handshake, which costs far more."""
-        roots = file_signature(self._settings.trust_roots)
+        roots = file_signature(self._client_roots)
         changed = roots != self._roots and self._settings.client_certificates != "none"
         self._roots = roots
         for place, watched in enumerate(self._watched):
@@ -225,5 +230,27 @@ class TLSContexts:
         """Return the SIP domain identities that the peer of *transport* proved; none without a verified one."""
         if getattr(transport, "unverified_peer", False):
             return ()
-        certificate = transport.getPeerCertificate() if hasattr(transport, "getPeerCertificate") else None
-        return () if certificate is None else sip_identities(certificate.to_cryptography())
+        certificate = _certificate_of(transport)
+        return () if certificate is None else sip_identities(certificate)
+
+    def client_proved(self, transport: Any) -> Proved:
+        """Return as whom the client may speak that has opened *transport*.
+
+        :raises TransportError: it must have a certificate that we know or whose authority we do, and has none.
+        """
+        settings = self._settings
+        if settings.client_certificates == "none":
+            return NOTHING
+        certificate = _certificate_of(transport)
+        if certificate is None:
+            return NOTHING
+        verified = not getattr(transport, "unverified_peer", False)
+        if not verified and settings.client_certificates == "require" and not is_pinned(certificate, settings):
+            raise TransportError("its certificate is signed by nobody whom we believe, and is not known itself")
+        return proved_by(certificate, verified, settings)
+
+
+def _certificate_of(transport: Any) -> x509.Certificate | None:
+    certificate = transport.getPeerCertificate() if hasattr(transport, "getPeerCertificate") else None
+    found: x509.Certificate | None = None if certificate is None else certificate.to_cryptography()
+    return found
