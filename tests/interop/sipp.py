@@ -17,6 +17,7 @@ class SIPp:
 
     :param calls: how many calls, 0 for an answering SIPp that goes on until it is stopped.
     :param rate: calls a second.
+    :param port: its port, 0 for a free one.
     :param rows: what the fields of the scenario are, one row for each call.
     """
 
@@ -30,10 +31,14 @@ class SIPp:
         rate: int = 100,
         rows: Iterable[Iterable[str]] = (),
         patience: int = 120,
+        port: int = 0,
     ) -> None:
         needed("sipp")
-        self.port = free_port()
+        self.port = port or free_port()
         home = directory / f"sipp-{scenario}-{self.port}"
+        while home.exists():
+            # Started anew at the same port.
+            home = home.with_name(f"{home.name}-again")
         home.mkdir(parents=True)
         self.log = home / "log"
         self.errors = home / "errors"
