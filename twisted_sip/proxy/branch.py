@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from twisted_sip.element.straight import StraightUser
 from twisted_sip.errors import TransactionLimitReached
-from twisted_sip.interfaces.flow import Flow
+from twisted_sip.interfaces.flow import Address, Flow
 from twisted_sip.interfaces.routing import Target
+from twisted_sip.interfaces.transport_kind import TransportKind
 from twisted_sip.message.methods import METHODS
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
@@ -95,9 +96,12 @@ class Branch(StraightUser):
             strict = leave_proxy(request)
         elif not target.secure and sender.start_straight(request, self, target.flow, suffix):
             return
-        self.outgoing = sender.send(
+        outgoing = self.outgoing = sender.send(
             request, self, flow=target.flow, uri=strict, secure_required=target.secure, branch_suffix=suffix
         )
+        if outgoing.destination is not None:
+            # It was known at once; else prepare() is to tell.
+            self._note_way(ATTEMPT, outgoing.destination.kind, outgoing.destination.address)
 
     def cancel(self, headers: tuple[tuple[str, str], ...] = ()) -> None:
         """Give the branch up: CANCEL for an INVITE (section 16.10); other requests run out by themselves."""
@@ -133,9 +137,7 @@ class Branch(StraightUser):
         """Add what depends on the flow that *request* leaves by: Record-Route or Path."""
         if self.outgoing is not None:
             # Not the usual way: a name was looked up, or a server has failed.
-            text = NEXT_SERVER if self.outgoing.failed_once else ATTEMPT
-            to = f"{flow.kind.parameter} {flow.remote}"
-            self._context.incoming.note("proxy", text, "", str(self.target.uri), to)
+            self._note_way(NEXT_SERVER if self.outgoing.failed_once else ATTEMPT, flow.kind, flow.remote)
         if request.method in _PASSES:
             return
         context = self._context
@@ -151,6 +153,9 @@ class Branch(StraightUser):
                 headers.parsed.pop("record-route", None)
         elif request.method == "REGISTER":
             service.add_path(request, context.incoming)
+
+    def _note_way(self, text: str, kind: TransportKind, address: Address) -> None:
+        self._context.incoming.note("proxy", text, "", str(self.target.uri), f"{kind.parameter} {address}")
 
     def _marks(self, goes: Flow) -> tuple[FlowMark | None, FlowMark | None, tuple[str, str]]:
         """Return the flows to both sides for the tokens of the dialog, and how far those tokens reach."""

@@ -61,10 +61,12 @@ def note_contacts(incoming: IncomingRequest, aor: str, targets: Sequence[Target]
 
 
 def note_group(context: ResponseContext, group: Sequence[Target], left: bool) -> None:
-    """Note that *group* is asked now, where there are several targets."""
-    if len(group) > 1 or left or context.forked:
-        key = "proxy.max_breadth" if left and len(group) == context.breadth else "proxy.fork"
-        context.incoming.note("proxy", GROUP, key, ", ".join([str(target.uri) for target in group]))
+    """Note that *group* is asked now, one of several or of several targets.
+
+    :param left: there are others to be asked later.
+    """
+    key = "proxy.max_breadth" if left and len(group) == context.breadth else "proxy.fork"
+    context.incoming.note("proxy", GROUP, key, ", ".join([str(target.uri) for target in group]))
 
 
 def note_outcome(branch: Branch, incoming: IncomingRequest, status: int, reason: str, answered: bool) -> None:
