@@ -98,11 +98,14 @@ class World:
         self.link = link(Domains(), self.tokens, self.authenticator)
 
     def run(self, request: Request, own_routes: Iterable[str] = ()) -> Incoming:
-        incoming = Incoming(request, own_routes)
+        incoming = self.incoming(request, own_routes)
         verdict = self.link.process(incoming)  # type: ignore[arg-type]
         assert not isinstance(verdict, Deferred)
         assert (verdict is None) == (not incoming.answers) or verdict is TAKEN
         return incoming
+
+    def incoming(self, request: Request, own_routes: Iterable[str]) -> Incoming:
+        return Incoming(request, own_routes)
 
     def signed(self, request: Request, user: str = "alice", realms: Any = ("*",), **how: Any) -> Incoming:
         """Return what becomes of *request* when *user* answers the challenge."""

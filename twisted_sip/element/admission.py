@@ -13,6 +13,9 @@ RFC 3261 sections 10.3 (steps 3 and 4), 16.3 (step 6), 22 and 26.3.1. The rules,
 - An anonymous From (RFC 3323 section 4.1.1.3) may hide one of our users. Whoever sends credentials with it is asked for
   good ones, and so is who wants more than strangers may: the digest user is the identity then (RFC 3325 section 5), or
   that in P-Preferred-Identity. Who sends none is a stranger.
+- Whoever has shown a certificate that proves the identity is not asked for credentials (RFC 5922 section 7.4).
+- A REGISTER for somebody else (From, section 10.2) is for those who may do that (``third_party``), who prove who they
+  are themselves.
 - Requests from others are let in for our users alone, and refused, 403, where they are for anybody else.
 - A Route that leads on past this element is for authenticated senders alone.
 
@@ -30,25 +33,10 @@ from zope.interface import implementer
 
 from twisted_sip.auth.authenticator import Accepted, Authenticator, Challenge, Outcome
 from twisted_sip.auth.credentials import consume_credentials, consume_credentials_where, user_of
-from twisted_sip.element.admission_notes import (
-    BELIEVED,
-    IN_DIALOG,
-    LOST_ACK,
-    LOST_DIALOG,
-    NO_DIALOG,
-    NO_OWNER,
-    NO_ROUTES,
-    NOT_BELIEVED,
-    OLD_DIALOG,
-    OTHER_PARTIES,
-    PROVED,
-    ROUTED,
-    STRANGER,
-    why_no_stranger,
-    why_unproved,
-)
-from twisted_sip.element.admission_seams import Ownership, TokenCheck
+from twisted_sip.element import admission_notes as notes
+from twisted_sip.element.admission_seams import Ownership, ThirdPartyRule, TokenCheck
 from twisted_sip.element.anonymous import credential_realms, is_anonymous, nobody_in
+from twisted_sip.element.certified import certified, registrant_of, speaks_for
 from twisted_sip.element.standing import standing_of
 from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, IRequestProcessor, Verdict
 from twisted_sip.message.escapes import escape_user
@@ -85,9 +73,13 @@ class AdmissionProcessor:
         whatever its Request-URI says, as a Path token does (RFC 5626 section 5.3).
     :ivar domain: whose users those who call anonymously are asked to be, where the request names no domain of ours;
         empty to refuse them there.
+    :ivar certificates: clients are asked for certificates, and what those prove needs no password.
+    :ivar third_party: who may register contacts of others.
     """
 
     domain = ""
+    certificates = False
+    third_party: Sequence[ThirdPartyRule] = ()
 
     def __init__(
         self,
@@ -164,7 +156,7 @@ class AdmissionProcessor:
                         tokens = self._tokens
                         if not (tokens.recent(uri.user) and tokens.between(uri.user, tokens.parties(request))):
                             return self._old_dialog(incoming, call_id, from_tag, to_tag)
-                        incoming.note("admission", IN_DIALOG)
+                        incoming.note("admission", notes.IN_DIALOG)
                         return self._admit_unproved(incoming)
             return self._lost_dialog(incoming)
         return self._outside(incoming)
@@ -185,16 +177,16 @@ class AdmissionProcessor:
             or (standing.bound and (standing.between or not self._is_user(identity)))
             or not self._authenticator.settings.required
         ):
-            incoming.note("admission", IN_DIALOG)
+            incoming.note("admission", notes.IN_DIALOG)
             return self._admit_unproved(incoming)
         if not standing.between:
             # RFC 4916: those who are in it may say so themselves.
-            incoming.note("admission", OTHER_PARTIES)
+            incoming.note("admission", notes.OTHER_PARTIES)
             return self._outside(incoming)
         near = [uri.host for uri in (identity, other) if isinstance(uri, SIPURI) and self._is_user(uri)]
         if not near and not self.domain:
             return self._outside(incoming)
-        incoming.note("admission", OLD_DIALOG)
+        incoming.note("admission", notes.OLD_DIALOG)
         # Any of our users: whom the dialog was set up with need not be the name by which it was called.
         verdict = self._authenticate(incoming, nobody_in(near[0] if near else self.domain), anonymous=True)
         if isinstance(verdict, Deferred):
@@ -213,10 +205,10 @@ class AdmissionProcessor:
         if request.method != "ACK":
             if any(uri.user for uri in incoming.own_routes):
                 # Section 12.2.2: makes the peer end its half of a dialog that nobody else knows.
-                incoming.note("admission", LOST_DIALOG)
+                incoming.note("admission", notes.LOST_DIALOG)
                 return self._refuse(incoming, 481)
             if not self._for_us(incoming):
-                incoming.note("admission", NO_DIALOG, "server.domains", request.uri_text)
+                incoming.note("admission", notes.NO_DIALOG, "server.domains", request.uri_text)
                 return self._refuse(incoming, 403)
         return self._outside(incoming)
 
@@ -235,7 +227,7 @@ class AdmissionProcessor:
             # No answer could challenge or refuse it. For our own users it does no harm, elsewhere it does not go.
             if for_us:
                 return self._admit_unproved(incoming)
-            incoming.note("admission", LOST_ACK)
+            incoming.note("admission", notes.LOST_ACK)
             return TAKEN
         registers = method == "REGISTER" and not routed and is_local_uri(request.known_uri or request.uri)
         identity = request.to.uri if registers else self._claimed(request)
@@ -243,13 +235,17 @@ class AdmissionProcessor:
             # Section 10.2: the address-of-record must be a SIP or SIPS URI (RFC 4475 section 3.3.4).
             incoming.respond_statelessly(400, "Malformed To header field: no SIP URI")
             return TAKEN
+        if registers and self.third_party:
+            identity = registrant_of(request, identity, self.third_party)
         if isinstance(identity, SIPURI) and self._is_user(identity):
             if self._authenticator.settings.required:
                 return self._authenticate(incoming, identity)
             if routed or not self.believes(incoming, identity):
-                incoming.note("admission", ROUTED if routed else NOT_BELIEVED, "auth.required", identity.text)
+                incoming.note(
+                    "admission", notes.ROUTED if routed else notes.NOT_BELIEVED, "auth.required", identity.text
+                )
                 return self._refuse(incoming, 403)
-            incoming.note("admission", BELIEVED, "auth.required", identity.text)
+            incoming.note("admission", notes.BELIEVED, "auth.required", identity.text)
             return self._admit_unproved(incoming)
         for_us = not registers and not routed and is_local_uri(request.uri)
         if not registers and is_anonymous(identity) and self._authenticator.settings.required:
@@ -268,10 +264,13 @@ class AdmissionProcessor:
             for_us = self._route_admits(incoming)
         authenticator = self._authenticator
         foreign_callers = authenticator.settings.foreign_callers
+        if self.certificates and for_us and speaks_for(incoming.flow, incoming.request.from_.uri):
+            incoming.note("admission", notes.PEER, "tls.client_certificates")
+            return self._admit_unproved(incoming)
         if not for_us or not foreign_callers or authenticator.bans.banned(incoming.flow.remote.host):
-            incoming.note("admission", *why_no_stranger(incoming, for_us, foreign_callers))
+            incoming.note("admission", *notes.why_no_stranger(incoming, for_us, foreign_callers))
             return self._refuse(incoming, 403)
-        incoming.note("admission", STRANGER, "auth.foreign_callers")
+        incoming.note("admission", notes.STRANGER, "auth.foreign_callers")
         return self._admit_unproved(incoming)
 
     def _admit_unproved(self, incoming: IncomingRequest) -> Verdict:
@@ -339,6 +338,10 @@ class AdmissionProcessor:
         """Have the sender prove to be *identity*; *anonymous*: any user in its domain."""
         request = incoming.request
         realm = self.realm_of(identity)
+        if self.certificates:
+            known = certified(incoming.flow, identity, anonymous)
+            if known is not None and ("route" not in request.headers.names or self.may_follow_route(incoming)):
+                return self._proved(incoming, known, realm, "tls.client_certificates")
         outcome = self._authenticator.check(
             request,
             incoming.flow.remote.host,
@@ -352,6 +355,15 @@ class AdmissionProcessor:
             return self._decide(outcome, incoming, identity, realm, anonymous)
         return outcome.addCallback(self._decide, incoming, identity, realm, anonymous)
 
+    @staticmethod
+    def _proved(incoming: IncomingRequest, identity: SIPURI, realm: str, key: str) -> Verdict:
+        incoming.user = identity.address_of_record
+        incoming.admitted = True
+        incoming.note("admission", notes.PROVED, key, incoming.user)
+        # RFC 3261 section 22.3: what was meant for us is for nobody behind us.
+        consume_credentials(incoming.request, realm)
+        return None
+
     def _decide(
         self, outcome: Outcome, incoming: IncomingRequest, identity: SIPURI, realm: str, anonymous: bool
     ) -> Verdict:
@@ -360,17 +372,14 @@ class AdmissionProcessor:
                 identity = identity.replace(user=escape_user(outcome.user))
             owner = self.owns(outcome.user, realm, identity)
             if not owner or ("route" in incoming.request.headers.names and not self.may_follow_route(incoming)):
-                incoming.note("admission", NO_ROUTES if owner else NO_OWNER, "", outcome.user, identity.text)
+                incoming.note(
+                    "admission", notes.NO_ROUTES if owner else notes.NO_OWNER, "", outcome.user, identity.text
+                )
                 # With a transaction: a retransmission would look like a replay of its credentials.
                 incoming.respond(403)
                 return TAKEN
-            incoming.user = identity.address_of_record
-            incoming.admitted = True
-            incoming.note("admission", PROVED, "auth.required", incoming.user)
-            # RFC 3261 section 22.3: what was meant for us is for nobody behind us.
-            consume_credentials(incoming.request, realm)
-            return None
-        incoming.note("admission", *why_unproved(incoming.request, outcome, realm, identity))
+            return self._proved(incoming, identity, realm, "auth.required")
+        incoming.note("admission", *notes.why_unproved(incoming.request, outcome, realm, identity))
         if isinstance(outcome, Challenge):
             incoming.respond_statelessly(outcome.status, headers=outcome.headers)
             return TAKEN

@@ -19,6 +19,7 @@ LOST_ACK = "dropped: an ACK that brings no token of a dialog and leads elsewhere
 BELIEVED = "taken for {0}: nobody is asked for a password"
 NOT_BELIEVED = "403: not taken for {0}"
 ROUTED = "403: its Route leads on, and {0} has proved nothing"
+PEER = "from a server that has proved to be that of the sender's domain, for one of our users"
 STRANGER = "from somebody elsewhere, for one of our users"
 PROVED = "{0} has proved to be the sender"
 NO_OWNER = "403: digest user {0} may not speak as {1}"

@@ -30,3 +30,9 @@ class TokenCheck(Protocol):
     def renew(self, token: str) -> None: ...
 
     def leads_to_an_end(self, token: str, call_id: str, from_tag: str, to_tag: str) -> bool: ...
+
+
+class ThirdPartyRule(Protocol):
+    """Tells who may register contacts of others (registrar.settings.ThirdParty)."""
+
+    def allows(self, registrant: str, aor: str) -> bool: ...
