@@ -6,6 +6,7 @@ Most are constant texts, since one of them is noted for each request.
 from __future__ import annotations
 
 from twisted_sip.auth.authenticator import Challenge, Refused
+from twisted_sip.element.anonymous import credential_realms
 from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI
@@ -63,14 +64,14 @@ def why_unproved(request: Request, outcome: Challenge | Refused, realm: str, ide
             str(status),
             identity.text,
         )
-    given = [value for value in request.headers.all(field) if realm.lower() in value.lower()]
-    if not given:
+    if realm not in credential_realms(request, field):
         return (
             "{0}: {1} has to prove it, its credentials are for another realm",
             "auth.realm",
             str(status),
             identity.text,
         )
+    given = request.headers.all(field)
     offered = {_parameter(value, "algorithm") for _, value in outcome.headers}
     if not any((_parameter(value, "algorithm") or "md5") in offered for value in given):
         return (
