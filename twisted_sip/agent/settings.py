@@ -95,6 +95,7 @@ class AgentSettings:
         up (RFC 5359 section 2.16), as ``sip:bob@example.com``.
     :ivar auto_answer: whose calls are answered at once where they ask for that (``answer-after``, RFC 5373).
     :ivar reject_anonymous: answer 433 to callers who do not say who they are (RFC 5079).
+    :ivar integrity: protect bodies with digest where the server lets us (``auth-int``, RFC 7616 section 3.4.3).
     :ivar follow_redirects: how many targets of 3xx responses one call tries.
     :ivar farewell: for BYEs and unregistering when the agent stops.
     :ivar supported: further option tags.
@@ -123,6 +124,7 @@ class AgentSettings:
     pickup_group: tuple[str, ...] = attrs.field(default=(), validator=_users)
     auto_answer: Whom = attrs.field(default="nobody", validator=attrs.validators.in_(("nobody", "servers", "anybody")))
     reject_anonymous: bool = False
+    integrity: bool = False
     follow_redirects: int = attrs.field(default=5, validator=attrs.validators.ge(0))
     farewell: float = attrs.field(default=5.0, validator=attrs.validators.gt(0))
     supported: tuple[str, ...] = ()

@@ -201,7 +201,9 @@ class UserAgent(AgentServices):
             uri = address.uri
             assert isinstance(uri, SIPURI)
             token = self.element.random_text
-            credentials = DigestClient(user_of(uri), password, realms=realms, strongest=True, token=token)
+            credentials = DigestClient(
+                user_of(uri), password, realms=realms, strongest=True, integrity=self.settings.integrity, token=token
+            )
         registration = Registration(
             self.element,
             address,

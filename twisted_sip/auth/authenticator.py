@@ -189,7 +189,10 @@ class Authenticator:
         offered = self._offered(found)
         qop = params.get("qop", "").lower()
         nonce = params["nonce"]
-        if algorithm not in offered or qop not in ("auth", "") or (not qop and self.settings.require_qop):
+        settings = self.settings
+        if algorithm not in offered or (
+            qop not in settings.qop if qop else settings.require_qop or "auth" not in settings.qop
+        ):
             # What was not offered is no answer (RFC 7616 section 3.4); no guess could be checked with it either.
             return self._challenge_with(offered, realm, source, proxy, False)
         if self.bans.banned(source, name):
@@ -206,6 +209,7 @@ class Authenticator:
             qop=qop,
             nc=params.get("nc", ""),
             cnonce=params.get("cnonce", ""),
+            body=request.body,
         )
         given = params["response"].lower()
         right = hmac.compare_digest(expected, given if given.isascii() else "")
@@ -244,12 +248,17 @@ class Authenticator:
         start = _quoted_realm(realm)
         nonce = self.nonces.issue(source)
         # RFC 3261 section 22.4 item 8: qop is always sent. RFC 8760 section 2.3: one field for each algorithm.
-        end = ', stale=true, qop="auth"' if stale else ', qop="auth"'
+        end = _end_of_challenge(self.settings.qop, stale)
         return Challenge(
             407 if proxy else 401,
             tuple([(name, f'Digest realm={start}, nonce="{nonce}", algorithm={each}{end}') for each in offered]),
             stale,
         )
+
+
+@lru_cache(maxsize=8)
+def _end_of_challenge(qop: tuple[str, ...], stale: bool) -> str:
+    return f'{", stale=true" if stale else ""}, qop="{",".join(qop)}"'
 
 
 @lru_cache(maxsize=256)

@@ -57,6 +57,8 @@ class DigestClient:
     :param algorithms: the algorithms that may be used; leaving MD5 out keeps an attacker on the way from asking for it.
     :param strongest: of several challenges of one realm answer that with the strongest algorithm, wherever it stands;
         otherwise the topmost, as RFC 8760 section 2.4 has it where there is no policy of ours.
+    :param integrity: protect bodies where the server lets us: ``auth-int`` for requests that have one (RFC 7616 section
+        3.4.3). A server that wants nothing else gets it in any case.
     :param token: gives an unguessable text for use as cnonce.
     :raises LocalProtocolError: neither or both of password and HA1s, an unknown algorithm, CR, LF or NUL in the user.
     """
@@ -70,6 +72,7 @@ class DigestClient:
         realms: Iterable[str] | None = None,
         algorithms: Iterable[str] = ALGORITHMS,
         strongest: bool = False,
+        integrity: bool = False,
         token: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
         if (password is None) == (ha1s is None):
@@ -86,6 +89,7 @@ class DigestClient:
         if not self._algorithms <= HASHES.keys():
             raise LocalProtocolError(f"digest algorithms are {', '.join(ALGORITHMS)}")
         self._strongest = strongest
+        self._integrity = integrity
         self._token = token
         self._sessions: dict[tuple[str, str], _Session] = {}
 
@@ -225,7 +229,7 @@ class DigestClient:
     def _credentials(self, session: _Session, request: Request) -> Credentials:
         challenge = session.challenge
         algorithm = base_algorithm(challenge.algorithm)
-        qop = _qop(challenge)
+        qop = _qop(challenge, self._integrity and bool(request.body))
         session.count += 1
         params: dict[str, str] = {}
         username = self.user
@@ -262,9 +266,10 @@ def _strength(challenge: Challenge) -> int:
     return -ALGORITHMS.index(base_algorithm(challenge.algorithm))
 
 
-def _qop(challenge: Challenge) -> str:
-    """Return the quality of protection to use: auth before auth-int, empty for a server of RFC 2069."""
-    for quality in ("auth", "auth-int"):
+def _qop(challenge: Challenge, integrity: bool = False) -> str:
+    """Return the quality of protection to use: auth before auth-int unless *integrity* is wanted, empty for a server of
+    RFC 2069."""
+    for quality in ("auth-int", "auth") if integrity else ("auth", "auth-int"):
         if quality in challenge.qop:
             return quality
     return ""

@@ -8,6 +8,13 @@ import attrs
 
 #: The algorithms that may be asked for (RFC 8760 section 2.1).
 Algorithm = Literal["SHA-512-256", "SHA-256", "MD5"]
+#: What an answer may protect: method and URI, or the body as well (RFC 7616 section 3.3).
+Quality = Literal["auth", "auth-int"]
+
+
+def _some_quality(instance: Any, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
+    if not value or len(set(value)) != len(value):
+        raise ValueError(f"{attribute.name}: write auth, auth-int or both, each once")
 
 
 def _different(instance: Any, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
@@ -28,6 +35,8 @@ class AuthSettings:
         of the database; empty: the database.
     :ivar require_qop: refuse clients of RFC 2069, which send no qop. RFC 3261 section 22.4 and RFC 8760 section 2.6
         (items 8) want them served, so they are, and lose nothing: a nonce used without a count is good for one request.
+    :ivar qop: what answers may protect: ``auth`` method and URI, ``auth-int`` the body too (RFC 7616 section 3.4.3).
+        With ``auth-int`` alone clients that do not know it cannot answer.
     :ivar nonce_lifetime: seconds that a nonce is good for.
     :ivar max_nonces: the most nonces whose use is remembered; beyond, the oldest ones become stale early.
     :ivar ban_failures: wrong answers by one source for one user until both together are banned; 0: nobody is.
@@ -58,6 +67,15 @@ class AuthSettings:
         metadata={"help": "https URL of a service that is asked for HA1s in place of the database of users"},
     )
     require_qop: bool = attrs.field(default=False, metadata={"help": "refuse clients that send no qop (RFC 2069)"})
+    qop: tuple[Quality, ...] = attrs.field(
+        default=("auth",),
+        converter=tuple,
+        validator=[attrs.validators.deep_iterable(attrs.validators.in_(("auth", "auth-int"))), _some_quality],
+        metadata={
+            "help": "what the answers of clients may protect: method and URI (auth), the body as well (auth-int); "
+            "few phones know more than auth"
+        },
+    )
     nonce_lifetime: float = attrs.field(
         default=600.0, validator=attrs.validators.ge(1.0), metadata={"help": "seconds that a nonce is good for"}
     )
