@@ -46,11 +46,16 @@ class Retarget:
     :ivar to: where it goes on.
     :ivar reason: why, in the words of RFC 5806 section 4 (``unconditional``, ``user-busy`` ...), where a user has calls
         forwarded; else empty.
+    :ivar how: ``mp`` for a mapping to another user, ``rc`` for another address of the same one (RFC 7044 section 5);
+        empty where that is not known: a redirection that does not say so.
+    :ivar diversions: Diversion values that came with a redirection (RFC 5806 section 5.2).
     """
 
     uri: URI
     to: URI
     reason: str = ""
+    how: str = "mp"
+    diversions: tuple[str, ...] = ()
 
 
 class Ended(NamedTuple):

@@ -15,6 +15,7 @@ USER_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 _PARAMETER_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()[]/:&+$")
 
 
+_HEADER_VALUE_CHARACTERS = (USER_CHARACTERS - frozenset("&=,;")) | frozenset("[]:")
 _REASON_CHARACTERS = USER_CHARACTERS | frozenset(":@ ")
 
 
@@ -73,3 +74,8 @@ def escape_parameter(text: str) -> str:
 def escape_reason(text: str) -> str:
     """Return *text* as it may stand in a Reason-Phrase (section 25.1), in ASCII."""
     return _escape(text, _REASON_CHARACTERS)
+
+
+def escape_header_value(text: str) -> str:
+    """Return *text* as the value of a header field in a URI (``hvalue``, section 25.1)."""
+    return _escape(text, _HEADER_VALUE_CHARACTERS)

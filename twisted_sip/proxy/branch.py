@@ -17,8 +17,11 @@ from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.route_set import leave_proxy
 from twisted_sip.message.uri import SIPURI
+from twisted_sip.proxy.diversion import divert
+from twisted_sip.proxy.loop import ONE_LESS
 from twisted_sip.proxy.notes import ATTEMPT, NEXT_SERVER, RANG, note_outcome
 from twisted_sip.proxy.record_route import FREE, GUARDED, PINNED, FlowMark
+from twisted_sip.proxy.sips import sips_warning
 
 if TYPE_CHECKING:
     from twisted_sip.proxy.response_context import ResponseContext
@@ -31,8 +34,6 @@ _EVER = float("inf")
 #: Seconds that sums of times may be wrong by.
 _HAIR = 1e-4
 
-#: The usual Max-Forwards lines, none of them 0, and what goes out instead: nothing to take apart or put together.
-ONE_LESS = {f"Max-Forwards: {left}": f"Max-Forwards: {left - 1}" for left in range(1, 256)}
 #: Methods whose requests need nothing that depends on the flow.
 _PASSES = DIALOG_LESS - {"REGISTER"}
 
@@ -84,6 +85,10 @@ class Branch(StraightUser):
         else:
             headers.names.append("max-breadth")
             headers.lines.append(f"Max-Breadth: {self.breadth}")
+        if target.steps:
+            divert(request, target, service.settings.diversion)
+        if context.history is not None:
+            context.history.sent(request, target, self)
         for policy in service.policies:
             policy.branch(request, target, context.incoming)
         if context.calls:
@@ -217,7 +222,7 @@ class Branch(StraightUser):
                 status, reason = 430, "Flow Failed"
         elif status == 480:
             # RFC 5630 section 5.3: no secure way to where sips is asked for.
-            headers.append(context.service.sips_warning(context.incoming, self.target.secure))
+            headers.append(sips_warning(context.incoming, self.target.secure))
         note_outcome(self, context.incoming, status, reason, False)
         self.final = context.local_response(status, reason, headers)
         context.final(self, self.final, False)

@@ -13,6 +13,9 @@ from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.message.request import Request
 from twisted_sip.message.via import Via
 
+#: The usual Max-Forwards lines, none of them 0, and what goes out instead: nothing to take apart or put together.
+ONE_LESS = {f"Max-Forwards: {left}": f"Max-Forwards: {left - 1}" for left in range(1, 256)}
+
 #: What stands between the unique part of a branch and its loop part.
 SEPARATOR = "-"
 
@@ -60,3 +63,14 @@ def is_loop(request: Request, part: str, is_own: Callable[[Via], bool]) -> bool:
         # A Via below the topmost one that cannot be read is not ours.
         return False
     return any(is_own(via) and (via.branch or "").rpartition(SEPARATOR)[2] == part for via in vias)
+
+
+def hops_used(request: Request) -> bool:
+    """Tell whether Max-Forwards is 0 (section 16.3 step 3)."""
+    headers = request.headers
+    names = headers.names
+    return (
+        "max-forwards" in names
+        and headers.lines[names.index("max-forwards")] not in ONE_LESS
+        and request.max_forwards == 0
+    )

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from twisted_sip.element.caller_preferences import preferred
 from twisted_sip.interfaces.routing import Ended, Target
 from twisted_sip.message.response import Response
 from twisted_sip.proxy.sips import fit_scheme
@@ -39,7 +40,8 @@ def search_on(context: ResponseContext, branches: Sequence[Branch]) -> bool:
     onward = branches[-1].target.onward
     if onward is None:
         return False
-    asked = onward.after([how_ended(branch) for branch in branches if branch.target.onward is onward])
+    ours = [branch for branch in branches if branch.final is not None and branch.target.onward is onward]
+    asked = onward.after([how_ended(branch) for branch in ours])
     if asked is None:
         return False
     _follow(context, asked)
@@ -55,7 +57,7 @@ def _follow(context: ResponseContext, asked: Awaitable[Sequence[Target] | Respon
         return await context.service.expanded(context.incoming, targets)
 
     def found(targets: Sequence[Target]) -> None:
-        context.go_on(fit_scheme(context.request, targets))
+        context.go_on(fit_scheme(context.request, preferred(context.incoming, targets)))
 
     def failed(failure: Failure) -> None:
         _log.failure("where a call goes on was not found", failure)

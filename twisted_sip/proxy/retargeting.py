@@ -28,13 +28,18 @@ class Retargeted:
     :ivar user: who has it forwarded, and pays for it.
     :ivar original: the request as it came.
     :ivar steps: who has had it forwarded, from the Request-URI on.
+
+    :param step: what is new.
+    :param before: what has been before, where that is not known of *incoming*.
     """
 
     __slots__ = ("admitted", "flow", "original", "own_routes", "request", "steps", "user")
 
-    def __init__(self, incoming: IncomingRequest, step: Retarget, user: str) -> None:
+    def __init__(
+        self, incoming: IncomingRequest, step: Retarget, user: str, before: tuple[Retarget, ...] | None = None
+    ) -> None:
         self.original: IncomingRequest = original_of(incoming)
-        self.steps: tuple[Retarget, ...] = (*steps_of(incoming), step)
+        self.steps: tuple[Retarget, ...] = (*(steps_of(incoming) if before is None else before), step)
         self.request: Request = self.original.request.copy()
         self.request.set_uri(step.to)
         self.user = user

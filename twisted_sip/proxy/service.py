@@ -14,7 +14,10 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred
 from zope.interface import implementer
 
+from twisted_sip.element.caller_preferences import FIELDS, disposition_of, preferred
 from twisted_sip.element.element import Element
+from twisted_sip.element.history import RequestHistory, history_of
+from twisted_sip.element.redirection import redirection
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.interfaces.location import ILocationStore
@@ -22,25 +25,29 @@ from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, IRequestPr
 from twisted_sip.interfaces.routing import IForwardingPolicy, IRouter, Target
 from twisted_sip.interfaces.services import IProxy
 from twisted_sip.message.builders import response_to
+from twisted_sip.message.caller_preferences import RequestDisposition
 from twisted_sip.message.limits import SHORT
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.route_set import leave_proxy
 from twisted_sip.message.uri import SIPURI, URI, parse_uri
 from twisted_sip.message.via import Via
-from twisted_sip.proxy.branch import DIALOG_LESS, ONE_LESS, forwarded_copy
+from twisted_sip.proxy.branch import DIALOG_LESS, forwarded_copy
 from twisted_sip.proxy.expansion import expand
 from twisted_sip.proxy.location_router import LocationRouter
-from twisted_sip.proxy.loop import SEPARATOR, is_first_hop, is_loop, loop_part
+from twisted_sip.proxy.loop import ONE_LESS, SEPARATOR, hops_used, is_first_hop, is_loop, loop_part
 from twisted_sip.proxy.notes import BREADTH, BY_PATH, BY_ROUTE, LEAVES, LOOP, NO_SIPS, STAYS, note_refusal
 from twisted_sip.proxy.reachability import reachable
 from twisted_sip.proxy.record_route import FlowMark, RecordRouting
 from twisted_sip.proxy.response_context import ResponseContext
 from twisted_sip.proxy.settings import ProxySettings
-from twisted_sip.proxy.sips import fit_scheme
+from twisted_sip.proxy.sips import fit_scheme, sips_warning
 
 #: The usual types of targets; to ask whether something can be awaited takes longer than all the rest.
 _AT_ONCE = (tuple, list)
+
+#: Tells that a request has none of the header fields that change how it is forwarded.
+_USUAL = frozenset((*FIELDS, "max-breadth", "history-info")).isdisjoint
 
 #: What a router may give.
 Routed = Sequence[Target] | Response
@@ -174,7 +181,7 @@ class ProxyService(Service):
         return routed.addCallback(lambda found: self._routed(incoming, found, part))  # type: ignore[no-any-return]
 
     def _validate(self, request: Request) -> Response | None:
-        if _hops_used(request):
+        if hops_used(request):
             return response_to(request, 483, to_tag=self.element.stateless_tag(request))
         if "proxy-require" in request.headers.names:
             # Section 16.3 step 5: no proxy extension is supported here.
@@ -249,7 +256,9 @@ class ProxyService(Service):
         request = incoming.request
         method = request.method
         breadth = self.settings.max_breadth
-        breadth_given = "max-breadth" in request.headers.names
+        # Most requests have none of those header fields, asked for in one go.
+        usual = _USUAL(request.headers.names)
+        breadth_given = not usual and "max-breadth" in request.headers.names
         if breadth_given:
             # RFC 5393 section 5.3.3.
             given = request.typed("max-breadth")
@@ -260,10 +269,22 @@ class ProxyService(Service):
         targets = fit_scheme(request, targets)
         if not targets:
             incoming.note("proxy", NO_SIPS)
-            return response_to(request, 480, "", [self.sips_warning(incoming)], to_tag=incoming.to_tag)
+            return response_to(request, 480, "", [sips_warning(incoming)], to_tag=incoming.to_tag)
         suffix = SEPARATOR + part if part else ""
         mark, pinned = None, False
         in_dialog = bool((request.headers.parsed.get("to") or request.to).tag)
+        disposition: RequestDisposition | None = None
+        history: RequestHistory | None = None
+        if not in_dialog:
+            if not usual or method == "INVITE":
+                history = history_of(incoming, self.settings.history_info)
+            if not usual or len(targets) > 1:
+                targets = preferred(incoming, targets)
+                disposition = disposition_of(incoming, self.element.domains.is_local_uri)
+                if not targets:
+                    return response_to(request, 480, to_tag=incoming.to_tag)
+                if disposition is not None and "redirect" in disposition:
+                    return redirection(incoming, targets, history=history)
         if method not in DIALOG_LESS and (not in_dialog or method == "NOTIFY"):
             # A stranger gets a token good for the two ends of this dialog alone: with the flows in it, the Request-URI
             # of a later request leads nowhere else.
@@ -272,7 +293,9 @@ class ProxyService(Service):
             )
             mark = FlowMark(incoming.flow.token) if pinned else self._caller_mark(incoming)
             incoming.note("proxy", STAYS if self.settings.record_route else LEAVES, "proxy.record_route")
-        ResponseContext(self, incoming, suffix, breadth, breadth_given, in_dialog, mark, pinned).start(targets)
+        context = ResponseContext(self, incoming, suffix, breadth, breadth_given, in_dialog, mark, pinned)
+        context.disposition, context.history = disposition, history
+        context.start(targets)
         return TAKEN
 
     def _caller_mark(self, incoming: IncomingRequest) -> FlowMark | None:
@@ -302,7 +325,7 @@ class ProxyService(Service):
     def _ack(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
         """Forward an ACK for a 2xx: a request without a response (sections 13.2.2.4 and 16.11)."""
         request = incoming.request
-        if _hops_used(request):
+        if hops_used(request):
             return TAKEN
         uri = request.uri
         local = "route" not in request.headers.names and self.element.domains.is_local_uri(uri)
@@ -351,25 +374,6 @@ class ProxyService(Service):
             outbound = False
         value = self.record_routing.path(incoming.flow, FlowMark(incoming.flow.token), outbound)
         request.headers.prepend("path", value)
-
-    def sips_warning(self, incoming: IncomingRequest, required: bool = False) -> tuple[str, str]:
-        """Return the Warning that goes with a 480 because of the scheme (RFC 5630 section 5.3).
-
-        :param required: the contact is ``sips`` and the request is not; else it is the other way round.
-        """
-        words = '381 {} "SIPS Required"' if required else '380 {} "SIPS Not Allowed"'
-        return "warning", words.format(incoming.flow.sent_by)
-
-
-def _hops_used(request: Request) -> bool:
-    """Tell whether Max-Forwards is 0 (section 16.3 step 3)."""
-    headers = request.headers
-    names = headers.names
-    return (
-        "max-forwards" in names
-        and headers.lines[names.index("max-forwards")] not in ONE_LESS
-        and request.max_forwards == 0
-    )
 
 
 def _as_written(request: Request) -> tuple[Target]:

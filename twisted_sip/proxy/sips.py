@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import attrs
 
+from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.interfaces.routing import Target
 from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI
@@ -35,3 +36,12 @@ def _plain(target: Target) -> Target:
         return target
     # With a Path it is the last proxy of that who reaches the user agent.
     return attrs.evolve(target, uri=uri.replace(scheme="sip"), secure=not target.path)
+
+
+def sips_warning(incoming: IncomingRequest, required: bool = False) -> tuple[str, str]:
+    """Return the Warning that goes with a 480 because of the scheme (RFC 5630 section 5.3).
+
+    :param required: the contact is ``sips`` and the request is not; else it is the other way round.
+    """
+    words = '381 {} "SIPS Required"' if required else '380 {} "SIPS Not Allowed"'
+    return "warning", words.format(incoming.flow.sent_by)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from twisted_sip.interfaces.routing import Target
+from twisted_sip.message.caller_preferences import RequestDisposition
 
 #: Where a target is: what is called once only.
 Place = tuple[str, object, tuple[str, ...]]
@@ -22,6 +23,17 @@ def identity_of(target: Target) -> Identity:
     return target.aor, target.instance
 
 
+def fork_of(setting: str, disposition: RequestDisposition | None) -> str:
+    """Return how to fork: as *setting* says, or within that as the caller wishes (RFC 3841 section 9.1)."""
+    if disposition is None or setting == "none":
+        return setting
+    if "no-fork" in disposition:
+        return "none"
+    if "sequential" in disposition:
+        return "serial"
+    return "all" if "parallel" in disposition and setting == "parallel" else setting
+
+
 def grouped(
     targets: Sequence[Target],
     fork: str,
@@ -31,7 +43,7 @@ def grouped(
 ) -> list[list[Target]]:
     """Return *targets* in groups, best q first; those of one group are tried together.
 
-    :param fork: ``parallel``, ``serial`` or ``none``, as in ProxySettings.
+    :param fork: ``parallel``, ``serial`` or ``none``, as in ProxySettings; ``all`` for one group whatever the q.
     :param most: the most targets.
     :param alternatives: is filled with the further flows of instances (RFC 5626 section 5.3).
     :param tried: targets that have had the request.
@@ -60,7 +72,7 @@ def grouped(
         return [[target] for target in ordered]
     groups: list[list[Target]] = []
     for target in ordered:
-        if groups and groups[-1][0].q == target.q:
+        if groups and (fork == "all" or groups[-1][0].q == target.q):
             groups[-1].append(target)
         else:
             groups.append([target])
