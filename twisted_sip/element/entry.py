@@ -14,11 +14,16 @@ from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, IRequestProcessor, Verdict
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.methods import METHODS
+from twisted_sip.message.request import Request
 from twisted_sip.message.route_set import enter_proxy
 from twisted_sip.message.uri import SIPURI, AbsoluteURI
 
 # Lines that need no look.
 _USUAL_MAX_FORWARDS = frozenset([f"Max-Forwards: {hops}" for hops in range(256)])
+
+
+def _nothing(request: Request) -> bool:
+    return False
 
 
 @implementer(IRequestProcessor)
@@ -33,6 +38,8 @@ class EntryProcessor:
     def __init__(self, domains: Domains, schemes: Collection[str] = ()) -> None:
         self._domains = domains
         self._schemes = frozenset(schemes)
+        #: Tells which requests with a Request-URI of another scheme are known all the same: ``urn:service:sos``.
+        self.knows: Callable[[Request], bool] = _nothing
 
     def process(self, incoming: IncomingRequest) -> Verdict:
         """Fill in ``incoming.own_routes``; 416 for a foreign scheme.
@@ -55,9 +62,10 @@ class EntryProcessor:
             return None
         if isinstance(uri, AbsoluteURI):
             ours = self._our_user(uri) if uri.scheme in self._schemes else None
-            if ours is None:
+            if ours is not None:
+                request.set_uri(ours)
+            elif not self.knows(request):
                 return response_to(request, 416, to_tag=incoming.to_tag)
-            request.set_uri(ours)
         if "route" in names:
             incoming.own_routes = enter_proxy(request, self._domains.is_local_uri, self._is_own_record_route)
             uri = request.uri

@@ -220,6 +220,9 @@ class StaticRouter:
                     continue
             values = {"user": user, "host": asked.host, "dialled": asked.user, **groups}
             rewritten = ready.rewriting.user(user, values)
+            if asked.user and not rewritten:
+                incoming.note("route", "{0} is too short", ready.key, asked.user)
+                return response_to(incoming.request, 484, to_tag=incoming.to_tag)
             values["user"] = rewritten
             found = self._ways.targets(ready.steps, Asked(incoming, rewritten, values, route, f"{ready.key}.to"))
             if isawaitable(found):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from twisted_sip.element.element import Element
 from twisted_sip.errors import ConfigurationError
 from twisted_sip.interfaces.routing import IRouter
+from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI
 from twisted_sip.proxy.gateways.live import State
 from twisted_sip.proxy.gateways.probes import GatewayProbes
@@ -77,6 +78,10 @@ class RoutingPart(Part):
         self._probes = GatewayProbes(gateways, element, str(SIPURI(server.domains[0])))
         self._probes.start()
         return ()
+
+    def calls_for_help(self, request: Request) -> bool:
+        """Tell whether *request* is for an emergency service (RFC 5031)."""
+        return self._emergency is not None and bool(self._emergency.number_of(request))
 
     def routers(self, server: Server, element: Element) -> Sequence[IRouter]:
         return () if self.router is None else (self.router,)

@@ -68,6 +68,7 @@ class E164:
             read = library.parse(number, self._region)
         except library.NumberParseException:
             return ""
-        if not library.is_possible_number(read):
+        if not library.is_valid_number(read):
+            # Short numbers and extensions are valid here and nowhere else.
             return ""
         return str(library.format_number(read, library.PhoneNumberFormat.E164))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 _PIECE = re.compile(r"\*+|\?|\[[!]?\]?[^\]]*\]|.", re.DOTALL)
+#: What would mean something else within the brackets of a regular expression.
+_SPECIAL = re.compile(r"[\\\[&|~]")
 
 
 def wildcard_regex(pattern: str) -> str:
@@ -20,7 +22,7 @@ def wildcard_regex(pattern: str) -> str:
         elif piece == "?":
             fixed[-1] += "(.)"
         elif piece[0] == "[" and len(piece) > 2:
-            inside = piece[1:-1].replace("\\", "\\\\")
+            inside = _SPECIAL.sub(r"\\\g<0>", piece[1:-1])
             fixed[-1] += f"[^{inside[1:]}]" if inside[0] == "!" else f"[{_plain(inside)}]"
         else:
             fixed[-1] += re.escape(piece)
