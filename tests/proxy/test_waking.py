@@ -34,7 +34,7 @@ class Sent:
 def sent(house: Any) -> Any:
     sent = Sent()
     house.bucket = PushBucket(sent, house.store, house.node, PushSettings(providers=("apns",)))
-    house.proxy.location_router.waker = house.bucket
+    house.element.waker = house.bucket
     yield sent
     assert len(house.bucket) == 0
     house.bucket.stop()
@@ -225,7 +225,7 @@ def test_a_waker_that_fails(house: Any, alice: Any, sent: Sent, logged: Any) -> 
 
             return fail(ZeroDivisionError())
 
-    house.proxy.location_router.waker = Broken()
+    house.element.waker = Broken()
     house.send(alice, house.request("MESSAGE", BOB))
     assert alice.expect(500)
     assert logged(ZeroDivisionError) == 1

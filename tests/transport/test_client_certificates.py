@@ -182,10 +182,10 @@ def test_where_one_is_required_others_are_refused(
 @pytest.mark.parametrize(
     ("fields", "fault"),
     [
-        ({}, "name: write one of"),
-        ({"fingerprint": "0" * 64, "name": "x", "user": "sip:a@b"}, "name: write one of"),
-        ({"name": "x"}, "user: write one of"),
-        ({"name": "x", "user": "sip:a@b", "domain": "b"}, "user: write one of"),
+        ({}, "fingerprint: is missing, write one of"),
+        ({"fingerprint": "0" * 64, "name": "x", "user": "sip:a@b"}, "name: stands beside fingerprint"),
+        ({"name": "x"}, "user: is missing, write one of"),
+        ({"name": "x", "user": "sip:a@b", "domain": "b"}, "domain: stands beside user, write one of"),
         ({"fingerprint": "abc", "domain": "b"}, "fingerprint: is no"),
         ({"name": "x", "user": "sip:b"}, "write sip:user@domain"),
         ({"name": "x", "user": "alice"}, "write sip:user@domain"),

@@ -37,6 +37,7 @@ from twisted_sip.errors import (
 from twisted_sip.interfaces.destination import Destination, IResolver
 from twisted_sip.interfaces.flow import Address, Flow
 from twisted_sip.interfaces.processing import TAKEN, IRequestProcessor
+from twisted_sip.interfaces.push import Waker
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
@@ -86,8 +87,7 @@ class Element:
         self.timers = TimerQueue(reactor)
         self.timer_values = timer_values or TimerValues()
         self.random_text = RandomText(random_bytes)
-        token_key = token_key or random_bytes(32)
-        self.dialog_tokens = DialogTokens(token_key, reactor.seconds)
+        self.dialog_tokens = DialogTokens(token_key := token_key or random_bytes(32), reactor.seconds)
         self.temporary_gruus = TemporaryGRUUs(token_key, random_bytes)
         # Keyed once: a copy of it is cheaper than to give the key each time.
         self._tag_maker = hashlib.blake2s(digest_size=STATELESS_TAG_LENGTH // 2, key=random_bytes(16))
@@ -119,6 +119,7 @@ class Element:
             # Asked for every datagram: without a step in between.
             self.admit = admit  # type: ignore[assignment, method-assign]
         self._flow_observers: list[Callable[[Flow], None]] = []
+        self.waker: Waker | None = None  # wakes devices before requests go there (RFC 8599)
         #: Keeps why requests went the way they did; None keeps nothing.
         self.decisions: Decisions | None = None
         #: Called with (message, data, flow) for each message that goes out or comes in; None costs nothing.

@@ -39,13 +39,14 @@ class LocationRouter:
 
     :param element: knows the domains and the flows.
     :param store: the bindings, None where there are none.
-    :ivar waker: wakes devices before requests go there (RFC 8599), None where nobody has to be woken.
+    :param wakes: devices that sleep are woken before requests go there (RFC 8599), as the element can: its targets are
+        for whoever knows what to do with Target.waking.
     """
 
-    def __init__(self, element: Element, store: ILocationStore | None) -> None:
+    def __init__(self, element: Element, store: ILocationStore | None, *, wakes: bool = False) -> None:
         self._element = element
         self._store = store
-        self.waker: Waker | None = None
+        self._wakes = wakes
         self._plain: dict[tuple[str, str], tuple[Binding, tuple[Target]]] = {}
 
     def route(self, incoming: IncomingRequest) -> Routed | Deferred[Routed]:
@@ -115,7 +116,8 @@ class LocationRouter:
                 continue
             if one_instance:
                 target = self._of_gruu(request, target, binding)
-            if binding.push and self.waker is not None and (target.flow_lost or self.waker.asleep(binding)):
+            waker = self.waker if binding.push else None
+            if waker is not None and (target.flow_lost or waker.asleep(binding)):
                 target = self._sleeping(request, target, binding, one_instance)
             targets.append(target)
         if not targets:
@@ -132,6 +134,11 @@ class LocationRouter:
         return target if binding.reg_id else attrs.evolve(target, q=1000)
 
     # -- devices that sleep (RFC 8599) ---------------------------------------------------
+
+    @property
+    def waker(self) -> Waker | None:
+        """What wakes devices, None where nobody has to be woken."""
+        return self._element.waker if self._wakes else None
 
     def _sleeping(self, request: Request, target: Target, binding: Binding, one_instance: bool) -> Target:
         """Return *target* as one whose device has to be woken first (section 5.6.2)."""
@@ -182,8 +189,9 @@ class LocationRouter:
 
         :raises RemoteProtocolError: its contact cannot be used.
         """
-        if binding.push and self.waker is not None:
-            self.waker.nudge(binding, "MESSAGE")
+        waker = self._element.waker
+        if binding.push and waker is not None:
+            waker.nudge(binding, "MESSAGE")
         return self.target_of(binding)
 
     # -- single bindings -----------------------------------------------------------------

@@ -89,7 +89,7 @@ class ProxyService(Service):
         self.policies = list(policies)
         self.record_routing = RecordRouting(element.dialog_tokens)
         self.routers: list[IRouter] = [*routers]
-        self.location_router = LocationRouter(element, location)
+        self.location_router = LocationRouter(element, location, wakes=True)
         self._open_relay = open_relay
 
     # -- hooks ---------------------------------------------------------------------------

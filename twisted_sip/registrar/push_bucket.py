@@ -45,7 +45,8 @@ class _Waiter:
 class PushBucket:
     """Wakes devices; an interfaces.push.Waker.
 
-    :ivar settings: may be replaced at any time.
+    :ivar notifier: sends push notifications; may be replaced at any time.
+    :ivar settings: likewise.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class PushBucket:
         :param clock: a reactor; its seconds are seconds since the epoch.
         """
         self.settings = settings
-        self._notifier = notifier
+        self.notifier = notifier
         self._location = location
         self._clock = clock
         self._waiting: dict[str, list[_Waiter]] = {}
@@ -119,7 +120,7 @@ class PushBucket:
             provider=provider, param=unescape(param), prid=unescape(prid), aor=binding.aor, method=method
         )
         try:
-            sent: Any = self._notifier.notify(notification)
+            sent: Any = self.notifier.notify(notification)
         except Exception:
             self._not_sent(Failure(), binding)
             return

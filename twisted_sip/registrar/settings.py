@@ -128,7 +128,7 @@ class PushSettings:
     )
     url: str = attrs.field(
         default="",
-        metadata={"help": "http or https URL that is asked, with a POST of JSON, to send a push notification"},
+        metadata={"help": "URL that is asked, with a POST of JSON, to send a push notification"},
     )
     timeout: float = attrs.field(
         default=5.0, validator=attrs.validators.gt(0), metadata={"help": "seconds until that URL must have answered"}

@@ -14,6 +14,7 @@ from twisted_sip.interfaces.processing import IncomingRequest, Verdict
 from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI, URI, parse_uri
 from twisted_sip.proxy.service import ProxyService
+from twisted_sip.tap.configuration import Configuration
 
 
 class ServerAdmission(AdmissionProcessor):
@@ -23,6 +24,11 @@ class ServerAdmission(AdmissionProcessor):
     """
 
     claims: tuple[Callable[[Request], bool], ...] = ()
+
+    def follow(self, configuration: Configuration) -> None:
+        """Take over what *configuration* says of certificates and third parties."""
+        self.certificates = configuration.tls.client_certificates != "none"
+        self.third_party = configuration.registrar.third_party
 
     def answers_itself(self, request: Request) -> bool:
         """Tell whether this server answers *request* itself (RFC 3261 section 22.1)."""

@@ -43,6 +43,7 @@ from twisted_sip.tap.core_settings import CoreSettings
 from twisted_sip.tap.demo import demo_passwords, store_demo_users
 from twisted_sip.tap.hosts import domains_of
 from twisted_sip.tap.part import Part
+from twisted_sip.tap.push_part import PushPart
 from twisted_sip.tap.reload import Follower, Reload, reload
 from twisted_sip.tap.routing_part import RoutingPart
 from twisted_sip.tap.server_commands import server_commands
@@ -109,7 +110,8 @@ class Server(MultiService):
         self.registers = not configuration.presence.outbound_proxy or forwards
         self.user_known: KnownUsers | None = None
         self.routing = RoutingPart()
-        self.parts = [self.routing, *parts]
+        self.push = PushPart()
+        self.parts = [self.routing, self.push, *parts]
         self.demo_passwords: dict[str, str] = {}
         self._demo = demo
         self.reactor = reactor

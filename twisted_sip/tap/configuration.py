@@ -30,7 +30,7 @@ from twisted_sip.proxy.routes.enum_lookup import ENUMSettings
 from twisted_sip.proxy.routes.least_cost import LeastCostSettings
 from twisted_sip.proxy.settings import ProxySettings
 from twisted_sip.proxy.static_routes import StaticRoute
-from twisted_sip.registrar.settings import RegistrarSettings
+from twisted_sip.registrar.settings import PushSettings, RegistrarSettings
 from twisted_sip.tap.checks import CHECKS
 from twisted_sip.tap.routing_checks import check_routing
 from twisted_sip.tap.sections import (
@@ -63,6 +63,7 @@ class Configuration:
     transport: TransportSettings = _section(TransportSettings, "Sockets, connections and their limits.")
     auth: AuthSettings = _section(AuthSettings, "Who must prove who they are, and how.")
     registrar: RegistrarSettings = _section(RegistrarSettings, "Registrations.")
+    push: PushSettings = _section(PushSettings, "Waking devices that sleep until a push notification comes (RFC 8599).")
     proxy: ProxySettings = _section(ProxySettings, "Forwarding.")
     route: tuple[StaticRoute, ...] = attrs.field(
         default=(), metadata={"help": "Static routes, asked before the registrations; the first that matches decides."}

@@ -81,6 +81,7 @@ def _services(server: Server, configuration: Configuration) -> None:
     if server.proxy is not None:
         server.proxy.settings = configuration.proxy
     if server.admission is not None:
+        server.admission.follow(configuration)
         server.admission.domain = server.domains[0]
 
 

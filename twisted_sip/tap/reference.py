@@ -83,14 +83,16 @@ def _section(title: str, cls: type[Any], meaning: str, many: bool = False) -> It
     yield "| --- | --- | --- | --- |"
     for field in key_fields(cls):
         type_ = bare_type(field.type)
-        if attrs.has(type_):
-            tables.append((field, type_))
+        rows = is_list(type_) and attrs.has(item_type(type_))
+        if rows or attrs.has(type_):
+            tables.append((field, item_type(type_) if rows else type_, rows))
             continue
         cells = (f"`{field.name}`", words_for(field, one_or_many(cls, field)), _default(field), help_of(cls, field))
         yield "| " + " | ".join(_cell(cell) for cell in cells) + " |"
     yield ""
-    for field, type_ in tables:
-        yield from _section(f"{title[:-1]}.{field.name}]", type_, help_of(cls, field))
+    for field, type_, rows in tables:
+        name = f"{title.strip('[]')}.{field.name}"
+        yield from _section(f"[[{name}]]" if rows else f"[{name}]", type_, help_of(cls, field), rows)
 
 
 def _default(field: attrs.Attribute[Any]) -> str:

@@ -20,6 +20,7 @@ from twisted_sip.tap.constraints import Domain, ListenDescriptor
 from twisted_sip.tap.faults import WrongSetting, checked
 from twisted_sip.tap.hosts import is_host
 from twisted_sip.transport.descriptors import default_descriptors
+from twisted_sip.transport.settings import KnownCertificate
 
 #: The state directory where none is written.
 DEFAULT_STATE_DIR = "twisted-sip-state"
@@ -109,7 +110,23 @@ class TLSSection:
         True, "Connect over TLS only to servers whose certificate proves the domain asked for (RFC 5922)."
     )
     client_certificates: Literal["none", "ask", "require"] = setting(
-        "none", "What to ask of clients: no certificate, one if they have it, or one always (RFC 5922 section 7.4)."
+        "none",
+        "Client certificates: off (`none`), optional (`ask`: one that is not valid counts as none) or required "
+        "(`require`), see RFC 5922 section 7.4.",
+    )
+    client_ca: Path | None = setting(
+        None,
+        "Certificates in PEM of the authorities that client certificates are signed by.",
+        readable_file,
+        shown_default="those of `ca`",
+    )
+    reuse_connections: bool = setting(
+        True,
+        "Where clients are asked for certificates, send requests to a domain over a connection on which its server has "
+        "proved to be that (RFC 5923).",
+    )
+    client: tuple[KnownCertificate, ...] = setting(
+        (), "Client certificates, and as whom their owners may speak; others speak as the `sip:` URIs in them say."
     )
 
     def __attrs_post_init__(self) -> None:

@@ -45,6 +45,9 @@ def _tls(configuration: Configuration, names: Iterable[str], also: Iterable[str]
         trust_roots="" if section.ca is None else str(section.ca),
         verify_peers=section.verify,
         client_certificates=section.client_certificates,
+        client_roots="" if section.client_ca is None else str(section.client_ca),
+        clients=section.client,
+        alias=section.reuse_connections,
     )
 
 

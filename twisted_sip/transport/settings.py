@@ -45,11 +45,15 @@ class KnownCertificate:
     )
 
     def __attrs_post_init__(self) -> None:
-        which = [name for name in ("fingerprint", "subject", "name") if getattr(self, name)]
-        if len(which) != 1:
-            raise LocalProtocolError(f"{which[1] if which else 'name'}: write one of fingerprint, subject and name")
-        if bool(self.user) == bool(self.domain):
-            raise LocalProtocolError("user: write one of user and domain")
+        for names, right in (
+            (("fingerprint", "subject", "name"), "write one of fingerprint, subject and name"),
+            (("user", "domain"), "write one of user and domain"),
+        ):
+            given = [name for name in names if getattr(self, name)]
+            if not given:
+                raise LocalProtocolError(f"{names[0]}: is missing, {right}")
+            if len(given) > 1:
+                raise LocalProtocolError(f"{given[1]}: stands beside {given[0]}, {right}")
         if self.fingerprint and not _FINGERPRINT(self.fingerprint):
             raise LocalProtocolError("fingerprint: is no SHA-256 fingerprint, write 64 hexadecimal digits")
         if self.user:
