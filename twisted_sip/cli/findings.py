@@ -31,6 +31,8 @@ from twisted_sip.transport.descriptors import parse_descriptor
 from twisted_sip.transport.identity import proves
 from twisted_sip.transport.settings import CertificateFiles
 
+#: What to do about a database where its error does not say that.
+_STORE_MEND = "end what holds it, and see that this user may write it"
 #: A certificate that ends sooner is worth a word.
 _SOON = timedelta(days=30)
 
@@ -111,12 +113,12 @@ def _users(configuration: Configuration) -> Iterator[Finding]:
     try:
         store = SQLiteCredentialStore(path)
     except StoreError as error:
-        yield Finding("error", "users", *split_words(str(error)))
+        yield Finding("error", "users", *split_words(str(error), _STORE_MEND))
         return
     try:
         users = store.users()
     except StoreError as error:
-        yield Finding("error", "users", *split_words(str(error)))
+        yield Finding("error", "users", *split_words(str(error), _STORE_MEND))
         return
     finally:
         store.close()
@@ -138,7 +140,7 @@ def _location(configuration: Configuration) -> Iterator[Finding]:
     try:
         count = len(stored_bindings(path, time.time()))
     except StoreError as error:
-        yield Finding("error", "registrations", *split_words(str(error)))
+        yield Finding("error", "registrations", *split_words(str(error), _STORE_MEND))
     else:
         yield Finding("ok", "registrations", f"{count} in the database")
 
@@ -173,18 +175,18 @@ def _presence(configuration: Configuration) -> Iterator[Finding]:
             finally:
                 connection.close()
         except StoreError as error:
-            yield Finding("error", subject, *split_words(str(error)))
+            yield Finding("error", subject, *split_words(str(error), _STORE_MEND))
         else:
             yield Finding("ok", subject, f"{count} in the database")
 
 
-def split_words(text: str) -> tuple[str, str]:
-    """Split the words of an error into what is wrong and what to do."""
+def split_words(text: str, mend: str = "") -> tuple[str, str]:
+    """Split the words of an error into what is wrong and what to do, *mend* where they do not say that."""
     for mark in ("; ", ", "):
-        wrong, _, mend = text.rpartition(mark)
+        wrong, _, known = text.rpartition(mark)
         if wrong:
-            return wrong, mend
-    return text, ""
+            return wrong, known
+    return text, mend
 
 
 def _certificates(configuration: Configuration) -> Iterator[Finding]:
@@ -213,7 +215,7 @@ def _certificate(configuration: Configuration, files: CertificateFiles) -> Itera
         pair = load_key_pair(files, now)
     except ConfigurationError as error:
         for problem in error.problems:
-            yield Finding("error", "certificate", *split_words(problem))
+            yield Finding("error", "certificate", *split_words(problem, "write PEM files of a key and its certificate"))
         return
     left = pair.certificate.not_valid_after_utc - now
     if left < _SOON:
