@@ -15,6 +15,9 @@ from server import Server
 
 Start = Callable[..., Baresip | Linphone]
 
+#: How many alices and bobs there are.
+USERS = 32
+
 
 @pytest.fixture(scope="module")
 def internet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Internet]:
@@ -27,11 +30,15 @@ def internet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Internet]:
 def public(internet: Internet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server on the public network."""
     running = Server(tmp_path_factory.mktemp("public"), host=SERVER, inside=internet.network.inside, ports=PORTS)
-    for name, password in PASSWORDS.items():
-        running.add_user(name, password)
+    running.import_users({f"{name}{number}": word for name, word in PASSWORDS.items() for number in range(USERS)})
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="module")
+def numbers() -> Iterator[int]:
+    return iter(range(USERS))
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +47,19 @@ def homes(internet: Internet) -> dict[str, tuple[object, str]]:
 
 
 @pytest.fixture
-def phone(public: Server, homes: dict[str, tuple[object, str]], tmp_path: Path) -> Iterator[Start]:
+def phone(
+    public: Server, homes: dict[str, tuple[object, str]], tmp_path: Path, numbers: Iterator[int]
+) -> Iterator[Start]:
     phones: list[Baresip | Linphone] = []
+    # Of its own for each test: a phone that could not sign off leaves a contact at which nobody answers.
+    number = next(numbers)
 
     def start(make: type, user: str, transport: str) -> Baresip | Linphone:
         network, address = homes[user]
         where = {"host": address} if make is Baresip else {}
         made = make(
-            tmp_path, user, PASSWORDS[user], public.domain, public.uri(transport), transport=transport, network=network,
-            **where,
+            tmp_path, f"{user}{number}", PASSWORDS[user], public.domain, public.uri(transport), transport=transport,
+            network=network, **where,
         )  # fmt: skip
         phones.append(made)
         made.registered()
