@@ -239,7 +239,7 @@ def _routing_faults(configuration: Configuration) -> Iterator[WrongSetting]:
         yield from _unknown_groups(route.to, f"route[{number}].to", groups)
         if LEAST_COST in route.to and configuration.least_cost.file is None:
             yield WrongSetting(
-                "leads to the least-cost table, and there is none", "write [least_cost] file", f"route[{number}].to"
+                "leads to the least-cost table, and there is none", "write least_cost.file", f"route[{number}].to"
             )
     yield from _unknown_groups(configuration.emergency.to, "emergency.to", groups)
     if configuration.least_cost.file is not None:
