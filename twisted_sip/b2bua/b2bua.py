@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import attrs
 from twisted.internet.defer import Deferred
 
 from twisted_sip.agent.call import Call
@@ -98,17 +99,7 @@ class B2BUA(LegMaking):
             raise LocalProtocolError(f"media = {settings.media!r} needs something that makes media")
         super().__init__(
             element,
-            settings=AgentSettings(
-                user_agent=settings.user_agent,
-                max_calls=settings.max_calls * 2,
-                # Whole trunks come from one address, and who may call is said by the admission.
-                max_calls_per_source=0,
-                ring_timeout=settings.ring_timeout,
-                session_expires=settings.session_expires,
-                min_se=settings.min_se,
-                follow_redirects=0,
-                info_packages=settings.info_packages,
-            ),
+            settings=_agent_settings(settings),
             media=media,
         )
         self.plane = media
@@ -127,6 +118,18 @@ class B2BUA(LegMaking):
             AdmissionProcessor(element.domains, element.dialog_tokens, authenticator) if authenticator else None
         )
         self.session_number = int(element.random_text()[:7], 16)
+
+    def configure(self, settings: B2BUASettings, *, trusts_everybody: bool) -> None:
+        """Take other settings for the calls that begin from now on; how media pass stays as it is.
+
+        A header policy that was given at the beginning is replaced by that of the settings.
+        """
+        settings = attrs.evolve(settings, media=self.b2bua_settings.media)
+        self.b2bua_settings = settings
+        self.settings = _agent_settings(settings)
+        self.policy = HeaderPolicy.build(add=settings.pass_headers, remove=settings.remove_headers)
+        self.users.most = settings.max_calls_per_user
+        self._routing.trusts_everybody = trusts_everybody
 
     # -- hooks --------------------------------------------------------------------------------------
 
@@ -364,3 +367,17 @@ class B2BUA(LegMaking):
 
 def _refused(failure: Any) -> None:
     raise RemoteProtocolError("Refused", status=getattr(failure.value, "status", 500))
+
+
+def _agent_settings(settings: B2BUASettings) -> AgentSettings:
+    return AgentSettings(
+        user_agent=settings.user_agent,
+        max_calls=settings.max_calls * 2,
+        # Whole trunks come from one address, and who may call is said by the admission.
+        max_calls_per_source=0,
+        ring_timeout=settings.ring_timeout,
+        session_expires=settings.session_expires,
+        min_se=settings.min_se,
+        follow_redirects=0,
+        info_packages=settings.info_packages,
+    )

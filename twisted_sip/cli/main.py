@@ -21,6 +21,7 @@ _COMMANDS = {
     "trace": ("trace", "Show the messages of a call as a ladder diagram."),
     "explain": ("explain", "Tell why a call went the way it did, with the keys of the configuration."),
     "status": ("status", "Show how a running server is doing."),
+    "reload": ("reload", "Have a running server read its configuration anew."),
     "check": ("check", "Look for what is wrong with a configuration and its surroundings."),
     "doctor": ("doctor", "Look a server over: DNS, certificates, clock, NAT, ports, databases, limits."),
     "options": ("options", "Ask a SIP server or phone what it can do (OPTIONS)."),

@@ -89,7 +89,7 @@ class Notifier:
             decide=self._decide_restored,
         )
         self._subscribing = Subscribing(self)
-        self._hosted: dict[str, HostedPackage] = {}
+        self.packages: dict[str, HostedPackage] = {}
         self._room = Room()
         #: Subscriptions are loaded, so that requests in their dialogs can be told from others.
         self.started = False
@@ -113,28 +113,28 @@ class Notifier:
             max_expires=settings.max_expires,
             option_tags=self._option_tags,
         )
-        if self.started or hosted.key in self._hosted:
+        if self.started or hosted.key in self.packages:
             raise LocalProtocolError(f"{hosted.key}: too late, or there is one already")
-        self._hosted[hosted.key] = hosted
+        self.packages[hosted.key] = hosted
         # What a variant asks its watchers for is understood for other resources too, though there is no use for it (RFC
         # 3261 section 8.2.2.3, RFC 4662 section 4.1: a URI does not tell whether it is a list).
-        alike = [each for each in self._hosted.values() if each.event == hosted.event]
+        alike = [each for each in self.packages.values() if each.event == hosted.event]
         for each in alike:
             each.option_tags = each.option_tags.union(*(one.required_options for one in alike))
         package.attached(self)
 
     def package(self, event: str) -> Any:
         """Return the package for *event*, None if there is none."""
-        return self._hosted[event].package if event in self._hosted else None
+        return self.packages[event].package if event in self.packages else None
 
     def hosted(self, event: str) -> HostedPackage | None:
         """Return the package for *event* with its subscriptions, None if there is none."""
-        return self._hosted.get(event)
+        return self.packages.get(event)
 
     @property
     def events(self) -> tuple[str, ...]:
         """The event types served here."""
-        return tuple(dict.fromkeys(hosted.event for hosted in self._hosted.values()))
+        return tuple(dict.fromkeys(hosted.event for hosted in self.packages.values()))
 
     @property
     def allow_events(self) -> str:
@@ -146,10 +146,10 @@ class Notifier:
 
         :raises SubscribeRefused: a variant refuses *request*.
         """
-        for hosted in self._hosted.values():
+        for hosted in self.packages.values():
             if hosted.event == event and hosted.serves is not None and await settled(hosted.serves(request, resource)):
                 return hosted
-        return self._hosted.get(event)
+        return self.packages.get(event)
 
     # -- the chain --------------------------------------------------------------------------
 
@@ -201,7 +201,7 @@ class Notifier:
 
         Those who may be told at once are asked for before this returns.
         """
-        hosted = self._hosted.get(event)
+        hosted = self.packages.get(event)
         if hosted is not None:
             if known := hosted.by_resource.get(resource):
                 self.delivery.news(list(known))
@@ -216,12 +216,12 @@ class Notifier:
 
     def subscriptions(self, event: str, resource: str | None = None) -> Sequence[PackageSubscription]:
         """Return the subscriptions to *resource*, or to everything, that are not over, virtual ones last."""
-        hosted = self._hosted.get(event)
+        hosted = self.packages.get(event)
         return [] if hosted is None else [*hosted.of(resource), *hosted.virtual.of(resource)]
 
     def reauthorize(self, event: str, resource: str) -> None:
         """Ask the package about each watcher of *resource* anew: its rules have changed."""
-        hosted = self._hosted.get(event)
+        hosted = self.packages.get(event)
         if hosted is not None:
             for subscription in hosted.of(resource):
                 self._decide(subscription)
@@ -366,9 +366,9 @@ class Notifier:
             "subscriptions": len(self._room),
             "foreign": self._room.foreign,
             "watchers": self._room.watchers,
-            "resources": sum(len(hosted.by_resource) for hosted in self._hosted.values()),
+            "resources": sum(len(hosted.by_resource) for hosted in self.packages.values()),
             "waiting": len(self.delivery.queue),
-            "events": {event: dict(sorted(hosted.states().items())) for event, hosted in self._hosted.items()},
+            "events": {event: dict(sorted(hosted.states().items())) for event, hosted in self.packages.items()},
         }
 
     # -- start and stop -------------------------------------------------------------------------------
@@ -384,7 +384,7 @@ class Notifier:
         records: Sequence[SubscriptionRecord] = await settled(self.records.load())
         loaded = load(self, records)
         self.started = True
-        for hosted in self._hosted.values():
+        for hosted in self.packages.values():
             restored = [subscription for subscription in loaded if subscription.hosted is hosted]
             if restored:
                 hosted.tell(restored)

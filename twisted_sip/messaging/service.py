@@ -69,6 +69,7 @@ class MessagingService(Service):
     call startService), or what is kept is not delivered.
 
     :ivar settings: the current settings; may be replaced at any time.
+    :ivar authenticated: local users have to prove who they are before a request comes here; may change.
     :ivar messages: the store.
     :ivar devices: finds devices.
     :ivar policies: have the last word on each copy and response.
@@ -107,7 +108,7 @@ class MessagingService(Service):
         self.devices = Devices(location, target_of, element.domains.is_local_uri)
         self.policies = list(policies)
         self._user_known = user_known
-        self._authenticated = authenticated
+        self.authenticated = authenticated
         self._turns: dict[str, DeferredLock] = {}
         self.delivery = OfflineDelivery(self)
         self.instances = KnownInstances(element.reactor, location, messages, lambda: self.settings.lifetime)
@@ -204,7 +205,7 @@ class MessagingService(Service):
         if not instance and isinstance(uri, SIPURI) and "gr" in uri.params:
             # RFC 5627 section 6.1: none that this server has made.
             return response_to(request, 404, to_tag=incoming.to_tag)
-        sender = sender_of(incoming, self.element.domains, self._authenticated)
+        sender = sender_of(incoming, self.element.domains, self.authenticated)
         if not await _settled(self.accept(sender, recipient, request)):
             return response_to(request, 403, to_tag=incoming.to_tag)
         if await _settled(self.deliver(request, incoming)):

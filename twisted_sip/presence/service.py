@@ -55,6 +55,7 @@ class PresenceService(Service):
     :ivar compositor: answers PUBLISH.
     :ivar facts: registrations and hard state.
     :ivar notifier: the host of our event package, None until the package is attached to one.
+    :ivar authenticated: local users have to prove who they are before a request comes here; may change.
     :ivar watcher_info: the package that tells presentities of their watchers, None for none.
     """
 
@@ -85,7 +86,7 @@ class PresenceService(Service):
         self._settings = settings or PresenceSettings()
         self.notifier: NotifierHost | None = None
         self.watcher_info: WatcherInfoPackage | None = None
-        self._authenticated = authenticated
+        self.authenticated = authenticated
         self._documents = documents
         self._location = location
         self._is_local_uri = element.domains.is_local_uri
@@ -153,7 +154,7 @@ class PresenceService(Service):
 
         Default: users publish for themselves alone.
         """
-        if incoming.user or self._authenticated:
+        if incoming.user or self.authenticated:
             return incoming.user == resource
         claimed = incoming.request.from_.uri
         return isinstance(claimed, SIPURI) and claimed.address_of_record == resource

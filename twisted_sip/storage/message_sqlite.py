@@ -110,6 +110,15 @@ class SQLiteMessageStore:
         """How many changes are not durable yet."""
         return self._writer.waiting
 
+    @property
+    def limits(self) -> MessageLimits:
+        """How much is kept; may be replaced at any time."""
+        return self._table.limits
+
+    @limits.setter
+    def limits(self, limits: MessageLimits) -> None:
+        self._table.limits = limits
+
     def waiting(self, recipient: str) -> Sequence[StoredMessage]:
         return self._table.waiting(recipient)
 

@@ -22,7 +22,7 @@ from twisted_sip.message.request import Request
 from twisted_sip.storage.accounting_json_lines import JSONLinesAccounting
 from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.hosts import check_bindable, host_names, is_address
-from twisted_sip.tap.part import Part
+from twisted_sip.tap.part import Part, Prepared
 from twisted_sip.tap.startup import StartFailure
 from twisted_sip.transport.descriptors import parse_descriptor
 
@@ -59,6 +59,10 @@ class B2BUAPart(Part):
     :ivar b2bua: the service, None before the start.
     :ivar b2bua_class: what is made; a subclass of B2BUA.
     """
+
+    sections = ("b2bua", "media")
+    # Where media pass is decided when the ports are there.
+    fixed = ("b2bua.media", "b2bua.records", "media")
 
     b2bua_class: type[B2BUA] = B2BUA
 
@@ -113,6 +117,16 @@ class B2BUAPart(Part):
 
     def extensions(self) -> Sequence[str]:
         return () if self.b2bua is None else self.b2bua.terms.supported
+
+    def reload(self, server: Server, configuration: Configuration) -> Prepared | None:
+        """Make ready for other settings of calls that begin from then on."""
+
+        def commit() -> None:
+            if self.b2bua is not None:
+                self.b2bua.configure(configuration.b2bua, trusts_everybody=not configuration.auth.required)
+                self.b2bua.domain = _domain(server.domains)
+
+        return Prepared(commit)
 
     def counts(self) -> Mapping[str, Any]:
         if self.b2bua is None:

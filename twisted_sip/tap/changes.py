@@ -150,5 +150,7 @@ def kept(before: T, after: T, names: Collection[str], above: str = "") -> T:
         if is_below(key, names):
             values[field.name] = old
         elif attrs.has(type(new)) and type(old) is type(new):
-            values[field.name] = kept(old, new, names, key)
+            stays = kept(old, new, names, key)
+            if stays is not new:
+                values[field.name] = stays
     return attrs.evolve(after, **values) if values else after  # type: ignore[misc]

@@ -38,7 +38,13 @@ class CoreSettings:
         "storage",
         "trace",
     )
-    fixed: Sequence[str] = ("server.state_dir", "storage", "auth.credentials_url", "transport.backlog")
+    fixed: Sequence[str] = (
+        "server.state_dir",
+        "storage",
+        "auth.credentials_url",
+        "transport.backlog",
+        "registrar.reg_event",
+    )
 
     def reload(self, server: Server, configuration: Configuration) -> Prepared | None:
         """Open what is to be listened on, and read the certificates.

@@ -21,30 +21,29 @@ from twisted_sip.events.watcher_flows import WatcherFlows
 from twisted_sip.interfaces.location import ILocationStore
 from twisted_sip.message.request import Request
 from twisted_sip.messaging.service import MessagingService
-from twisted_sip.messaging.settings import MessagingSettings
 from twisted_sip.presence.lists.server import OPTION_TAGS, ResourceListServer
 from twisted_sip.presence.package import PresencePackage
 from twisted_sip.presence.service import PRESENCE, PresenceService
 from twisted_sip.presence.watcher_info import WatcherInfoPackage
-from twisted_sip.proxy.identity import IdentityPolicy, trusts
+from twisted_sip.proxy.identity import IdentityPolicy
 from twisted_sip.proxy.location_router import LocationRouter
 from twisted_sip.storage.batch_writer import WriterThread
-from twisted_sip.storage.document_quota import DocumentQuota
 from twisted_sip.storage.documents_sqlite import SQLiteDocumentStore
 from twisted_sip.storage.message_sqlite import SQLiteMessageStore
-from twisted_sip.storage.message_table import MessageLimits
 from twisted_sip.storage.publication_sqlite import PUBLICATION_FILE, SQLitePublicationStore
 from twisted_sip.storage.service_index import ServiceIndex
 from twisted_sip.storage.subscription_sqlite import SUBSCRIPTION_FILE, SQLiteSubscriptionStore
 from twisted_sip.tap.behind_proxy import BehindProxy
 from twisted_sip.tap.control import Command
 from twisted_sip.tap.gate import Gate
-from twisted_sip.tap.part import Part
+from twisted_sip.tap.part import Part, Prepared
 from twisted_sip.tap.presence_commands import message_commands, presence_commands
+from twisted_sip.tap.presence_reload import FIXED, SECTIONS, document_quota, message_limits, put_in_place
 from twisted_sip.tap.presence_removal import end_subscriptions, remove_documents, remove_publications
 
 if TYPE_CHECKING:
     from twisted_sip.tap.composition import Server
+    from twisted_sip.tap.configuration import Configuration
 
 _log = Logger()
 
@@ -67,6 +66,9 @@ class PresencePart(Part):
     :ivar lists: the resource list server, likewise.
     :ivar services: the URIs of all lists, likewise; for XCAP too.
     """
+
+    sections = SECTIONS
+    fixed = FIXED
 
     #: The services that are made; subclasses of these.
     presence_class: type[PresenceService] = PresenceService
@@ -112,14 +114,14 @@ class PresencePart(Part):
             directory / MESSAGE_FILE,
             reactor,
             WriterThread(reactor, "messages"),
-            _limits(server.configuration.messaging),
+            message_limits(server.configuration.messaging),
             **how,
         )
         self.documents = SQLiteDocumentStore(
             directory / DOCUMENT_FILE,
             reactor,
             WriterThread(reactor, "documents"),
-            quota=DocumentQuota(server.configuration.xcap.max_documents, server.configuration.xcap.max_bytes),
+            quota=document_quota(server.configuration),
             **how,
         )
 
@@ -157,11 +159,11 @@ class PresencePart(Part):
             element,
             devices,
             self._messages,
-            router.target_of,
+            router.reaching,
             settings=configuration.messaging,
             user_known=server.user_known,
             authenticated=configuration.auth.required,
-            policies=[IdentityPolicy(trusts(configuration.proxy.trusted))],
+            policies=[IdentityPolicy(lambda host: server.trusted(host))],
         )
         watcher_info = WatcherInfoPackage(self.presence, element, self._subscriptions)
         self.presence.watcher_info = watcher_info
@@ -243,6 +245,10 @@ class PresencePart(Part):
             counts["documents"] = await remove_documents(documents, aor)
         return counts
 
+    def reload(self, server: Server, configuration: Configuration) -> Prepared | None:
+        """Make ready for other settings; what was granted stays granted."""
+        return Prepared(lambda: put_in_place(self, configuration))
+
     def counts(self) -> Mapping[str, Any]:
         if self.presence is None or self.notifier is None:
             return {}
@@ -277,12 +283,3 @@ class PresencePart(Part):
             if store is not None:
                 await store.close()
         self._subscriptions = self._messages = self.documents = None
-
-
-def _limits(settings: MessagingSettings) -> MessageLimits:
-    return MessageLimits(
-        per_user=settings.max_per_user,
-        bytes_per_user=settings.max_bytes_per_user,
-        messages=settings.max_messages,
-        bytes=settings.max_bytes,
-    )

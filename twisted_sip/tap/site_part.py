@@ -9,20 +9,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.error import CannotListenError
-from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from twisted_sip.element.element import Element
+from twisted_sip.errors import ConfigurationError
+from twisted_sip.message.hosts import canonical_host
 from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.hosts import is_address
-from twisted_sip.tap.part import Part
+from twisted_sip.tap.part import Part, Prepared
 from twisted_sip.tap.presence_part import PresencePart
 from twisted_sip.tap.sections import DEFAULT_XCAP_LISTEN
 from twisted_sip.tap.startup import StartFailure
-from twisted_sip.transport.descriptors import Descriptor, parse_descriptor
+from twisted_sip.tap.web_ports import WebChange, WebPorts
+from twisted_sip.transport.descriptors import parse_descriptor
 from twisted_sip.xcap.diff_package import XCAPDiffPackage
 from twisted_sip.xcap.digest import HTTPDigest
 from twisted_sip.xcap.resource import BoundedRequest, XCAPResource
@@ -31,7 +31,6 @@ from twisted_sip.xcap.usages import default_usages
 if TYPE_CHECKING:
     from twisted_sip.tap.composition import Server
 
-_log = Logger()
 
 #: Seconds after which a connection on which nothing comes is closed, and the most of them at a time.
 _IDLE = 60
@@ -40,13 +39,18 @@ _IDLE = 60
 class SitePart(Part):
     """The part that serves HTTP: stands behind the presence part, whose documents it serves.
 
-    :ivar ports: where it listens, as Twisted's ports.
+    :ivar web: where it listens, None before the start.
     """
+
+    sections = ("xcap",)
+    fixed = ("xcap.enabled", "xcap.path")
 
     def __init__(self, presence: PresencePart) -> None:
         self._presence = presence
         self._diffs: XCAPDiffPackage | None = None
-        self.ports: list[Any] = []
+        self._digest: HTTPDigest | None = None
+        self._resource: XCAPResource | None = None
+        self.web: WebPorts | None = None
 
     def listens(self, configuration: Configuration) -> Sequence[str]:
         return configuration.xcap.listen or DEFAULT_XCAP_LISTEN
@@ -63,18 +67,42 @@ class SitePart(Part):
         if self._presence.notifier is not None:
             self._diffs = XCAPDiffPackage(documents, usages, self._root(server))
             self._presence.notifier.add(self._diffs)
-        resource = XCAPResource(
-            documents,
-            usages,
-            HTTPDigest(server.authenticator, server.realms(), server.credentials),
-            root=self._root(server),
-            now=server.reactor.seconds,
+        self._digest = HTTPDigest(server.authenticator, server.realms(), server.credentials)
+        self._resource = XCAPResource(
+            documents, usages, self._digest, root=self._root(server), now=server.reactor.seconds
         )
-        root.putChild(section.path.strip("/").encode(), resource)
+        root.putChild(section.path.strip("/").encode(), self._resource)
         site = Site(root, requestFactory=BoundedRequest, timeout=_IDLE)
-        for descriptor in map(parse_descriptor, self.listens(server.configuration)):
-            self._listen(server, element, site, descriptor, must=bool(section.listen))
+        self.web = WebPorts(server.reactor, site)
+        try:
+            self._prepare(server.configuration, element).commit()
+        except ConfigurationError as error:
+            raise StartFailure("\n".join(error.problems)) from error
         return ()
+
+    def _prepare(self, configuration: Configuration, element: Element) -> WebChange:
+        assert self.web is not None
+        listen = self.listens(configuration)
+        return self.web.prepare(listen, element.transports.contexts, must=bool(configuration.xcap.listen))
+
+    def reload(self, server: Server, configuration: Configuration) -> Prepared | None:
+        """Open other ports, with the certificates of the transports, which are those to come by now.
+
+        :raises ConfigurationError: one cannot be opened.
+        """
+        assert server.element is not None
+        change = self._prepare(configuration, server.element)
+
+        def commit() -> None:
+            change.commit()
+            if self._digest is not None:
+                self._digest.domains = tuple(canonical_host(realm) for realm in server.realms())
+            if self._resource is not None:
+                self._resource.xcap.root = self._root(server)
+            if self._diffs is not None:
+                self._diffs.root = self._root(server)
+
+        return Prepared(commit, change.roll_back, change.opened, change.closed)
 
     def _root(self, server: Server) -> str:
         """Return the XCAP root URI as clients are to write it."""
@@ -87,31 +115,10 @@ class SitePart(Part):
         scheme = "https" if chosen.kind.secure else "http"
         return f"{scheme}://{host}:{chosen.port}/{section.path.strip('/')}"
 
-    def _listen(self, server: Server, element: Element, site: Site, descriptor: Descriptor, *, must: bool) -> None:
-        factory: Any = site
-        if descriptor.kind.secure:
-            given = [descriptor.certificate] if descriptor.certificate is not None else []
-            factory = TLSMemoryBIOFactory(element.transports.contexts.server(given), False, site)
-        try:
-            port = server.reactor.listenTCP(descriptor.port, factory, interface=descriptor.interface)
-        except CannotListenError as error:
-            reason = getattr(error.socketError, "strerror", None) or str(error.socketError)
-            line = f"xcap.listen: {descriptor.text}: cannot listen ({reason.lower()}), choose another port"
-            if must:
-                raise StartFailure(line) from error
-            _log.warn("{line}; XCAP is not served there", line=line)
-            return
-        self.ports.append(port)
-        _log.info(
-            "XCAP on {scheme} port {port}",
-            scheme="https" if descriptor.kind.secure else "http",
-            port=port.getHost().port,
-        )
-
     async def close(self) -> None:
-        ports, self.ports = self.ports, []
-        for port in ports:
-            await port.stopListening()
+        web, self.web = self.web, None
+        if web is not None:
+            await web.close()
         diffs, self._diffs = self._diffs, None
         if diffs is not None:
             diffs.close()

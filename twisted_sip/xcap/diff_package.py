@@ -84,7 +84,7 @@ class XCAPDiffPackage:
     def __init__(self, store: IDocumentStore, usages: Usages, root: str, has_user: HasUser = lambda aor: True) -> None:
         self._store = store
         self._usages = usages
-        self._root = root.rstrip("/")
+        self.root = root.rstrip("/")
         self._has_user = has_user
         self._host: NotifierHost | None = None
         self._stop = store.observe(self._changed)
@@ -134,8 +134,8 @@ class XCAPDiffPackage:
         return [self._entry(uri, subscription.watcher) for uri in uris]
 
     def _entry(self, uri: str, watcher: str) -> Wanted:
-        base = urlsplit(self._root)
-        for root in (self._root, base.path):
+        base = urlsplit(self.root)
+        for root in (self.root, base.path):
             # Absolute URIs are taken too, where they are ours.
             if root and uri.startswith(f"{root}/"):
                 uri = uri[len(root) + 1 :]
@@ -187,7 +187,7 @@ class XCAPDiffPackage:
             if sel not in now and not before.startswith(("=", "-")):
                 diffs.append(DocumentDiff(sel=sel, previous_etag=before))
         subscription.memory["told"] = {sel: etag for sel, (etag, _) in now.items() if etag}
-        body = xcap_diff.build(XCAPDiff(xcap_root=f"{self._root}/", diffs=tuple(diffs)))
+        body = xcap_diff.build(XCAPDiff(xcap_root=f"{self.root}/", diffs=tuple(diffs)))
         return Notification(content_type=xcap_diff.MEDIA_TYPE, body=body)
 
     async def _state(self, subscription: PackageSubscription) -> dict[str, tuple[str, Any]]:

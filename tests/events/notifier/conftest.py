@@ -268,7 +268,7 @@ class Desk:
         assert not self.notifier.counts()["subscriptions"] and not len(self.notifier.dialogs)
         assert not self.notifier.counts()["watchers"] and not len(self.notifier.delivery.queue)
         assert not len(self.notifier.delivery.deadlines) and not self.notifier.delivery.deadlines._heap
-        assert not any(hosted.by_resource for hosted in self.notifier._hosted.values())
+        assert not any(hosted.by_resource for hosted in self.notifier.packages.values())
         assert not self.store._records
         assert self.element.timers.pending == 0
 
