@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
+import warnings
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import pairwise
@@ -97,16 +99,24 @@ def _trusted(ca: Path | None) -> set[bytes]:
             context.load_verify_locations(str(ca))
     except (OSError, ssl.SSLError):
         return set()
-    # load_default_certs leaves those in a directory out until they are needed.
+    found = {_subject(data) for data in context.get_ca_certs(True)}
     paths = ssl.get_default_verify_paths()
-    found = {x509.load_der_x509_certificate(data).subject.public_bytes() for data in context.get_ca_certs(True)}
     if ca is None and not found and paths.capath:
+        # Those in a directory are not loaded until they are needed.
         for path in Path(paths.capath).glob("*.pem"):
-            try:
-                found.update(one.subject.public_bytes() for one in x509.load_pem_x509_certificates(path.read_bytes()))
-            except (OSError, ValueError):
-                continue
+            with contextlib.suppress(OSError, ValueError):
+                found.add(_subject(ssl.PEM_cert_to_DER_cert(path.read_text("ascii"))))
     return found
+
+
+def _subject(data: bytes) -> bytes:
+    """Return the subject of a certificate, empty where it cannot be read: some authorities of old make mistakes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return x509.load_der_x509_certificate(data).subject.public_bytes()
+        except ValueError:
+            return b""
 
 
 def served_findings(configuration: Configuration, addresses: Sequence[tuple[str, int]]) -> Iterator[Finding]:
@@ -126,7 +136,7 @@ def served_findings(configuration: Configuration, addresses: Sequence[tuple[str,
             continue
         left = shown.not_valid_after_utc - utc_now()
         if left < timedelta():
-            yield Finding("error", subject, f"shows a certificate that ended {-left.days} days ago", "renew it")
+            yield Finding("error", subject, f"shows a certificate that ended {(-left).days} days ago", "renew it")
         elif known and shown.fingerprint(SHA256()) not in known:
             yield Finding("error", subject, "shows another certificate than the file has", "restart the server")
         else:
