@@ -59,6 +59,9 @@ class Search:
     :ivar breadth_given: the request has a Max-Breadth.
     :ivar disposition: what the caller wishes us to do (RFC 3841 section 9.1), None where nothing is said.
     :ivar history: the targets that the request has had (RFC 7044), None where nobody wants to know.
+    :ivar began_at: when it began, in seconds since the epoch.
+    :ivar rang_at: when a device first rang, 0.0 if none has; who keeps call records notes it.
+    :ivar record: what those know of the call that it is, None for nothing.
     """
 
     __slots__ = (
@@ -70,6 +73,7 @@ class Search:
         "_groups",
         "_pending",
         "_stop",
+        "began_at",
         "breadth",
         "breadth_given",
         "caller_mark",
@@ -81,6 +85,8 @@ class Search:
         "incoming",
         "loop_suffix",
         "pinned",
+        "rang_at",
+        "record",
         "request",
         "service",
         "transaction",
@@ -121,6 +127,14 @@ class Search:
         self._stop = False
         # When the client of another request than an INVITE gives up; None while nobody but one target is asked.
         self._ends_at: float | None = None
+        self.began_at = service.element.timers.now()
+        self.rang_at = 0.0
+        self.record: Any = None
+
+    @property
+    def branches(self) -> Sequence[Branch]:
+        """The branches so far, in the order in which they were made; none once all is over."""
+        return self._branches
 
     def _forward(self, response: Response) -> None:
         """Send *response* upstream."""

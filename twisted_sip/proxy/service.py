@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from inspect import isawaitable
 from typing import Any
@@ -87,6 +87,8 @@ class ProxyService(Service):
             )
         self.location = location
         self.policies = list(policies)
+        # Told of each request that goes nowhere, and what it is answered.
+        self.refusals: list[Callable[[IncomingRequest, Response], None]] = []
         self.record_routing = RecordRouting(element.dialog_tokens)
         self.routers: list[IRouter] = [*routers]
         self.location_router = LocationRouter(element, location, wakes=True)
@@ -196,7 +198,7 @@ class ProxyService(Service):
 
     def _routed(self, incoming: IncomingRequest, found: Routed, part: str) -> Verdict | Deferred[Verdict]:
         if isinstance(found, Response):
-            return found
+            return self._refused(incoming, found)
         is_local_uri = self.element.domains.is_local_uri
         for target in found:
             if target.flow is None and not target.path and is_local_uri(target.uri):
@@ -210,8 +212,13 @@ class ProxyService(Service):
 
     def _forward_any(self, incoming: IncomingRequest, targets: Sequence[Target], part: str) -> Verdict:
         if not targets:
-            return response_to(incoming.request, 480, to_tag=incoming.to_tag)
+            return self._refused(incoming, response_to(incoming.request, 480, to_tag=incoming.to_tag))
         return self._forward(incoming, targets, part)
+
+    def _refused(self, incoming: IncomingRequest, response: Response) -> Response:
+        for tell in self.refusals:
+            tell(incoming, response)
+        return response
 
     def _in_dialog(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
         request = incoming.request
@@ -269,7 +276,8 @@ class ProxyService(Service):
         targets = fit_scheme(request, targets)
         if not targets:
             incoming.note("proxy", NO_SIPS)
-            return response_to(request, 480, "", [sips_warning(incoming)], to_tag=incoming.to_tag)
+            warning = sips_warning(incoming)
+            return self._refused(incoming, response_to(request, 480, "", [warning], to_tag=incoming.to_tag))
         suffix = SEPARATOR + part if part else ""
         mark, pinned = None, False
         in_dialog = bool((request.headers.parsed.get("to") or request.to).tag)
@@ -282,7 +290,7 @@ class ProxyService(Service):
                 targets = preferred(incoming, targets)
                 disposition = disposition_of(incoming, self.element.domains.is_local_uri)
                 if not targets:
-                    return response_to(request, 480, to_tag=incoming.to_tag)
+                    return self._refused(incoming, response_to(request, 480, to_tag=incoming.to_tag))
                 if disposition is not None and "redirect" in disposition:
                     return redirection(incoming, targets, history=history)
         if method not in DIALOG_LESS and (not in_dialog or method == "NOTIFY"):
