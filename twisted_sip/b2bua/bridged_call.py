@@ -162,7 +162,7 @@ class BridgedCall(SetUp):
                 lambda failure: self._not_redirected(attempt, failure),
             )
             return
-        self.hunt.lost(attempt, status)
+        self.hunt.lost(attempt, status, response is not None)
 
     def _transcode_instead(self, attempt: Attempt, status: int) -> bool:
         b2bua = self.b2bua

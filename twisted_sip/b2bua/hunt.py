@@ -105,10 +105,19 @@ class Hunt:
                 return attempt
         return None
 
-    def lost(self, attempt: Attempt, status: int) -> None:
-        """*attempt* has come to nothing."""
+    def lost(self, attempt: Attempt, status: int, said: bool = True) -> None:
+        """*attempt* has come to nothing.
+
+        :param said: the other side has said so; else it gave no response, or there was no way to it.
+        """
         self.attempts.remove(attempt)
         self._statuses.append(status)
+        terms = attempt.target.failover
+        if terms is not None:
+            terms.outcome(status, said)
+            if said and status not in terms.statuses:
+                # A gateway has said what the callee says: others would say the same.
+                self._groups.clear()
         if status >= 600:
             # Section 16.7 step 5: nobody else is to be asked.
             self._groups.clear()
@@ -120,6 +129,9 @@ class Hunt:
     def end(self, winner: Call | None = None) -> list[Call]:
         """Search no more; return the calls that are not wanted."""
         self.over = True
+        won = None if winner is None else self.attempt_of(winner)
+        if won is not None and won.target.failover is not None:
+            won.target.failover.outcome(200, True)
         self._groups.clear()
         calls = [attempt.call for attempt in self.attempts if attempt.call is not winner]
         self.attempts.clear()
