@@ -75,6 +75,24 @@ def test_what_is_written_is_valid_and_reads_back(check_schema: Check) -> None:
     assert ReginfoDocument.parse(body) == made
 
 
+def test_gruus(check_schema: Check) -> None:
+    """RFC 5628."""
+    public, temporary = "sip:a@example.com;gr=urn:uuid:1", "sip:tgruu.x@example.com;gr"
+    made = document(
+        0,
+        True,
+        contact("1", pub_gruu=public, temp_gruu=temporary, first_cseq=54301),
+        contact("2", pub_gruu=public),
+        contact("3", temp_gruu=temporary),
+    )
+    body = made.to_xml()
+    check_schema("reginfo", body)
+    assert b'xmlns:gr="urn:ietf:params:xml:ns:gruuinfo"' in body
+    assert b'<gr:temp-gruu uri="sip:tgruu.x@example.com;gr" first-cseq="54301"/>' in body
+    assert ReginfoDocument.parse(body) == made
+    assert b"gruuinfo" not in document(0, True, contact("1")).to_xml()
+
+
 def test_what_xml_cannot_hold_is_replaced(check_schema: Check) -> None:
     body = document(0, True, contact("\x01", call_id="a\udcff")).to_xml()
     check_schema("reginfo", body)

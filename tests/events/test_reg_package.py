@@ -99,6 +99,27 @@ class RegTests(EventPackageContract, unittest.TestCase):
         again = self.read(subscription)
         assert again.full and again.registrations[0].state == "init"
 
+    def test_gruus_of_the_users_own(self) -> None:
+        """RFC 5628; the temporary one tells others who it is that hides behind it."""
+        made: Any = RegPackage(
+            self.store, self.clock, watchers=["sip:app@example.com"], gruus=lambda binding: ("sip:pub;gr=1", "sip:t;gr")
+        )
+        made.attached(self.host)
+        self.put(
+            binding(instance="<urn:uuid:1>", series="4.0123456789abcdef"), binding("b", instance="<urn:uuid:2>"),
+            binding("c"),
+        )  # fmt: skip
+        for watcher, temporary, first in ((ALICE, "sip:t;gr", 4), ("sip:app@example.com", "", None)):
+            subscription = self.subscribed(watcher)
+            told = ReginfoDocument.parse(self.wait(made.notification(subscription)).body).registrations[0].contacts
+            assert [each.pub_gruu for each in told] == ["sip:pub;gr=1", "sip:pub;gr=1", ""]
+            assert [each.temp_gruu for each in told] == [temporary, temporary, ""]
+            assert [each.first_cseq for each in told] == [first, None, None]
+        self.remove("sip:alice@192.0.2.1")
+        (gone,) = ReginfoDocument.parse(self.wait(made.notification(subscription)).body).registrations[0].contacts
+        assert (gone.state, gone.pub_gruu) == ("terminated", ""), "what is gone has none"
+        made.stop()
+
     def test_only_what_changed_is_told(self) -> None:
         self.put(binding(), binding("b"), binding("c"))
         subscription = self.subscribed()

@@ -1,4 +1,7 @@
-"""Registration information, application/reginfo+xml: which contacts an address-of-record has (RFC 3680 section 5)."""
+"""Registration information, application/reginfo+xml: which contacts an address-of-record has.
+
+RFC 3680 section 5, and the GRUUs of contacts (RFC 5628).
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from twisted_sip.documents.xml_text import fit, number, read_version, required
 from twisted_sip.errors import LocalProtocolError
 
 NAMESPACE: Final = "urn:ietf:params:xml:ns:reginfo"
+GRUU_NAMESPACE: Final = "urn:ietf:params:xml:ns:gruuinfo"
 MEDIA_TYPE: Final = "application/reginfo+xml"
 
 #: The states of a registration, and of a contact (section 5.1).
@@ -39,9 +43,12 @@ _CONTACT = f"{{{NAMESPACE}}}contact"
 _URI = f"{{{NAMESPACE}}}uri"
 _DISPLAY_NAME = f"{{{NAMESPACE}}}display-name"
 _UNKNOWN_PARAM = f"{{{NAMESPACE}}}unknown-param"
+_PUB_GRUU = f"{{{GRUU_NAMESPACE}}}pub-gruu"
+_TEMP_GRUU = f"{{{GRUU_NAMESPACE}}}temp-gruu"
 
 know(NAMESPACE, "reginfo", "registration", "contact", "uri", "display-name", "unknown-param", "aor", "id", "state")
 know("version", "event", "duration-registered", "expires", "retry-after", "q", "callid", "cseq", "name")
+know(GRUU_NAMESPACE, "gr", "pub-gruu", "temp-gruu", "first-cseq")
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -61,6 +68,10 @@ class Contact:
     :ivar call_id: the Call-ID of the REGISTER that updated it last, or empty.
     :ivar cseq: the CSeq number of that, or None.
     :ivar unknown_params: the parameters of Contact that RFC 3261 does not know: (name, value as written or empty).
+    :ivar pub_gruu: its public GRUU, or empty (RFC 5628).
+    :ivar temp_gruu: the temporary GRUU that was made last, or empty.
+    :ivar first_cseq: the CSeq number of the REGISTER that brought the first of its temporary GRUUs that are good, or
+        None.
     """
 
     id: str
@@ -76,6 +87,9 @@ class Contact:
     call_id: str = ""
     cseq: int | None = None
     unknown_params: tuple[tuple[str, str], ...] = ()
+    pub_gruu: str = ""
+    temp_gruu: str = ""
+    first_cseq: int | None = None
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -137,10 +151,11 @@ class ReginfoDocument:
 
         :raises LocalProtocolError: a state or an event is none, or lacks the attribute that it needs.
         """
+        gruus = any(contact.pub_gruu or contact.temp_gruu for each in self.registrations for contact in each.contacts)
         root = make_element(
             _ROOT,
             {"version": str(self.version), "state": "full" if self.full else "partial"},
-            namespaces={None: NAMESPACE},
+            namespaces={None: NAMESPACE, **({"gr": GRUU_NAMESPACE} if gruus else {})},
         )
         for each in self.registrations:
             if each.state not in REGISTRATION_STATES:
@@ -181,10 +196,17 @@ def _add_contact(parent: Element, contact: Contact) -> None:
             made.set(LANG, contact.lang)
     for name, text in contact.unknown_params:
         etree.SubElement(element, _UNKNOWN_PARAM, {"name": fit(name)}).text = fit(text)
+    if contact.pub_gruu:
+        etree.SubElement(element, _PUB_GRUU, {"uri": fit(contact.pub_gruu)})
+    if contact.temp_gruu:
+        made = etree.SubElement(element, _TEMP_GRUU, {"uri": fit(contact.temp_gruu)})
+        if contact.first_cseq is not None:
+            made.set("first-cseq", str(contact.first_cseq))
 
 
 def _read_contact(element: Element) -> Contact:
     display_name = element.find(_DISPLAY_NAME)
+    public, temporary = element.find(_PUB_GRUU), element.find(_TEMP_GRUU)
     return Contact(
         id=required(element, "id"),
         uri=text_of(element.find(_URI)),
@@ -201,6 +223,9 @@ def _read_contact(element: Element) -> Contact:
         unknown_params=tuple(
             [(required(child, "name"), text_of(child)) for child in element.iterchildren(_UNKNOWN_PARAM)]
         ),
+        pub_gruu="" if public is None else public.get("uri", ""),
+        temp_gruu="" if temporary is None else temporary.get("uri", ""),
+        first_cseq=None if temporary is None else number(temporary.get("first-cseq")),
     )
 
 

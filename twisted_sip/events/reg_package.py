@@ -4,6 +4,9 @@ It watches the location store. A full document tells all contacts; after that on
 the store says about itself is whether a contact came, was refreshed, ran out or was removed; who removes contacts for
 another reason says so beforehand (:meth:`RegPackage.removing`).
 
+GRUUs go with the contacts that have some (RFC 5628); the temporary ones are told to the user alone, since they are to
+hide who it is.
+
 What watchers have been told is remembered with their subscriptions, so there is no table of contacts here.
 """
 
@@ -14,6 +17,7 @@ from hashlib import blake2s
 from inspect import isawaitable
 from typing import Any, Final
 
+import attrs
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
@@ -29,6 +33,9 @@ from twisted_sip.interfaces.event_package import (
 )
 from twisted_sip.interfaces.location import Binding, ILocationStore, LocationChange
 from twisted_sip.message.grammar import parse_params
+
+#: Gives the public GRUU of a binding and a new temporary one, each empty where there is none.
+GRUUs = Callable[[Binding], tuple[str, str]]
 
 #: Why a contact is gone, and after how many seconds to register again.
 _Reason = tuple[str, int | None]
@@ -60,6 +67,7 @@ class RegPackage:
         watchers: Collection[str] = (),
         has_resource: HasResource = every_resource,
         min_interval: float = 5.0,
+        gruus: GRUUs | None = None,
     ) -> None:
         """Watch *location*.
 
@@ -68,12 +76,14 @@ class RegPackage:
             users of our own: others have proved nothing.
         :param has_resource: tells whether an address-of-record is one of ours; the registrar's look, for instance.
         :param min_interval: the least seconds between two NOTIFYs of one subscription; section 4.10 has 5.
+        :param gruus: gives the GRUUs of a binding, None where there are none (RegistrarService.gruus_of).
         """
         self.min_interval = min_interval
         self._location = location
         self._clock = clock
         self._watchers = frozenset(watchers)
         self._has_resource = has_resource
+        self._gruus = gruus
         self._host: NotifierHost | None = None
         # Why contacts are about to be removed, by address-of-record and key.
         self._reasons: dict[tuple[str, str], _Reason] = {}
@@ -147,7 +157,9 @@ class RegPackage:
         told = subscription.memory.get(_TOLD)
         if not isinstance(told, _Told):
             told = _Told()
-        contacts, full = told.tell({binding.key: binding for binding in found}, now)
+        changes, full = told.tell({binding.key: binding for binding in found}, now)
+        own = owns(subscription)
+        contacts = tuple([self._with_gruus(contact, binding, own) for contact, binding in changes])
         subscription.memory[_TOLD] = told
         # Section 4.7.1: terminated is told once, and of what was active.
         state = "active" if found else "init" if full else "terminated"
@@ -158,6 +170,18 @@ class RegPackage:
             registrations=(Registration(aor=aor, id=_id(aor), state=state, contacts=contacts),),
         )
         return Notification(content_type=MEDIA_TYPE, body=document.to_xml(), etag=_etag(found))
+
+    def _with_gruus(self, contact: Contact, binding: Binding, own: bool) -> Contact:
+        if self._gruus is None or not binding.instance or contact.state != "active":
+            return contact
+        public, temporary = self._gruus(binding)
+        first = binding.series.partition(".")[0]
+        return attrs.evolve(
+            contact,
+            pub_gruu=public,
+            temp_gruu=temporary if own else "",
+            first_cseq=int(first) if first and own else None,
+        )
 
     def full_state_due(self, subscription: PackageSubscription) -> None:
         told = subscription.memory.get(_TOLD)
@@ -194,8 +218,9 @@ class _Told:
             expires_at = self.latest.get(key, before.expires_at)
             self.gone[key] = reason or ("expired" if expires_at <= now else "unregistered", None)
 
-    def tell(self, bindings: dict[str, Binding], now: float) -> tuple[tuple[Contact, ...], bool]:
-        """Return the contacts to tell, now that there are *bindings*, and whether they are all there are."""
+    def tell(self, bindings: dict[str, Binding], now: float) -> tuple[tuple[tuple[Contact, Binding], ...], bool]:
+        """Return the contacts to tell, now that there are *bindings*, each with its own, and whether they are all there
+        are."""
         changes = list(self._compared(bindings, now))
         self.since = {
             key: binding.registered_at if self._is_new(key) else self.since[key]
@@ -207,7 +232,10 @@ class _Told:
         if full:
             changes = [(binding, self._event_of(binding), None) for binding in bindings.values()]
         contacts = tuple(
-            [_contact(binding, event, now, self.since.get(binding.key), after) for binding, event, after in changes]
+            [
+                (_contact(binding, event, now, self.since.get(binding.key), after), binding)
+                for binding, event, after in changes
+            ]
         )
         self.bindings = bindings
         self.latest = {}

@@ -25,6 +25,7 @@ from twisted_sip.interfaces.location import Binding, ILocationStore, LocationCha
 from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, Verdict
 from twisted_sip.interfaces.services import IRegistrar
 from twisted_sip.message.builders import response_to
+from twisted_sip.message.gruu import public_gruu
 from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI, URI
 from twisted_sip.registrar.bindings import apply_change, plan_change
@@ -49,6 +50,7 @@ class RegistrarService(Service):
     :ivar location: the store of bindings.
     :ivar settings: the current settings; may be replaced at any time.
     :ivar push: those of push notifications, likewise.
+    :ivar is_user: tells whether there is a user with an address-of-record that somebody else registers, None knows all.
     :ivar node: the node and worker that hold the flows.
     """
 
@@ -77,6 +79,7 @@ class RegistrarService(Service):
         self.location = location
         self.settings = settings or RegistrarSettings()
         self.push = PushSettings()
+        self.is_user: Callable[[str], bool | Deferred[bool]] | None = None
         self.node = node
         self._clock = clock
         self._is_local_uri = is_local_uri
@@ -104,6 +107,13 @@ class RegistrarService(Service):
         Default: what was given to the constructor says.
         """
         return True if self._user_known is None else self._user_known(aor)
+
+    def _is_known(self, incoming: IncomingRequest, aor: str) -> bool | Deferred[bool] | Awaitable[bool]:
+        known = self.user_known(aor)
+        if known is True and self.is_user is not None and incoming.user not in ("", aor):
+            # Who registers for others has not proved that they are there.
+            return self.is_user(aor)
+        return known
 
     def accept_binding(
         self, incoming: IncomingRequest, binding: Binding
@@ -157,7 +167,7 @@ class RegistrarService(Service):
         if aor not in self._turns:
             allowed = self.authorize(incoming, aor)
             if allowed is True:
-                known = self.user_known(aor)
+                known = self._is_known(incoming, aor)
                 if known is True:
                     bindings = self.location.lookup(aor)
                     if type(bindings) is list or not isinstance(bindings, Deferred):
@@ -210,6 +220,16 @@ class RegistrarService(Service):
             received=f"{flow.kind.token}:{flow.remote}",
             node=self.node,
             new_series=None if gruus is None else gruus.new_series,
+        )
+
+    def gruus_of(self, binding: Binding) -> tuple[str, str]:
+        """Return the public GRUU of *binding* and a new temporary one, each empty where there is none (RFC 5628)."""
+        if not self.settings.gruu or not binding.instance:
+            return "", ""
+        gruus = self._temporary_gruus()
+        secure = binding.contact[:5].lower() == "sips:"
+        return public_gruu(binding.aor, binding.instance, secure=secure), (
+            gruus.make(binding) if gruus is not None and binding.series else ""
         )
 
     def _temporary_gruus(self) -> TemporaryGRUUs | None:
@@ -316,7 +336,7 @@ class RegistrarService(Service):
         try:
             if not await _settled(self.authorize(incoming, aor) if allowed is _NOT_ASKED else allowed):
                 raise RegistrationRefused(403)
-            if not await _settled(self.user_known(aor) if known is _NOT_ASKED else known):
+            if not await _settled(self._is_known(incoming, aor) if known is _NOT_ASKED else known):
                 raise RegistrationRefused(404)
             bindings = await _settled(self.location.lookup(aor) if bindings is _NOT_ASKED else bindings)
             change = self._plan(incoming, aor, registration, settings, bindings, self._clock.seconds())

@@ -77,6 +77,7 @@ class RegistrarSettings:
     :ivar path_without_support: take a Path though the client does not say that it supports it, instead of 420
         (RFC 3327 section 5.3).
     :ivar local_contacts: let contacts point to our own domains; a client can make requests go in circles with them.
+    :ivar reg_event: tell users of their registrations (event ``reg``, RFC 3680) where no presence is served, too.
     :ivar third_party: who may register contacts for others; nobody else, who is told 403.
     """
 
@@ -91,6 +92,7 @@ class RegistrarSettings:
     service_route: tuple[str, ...] = attrs.field(default=(), validator=_routes)
     path_without_support: bool = False
     local_contacts: bool = False
+    reg_event: bool = False
     third_party: tuple[ThirdParty, ...] = ()
 
     def __attrs_post_init__(self) -> None:

@@ -37,14 +37,17 @@ def build_chain(server: Server, element: Element) -> list[Any]:
     for part in server.parts:
         services += part.links(server, element)
     if server.forwards:
-        server.proxy = _proxy(server, element)
+        server.proxy = make_proxy(server, element)
         services.append(server.proxy)
     admission = ServerAdmission(element.domains, element.dialog_tokens, authenticator, path_admits(server.proxy))
     admission.claims = tuple(part.claims for part in server.parts)
+    admission.follow(server.configuration)
     admission.domain = server.domains[0]
+    entry = EntryProcessor(element.domains, [scheme for part in server.parts for scheme in part.schemes()])
+    entry.knows = server.routing.calls_for_help
     element.chain[:] = [
         OverloadProcessor(server.gauge),
-        EntryProcessor(element.domains, [scheme for part in server.parts for scheme in part.schemes()]),
+        entry,
         *[link for part in server.parts for link in part.front_links()],
         admission,
         _options(server, element, registrar),
@@ -81,11 +84,13 @@ def _registrar(server: Server, element: Element) -> RegistrarService:
         server.location, server.reactor, element.domains.is_local_uri, server.configuration.registrar
     )
     registrar.element = element
+    registrar.is_user = server.user_known
     server.registrar = registrar
     return registrar
 
 
-def _proxy(server: Server, element: Element) -> ProxyService:
+def make_proxy(server: Server, element: Element) -> ProxyService:
+    """Make the proxy of *server*, or of one that only wants to know where requests go."""
     assert server.location is not None and server.call_policies is not None
     configuration = server.configuration
     server.trusted = trusts(configuration.proxy.trusted)

@@ -174,6 +174,16 @@ def parts_of(configuration: Configuration) -> list[Part]:
     return parts
 
 
+def parts_without_presence(configuration: Configuration) -> list[Part]:
+    """Return what a server without presence has beside registrar and proxy."""
+    if not configuration.registrar.reg_event:
+        return []
+    # Who tells nobody of registrations needs no XML.
+    from twisted_sip.tap.reg_event_part import RegEventPart
+
+    return [RegEventPart()]
+
+
 def make_server(
     options: ServerOptions, *, forwards: bool, presence: bool = False, parts: Sequence[Part] = ()
 ) -> TwistdService:
@@ -190,7 +200,7 @@ def make_server(
     report_start_failures()
     try:
         configuration: Configuration = options.configuration()
-        parts = [*parts, *(parts_of(configuration) if presence else ())]
+        parts = [*parts, *(parts_of if presence else parts_without_presence)(configuration)]
         server = Server(reactor, configuration, forwards=forwards, demo=bool(options["demo"]), parts=parts)
         server.reread = options.configuration
         if not configuration.auth.required:

@@ -43,7 +43,10 @@ class PackagesPart(Part):
         assert notifier is not None and messages is not None and server.location is not None
         reactor = server.reactor
         if server.registers:
-            registrations = RegPackage(server.location, reactor)
+            registrar = server.registrar
+            registrations = RegPackage(
+                server.location, reactor, gruus=None if registrar is None else registrar.gruus_of
+            )
             notifier.add(registrations)
             self._stops.append(registrations.stop)
         if server.forwards:
