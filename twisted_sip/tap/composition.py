@@ -39,7 +39,7 @@ from twisted_sip.tap.chain import build_chain
 from twisted_sip.tap.collector import Collector
 from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.control import ControlSocket
-from twisted_sip.tap.core_settings import CoreSettings
+from twisted_sip.tap.core_settings import CoreSettings, warn_of_openness
 from twisted_sip.tap.demo import demo_passwords, store_demo_users
 from twisted_sip.tap.hosts import domains_of
 from twisted_sip.tap.part import Part
@@ -184,10 +184,7 @@ class Server(MultiService):
         self._loop(self.authenticator.expire, _SWEEP)
         for transport, addresses in listening(self.element).items():
             _log.info("listening over {transport} on {addresses}", transport=transport, addresses=", ".join(addresses))
-        if not self.configuration.auth.required:
-            _log.warn(
-                "AUTHENTICATION IS OFF: anybody who can reach this server may register as anybody and call through it"
-            )
+        warn_of_openness(self.configuration)
 
     def _open_stores(self) -> None:
         section = self.configuration.storage

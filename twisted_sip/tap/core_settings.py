@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from twisted.logger import Logger
+
 from twisted_sip.element.decisions import Decisions
 from twisted_sip.element.element import Element
 from twisted_sip.element.trace import Trace
@@ -19,9 +21,19 @@ from twisted_sip.tap.server_commands import server_commands
 from twisted_sip.tap.transport_settings import transport_settings
 from twisted_sip.transaction.timers import TimerValues
 
+_log = Logger()
+
 if TYPE_CHECKING:
     from twisted_sip.tap.composition import Server
     from twisted_sip.tap.configuration import Configuration
+
+
+def warn_of_openness(configuration: Configuration) -> None:
+    """Say so in the log where nobody has to prove who he is."""
+    if not configuration.auth.required:
+        _log.warn(
+            "AUTHENTICATION IS OFF: anybody who can reach this server may register as anybody and call through it"
+        )
 
 
 class CoreSettings:
@@ -60,7 +72,7 @@ class CoreSettings:
             settings, server.configuration.server.listen, configuration.server.listen
         )
 
-        server_trace = server.configuration.trace
+        server_trace, required = server.configuration.trace, server.configuration.auth.required
 
         def commit() -> None:
             relisten.commit()
@@ -70,6 +82,8 @@ class CoreSettings:
             _services(server, configuration)
             if configuration.trace != server_trace:
                 _watching(server, element, configuration)
+            if configuration.auth.required != required:
+                warn_of_openness(configuration)
             if server.control is not None:
                 server.control.commands.update(server_commands(server))
 

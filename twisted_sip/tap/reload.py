@@ -9,7 +9,7 @@ of the reactor: no request sees a part of each.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import attrs
 from twisted.logger import Logger
@@ -18,10 +18,6 @@ from twisted.python.failure import Failure
 from twisted_sip.errors import ConfigurationError
 from twisted_sip.tap.changes import Change, changes, is_below, kept
 from twisted_sip.tap.part import Prepared
-
-if TYPE_CHECKING:
-    from twisted_sip.tap.composition import Server
-    from twisted_sip.tap.configuration import Configuration
 
 _log = Logger()
 
@@ -35,7 +31,18 @@ class Follower(Protocol):
     @property
     def fixed(self) -> Sequence[str]: ...
 
-    def reload(self, server: Server, configuration: Configuration) -> Prepared | None: ...
+    def reload(self, server: Any, configuration: Any) -> Prepared | None: ...
+
+
+class Reloadable(Protocol):
+    """What is reloaded: a server, a user agent."""
+
+    configuration: Any
+
+    @property
+    def element(self) -> Any: ...
+
+    def followers(self) -> Sequence[Follower]: ...
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -70,7 +77,7 @@ class Reload:
         ]
 
 
-def reload(server: Server, configuration: Configuration, *, dry_run: bool = False) -> Reload:
+def reload(server: Reloadable, configuration: Any, *, dry_run: bool = False) -> Reload:
     """Give *server* the settings in *configuration*.
 
     :param dry_run: look whether all can be had, and give it back.

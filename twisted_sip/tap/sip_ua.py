@@ -21,7 +21,9 @@ def makeService(options: Options) -> IService:
 
     report_start_failures()
     try:
-        service: IService = LoggedService(UAServer(reactor, options.configuration()), options)
+        server = UAServer(reactor, options.configuration())
+        server.reread = options.configuration
+        service: IService = LoggedService(server, options)
         return service
     except ConfigurationError as error:
         stop_with(error.problems)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +35,19 @@ from twisted_sip.storage.subscription_memory import MemorySubscriptionStore
 from twisted_sip.storage.users_database import USERS_FILE
 from twisted_sip.tap import state
 from twisted_sip.tap.answer_texts import read_answer
-from twisted_sip.tap.constraints import ListenDescriptor
 from twisted_sip.tap.control import Command, ControlSocket
 from twisted_sip.tap.control_commands import trace_commands
 from twisted_sip.tap.hosts import check_bindable, host_names
 from twisted_sip.tap.policy_commands import policy_commands
 from twisted_sip.tap.registration_log import RegistrationLog
+from twisted_sip.tap.reload import Follower, Reload, reload
+from twisted_sip.tap.reload_commands import reload_commands
 from twisted_sip.tap.startup import StartFailure
 from twisted_sip.tap.status import element_counts, listening
 from twisted_sip.tap.transport_settings import transport_settings
 from twisted_sip.tap.ua_agent import AnsweringAgent, LineAnswers
 from twisted_sip.tap.ua_lines import Answers, line_credentials, line_instances, line_password
+from twisted_sip.tap.ua_reload import UASettings, with_listen
 from twisted_sip.tap.ua_sections import LineSection, UAConfiguration, listened_on, with_servers
 from twisted_sip.tap.voicemail_summaries import VoicemailSummaries
 
@@ -61,6 +63,10 @@ class UAServer(MultiService):
     :ivar configuration: the settings.
     :ivar agent: the user agent, None before the first start.
     :ivar element: its element.
+    :ivar limits: the rates of those who send.
+    :ivar reread: gives the configuration as it is written now, and raises ConfigurationError with its faults;
+        :meth:`reload` asks.
+    :ivar log_settings: follows ``[log]``, None where the log is somebody else's.
     """
 
     def __init__(self, reactor: Any, configuration: UAConfiguration) -> None:
@@ -80,7 +86,9 @@ class UAServer(MultiService):
         self._other = (self._answers.make(read_answer(section.answer, Path())), section.ring)
         self._of_lines = [self._answer_of(line) for line in configuration.line]
         limits = configuration.limits
-        self._limits = SourceLimits(limits, reactor.seconds)
+        self.limits = SourceLimits(limits, reactor.seconds)
+        self.reread: Callable[[], UAConfiguration] = lambda: self.configuration
+        self.log_settings: Follower | None = None
         trace = configuration.trace
         self._trace: Trace | None = None
         if trace.enabled:
@@ -115,9 +123,9 @@ class UAServer(MultiService):
             check_bindable("media.host", configuration.media.host)
             element = Element(
                 self.reactor,
-                transport_settings=transport_settings(_with(configuration, listen), host_names()),
+                transport_settings=transport_settings(with_listen(configuration, listen), host_names()),
                 max_transactions=configuration.limits.max_transactions,
-                admit=self._limits.admit,
+                admit=self.limits.admit,
             )
             element.transports.listen(*listen)
         except ConfigurationError as error:
@@ -186,7 +194,7 @@ class UAServer(MultiService):
             self._watch_mailboxes(summaries)
         agent.setServiceParent(self)  # type: ignore[no-untyped-call]
         commands: dict[str, Command] = {"status": self.status, "calls": self.calls, **trace_commands(self._trace)}
-        commands |= policy_commands(self._policies)
+        commands |= policy_commands(self._policies) | reload_commands(self.reload)
         ControlSocket(self.reactor, directory, commands).setServiceParent(self)  # type: ignore[no-untyped-call]
 
     def _register(
@@ -235,6 +243,17 @@ class UAServer(MultiService):
         """Call *function* when the reactor runs; at once if it does."""
         self.reactor.callWhenRunning(function, *args)
 
+    def followers(self) -> list[Follower]:
+        """Return who has settings that may change while it runs."""
+        return [UASettings(), *([] if self.log_settings is None else [self.log_settings])]
+
+    def reload(self, dry_run: bool = False) -> Reload:
+        """Take over the settings that :attr:`reread` gives, as a server does; calls in progress go on.
+
+        :raises ConfigurationError: with every fault; nothing has changed then.
+        """
+        return reload(self, self.reread(), dry_run=dry_run)
+
     def status(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return how it is doing, for the control socket."""
         agent, element = self.agent, self.element
@@ -255,7 +274,7 @@ class UAServer(MultiService):
                 + (self._notifier.counts()["subscriptions"] if self._notifier else 0),
                 **self._media_counts(agent),
                 **element_counts(element),
-                "messages refused": self._limits.refused,
+                "messages refused": self.limits.refused,
             },
         }
 
@@ -317,11 +336,6 @@ class UAServer(MultiService):
 
 def _agent_counts(agent: AnsweringAgent) -> dict[str, int]:
     return {"calls": len(agent.calls), "dialogs": len(agent.dialogs), "transfers": len(agent.referring)}
-
-
-def _with(configuration: UAConfiguration, listen: Iterable[ListenDescriptor]) -> Any:
-    """Return *configuration* with where we listen."""
-    return attrs.evolve(configuration, server=attrs.evolve(configuration.server, listen=tuple(listen)))
 
 
 def _failed(failure: Failure) -> None:

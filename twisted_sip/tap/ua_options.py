@@ -59,6 +59,9 @@ class UAOptions(usage.Options):
         self.listen: list[str] = []
         self.proxies: list[str] = []
         self.realms: list[str] = []
+        self._base = Path.cwd()
+        self._typed: str | None = None
+        self._warned = False
 
     def opt_listen(self, descriptor: str) -> None:
         """Where to listen, as udp:5060:interface=127.0.0.1; may be given again
@@ -109,15 +112,22 @@ class UAOptions(usage.Options):
         :raises ConfigurationError: with every fault of both.
         """
         path = self["config"]
-        read = load_as(UAConfiguration, Path(path), UA_CHECKS, KINDS) if path else UAConfiguration()
+        # Read again later, by a daemon that may work in another directory.
+        read = load_as(UAConfiguration, Path(path), UA_CHECKS, KINDS, self._base) if path else UAConfiguration()
         faults: list[str] = []
         server = _changed(
-            UAServerSection, faults, listen=self.listen, advertise=self["advertise"], state_dir=self["state-dir"]
+            UAServerSection,
+            self._base,
+            faults,
+            listen=self.listen,
+            advertise=self["advertise"],
+            state_dir=self["state-dir"],
         )
-        answer = _changed(AnswerSection, faults, answer=self["answer"], ring=self._number("ring", float, faults))
+        ring = self._number("ring", float, faults)
+        answer = _changed(AnswerSection, self._base, faults, answer=self["answer"], ring=ring)
         lines = read.line
         if self["register"]:
-            line, wrong = structure(LineSection, self._line(faults), Path.cwd(), UA_CHECKS, KINDS)
+            line, wrong = structure(LineSection, self._line(faults), self._base, UA_CHECKS, KINDS)
             faults += [_fault(key, text) for key, text in wrong]
             # What stands on the command line is one more line, or the line of the file with that address.
             if line is not None:
@@ -127,7 +137,7 @@ class UAOptions(usage.Options):
         section = attrs.evolve(read.server, **server)
         return attrs.evolve(
             read,
-            server=attrs.evolve(section, state_dir=section.state_dir.absolute()),
+            server=attrs.evolve(section, state_dir=self._base / section.state_dir),
             answer=attrs.evolve(read.answer, **answer),
             line=lines,
         )
@@ -144,10 +154,13 @@ class UAOptions(usage.Options):
             "expires": self._number("expires", int, faults),
         }
         if self["password-stdin"]:
-            given["password"] = sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+            if self._typed is None:
+                self._typed = sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+            given["password"] = self._typed
             if not given["password"]:
                 faults.append("command line: --password-stdin: the password is empty, write it to standard input")
-        elif self["password"]:
+        elif self["password"] and not self._warned:
+            self._warned = True
             print(
                 "WARNING: everybody on this machine can see the password on the command line; use --password-file or "
                 "--password-stdin.",
@@ -184,9 +197,9 @@ def with_answer(options: Sequence[str]) -> list[str]:
     return found
 
 
-def _changed(cls: type[Any], faults: list[str], **values: Any) -> dict[str, Any]:
+def _changed(cls: type[Any], base: Path, faults: list[str], **values: Any) -> dict[str, Any]:
     given = {key: value for key, value in values.items() if value is not None and value != []}
-    section, wrong = structure(cls, given, Path.cwd(), UA_CHECKS, KINDS)
+    section, wrong = structure(cls, given, base, UA_CHECKS, KINDS)
     faults += [_fault(key, text) for key, text in wrong]
     return {} if section is None else {key: getattr(section, key) for key in given}
 
