@@ -6,7 +6,7 @@ Texts on the usual way of a request are constant; the rest is put together here,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.interfaces.routing import Target
@@ -14,7 +14,6 @@ from twisted_sip.message.response import Response
 
 if TYPE_CHECKING:
     from twisted_sip.proxy.branch import Branch
-    from twisted_sip.proxy.response_context import ResponseContext
 
 FOUND = "{0} is at {1}"
 NOT_OURS = "{0} is in no domain of ours: it goes where its host leads"
@@ -35,6 +34,20 @@ ANSWERED = "{0} has answered: the others are cancelled"
 RANG = "{0} has rung for {1} s: given up"
 GROUP = "asked: {0}"
 ATTEMPT, NEXT_SERVER = "{0} leads to {1}", "{0} has another server, it is tried: {1}"
+
+
+class Forking(Protocol):
+    """A request on its way to several targets, as far as is told of it.
+
+    :ivar incoming: the request.
+    :ivar breadth: how many may be asked at a time.
+    """
+
+    @property
+    def incoming(self) -> IncomingRequest: ...
+
+    @property
+    def breadth(self) -> int: ...
 
 
 def note_refusal(incoming: IncomingRequest, response: Response) -> Response:
@@ -60,7 +73,7 @@ def note_contacts(incoming: IncomingRequest, aor: str, targets: Sequence[Target]
         incoming.note("location", ", ".join(facts), "", aor, str(target.uri))
 
 
-def note_group(context: ResponseContext, group: Sequence[Target], left: bool) -> None:
+def note_group(context: Forking, group: Sequence[Target], left: bool) -> None:
     """Note that *group* is asked now, one of several or of several targets.
 
     :param left: there are others to be asked later.
@@ -85,7 +98,7 @@ def note_outcome(branch: Branch, incoming: IncomingRequest, status: int, reason:
         incoming.note("proxy", "{0} was not reached: {1}", "", place, f"{status} {reason}")
 
 
-def note_chosen(context: ResponseContext, responses: Sequence[Response], chosen: Response) -> None:
+def note_chosen(context: Forking, responses: Sequence[Response], chosen: Response) -> None:
     """Note which of several *responses* goes back to the caller, or in what form."""
     known = ", ".join([str(response.status) for response in responses])
     if len(responses) > 1:

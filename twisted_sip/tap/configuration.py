@@ -114,7 +114,7 @@ def load_as(cls: type[T], path: Path, checks: Checks, kinds: Kinds | None = None
     """
     place = path if base is None else base / path
     try:
-        text = place.read_bytes().decode("utf-8")
+        text = place.read_bytes().decode("utf-8-sig")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise ConfigurationError([f"{path}: cannot be read ({reason}), write the path of a TOML file"]) from error

@@ -109,6 +109,18 @@ def bounds(validator: Any) -> list[str]:
     return [words_of] if words_of else []
 
 
+def choices(validator: Any) -> list[str]:
+    """Return the texts out of which an attrs *validator* demands one, none if it demands something else."""
+    for inner in ("_validators", "validators"):
+        parts = getattr(validator, inner, None)
+        if isinstance(parts, (tuple, list)):
+            return [option for part in parts for option in choices(part)]
+    part = getattr(validator, "validator", None)
+    if part is not None:
+        return choices(part)
+    return [option for option in getattr(validator, "options", ()) if isinstance(option, str)]
+
+
 def _merge_range(words: list[str]) -> list[str]:
     low = next((word for word in words if word.startswith("at least ")), None)
     high = next((word for word in words if word.startswith("at most ")), None)
@@ -132,7 +144,8 @@ def words_for(field: attrs.Attribute[Any], single: bool = False) -> str:
         if demand.startswith("one of ") and not is_list(type_):
             words = demand
         elif demand.startswith("one of "):
-            words += f" out of {demand[7:]}"
+            # A list of literals has said so.
+            words += "" if demand in words else f" out of {demand[7:]}"
         else:
             words += f" {demand}" if demand.startswith("from ") else f", {demand}"
     return words

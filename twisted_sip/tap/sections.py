@@ -19,7 +19,7 @@ from twisted_sip.storage.location_table import MAX_BINDINGS
 from twisted_sip.tap.constraints import Domain, ListenDescriptor
 from twisted_sip.tap.faults import WrongSetting, checked
 from twisted_sip.tap.hosts import is_host
-from twisted_sip.transport.descriptors import default_descriptors
+from twisted_sip.transport.descriptors import default_descriptors, parse_descriptor
 from twisted_sip.transport.settings import KnownCertificate
 
 #: The state directory where none is written.
@@ -57,6 +57,18 @@ def readable_file(value: Any) -> None:
         raise WrongSetting(f"{value} cannot be read ({reason})", "make it readable for this user") from error
 
 
+@checked("")
+def listened_once(value: Any) -> None:
+    """Refuse to listen twice in one place."""
+    seen: set[tuple[str, str, int]] = set()
+    for text in value:
+        descriptor = parse_descriptor(text)
+        place = (descriptor.kind.parameter, descriptor.interface, descriptor.port)
+        if place in seen and descriptor.port:
+            raise WrongSetting(f"{text} is listened on twice", "leave one out")
+        seen.add(place)
+
+
 @attrs.frozen(kw_only=True)
 class ServerSection:
     """``[server]``: who we are and where we listen."""
@@ -70,6 +82,7 @@ class ServerSection:
         tuple(ListenDescriptor(text) for text in default_descriptors()),
         "Where to listen, in the manner of Twisted endpoints: transport, port, then options, "
         "as in `udp:5060:interface=127.0.0.1` or `tls:5061:privateKey=key.pem:certKey=certificate.pem`.",
+        listened_once,
     )
     advertise: str = setting(
         "",

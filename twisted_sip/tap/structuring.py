@@ -23,6 +23,7 @@ from twisted_sip.tap.constraints import (
     ListenDescriptor,
     bare_type,
     bounds,
+    choices,
     is_list,
     item_type,
     quoted,
@@ -171,13 +172,18 @@ def _validate(field: attrs.Attribute[Any], value: Any) -> None:
         if not is_list(bare_type(field.type)):
             if not bounds(field.validator):
                 raise _as_told(field, error) from error
-            wrong = "is out of range" if isinstance(value, (int, float)) else "is unknown"
+            wrong = "is out of range"
+            if not isinstance(value, (int, float)):
+                wrong = f"is unknown{did_you_mean(value, choices(field.validator))}"
             raise WrongSetting(f"{quoted(value)} {wrong}") from error
         if not bounds(field.validator):
             raise _as_told(field, error) from error
         if _fixed_length(bare_type(field.type)):
             raise WrongSetting(f"{quoted(value)} is out of range") from error
-        odd = next((item for item in value if not _item_valid(field, item)), value)
+        odd = next((item for item in value if not _item_valid(field, item)), None)
+        if odd is None:
+            # Each is right by itself, but not all of them together.
+            raise WrongSetting(f"{quoted(value)}: {_as_told(field, error)}") from error
         raise WrongSetting(f"{quoted(odd)} is not allowed") from error
 
 
