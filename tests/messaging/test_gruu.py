@@ -32,6 +32,29 @@ def test_it_goes_to_that_device_and_no_other(house: Any) -> None:
     house.settle()
 
 
+SERIES = "1.0123456789abcdef"
+
+
+def test_a_temporary_one(house: Any) -> None:
+    """It means one device too, and none once its registrations have ended."""
+    alice, other = house.peer("192.0.2.2"), appear(house, 4, TWO, series="1.aaaaaaaaaaaaaaaa")
+    bob = appear(house, 3, ONE, series=SERIES)
+    (binding,) = [each for each in house.location.lookup(BOB) if each.series == SERIES]
+    gruu = house.element.temporary_gruus.make(binding)
+    house.say(alice, to=gruu)
+    message = bob.expect("MESSAGE")
+    assert str(message.uri) == f"sip:bob@{bob.address}"
+    bob.answer(message, 200)
+    alice.expect(200)
+    other.expect_nothing(within=1)
+    house.unregister("bob")
+    house.say(alice, to=gruu)
+    alice.expect(404)
+    house.say(alice, to="sip:tgruu.none@example.com;gr")
+    alice.expect(404)
+    house.settle()
+
+
 def leave(house: Any, instance: str = ONE) -> None:
     """A device has been there, and is not any more."""
     house.bind("bob", "sip:bob@192.0.2.99", instance=instance)

@@ -41,7 +41,7 @@ from twisted_sip.interfaces.routing import IForwardingPolicy, Target
 from twisted_sip.interfaces.services import IMessagingService
 from twisted_sip.message.builders import build_request, response_to
 from twisted_sip.message.dates import SIPDate
-from twisted_sip.message.gruu import gruu_instance
+from twisted_sip.message.gruu import gruu_instance, instance_key
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
@@ -203,8 +203,10 @@ class MessagingService(Service):
         uri = request.uri
         instance = _instance_of(uri)
         if not instance and isinstance(uri, SIPURI) and "gr" in uri.params:
-            # RFC 5627 section 6.1: none that this server has made.
-            return response_to(request, 404, to_tag=incoming.to_tag)
+            recipient, instance = await self._temporary(uri)
+            if not instance:
+                # RFC 5627 section 6.1: none that this server has made, or it has ended.
+                return response_to(request, 404, to_tag=incoming.to_tag)
         sender = sender_of(incoming, self.element.domains, self.authenticated)
         if not await _settled(self.accept(sender, recipient, request)):
             return response_to(request, 403, to_tag=incoming.to_tag)
@@ -220,6 +222,13 @@ class MessagingService(Service):
         relay = Relay(self, request, recipient, sender, incoming, stranger=stranger, instance=instance)
         refusal = await self._start(relay, _BREADTH if breadth is None else min(_BREADTH, breadth), suffix)
         return TAKEN if refusal is None else response_to(request, refusal, to_tag=incoming.to_tag)
+
+    async def _temporary(self, uri: SIPURI) -> tuple[str, str]:
+        """Return the user and the instance key of the device that *uri* is a temporary GRUU of, empty if it is none."""
+        gruus = self.element.temporary_gruus
+        aor, series = gruus.read(uri) or ("", "")
+        found: Sequence[Binding] = await _settled(self.devices.location.lookup(aor)) if aor else ()
+        return next(((aor, instance_key(each.instance)) for each in found if gruus.belongs(each, series)), ("", ""))
 
     async def _start(self, relay: Relay, breadth: int, suffix: str) -> int | None:
         """Send the message of *relay* to the devices; return a status that refuses it instead."""
