@@ -21,6 +21,7 @@ from twisted_sip.agent.registration import Registration
 from twisted_sip.agent.screening import is_from_servers
 from twisted_sip.agent.served_dialogs import watched_by
 from twisted_sip.agent.settings import AgentSettings
+from twisted_sip.agent.wire import Wire
 from twisted_sip.dialog.dialogs import Dialogs
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.agent import ICallListener
@@ -42,6 +43,8 @@ class AgentHooks(Service):
 
     #: What becomes of an INVITE that was let in: the side of the call that its session talks to.
     incoming_leg: type[IncomingLeg] = IncomingLeg
+    #: How the messages of a call leave that has come in.
+    wire_type: type[Wire] = Wire
 
     element: Element
     settings: AgentSettings

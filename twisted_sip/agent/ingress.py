@@ -17,7 +17,6 @@ from twisted_sip.agent.referral import ReferralNotifier
 from twisted_sip.agent.registered_way import came_by_registration
 from twisted_sip.agent.screening import is_anonymous, is_unreadable, unsupported
 from twisted_sip.agent.transfer import Transfer
-from twisted_sip.agent.wire import Wire
 from twisted_sip.dialog.dialogs import INVITE_USAGE, dialog_id_of
 from twisted_sip.dialog.session import CONFIRMED, Session
 from twisted_sip.dialog.session_terms import InviteRefused
@@ -308,7 +307,7 @@ class Ingress:
         straight = len(request.headers.elements("via")) == 1
         flow = incoming.flow
         local = not came_by_registration(account, request, flow, agent.settings.servers)
-        wire = Wire(agent.element, account, flow=flow if straight else None, came_by=flow, local=local)
+        wire = agent.wire_type(agent.element, account, flow=flow if straight else None, came_by=flow, local=local)
         hops = request.max_forwards
         wire.hops = 70 if hops is None else min(70, hops)
         call = Call(

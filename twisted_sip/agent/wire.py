@@ -165,13 +165,13 @@ class Wire:
         elif "route" in request.headers.names:
             return None
         else:
-            flow = self._way_within(request)
+            flow = self.way_within(request)
         if flow is None or not flow.open or (secure and not flow.kind.secure):
             return None
         return flow
 
-    def _way_within(self, request: Request) -> Flow | None:
-        """Return the flow for a *request* in the dialog that has no Route."""
+    def way_within(self, request: Request) -> Flow | None:
+        """Return the flow for a *request* in the dialog that has no Route; None where its URI tells."""
         uri = request.uri
         host = bare(uri.host) if isinstance(uri, SIPURI) else ""
         flow = self.straight

@@ -10,8 +10,8 @@ import attrs
 from twisted_sip.agent.account import Account
 from twisted_sip.agent.call import Call
 from twisted_sip.agent.user_agent import UserAgent
-from twisted_sip.agent.wire import Wire
 from twisted_sip.b2bua.header_policy import HeaderPolicy
+from twisted_sip.b2bua.home_wire import HomeWire
 from twisted_sip.b2bua.joined_legs import JoinedLegs
 from twisted_sip.b2bua.legs import BridgedLeg, CalleeLeg
 from twisted_sip.b2bua.session_lines import OwnSession
@@ -27,6 +27,7 @@ from twisted_sip.message.uri import URI
 
 if TYPE_CHECKING:
     from twisted_sip.b2bua.bridged_call import BridgedCall
+    from twisted_sip.b2bua.routing import Routing
     from twisted_sip.media.plane import MediaPlane
 
 
@@ -40,6 +41,8 @@ class LegMaking(UserAgent):
     policy: HeaderPolicy
     plane: MediaPlane | None
     session_number: int
+    wire_type = HomeWire
+    _routing: Routing
     _terms: SessionTerms | None = None
     _unreliable: SessionTerms | None = None
 
@@ -79,6 +82,9 @@ class LegMaking(UserAgent):
         """Give *leg* a session of its own."""
         self.session_number += 1
         leg.own = OwnSession(self.session_number, address or self._own_address(leg.call))
+        wire = leg.call.wire
+        if isinstance(wire, HomeWire):
+            wire.routing = self._routing
 
     def _own_address(self, call: Call) -> str:
         plane = self.plane
@@ -143,7 +149,8 @@ class LegMaking(UserAgent):
         """
         element = self.element
         account = self.nobody
-        wire = Wire(element, account)
+        wire = HomeWire(element, account)
+        wire.target = target
         wire.outside = target.flow or account.flow
         wire.hops = hops
         tag = element.random_text()

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 
 from twisted_sip.b2bua.policing import Policed, Policing
 from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.interfaces.flow import Flow
 from twisted_sip.interfaces.location import ILocationStore
 from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.interfaces.routing import Target
@@ -126,6 +127,30 @@ class Routing:
     async def _found(self, found: Awaitable[Any], asked: Asked, uri: URI) -> Route:
         made = await found or self._find(asked, uri)
         return await made if isawaitable(made) else made
+
+    def is_ours(self, uri: SIPURI) -> bool:
+        """Tell whether *uri* is in a domain of ours."""
+        return self._element.domains.is_local_uri(uri)
+
+    def device(self, uri: SIPURI) -> Target | None:
+        """Return where the device is that *uri*, a GRUU of ours, means (RFC 5627 section 6.1); None where that is not
+        known at once."""
+        try:
+            found = self._registered.find(cast(IncomingRequest, Asked(uri, "")), uri)
+        except RemoteProtocolError:
+            return None
+        if isinstance(found, Deferred):
+            found.addErrback(lambda failure: None)
+            return None
+        return None if isinstance(found, Response) else next((one for one in found if not one.flow_lost), None)
+
+    def flow_of(self, target: Target) -> Flow | None:
+        """Return the open flow to a registered *target*, None where its address tells the way."""
+        flow = target.flow
+        if flow is not None and not flow.open:
+            # It has registered anew since then, perhaps.
+            flow = self._registered.flow_of_binding(target.aor, target.key)
+        return flow
 
     def _find(self, incoming: Any, uri: URI) -> Route:
         if not self._element.domains.is_local_uri(uri) and self.is_stranger(incoming.user):
