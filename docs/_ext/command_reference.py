@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from twisted_sip.cli.main import cli
-from twisted_sip.tap import sip_b2bua, sip_presence, sip_proxy, sip_registrar
+from twisted_sip.tap import sip_b2bua, sip_presence, sip_proxy, sip_redirect, sip_registrar
 
 _OPENING = """\
 # Commands
@@ -31,7 +31,7 @@ def reference() -> str:
 
 
 def _servers() -> Iterator[str]:
-    for module in (sip_proxy, sip_presence, sip_registrar, sip_b2bua):
+    for module in (sip_proxy, sip_presence, sip_registrar, sip_redirect, sip_b2bua):
         options = module.Options()
         yield f"### `twistd {options.command}`\n"
         yield f"{options.longdesc}\n"

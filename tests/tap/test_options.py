@@ -10,7 +10,7 @@ from twisted.plugin import IPlugin
 from twisted.python import usage
 
 from twisted_sip.errors import ConfigurationError
-from twisted_sip.tap import sip_b2bua, sip_presence, sip_proxy, sip_registrar, sip_ua
+from twisted_sip.tap import sip_b2bua, sip_presence, sip_proxy, sip_redirect, sip_registrar, sip_ua
 
 
 def parsed(*arguments: str) -> sip_proxy.Options:
@@ -84,12 +84,13 @@ def test_the_plugins_name_modules_that_exist() -> None:
         "sip-b2bua",
         "sip-presence",
         "sip-proxy",
+        "sip-redirect",
         "sip-registrar",
         "sip-ua",
     ]
     for maker in makers:
         assert IPlugin.providedBy(maker)
-        modules = (sip_b2bua, sip_presence, sip_proxy, sip_registrar, sip_ua)
+        modules = (sip_b2bua, sip_presence, sip_proxy, sip_redirect, sip_registrar, sip_ua)
         assert maker.options in [module.Options for module in modules]
         assert callable(maker.makeService)
 
@@ -126,6 +127,7 @@ def test_faults_of_the_options_of_presence() -> None:
     ("options", "argument"),
     [
         (sip_registrar.Options, "--presence"),
+        (sip_redirect.Options, "--presence"),
         (sip_registrar.Options, "--xcap=off"),
         (sip_registrar.Options, "--behind=sip:x"),
         (sip_proxy.Options, "--behind=sip:x"),

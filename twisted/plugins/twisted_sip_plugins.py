@@ -14,6 +14,12 @@ sip_registrar = ServiceMaker(
     "A SIP registrar alone: it keeps where users are and forwards nothing.",
     "sip-registrar",
 )
+sip_redirect = ServiceMaker(
+    "SIP redirect server",
+    "twisted_sip.tap.sip_redirect",
+    "A SIP redirect server and registrar: it tells callers where to find those they call.",
+    "sip-redirect",
+)
 sip_b2bua = ServiceMaker(
     "SIP back-to-back user agent",
     "twisted_sip.tap.sip_b2bua",

@@ -30,6 +30,7 @@ from twisted_sip.proxy.routes.enum_lookup import ENUMSettings
 from twisted_sip.proxy.routes.least_cost import LeastCostSettings
 from twisted_sip.proxy.settings import ProxySettings
 from twisted_sip.proxy.static_routes import StaticRoute
+from twisted_sip.redirect.settings import RedirectSettings
 from twisted_sip.registrar.settings import PushSettings, RegistrarSettings
 from twisted_sip.tap.checks import CHECKS
 from twisted_sip.tap.routing_checks import check_routing
@@ -76,6 +77,7 @@ class Configuration:
     enum: ENUMSettings = _section(ENUMSettings, 'Telephone numbers in the DNS, for `to = "enum"`.')
     numbers: NumberSettings = _section(NumberSettings, "How telephone numbers are dialled.")
     emergency: EmergencySettings = _section(EmergencySettings, "Calls for help.")
+    redirect: RedirectSettings = _section(RedirectSettings, "Where `twistd sip-redirect` sends callers.")
     b2bua: B2BUASection = _section(B2BUASection, "Calls through `twistd sip-b2bua`.")
     media: MediaSettings = _section(MediaSettings, "Media that `twistd sip-b2bua` relays or transcodes.")
     presence: PresenceSettings = _section(PresenceSettings, "Who sees whom, and what is published.")
