@@ -7,12 +7,17 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
+from tests.element.conftest import FakeFlow
+from twisted_sip.element.destination_walk import push_via
 from twisted_sip.errors import (
     LocalProtocolError,
     ResolutionError,
     TransactionTimeout,
     TransportError,
 )
+from twisted_sip.interfaces.flow import Address
+from twisted_sip.interfaces.transport_kind import TLS, UDP
+from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI, parse_uri
 
 U1 = "UDP 192.0.2.1:5060"
@@ -346,3 +351,13 @@ def test_a_sip_uri_may_be_given_in_place_of_the_next_hop(desk: Any) -> None:
     desk.resolver["192.0.2.1"] = [U1]
     desk.send(uri=SIPURI("192.0.2.1"))
     assert len(desk.flow(U1).sent) == 1
+
+
+def test_a_connection_that_may_carry_requests_back_says_so() -> None:
+    """RFC 5923 section 8.1, over TLS alone."""
+    for kind, offers, alias in ((TLS, True, True), (TLS, False, False), (UDP, True, False)):
+        flow: Any = FakeFlow(kind, Address("192.0.2.1", 5061))
+        flow.offers_alias = offers
+        request = Request("OPTIONS", "sip:example.com", [])
+        push_via(request, flow, "x", None)
+        assert ("alias" in request.top_via.params) is alias

@@ -14,7 +14,7 @@ Quality = Literal["auth", "auth-int"]
 
 def _some_quality(instance: Any, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
     if not value or len(set(value)) != len(value):
-        raise ValueError(f"{attribute.name}: write auth, auth-int or both, each once")
+        raise ValueError(f"{attribute.name}: one has to stand there, and each may stand once")
 
 
 def _different(instance: Any, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:

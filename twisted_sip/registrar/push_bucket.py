@@ -180,8 +180,7 @@ class PushBucket:
     def _due(self, aor: str, now: float) -> float | None:
         found: Any = self._location.lookup(aor)
         if isinstance(found, Deferred):
-            found.addCallback(self._renew, now).addCallback(lambda date: date and self._schedule.at(aor, date))
-            found.addErrback(self._not_read)
+            found.addCallback(self._renew_later, aor, now).addErrback(self._not_read)
             return None
         return self._renew(found, now)
 
@@ -197,6 +196,11 @@ class PushBucket:
             elif following is None or date < following:
                 following = date
         return following
+
+    def _renew_later(self, bindings: Iterable[Binding], aor: str, now: float) -> None:
+        date = self._renew(bindings, now)
+        if date is not None:
+            self._schedule.at(aor, date)
 
     @staticmethod
     def _not_read(failure: Failure) -> None:

@@ -16,7 +16,8 @@ from twisted_sip.message.uri import SIPURI, parse_uri
 from twisted_sip.messaging.settings import MessagingSettings
 from twisted_sip.presence.settings import PresenceSettings
 from twisted_sip.proxy.settings import ProxySettings
-from twisted_sip.registrar.settings import RegistrarSettings
+from twisted_sip.registrar.push_http import check_push_url
+from twisted_sip.registrar.settings import PushSettings, RegistrarSettings
 from twisted_sip.storage.credentials_http import check_credentials_url
 from twisted_sip.tap.constraints import quoted
 from twisted_sip.tap.faults import WrongSetting
@@ -68,6 +69,18 @@ def check_registrar(settings: RegistrarSettings) -> None:
             raise WrongSetting(
                 f"{quoted(text)} is not a Service-Route", 'write one like "<sip:proxy.example.com;lr>"', "service_route"
             )
+
+
+def check_push(settings: PushSettings) -> None:
+    """Refuse a service that nobody can be asked to wake devices at.
+
+    :raises WrongSetting: naming the key.
+    """
+    if settings.url:
+        try:
+            check_push_url(settings.url)
+        except LocalProtocolError as error:
+            raise WrongSetting(str(error), "write one like https://push.example.com/wake", "url") from error
 
 
 def check_presence(settings: PresenceSettings) -> None:
@@ -159,6 +172,7 @@ CHECKS: Checks = {
     ProxySettings: check_proxy,
     AuthSettings: check_auth,
     RegistrarSettings: check_registrar,
+    PushSettings: check_push,
     PresenceSettings: check_presence,
     MessagingSettings: check_messaging,
     MediaSettings: check_media,
