@@ -133,7 +133,8 @@ class _Probe:
     def failed(self, outgoing: Outgoing, status: int, reason: str) -> None:
         """There is no way to it, or no answer."""
         if self._over():
-            self._gateway.probe_failed(f"a probe failed ({status} {reason})")
+            # 503 is what it counts as where nobody was reached (RFC 3261 section 8.1.3.1).
+            self._gateway.probe_failed("it was not reached" if status == 503 else f"a probe failed ({status} {reason})")
             self._done(self._gateway)
 
     def _silent(self) -> None:
