@@ -32,7 +32,7 @@ class Prepared:
     :ivar closed: sockets that are given up.
     """
 
-    commit: Callable[[], object]
+    commit: Callable[[], object] = _nothing
     roll_back: Callable[[], object] = _nothing
     opened: tuple[str, ...] = ()
     closed: tuple[str, ...] = ()

@@ -9,10 +9,11 @@ from twisted_sip.element.limits import LimitSettings
 
 
 def listening(element: Element) -> dict[str, list[str]]:
-    """Return the addresses that *element* listens on by transport."""
+    """Return the addresses that *element* listens on by transport; not those that it is giving up."""
     found: dict[str, list[str]] = {}
     for listener in element.transports.listeners:
-        found.setdefault(listener.kind.parameter, []).append(str(listener.address))
+        if not listener.retired:
+            found.setdefault(listener.kind.parameter, []).append(str(listener.address))
     return found
 
 
