@@ -45,6 +45,15 @@ def test_the_device_is_woken_from_now_on(phone: Any, store: MemoryLocationStore)
     assert purr not in again, "section 6.2.1: a new one each time"
 
 
+@pytest.mark.parametrize("name", ["PN-Provider", "pn%2Dprovider"])
+def test_names_in_other_letters(phone: Any, store: MemoryLocationStore, name: str) -> None:
+    contact = PHONE.replace("pn-provider", name)
+    assert caps(phone.register(contact))
+    phone.service.push = PushSettings()
+    assert caps(phone.register(contact)) == []
+    assert [binding.push for binding in store.lookup(AOR)] == [""]
+
+
 def test_without_purr(phone: Any) -> None:
     phone.service.push = PushSettings(providers=("apns",), in_dialog=False)
     assert caps(phone.register(PHONE)) == ['*;+sip.pns="apns"']

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 from twisted.internet.defer import Deferred, TimeoutError, succeed
 from twisted.internet.task import Clock
@@ -77,6 +78,21 @@ def test_a_service_that_says_nothing() -> None:
     found = outcome(service, clock)
     clock.advance(5)
     assert found[0].check(TimeoutError)
+
+
+def test_renewals_are_asked_for_a_few_at_a_time() -> None:
+    """Thousands may be due in one moment; a call does not wait for them."""
+    service = Service()
+    service.waiting = Deferred()
+    notifier = HTTPPushNotifier(URL, Clock(), post=service.post)
+    for _ in range(50):
+        notifier.notify(attrs.evolve(NOTIFICATION, method="REGISTER"))
+    assert len(service.asked) == 20
+    notifier.notify(NOTIFICATION)
+    assert len(service.asked) == 21
+    waiting, service.waiting = service.waiting, None
+    waiting.callback(service)
+    assert len(service.asked) == 51
 
 
 @pytest.mark.parametrize("url", ["", "ftp://push.example.com", "https://", "http://[::1", "https://a b", "http://h:x/"])

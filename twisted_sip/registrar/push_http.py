@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import attrs
 import treq
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
@@ -22,6 +22,8 @@ from twisted_sip.interfaces.push import IPushNotifier, PushNotification
 
 #: The largest answer that is read, in bytes.
 _MOST = 65_536
+#: How many renewals are asked for at a time.
+_RENEWALS = 20
 
 
 class PushFailed(SIPError):
@@ -66,11 +68,20 @@ class HTTPPushNotifier:
         self._clock = clock
         self._timeout = timeout
         self._post = post
+        self._turns = DeferredSemaphore(_RENEWALS)
 
     def notify(self, notification: PushNotification) -> Deferred[None]:
-        """Ask for *notification*; the Deferred fires with None, or fails with PushFailed or what HTTP failed of."""
-        asked = Deferred.fromCoroutine(self._ask(notification))
-        return asked.addTimeout(self._timeout, self._clock)
+        """Ask for *notification*; the Deferred fires with None, or fails with PushFailed or what HTTP failed of.
+
+        Nobody waits for a device that is to renew its registration: so many are asked for at a time, and no more.
+        """
+        if notification.method == "REGISTER":
+            renewed: Deferred[None] = self._turns.run(self._asked, notification)
+            return renewed
+        return self._asked(notification)
+
+    def _asked(self, notification: PushNotification) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._ask(notification)).addTimeout(self._timeout, self._clock)
 
     async def _ask(self, notification: PushNotification) -> None:
         response = await self._post(

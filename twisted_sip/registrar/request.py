@@ -243,7 +243,7 @@ def _plain_contact(line: str, expires_line: str, default_expires: int) -> Reques
     Nobody changes what this returns, since it may be asked for again: most phones say the same each time.
     """
     text = line_value(line)
-    if not text or "," in text or "*" in text or "pn-provider" in text:
+    if not text or "," in text or "*" in text:
         return None
     try:
         contact = RequestedContact(
@@ -252,6 +252,9 @@ def _plain_contact(line: str, expires_line: str, default_expires: int) -> Reques
     except RemoteProtocolError:
         return None
     if contact.instance or contact.reg_id or not isinstance(contact.uri, SIPURI) or contact.uri.secure:
+        return None
+    if "pn-provider" in contact.uri.params:
+        # What becomes of it depends on more than its text (RFC 8599).
         return None
     return contact
 
