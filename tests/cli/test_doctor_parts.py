@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import struct
 import threading
 import time
@@ -16,7 +17,7 @@ import pytest
 from twisted.internet.defer import Deferred, succeed
 
 from twisted_sip import __version__
-from twisted_sip.cli import doctor_machine
+from twisted_sip.cli import dns_findings, doctor_machine
 from twisted_sip.cli.doctor_dns import port_findings
 from twisted_sip.cli.doctor_machine import clock_findings, limit_findings, skew_findings
 from twisted_sip.cli.doctor_nat import is_outside, is_private, nat_findings, read_traffic
@@ -254,3 +255,59 @@ def test_records_that_lead_past_them() -> None:
     assert "tls port 5061, which the server does not listen on (but none)" in text
     # Where it leads elsewhere another finding tells.
     assert asked(Names(udp=to(UDP, 5080, "192.0.2.9")), {"udp": {5060}}) == []
+
+
+def test_whether_domains_lead_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Known:
+        """A resolver that knows hosts."""
+
+        def resolve(self, uri: Any) -> Any:
+            if uri.host == "unknown.example":
+                raise ResolutionError("unknown.example has no address")
+            return to(UDP, 5060, "192.0.2.1" if uri.host == "sip.example.com" else "192.0.2.9")
+
+    monkeypatch.setattr(dns_findings, "host_names", lambda: ("host.example", "192.0.2.5"))
+
+    def found(advertise: str, *domains: str) -> list[tuple[str, str]]:
+        names: Any = tuple(domains)
+        configuration = attrs.evolve(Configuration(), server=ServerSection(domains=names, advertise=advertise))
+        results: list[Any] = []
+
+        async def ask() -> Any:
+            own = await dns_findings.own_addresses(Known(), None, configuration)  # type: ignore[arg-type]
+            return await dns_findings.domain_findings(Known(), None, configuration, own)  # type: ignore[arg-type]
+
+        Deferred.fromCoroutine(ask()).addCallback(results.append)
+        return words(results[0])
+
+    assert found("sip.example.com", "sip.example.com", "192.0.2.77") == [
+        ("ok", "DNS of sip.example.com: leads here: udp 192.0.2.1:5060")
+    ]
+    assert found("192.0.2.9", "example.com") == [("ok", "DNS of example.com: leads here: udp 192.0.2.9:5060")]
+    [(level, text), (other, _)] = found("unknown.example", "example.com")
+    assert (level, text) == ("error", "advertise unknown.example: unknown.example has no address")
+    assert other == "warning"
+    assert dns_findings.dns_findings(Configuration()) == []
+
+
+def test_databases_as_files(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    sqlite3.connect(path).close()
+    path.chmod(0o600)
+    with (tmp_path / "x.db-wal").open("wb") as log:
+        log.truncate(300 << 20)
+    found = words(doctor_machine._database(path))
+    assert ("warning", f"database {path}: has 300 MB in its log") in found
+    path.write_bytes(b"nonsense" * 200)
+    [(level, text), *_] = [one for one in words(doctor_machine._database(path)) if one[0] == "error"]
+    assert level == "error" and "cannot be used" in text
+
+
+def test_keys_of_listen_descriptors(tmp_path: Path) -> None:
+    key = tmp_path / "k.pem"
+    key.touch()
+    key.chmod(0o604)
+    listen: Any = (f"tls:5061:privateKey={key}:certKey={key}",)
+    section = ServerSection(listen=listen, state_dir=tmp_path / "none")
+    found = words(doctor_machine.file_findings(attrs.evolve(Configuration(), server=section)))
+    assert found == [("error", f"key {key}: can be read by everybody on this machine")]
