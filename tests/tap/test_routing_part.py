@@ -46,8 +46,9 @@ to = "gateway:berlin"
 class Stage:
     """A server on a simulated network."""
 
-    def __init__(self, directory: Path, text: str, **how: Any) -> None:
+    def __init__(self, directory: Path, text: str, *, no_auth: bool = True, **how: Any) -> None:
         self.directory = directory
+        self._no_auth = no_auth
         self.network = Network(3)
         self.network.clock.advance(1_800_000_000.0)
         self.one, self.two, self.alice = (Peer(self.network.node(f"192.0.2.{number}")) for number in (50, 51, 11))
@@ -57,7 +58,8 @@ class Stage:
     def settings(self, text: str) -> Configuration:
         return overridden(
             read(text, "sip.toml", self.directory),
-            domains=["example.com"], listen=[f"udp:5060:interface={HOST}"], state_dir=str(self.directory), no_auth=True,
+            domains=["example.com"], listen=[f"udp:5060:interface={HOST}"], state_dir=str(self.directory),
+            no_auth=self._no_auth,
         )  # fmt: skip
 
     def adopt(self, text: str) -> None:
@@ -150,6 +152,34 @@ def test_other_settings(stage: Callable[..., Stage], tmp_path: Path) -> None:
     (tmp_path / "rates.csv").write_text("prefix,rate,gateway\nx,0.02,two\n")
     with pytest.raises(ConfigurationError):
         made.adopt(TEXT)
+
+
+@pytest.mark.parametrize(
+    ("inbound", "from_", "uri", "status"),
+    [
+        (True, "sip:+1@elsewhere.example", "sip:bob@example.com", 480),
+        (True, "sip:+1@elsewhere.example", "sip:0891@example.com", 403),
+        (True, "sip:+1@elsewhere.example", "sip:x@elsewhere.example", 403),
+        # It is none of our users.
+        (True, "sip:alice@example.com", "sip:bob@example.com", 407),
+        (False, "sip:+1@elsewhere.example", "sip:bob@example.com", 403),
+    ],
+)
+def test_calls_from_a_gateway(stage: Callable[..., Stage], inbound: bool, from_: str, uri: str, status: int) -> None:
+    flag = str(inbound).lower()
+    text = TEXT.replace('uri = "sip:192.0.2.50"', f'uri = "sip:192.0.2.50"\ninbound = {flag}')
+    made = stage(text + "[auth]\nforeign_callers = false\n", no_auth=False)
+    made.one.send(
+        f"INVITE {uri} SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.50;branch=z9hG4bKg\nMax-Forwards: 70\n"
+        f"From: <{from_}>;tag=g\nTo: <{uri}>\nCall-ID: g\nCSeq: 1 INVITE\nContact: <sip:192.0.2.50>\n\n",
+        (HOST, 5060),
+    )
+    made.one.expect(status)
+    assert made.server.decisions is not None
+    keys = [decision.key for decision in made.server.decisions.call("g")]
+    assert ("gateway[0].inbound" in keys) == (inbound and status != 407 and "elsewhere" not in uri)
+    if uri.startswith("sip:0"):
+        assert "route[0].strangers" in keys
 
 
 def test_a_table_with_faults_is_no_start(stage: Callable[..., Stage], tmp_path: Path) -> None:

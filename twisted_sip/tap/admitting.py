@@ -13,17 +13,24 @@ from twisted_sip.interfaces.credentials import ICredentialStore
 from twisted_sip.interfaces.processing import IncomingRequest, Verdict
 from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI, URI, parse_uri
+from twisted_sip.proxy.gateways.live import LiveGateway
 from twisted_sip.proxy.service import ProxyService
 from twisted_sip.tap.configuration import Configuration
+
+
+def _nobody(host: str) -> None:
+    return None
 
 
 class ServerAdmission(AdmissionProcessor):
     """Asks with 401 where a part of the server is the UAS, with 407 where the proxy forwards.
 
     :ivar claims: tell whether a request is for them.
+    :ivar gateway_at: gives the gateway of ours at an address that may call our users.
     """
 
     claims: tuple[Callable[[Request], bool], ...] = ()
+    gateway_at: Callable[[str], LiveGateway | None] = staticmethod(_nobody)
 
     def follow(self, configuration: Configuration) -> None:
         """Take over what *configuration* says of certificates and third parties."""
@@ -33,6 +40,14 @@ class ServerAdmission(AdmissionProcessor):
     def answers_itself(self, request: Request) -> bool:
         """Tell whether this server answers *request* itself (RFC 3261 section 22.1)."""
         return super().answers_itself(request) or any(claims(request) for claims in self.claims)
+
+    def _stranger(self, incoming: IncomingRequest, for_us: bool) -> Verdict:
+        """A request that does not claim to be from one of our users: it may be from a gateway."""
+        gateway = self.gateway_at(incoming.flow.remote.host) if for_us else None
+        if gateway is not None:
+            incoming.note("admission", "from the gateway {0}", f"{gateway.key}.inbound", gateway.settings.label)
+            return self._admit_unproved(incoming)
+        return super()._stranger(incoming, for_us)
 
     def process(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
         """Pass on what is admitted; challenge or refuse the rest.

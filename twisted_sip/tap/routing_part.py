@@ -10,7 +10,7 @@ from twisted_sip.errors import ConfigurationError
 from twisted_sip.interfaces.routing import IRouter
 from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI
-from twisted_sip.proxy.gateways.live import State
+from twisted_sip.proxy.gateways.live import LiveGateway, State
 from twisted_sip.proxy.gateways.probes import GatewayProbes
 from twisted_sip.proxy.gateways.table import Gateways
 from twisted_sip.proxy.routes.e164 import E164
@@ -82,6 +82,10 @@ class RoutingPart(Part):
     def calls_for_help(self, request: Request) -> bool:
         """Tell whether *request* is for an emergency service (RFC 5031)."""
         return self._emergency is not None and bool(self._emergency.number_of(request))
+
+    def gateway_at(self, host: str) -> LiveGateway | None:
+        """Return the gateway with the numeric address *host* that may call our users, None if there is none."""
+        return self.gateways.lets_in(host) if self.gateways else None
 
     def routers(self, server: Server, element: Element) -> Sequence[IRouter]:
         return () if self.router is None else (self.router,)

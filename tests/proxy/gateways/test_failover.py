@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from twisted_sip.message.builders import build_request
 from twisted_sip.proxy.settings import ProxySettings
 from twisted_sip.proxy.static_routes import StaticRoute
+
+from .conftest import quiet
 
 ONE, TWO, THREE = "sip:192.0.2.50", "sip:192.0.2.51", "sip:192.0.2.52:5070"
 
@@ -80,6 +83,31 @@ def test_a_gateway_that_says_nothing(trunk: Any) -> None:
     # The one that was given up had no provisional response, and gets no CANCEL (section 9.1).
     assert not [message for message in one.messages if getattr(message, "method", "") == "CANCEL"]
     assert f"{ONE} gave no response: the next one is tried" in made.notes()
+
+
+def test_nobody_waits_for_a_first_response(trunk: Any) -> None:
+    """Timer B is the end then."""
+    made = trunk(ONE, TWO, settings=quiet(no_response=0.0))
+    one, two = peers(made, 50, 51)
+    alice, _ = made.call()
+    one.expect("INVITE")
+    two.expect_nothing(within=30.0)
+    two.answer(two.expect("INVITE", within=4.0), 200, [("contact", f"<{TWO}>")])
+    alice.expect(200)
+    assert made.states() == ["suspect", "up"]
+
+
+def test_the_table_of_transactions_is_full(trunk: Any) -> None:
+    """That is no fault of the gateway."""
+    made = trunk(ONE, TWO, max_transactions=1)
+    one, two = peers(made, 50, 51)
+    # A request of ours that has no answer yet fills it.
+    made.house.element.sender.request(build_request(
+        "OPTIONS", "sip:192.0.2.70", from_="<sip:x@example.com>;tag=1", to="<sip:192.0.2.70>", call_id="o", cseq=1
+    )).addErrback(lambda failure: None)  # fmt: skip
+    alice, text = made.call()
+    made.house.send(alice, made.house.ack_for(text, alice.expect(503)))
+    assert made.states() == ["up", "up"] and not one.messages and not two.messages
 
 
 def test_a_gateway_that_rings_too_late_is_told_so(trunk: Any) -> None:

@@ -138,3 +138,23 @@ def attrs_changed(gateway: Gateway, **fields: object) -> Gateway:
     import attrs
 
     return attrs.evolve(gateway, **fields)  # type: ignore[arg-type]
+
+
+def test_whose_calls_are_let_in(time: Time) -> None:
+    entries = [
+        Gateway(group="g", uri="sip:[2001:DB8::1]:5070", inbound=True),
+        Gateway(group="g", uri="sip:gw.example.net", inbound=True),
+        Gateway(group="g", uri="sip:192.0.2.9"),
+    ]
+    gateways = Gateways(time.seconds, entries)
+    numeric, named, _ = gateways
+    assert gateways.lets_in("2001:db8::1") is gateways.lets_in("[2001:db8::1]") is numeric
+    assert gateways.lets_in("192.0.2.9") is gateways.lets_in("192.0.2.8") is None
+    # A name is known by where its probes are answered from; the latest are kept.
+    for last in range(8, 20):
+        named.probe_answered(200, 0.1, f"192.0.2.{last}")
+        named.probe_answered(200, 0.1, f"192.0.2.{last}")
+    assert gateways.lets_in("192.0.2.19") is gateways.lets_in("192.0.2.12") is named
+    assert gateways.lets_in("192.0.2.11") is None
+    gateways.enable("sip:gw.example.net", False)
+    assert gateways.lets_in("192.0.2.19") is None

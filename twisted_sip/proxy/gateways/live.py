@@ -9,10 +9,19 @@ from typing import Any
 from twisted.logger import Logger
 
 from twisted_sip.interfaces.routing import Failover, Target
+from twisted_sip.message.hosts import canonical_host
 from twisted_sip.message.uri import SIPURI, parse_uri
 from twisted_sip.proxy.gateways.settings import Gateway, GatewaysSettings
+from twisted_sip.transport.resolver_selection import numeric_host
 
 _log = Logger()
+
+#: Addresses by which one gateway is known; the latest are kept.
+_MOST_ADDRESSES = 8
+
+
+def _address(host: str) -> str:
+    return canonical_host(host).strip("[]")
 
 
 class State(enum.Enum):
@@ -40,6 +49,7 @@ class LiveGateway:
     :ivar requests: how many were sent there.
     :ivar failed: how many of them it did not answer, or with a status that leads to the next gateway.
     :ivar round_trip: seconds that the last probe took, None before.
+    :ivar addresses: the numeric hosts that it is known by: that of its URI, or those from which it has answered probes.
     :ivar troubled: called with it when a request has shown that it does not work.
     """
 
@@ -50,6 +60,7 @@ class LiveGateway:
         "_state",
         "_terms",
         "_texts",
+        "addresses",
         "by_hand",
         "failed",
         "key",
@@ -83,6 +94,7 @@ class LiveGateway:
         self.requests = 0
         self.failed = 0
         self.round_trip: float | None = None
+        self.addresses: tuple[str, ...] = ()
         self.troubled = troubled
         self.adopt(settings, watch, key)
 
@@ -96,6 +108,8 @@ class LiveGateway:
         uri = parse_uri(settings.uri)
         assert isinstance(uri, SIPURI)  # the configuration was checked
         self.uri = uri
+        if numeric_host(uri.host):
+            self.addresses = (_address(uri.host),)
         self._texts = (f"{uri.scheme}:", uri.text[len(uri.scheme) + 1 :])
         self._terms = Failover(
             statuses=frozenset(watch.failover),
@@ -157,8 +171,11 @@ class LiveGateway:
 
     # -- probes -------------------------------------------------------------------------
 
-    def probe_answered(self, status: int, round_trip: float) -> None:
-        """A probe was answered: it lives, whatever it says, but for 408 and 503."""
+    def probe_answered(self, status: int, round_trip: float, host: str = "") -> None:
+        """A probe was answered, by *host*: it lives, whatever it says, but for 408 and 503."""
+        host = _address(host)
+        if host and host not in self.addresses:
+            self.addresses = (host, *self.addresses)[:_MOST_ADDRESSES]
         if status in (408, 503):
             self.probe_failed(f"answered {status} to a probe")
         else:

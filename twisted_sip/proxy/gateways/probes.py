@@ -127,7 +127,9 @@ class _Probe:
     def response_received(self, outgoing: Outgoing, response: Response) -> None:
         """Whatever it says, it has answered."""
         if response.status >= 200 and self._over():
-            self._gateway.probe_answered(response.status, self._element.reactor.seconds() - self._began)
+            flow = response.flow
+            host = flow.remote.host if flow is not None else ""
+            self._gateway.probe_answered(response.status, self._element.reactor.seconds() - self._began, host)
             self._done(self._gateway)
 
     def failed(self, outgoing: Outgoing, status: int, reason: str) -> None:

@@ -15,6 +15,7 @@ class Gateway:
     :ivar priority: those with the lowest number are tried first, as in RFC 2782.
     :ivar weight: its share of the requests among those of the same priority.
     :ivar enabled: whether it is used at all.
+    :ivar inbound: requests from its addresses to users of ours are let in though those of others are not.
     :ivar probe_interval: seconds between two probes in place of those of ``[gateways]``, 0 for none.
     """
 
@@ -34,6 +35,10 @@ class Gateway:
         metadata={"help": "its share of the requests among those of its priority; 0 where the others fail"},
     )
     enabled: bool = attrs.field(default=True, metadata={"help": "send requests there"})
+    inbound: bool = attrs.field(
+        default=False,
+        metadata={"help": "let it call your users, from the addresses it is known by, even without `foreign_callers`"},
+    )
     probe_interval: float | None = attrs.field(
         default=None,
         validator=attrs.validators.optional([attrs.validators.ge(0.0), attrs.validators.le(3600.0)]),

@@ -112,6 +112,11 @@ class Gateways:
         self.changed()
         return len(found)
 
+    def lets_in(self, host: str) -> LiveGateway | None:
+        """Return the gateway with the numeric address *host* that may call our users, None if there is none."""
+        found = (one for one in self if one.settings.inbound and one.enabled and host.strip("[]") in one.addresses)
+        return next(found, None)
+
     def shown(self) -> list[Mapping[str, Any]]:
         """Return what people are told of all of them, in the order of the configuration."""
         return [gateway.shown() for gateway in self]
