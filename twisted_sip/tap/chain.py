@@ -53,6 +53,7 @@ def build_chain(server: Server, element: Element) -> list[Any]:
         _options(server, element, registrar),
         *services,
     ]
+    admission.gateway_at = server.routing.gateway_at
     server.admission = admission
     watch_messages(server, element)
     return services
