@@ -55,6 +55,16 @@ def test_one_after_the_other(scene: Scene) -> None:
     scene.hear((call, carol.arrived[0]))
 
 
+@pytest.mark.parametrize("status", [99, 183, 200, 700])
+def test_a_status_that_refuses_nothing(scene: Scene, status: int) -> None:
+    """The caller is not left without an answer."""
+    alice = scene.agent("alice", 1)
+    scene.b2bua.where = status
+    call = alice.call("sip:team@example.com")
+    scene.run()
+    assert call.ending.status == 500 and not scene.b2bua.calls
+
+
 def test_at_once(scene: Scene) -> None:
     alice, bob, carol = scene.agent("alice", 1), scene.agent("bob", 2), scene.agent("carol", 3)
     scene.b2bua.where = [Target(uri=parse_uri(contact(one))) for one in (bob, carol)]

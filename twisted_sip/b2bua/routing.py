@@ -14,7 +14,7 @@ import attrs
 from twisted.internet.defer import Deferred
 
 from twisted_sip.b2bua.policing import Policed, Policing
-from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.interfaces.location import ILocationStore
 from twisted_sip.interfaces.processing import IncomingRequest
@@ -190,10 +190,14 @@ def targets_of(route: Route) -> Sequence[Target] | int:
 
     :param route: what the route hook gives: URIs or Targets, one or several, a status, or a Response.
     :raises RemoteProtocolError: a URI is none, or there is no target at all (404).
+    :raises LocalProtocolError: a status that refuses nothing.
     """
     if isinstance(route, bool) or route is None:
         return 404
     if isinstance(route, int):
+        if not 300 <= route <= 699:
+            # Nobody would be told anything.
+            raise LocalProtocolError(f"{route} is no status to refuse a call with: 300 to 699")
         return route
     if isinstance(route, Response):
         return route.status
