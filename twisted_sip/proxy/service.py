@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from functools import lru_cache
 from inspect import isawaitable
 from typing import Any
 
@@ -26,28 +25,29 @@ from twisted_sip.interfaces.routing import IForwardingPolicy, IRouter, Target
 from twisted_sip.interfaces.services import IProxy
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.caller_preferences import RequestDisposition
-from twisted_sip.message.limits import SHORT
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.route_set import leave_proxy
-from twisted_sip.message.uri import SIPURI, URI, parse_uri
+from twisted_sip.message.uri import SIPURI, URI
 from twisted_sip.message.via import Via
 from twisted_sip.proxy.branch import DIALOG_LESS, forwarded_copy
 from twisted_sip.proxy.expansion import expand
 from twisted_sip.proxy.location_router import LocationRouter
 from twisted_sip.proxy.loop import ONE_LESS, SEPARATOR, hops_used, is_first_hop, is_loop, loop_part
 from twisted_sip.proxy.notes import BREADTH, BY_PATH, BY_ROUTE, LEAVES, LOOP, NO_SIPS, STAYS, note_refusal
+from twisted_sip.proxy.privacy import privacy_refusal
 from twisted_sip.proxy.reachability import reachable
 from twisted_sip.proxy.record_route import FlowMark, RecordRouting
 from twisted_sip.proxy.response_context import ResponseContext
 from twisted_sip.proxy.settings import ProxySettings
 from twisted_sip.proxy.sips import fit_scheme, sips_warning
+from twisted_sip.proxy.target_groups import as_written
 
 #: The usual types of targets; to ask whether something can be awaited takes longer than all the rest.
 _AT_ONCE = (tuple, list)
 
 #: Tells that a request has none of the header fields that change how it is forwarded.
-_USUAL = frozenset((*FIELDS, "max-breadth", "history-info")).isdisjoint
+_USUAL = frozenset((*FIELDS, "max-breadth", "history-info", "privacy")).isdisjoint
 
 #: What a router may give.
 Routed = Sequence[Target] | Response
@@ -186,8 +186,8 @@ class ProxyService(Service):
         if hops_used(request):
             return response_to(request, 483, to_tag=self.element.stateless_tag(request))
         if "proxy-require" in request.headers.names:
-            # Section 16.3 step 5: no proxy extension is supported here.
-            unknown = request.headers.elements("proxy-require")
+            # Section 16.3 step 5: nothing but that of RFC 3323 is supported here.
+            unknown = [tag for tag in request.headers.elements("proxy-require") if tag.lower() != "privacy"]
             if unknown:
                 tag = self.element.stateless_tag(request)
                 return response_to(request, 420, "", [("unsupported", ", ".join(unknown))], to_tag=tag)
@@ -229,7 +229,7 @@ class ProxyService(Service):
             if mark is not None:
                 return self._forward(incoming, self._to_wake(request, (self._marked_target(request, mark),)), "")
             if not local or "route" in request.headers.names:
-                return self._forward(incoming, self._to_wake(request, _as_written(request)), "")
+                return self._forward(incoming, self._to_wake(request, as_written(request)), "")
         # A GRUU, or a Contact that names us: the location service knows more (RFC 5627 section 6.1). What it knows may
         # lead back here, To tag or not (RFC 5393).
         part = loop_part(request)
@@ -273,6 +273,10 @@ class ProxyService(Service):
                 incoming.note("proxy", BREADTH, "proxy.max_breadth")
                 return response_to(request, 440, to_tag=incoming.to_tag)
             breadth = min(breadth, given)
+        if not usual:
+            refusal = privacy_refusal(incoming)
+            if refusal is not None:
+                return self._refused(incoming, refusal)
         targets = fit_scheme(request, targets)
         if not targets:
             incoming.note("proxy", NO_SIPS)
@@ -292,7 +296,7 @@ class ProxyService(Service):
                 if not targets:
                     return self._refused(incoming, response_to(request, 480, to_tag=incoming.to_tag))
                 if disposition is not None and "redirect" in disposition:
-                    return redirection(incoming, targets, history=history)
+                    return self._refused(incoming, redirection(incoming, targets, history=history))
         if method not in DIALOG_LESS and (not in_dialog or method == "NOTIFY"):
             # A stranger gets a token good for the two ends of this dialog alone: with the flows in it, the Request-URI
             # of a later request leads nowhere else.
@@ -342,7 +346,7 @@ class ProxyService(Service):
             if mark is not None:
                 return self._forward_ack(incoming, [self._marked_target(request, mark)])
             if not local:
-                return self._forward_ack(incoming, _as_written(request))
+                return self._forward_ack(incoming, as_written(request))
         if not any(route.user for route in incoming.own_routes) and (
             not _is_gruu(uri) or request.to.tag == self.element.stateless_tag(request)
         ):
@@ -382,16 +386,6 @@ class ProxyService(Service):
             outbound = False
         value = self.record_routing.path(incoming.flow, FlowMark(incoming.flow.token), outbound)
         request.headers.prepend("path", value)
-
-
-def _as_written(request: Request) -> tuple[Target]:
-    """Return the Request-URI as the target: for a *request* that goes where it says."""
-    return _written(request.uri_text) if len(request.uri_text) <= SHORT else (Target(uri=request.uri),)
-
-
-@lru_cache(maxsize=4096)
-def _written(text: str) -> tuple[Target]:
-    return (Target(uri=parse_uri(text)),)
 
 
 def _is_gruu(uri: URI) -> bool:

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from twisted_sip.interfaces.routing import Target
 from twisted_sip.message.caller_preferences import RequestDisposition
+from twisted_sip.message.limits import SHORT
+from twisted_sip.message.request import Request
+from twisted_sip.message.uri import parse_uri
 
 #: Where a target is: what is called once only.
 Place = tuple[str, object, tuple[str, ...]]
 #: What targets share of which one at a time may be tried (RFC 5626 section 7).
 Identity = tuple[str, str]
+
+
+def as_written(request: Request) -> tuple[Target]:
+    """Return the Request-URI as the target: for a *request* that goes where it says."""
+    return _written(request.uri_text) if len(request.uri_text) <= SHORT else (Target(uri=request.uri),)
+
+
+@lru_cache(maxsize=4096)
+def _written(text: str) -> tuple[Target]:
+    return (Target(uri=parse_uri(text)),)
 
 
 def place_of(target: Target) -> Place:

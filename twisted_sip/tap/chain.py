@@ -105,7 +105,7 @@ def make_proxy(server: Server, element: Element) -> ProxyService:
         ],
         policies=[
             # Asked of the server each time: the networks may change.
-            IdentityPolicy(lambda host: server.trusted(host)),
+            IdentityPolicy(lambda host: server.trusted(host), element.domains.is_local_uri),
             *[policy for part in server.parts for policy in part.policies()],
         ],
     )
