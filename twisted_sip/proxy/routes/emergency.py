@@ -58,6 +58,7 @@ class EmergencyCalls:
     :param gateways: the groups of gateways.
     :param settings: which they are; may be replaced at any time.
     :param is_local_uri: tells whether a URI is in one of our domains.
+    :ivar active: calls for help are told from others.
     """
 
     def __init__(
@@ -70,16 +71,12 @@ class EmergencyCalls:
     def adopt(self, settings: EmergencySettings) -> None:
         """Take new *settings* over."""
         self.settings = settings
+        self.active = bool(settings.to)
         self._numbers = frozenset(settings.numbers)
-
-    @property
-    def active(self) -> bool:
-        """Whether calls for help are told from others."""
-        return bool(self.settings.to)
 
     def number_of(self, request: Request) -> str:
         """Return the number that *request* calls for help, an empty text where it is no such call."""
-        if not self.settings.to or request.method in ("REGISTER", "PUBLISH"):
+        if not self.active or request.method in ("REGISTER", "PUBLISH"):
             return ""
         if request.uri_text[: len(_SERVICE)].lower() == _SERVICE:
             # Any of its sub-services: sos.fire, sos.police ...

@@ -73,19 +73,22 @@ class Rewriting:
     :param route: the route.
     """
 
-    __slots__ = ("_add", "_prefix", "_strip", "_template")
+    __slots__ = ("_add", "_any", "_prefix", "_strip", "_template")
 
     def __init__(self, route: StaticRoute) -> None:
         self._template = Template(route.rewrite) if route.rewrite else None
         self._strip = route.strip
         self._prefix = route.strip_prefix
         self._add = route.add_prefix
+        self._any = bool(route.rewrite or route.strip or route.strip_prefix or route.add_prefix)
 
     def user(self, user: str, values: Mapping[str, str]) -> str:
         """Return what becomes of *user*, as it may stand in a URI.
 
         :param values: the fields of templates.
         """
+        if not self._any:
+            return user_text(user)
         if self._template is not None:
             return self._template.user(values)
         if self._strip:

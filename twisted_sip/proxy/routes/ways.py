@@ -6,8 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import attrs
-
 from twisted_sip.errors import LocalProtocolError
 from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.interfaces.routing import Target
@@ -59,6 +57,19 @@ class Step(NamedTuple):
     template: Template | None = None
 
 
+class Steps(NamedTuple):
+    """All entries of ``to``.
+
+    :ivar steps: them, in order.
+    :ivar uris: their templates, where all of them are URIs; else nothing.
+    :ivar looks_up: something has to be waited for.
+    """
+
+    steps: tuple[Step, ...]
+    uris: tuple[Template, ...]
+    looks_up: bool
+
+
 def step_of(text: str) -> Step:
     """Return what *text*, an entry of ``to``, means."""
     if text.startswith(GATEWAY):
@@ -93,26 +104,31 @@ class Ways:
         self.enum = enum
         self.e164 = e164
 
-    def steps(self, route: StaticRoute) -> tuple[Step, ...]:
+    def steps(self, route: StaticRoute) -> Steps:
         """Return what the ``to`` of *route* means."""
-        return tuple(step_of(text) for text in route.to)
+        steps = tuple(step_of(text) for text in route.to)
+        uris = tuple(step.template for step in steps if step.template is not None)
+        return Steps(steps, uris if len(uris) == len(steps) else (), any(step.kind == ENUM for step in steps))
 
-    def targets(self, steps: Sequence[Step], asked: Asked) -> Found | Awaitable[Found]:
+    def targets(self, steps: Steps, asked: Asked) -> Found | Awaitable[Found]:
         """Return the targets of all *steps*, or a response if there are none where some ought to be.
 
         :raises RemoteProtocolError: what was asked for cannot stand where the route puts it.
         """
-        route = asked.route
-        if all(step.kind == "uri" for step in steps):
-            targets = []
-            for place, step in enumerate(steps):
-                assert step.template is not None
-                q = 1000 - place if route.fork == "serial" else 1000
-                targets.append(Target(uri=step.template.uri(asked.values), q=q, no_answer=route.no_answer))
-            return targets
-        if any(step.kind == ENUM for step in steps):
-            return self._looked_up(steps, asked)
-        return self._all(steps, asked, ())
+        if steps.uris:
+            route = asked.route
+            one_after_the_other = route.fork == "serial"
+            return [
+                Target(
+                    uri=template.uri(asked.values),
+                    q=1000 - place if one_after_the_other else 1000,
+                    no_answer=route.no_answer,
+                )
+                for place, template in enumerate(steps.uris)
+            ]
+        if steps.looks_up:
+            return self._looked_up(steps.steps, asked)
+        return self._all(steps.steps, asked, ())
 
     async def _looked_up(self, steps: Sequence[Step], asked: Asked) -> Found:
         enum, number = self.enum, self.e164(asked.user)
@@ -128,31 +144,30 @@ class Ways:
         no_answer = asked.route.no_answer
         gateways_only = True
         for step in steps:
+            # One after the other, whatever they are.
+            q = 1000 - len(targets)
             if step.kind == "gateway":
-                found = self._group(step.group, asked)
-            elif step.kind == LEAST_COST:
-                gateways_only = False
-                found = self._cheapest(asked)
+                targets += self._group(step.group, asked, q)
+                continue
+            gateways_only = False
+            if step.kind == LEAST_COST:
+                targets += self._cheapest(asked, q)
+            elif step.kind == ENUM:
+                targets += [Target(uri=uri, q=q - place, no_answer=no_answer) for place, uri in enumerate(enumerated)]
             else:
-                gateways_only = False
-                if step.kind == ENUM:
-                    found = [Target(uri=uri, no_answer=no_answer) for uri in enumerated]
-                else:
-                    assert step.template is not None
-                    found = [Target(uri=step.template.uri(asked.values), no_answer=no_answer)]
-            targets += found
-        if not targets and gateways_only:
+                assert step.template is not None
+                targets.append(Target(uri=step.template.uri(asked.values), q=q, no_answer=no_answer))
+        if not targets and gateways_only and steps:
             asked.incoming.note("gateway", "no gateway is enabled", asked.key)
             return response_to(asked.incoming.request, 503, to_tag=asked.incoming.to_tag)
-        # One after the other, whatever they are.
-        return [attrs.evolve(target, q=1000 - place) for place, target in enumerate(targets)]
+        return targets
 
-    def _group(self, group: str, asked: Asked) -> list[Target]:
+    def _group(self, group: str, asked: Asked, q: int) -> list[Target]:
         if self.gateways is None:
             raise LocalProtocolError(f"there are no gateways {group}")
-        return self.gateways.targets(group, asked.user, 0, asked.route.no_answer)
+        return self.gateways.targets(group, asked.user, q, asked.route.no_answer)
 
-    def _cheapest(self, asked: Asked) -> list[Target]:
+    def _cheapest(self, asked: Asked, q: int) -> list[Target]:
         table, gateways = self.least_cost, self.gateways
         if table is None or gateways is None:
             return []
@@ -162,7 +177,7 @@ class Ways:
             for gateway in gateways.choose(rate.gateway) or gateways.usable(rate.gateway):
                 if id(gateway) not in known:
                     known.add(id(gateway))
-                    targets.append(gateway.target(asked.user, 0, asked.route.no_answer))
+                    targets.append(gateway.target(asked.user, q - len(targets), asked.route.no_answer))
                     asked.incoming.note(
                         "least-cost", f"{rate.prefix} at {rate.rate}: {gateway.settings.label}", rate.place
                     )
