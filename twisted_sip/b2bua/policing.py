@@ -74,6 +74,8 @@ class Policing:
             if made.action is Action.PROCEED:
                 return policed
             if made.action is Action.DECLINE:
+                text = "{0}: " + f"{made.status} {made.reason}".rstrip()
+                call.caller_leg.incoming.note("policy", text, f"policy.{made.rule}", aor)
                 raise RemoteProtocolError(made.reason, status=made.status)
             policed = self._forward(call, policed, made)
         policed.policy = None
@@ -99,6 +101,8 @@ class Policing:
         aor = policed.uri.address_of_record
         _log.info("{call} is forwarded by {user} to {target} ({rule})", call=repr(call), user=aor, target=made.target,
                   rule=made.rule)  # fmt: skip
+        text = "{0} has it forwarded to {1}"
+        call.caller_leg.incoming.note("policy", text, f"policy.{made.rule}", aor, made.target)
         return Policed(parse_uri(made.target), aor, None, policed.forwarded + 1)
 
     def _decide(self, call: BridgedCall, policy: CallPolicy | None, outcome: Outcome) -> PolicyDecision:

@@ -154,6 +154,7 @@ class Routing:
 
     def _find(self, incoming: Any, uri: URI) -> Route:
         if not self._element.domains.is_local_uri(uri) and self.is_stranger(incoming.user):
+            incoming.note("location", "403: strangers may call our users alone", "server.domains")
             raise RemoteProtocolError("Forbidden", status=403)
         return self._registered.find(incoming, uri)
 
