@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
+from twisted_sip.element.decisions import Decisions
 from twisted_sip.interfaces.call_policy import CallPolicy
 from twisted_sip.proxy.static_routes import StaticRoute
 from twisted_sip.storage.call_policy_memory import MemoryCallPolicyStore
@@ -43,6 +44,20 @@ def test_forwarded_always(scene: Scene, policies: MemoryCallPolicyStore) -> None
     policies.set("sip:bob@example.com", CallPolicy(forward_always="sip:carol@example.com"))
     assert called(scene).established
     assert not scene.agents["bob"].arrived and len(scene.agents["carol"].arrived) == 1
+
+
+def test_explained(scene: Scene, policies: MemoryCallPolicyStore) -> None:
+    element = scene.b2bua.element
+    decisions = element.decisions = Decisions(element.timers.now)
+    policies.set("sip:bob@example.com", CallPolicy(forward_always="sip:carol@example.com"))
+    policies.set("sip:carol@example.com", CallPolicy(do_not_disturb=True))
+    assert called(scene).ending.status == 480
+    call_id = decisions.newest()
+    assert call_id is not None
+    assert [(one.text, one.key) for one in decisions.call(call_id) if one.room == "policy"] == [
+        ("sip:bob@example.com has it forwarded to sip:carol@example.com", "policy.forward_always"),
+        ("sip:carol@example.com: 480 Do Not Disturb", "policy.do_not_disturb"),
+    ]
 
 
 def test_a_static_route_comes_first(scene: Scene, policies: MemoryCallPolicyStore) -> None:
