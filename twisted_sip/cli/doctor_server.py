@@ -53,13 +53,13 @@ def _drift(status: Mapping[str, Any], configuration: Configuration) -> Iterator[
     runs = {name.lower() for name in status["domains"]}
     if wanted and wanted != runs:
         wrong = f"runs for {', '.join(sorted(runs))}, the file has {', '.join(sorted(wanted))}"
-        yield Finding("warning", "domains", wrong, "restart the server, or correct the file")
+        yield Finding("warning", "domains", wrong, "reload or restart the server, or correct the file")
     ports = {(kind, address.rpartition(":")[2]) for kind, each in status["listening"].items() for address in each}
     for text in configuration.server.listen:
         descriptor = parse_descriptor(text)
         if descriptor.port and (descriptor.kind.parameter, str(descriptor.port)) not in ports:
             wrong = "is in the file, but the server does not listen there"
-            yield Finding("error", f"listen {text}", wrong, "restart the server")
+            yield Finding("error", f"listen {text}", wrong, "reload or restart the server")
 
 
 def listening(status: Mapping[str, Any], kind: str) -> list[tuple[str, int]]:

@@ -138,7 +138,8 @@ def served_findings(configuration: Configuration, addresses: Sequence[tuple[str,
         if left < timedelta():
             yield Finding("error", subject, f"shows a certificate that ended {(-left).days} days ago", "renew it")
         elif known and shown.fingerprint(SHA256()) not in known:
-            yield Finding("error", subject, "shows another certificate than the file has", "restart the server")
+            mend = "see its log for what is wrong with the new one, then reload or restart it"
+            yield Finding("error", subject, "shows another certificate than the file has", mend)
         else:
             yield Finding("ok", subject, f"shows a certificate that is good for {left.days} days")
 
