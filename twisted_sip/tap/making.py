@@ -85,9 +85,10 @@ class LoggedService(MultiService):
 
     def startService(self) -> None:
         """Start the server."""
+        # Who is told that it listens may send the signal.
+        self._hang_up.install()
         with self._failures_logged():
             super().startService()  # type: ignore[no-untyped-call]
-        self._hang_up.install()
 
     def stopService(self) -> Any:
         """Stop the server."""
