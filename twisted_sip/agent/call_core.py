@@ -227,10 +227,12 @@ class CallCore:
 
     # -- hanging up -------------------------------------------------------------------------
 
-    def hangup(self, reason: Reason | str = "", headers: Iterable[tuple[str, str]] = ()) -> Deferred[CallEnd]:
+    def hangup(
+        self, reason: Reason | str | tuple[Reason, ...] = "", headers: Iterable[tuple[str, str]] = ()
+    ) -> Deferred[CallEnd]:
         """End it, wherever it is: CANCEL, a refusal or a BYE (sections 9.1, 13.3.1.3 and 15.1.1).
 
-        :param reason: what to tell the peer (RFC 3326); a text is taken for that of ``SIP;cause=200`` where it was
+        :param reason: what to tell the peer (RFC 3326), or several of it; a text is taken for that of ``SIP;cause=200`` where it was
             answered.
         :return: as :attr:`ended`.
         """
@@ -239,8 +241,8 @@ class CallCore:
             return ended
         fields = list(headers)
         if reason:
-            made = reason if isinstance(reason, Reason) else Reason.build("SIP", 200, reason)
-            fields.append(("reason", str(made)))
+            made = Reason.build("SIP", 200, reason) if isinstance(reason, str) else reason
+            fields += [("reason", str(one)) for one in (made if isinstance(made, tuple) else (made,))]
         session = self.session
         if session is not None and session.state == CONFIRMED:
             session.bye(fields)
@@ -349,7 +351,9 @@ class CallCore:
             cause = "elsewhere"
         if self._established_at is None:
             self._refusal = CallRefused(f"the call ended: {cause} {status}", status=status or 487)
-        self._end(CallEnd(by=by, cause=cause, status=status, reason=reason, seconds=self.seconds))
+        self._end(
+            CallEnd(by=by, cause=cause, status=status, reason=reason, seconds=self.seconds, reasons=ending.reasons)
+        )
 
     def _end(self, end: CallEnd) -> None:
         if self.over:

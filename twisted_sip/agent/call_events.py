@@ -13,6 +13,7 @@ from twisted_sip.message.response import Response
 if TYPE_CHECKING:
     from twisted_sip.agent.call import Call
     from twisted_sip.agent.referral import Referral
+    from twisted_sip.message.reason_fields import Reason
 
 
 class CallState(enum.Enum):
@@ -52,6 +53,7 @@ class CallEnd:
     :ivar status: the response that ended it, 0 where none did.
     :ivar reason: its reason phrase, or the text of a Reason header field (RFC 3326).
     :ivar seconds: for how long it was established.
+    :ivar reasons: the Reason values of the peer's message that ended it, of all protocols (RFC 3326).
     """
 
     by: str
@@ -59,6 +61,7 @@ class CallEnd:
     status: int = 0
     reason: str = ""
     seconds: float = 0.0
+    reasons: tuple[Reason, ...] = ()
 
 
 @attrs.frozen(slots=True, kw_only=True)

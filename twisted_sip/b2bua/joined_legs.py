@@ -225,7 +225,7 @@ def leave(call: Call) -> None:
         call.leg.leave()
 
 
-def end_leg(call: Call, reason: Reason | str) -> None:
+def end_leg(call: Call, reason: Reason | str | tuple[Reason, ...]) -> None:
     """Hang up, or refuse where it was not answered."""
     if call.over:
         return
@@ -235,10 +235,14 @@ def end_leg(call: Call, reason: Reason | str) -> None:
         call.hangup(reason)
 
 
-def reason_of(call: Call) -> Reason | str:
-    """Return the Reason for the other leg (RFC 3326)."""
+def reason_of(call: Call) -> Reason | str | tuple[Reason, ...]:
+    """Return the Reason for the other leg (RFC 3326): as the peer has said it, if it has."""
     ending = call.ending
-    if ending is None or not ending.reason:
+    if ending is None:
+        return ""
+    if ending.reasons:
+        return ending.reasons
+    if not ending.reason:
         return ""
     return Reason.build("SIP", ending.status or 200, ending.reason[:80])
 
