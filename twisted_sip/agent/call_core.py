@@ -232,8 +232,8 @@ class CallCore:
     ) -> Deferred[CallEnd]:
         """End it, wherever it is: CANCEL, a refusal or a BYE (sections 9.1, 13.3.1.3 and 15.1.1).
 
-        :param reason: what to tell the peer (RFC 3326), or several of it; a text is taken for that of ``SIP;cause=200`` where it was
-            answered.
+        :param reason: what to tell the peer (RFC 3326), in one protocol or several; a text is taken for that of
+            ``SIP;cause=200`` where it was answered.
         :return: as :attr:`ended`.
         """
         ended = self.ended
