@@ -20,7 +20,7 @@ from twisted_sip.proxy.sips import fit_scheme
 
 if TYPE_CHECKING:
     from twisted_sip.proxy.branch import Branch
-    from twisted_sip.proxy.response_context import ResponseContext
+    from twisted_sip.proxy.search import Search
 
 _log = Logger()
 
@@ -32,7 +32,7 @@ def how_ended(branch: Branch) -> Ended:
     return Ended(final.status, final.flow is None, branch.alerted, branch.rang_out)
 
 
-def search_on(context: ResponseContext, branches: Sequence[Branch]) -> bool:
+def search_on(context: Search, branches: Sequence[Branch]) -> bool:
     """Ask where a request goes on that nobody has taken; tell whether it may go on.
 
     :param branches: all branches, each of them over.
@@ -48,7 +48,7 @@ def search_on(context: ResponseContext, branches: Sequence[Branch]) -> bool:
     return True
 
 
-def _follow(context: ResponseContext, asked: Awaitable[Sequence[Target] | Response]) -> None:
+def _follow(context: Search, asked: Awaitable[Sequence[Target] | Response]) -> None:
     async def wait() -> Sequence[Target]:
         targets = await asked
         if isinstance(targets, Response):

@@ -88,8 +88,9 @@ class PolicyRouter:
         self._now = now
         self._way = way
 
-    def route(self, incoming: IncomingRequest) -> Routed | Awaitable[Routed]:
-        """Return where the call goes, or how it is declined; an empty sequence where the policy has no word on it."""
+    def route(self, incoming: IncomingRequest) -> Any:
+        """Return where the call goes, or how it is declined; an empty sequence where the policy has no word on
+        it; or what can be awaited for one of them."""
         request = incoming.request
         uri = request.known_uri or request.uri
         if request.method != "INVITE" or not isinstance(uri, SIPURI) or not uri.user or not self._is_local_uri(uri):

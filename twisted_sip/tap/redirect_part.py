@@ -23,6 +23,8 @@ class RedirectPart(Part):
     :ivar redirect_class: what is made; a subclass of RedirectService.
     """
 
+    sections = ("redirect",)
+
     redirect_class: type[RedirectService] = RedirectService
 
     def __init__(self) -> None:
@@ -47,7 +49,7 @@ class RedirectPart(Part):
         return True
 
     def methods(self) -> Sequence[str]:
-        return METHODS
+        return tuple(METHODS)
 
     def reload(self, server: Server, configuration: Configuration) -> Prepared | None:
         """Its settings are looked up when a request comes."""
