@@ -153,8 +153,7 @@ class AdmissionProcessor:
                 call_id, from_tag = request.call_id, request.from_.tag or ""
                 for uri in own_routes:
                     if uri.user and self._tokens.dialog_valid(uri.user, call_id, from_tag, to_tag):
-                        tokens = self._tokens
-                        if not (tokens.recent(uri.user) and tokens.between(uri.user, tokens.parties(request))):
+                        if not self._tokens.good(uri.user, request):
                             return self._old_dialog(incoming, call_id, from_tag, to_tag)
                         incoming.note("admission", notes.IN_DIALOG)
                         return self._admit_unproved(incoming)

@@ -89,15 +89,17 @@ class DialogTokens:
         return self._mac(call_id, tag, rest) + rest
 
     def _this_hour(self) -> str:
-        hour = int(self._now()) // _HOUR
+        hour = self._now() // _HOUR
         if hour != self._hour:
-            self._hour = hour
+            self._hour = hour = int(hour)
             self._hour_text = base64.urlsafe_b64encode((hour & 0xFFFFFF).to_bytes(3, "big")).decode("ascii")
         return self._hour_text
 
     def parties(self, request: Request) -> str:
         """Return the mark of who *request* is from and to, in either direction."""
-        one, other = request.from_.uri_text, request.to.uri_text
+        parsed = request.headers.parsed
+        one = (parsed.get("from") or request.from_).uri_text
+        other = (parsed.get("to") or request.to).uri_text
         return self._marks(one, other) if len(one) + len(other) <= SHORT else self._mark_of(one, other)
 
     def _mark_of(self, one: str, other: str) -> str:
@@ -114,6 +116,13 @@ class DialogTokens:
         return hmac.compare_digest(mac, self._mac(call_id, from_tag, rest)) or hmac.compare_digest(
             mac, self._mac(call_id, to_tag, rest)
         )
+
+    def good(self, token: str, request: Request) -> bool:
+        """Tell whether *token*, which :meth:`dialog_valid` has found right, is recent and of the parties of *request*."""
+        if token[_MAC_CHARS:_FLOW_AT] == self._this_hour() + self.parties(request):
+            # Most calls are over within the hour.
+            return True
+        return self.recent(token) and self.between(token, self.parties(request))
 
     def between(self, token: str, parties: str) -> bool:
         """Tell whether *token*, which :meth:`dialog_valid` has found right, was made for a dialog of these
