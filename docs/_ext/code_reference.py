@@ -32,6 +32,7 @@ ROOMS = (
     "calls",
     "registrar",
     "proxy",
+    "redirect",
     "presence",
     "messaging",
     "xcap",
