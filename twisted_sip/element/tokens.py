@@ -118,7 +118,7 @@ class DialogTokens:
         )
 
     def good(self, token: str, request: Request) -> bool:
-        """Tell whether *token*, which :meth:`dialog_valid` has found right, is recent and of the parties of *request*."""
+        """Tell whether *token*, which :meth:`dialog_valid` has found right, is recent and made for *request*."""
         if token[_MAC_CHARS:_FLOW_AT] == self._this_hour() + self.parties(request):
             # Most calls are over within the hour.
             return True
