@@ -235,3 +235,21 @@ def test_a_gateway_of_a_b2bua_says_nothing(b2bua: Stage) -> None:
     b2bua.two.expect("INVITE", within=40.0)
     [row, _] = b2bua.server.routing.commands()["gateways"]({})
     assert (row["requests"], row["failed"]) == (1, 1) and row["state"] != "up"
+
+
+@pytest.mark.parametrize("uri", ["sip:112@example.com", "urn:service:sos.fire"])
+def test_calls_for_help_through_a_b2bua(stage: Callable[..., Stage], uri: str) -> None:
+    """Limits and those who say who may call are not for them."""
+    part = B2BUAPart()
+    text = '[b2bua]\nmedia = "direct"\nmax_calls = 1\nmax_calls_per_user = 1\n'
+    made = stage(TEXT + text, forwards=False, parts=[part])
+    assert part.b2bua is not None
+    for number in (1, 2):
+        made.send("INVITE", uri)
+        got = made.one.expect("INVITE")
+        assert got.uri_text == "sip:112@192.0.2.50"
+        made.one.answer(got, 200, [("contact", "<sip:192.0.2.50>")], to_tag=str(number))
+        made.alice.expect(200)
+        part.b2bua.authorize_call = lambda call: 0  # type: ignore[method-assign]
+    made.send("INVITE", "sip:0891@example.com")
+    made.alice.expect(503)

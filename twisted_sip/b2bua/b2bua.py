@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from twisted_sip.element.element import Element
     from twisted_sip.media.plane import MediaPlane
 
+#: Legs of calls for help that may come on top of all others.
+_FOR_HELP = 20
+
 
 class B2BUA(LegMaking):
     """A back-to-back user agent.
@@ -236,7 +239,9 @@ class B2BUA(LegMaking):
         if not request.to.tag:
             if method != "INVITE" and not self._is_ours_alone(request):
                 return None
-            if method == "INVITE" and len(self.bridged) >= self.b2bua_settings.max_calls:
+            if method == "INVITE" and self.calls_for_help(request):
+                self._routing.to_number(request)
+            elif method == "INVITE" and len(self.bridged) >= self.b2bua_settings.max_calls:
                 raise RemoteProtocolError("Too many calls", status=503)
             if self._admission is not None and not incoming.admitted:
                 verdict = self._admission.process(incoming)
@@ -279,10 +284,14 @@ class B2BUA(LegMaking):
             return
         bridged = BridgedCall(self, call, request.known_uri or request.uri, leg.incoming.user)
         self.bridged[bridged] = None
-        if not self.users.enter(bridged, self._caller_key(bridged)):
+        if not self.users.enter(bridged, self._caller_key(bridged)) and not self.calls_for_help(request):
             bridged.refuse(486)
             return
         bridged.begin()
+
+    def calls_for_help(self, request: Request) -> bool:
+        """Tell whether *request* is an emergency call: no limit holds for it, and nobody is asked whether it may be."""
+        return self._routing.calls_for_help(request)
 
     def _caller_key(self, bridged: BridgedCall) -> str:
         if bridged.user:
@@ -343,7 +352,8 @@ class B2BUA(LegMaking):
         key = target.aor
         if not key and isinstance(bridged.uri, SIPURI) and self.element.domains.is_local_uri(bridged.uri):
             key = bridged.uri.address_of_record
-        return 0 if not key or self.users.enter(bridged, key) else 486
+        free = not key or self.users.enter(bridged, key) or self.calls_for_help(bridged.request)
+        return 0 if free else 486
 
     def forget(self, bridged: JoinedLegs) -> None:
         """*bridged* is over."""
@@ -372,7 +382,8 @@ def _refused(failure: Any) -> None:
 def _agent_settings(settings: B2BUASettings) -> AgentSettings:
     return AgentSettings(
         user_agent=settings.user_agent,
-        max_calls=settings.max_calls * 2,
+        # Calls for help may come on top.
+        max_calls=settings.max_calls * 2 + _FOR_HELP,
         # Whole trunks come from one address, and who may call is said by the admission.
         max_calls_per_source=0,
         ring_timeout=settings.ring_timeout,

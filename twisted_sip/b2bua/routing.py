@@ -21,6 +21,7 @@ from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.interfaces.routing import Target
 from twisted_sip.message.builders import build_request
 from twisted_sip.message.name_addr import NameAddr
+from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI, URI, parse_uri
 from twisted_sip.proxy.location_router import LocationRouter
@@ -69,6 +70,19 @@ class Routing:
     def is_stranger(self, user: str) -> bool:
         """Tell whether a caller may call nobody but our own users."""
         return not self.trusts_everybody and not user
+
+    def calls_for_help(self, request: Request) -> bool:
+        """Tell whether *request* is an emergency call."""
+        emergency = self._static.emergency
+        return emergency is not None and emergency.active and bool(emergency.number_of(request))
+
+    def to_number(self, request: Request) -> None:
+        """Have *request*, an emergency call, ask for a number, if it is for a service (RFC 5031): it ends here, and the
+        call that is made for it goes to a number."""
+        emergency = self._static.emergency
+        if emergency is not None and not isinstance(request.uri, SIPURI):
+            host = min(self._element.domains.names, default="invalid")
+            request.set_uri(SIPURI(f"[{host}]" if ":" in host else host, emergency.number_of(request)))
 
     def route(self, call: BridgedCall) -> Route:
         """Return targets, or a Response that says why there are none; or a Deferred of that."""

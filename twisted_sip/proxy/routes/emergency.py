@@ -72,7 +72,7 @@ class EmergencyCalls:
         """Take new *settings* over."""
         self.settings = settings
         self.active = bool(settings.to)
-        self._numbers = frozenset(settings.numbers)
+        self._numbers = frozenset((*settings.numbers, settings.number))
 
     def number_of(self, request: Request) -> str:
         """Return the number that *request* calls for help, an empty text where it is no such call."""
