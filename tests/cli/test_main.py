@@ -38,7 +38,7 @@ def test_every_command_is_there_and_explains_itself() -> None:
     names = group.list_commands(context)
     assert names == [
         "user", "policy", "contacts", "gateways", "bans", "presence", "watchers", "messages", "trace", "explain",
-        "status", "check", "doctor", "options", "register", "message", "publish", "call", "load", "chat",
+        "status", "reload", "check", "doctor", "options", "register", "message", "publish", "call", "load", "chat",
     ]  # fmt: skip
     for name in names:
         assert group.get_command(context, name) is not None

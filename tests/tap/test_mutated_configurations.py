@@ -66,9 +66,13 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def told(directory: Path, name: str) -> list[str]:
-    """Return the lines about the file *name*."""
-    return [f"{directory}/{name}.toml: {fault}".replace("{directory}", str(directory)) for fault in TEXTS[name][1]]
+def check_told(lines: list[str], directory: Path, name: str) -> None:
+    """Look whether *lines* tell the faults of the file *name*."""
+    wanted = [f"{directory}/{name}.toml: {fault}".replace("{directory}", str(directory)) for fault in TEXTS[name][1]]
+    assert len(lines) == len(wanted), lines
+    for line, fault in zip(lines, wanted, strict=True):
+        begins = fault.removesuffix("...")
+        assert line.startswith(begins) if begins != fault else line == fault
 
 
 def test_what_is_changed_is_right(directory: Path) -> None:
@@ -84,7 +88,7 @@ def test_every_fault_is_one_precise_line(directory: Path, name: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(path)
     shown = list(caught.value.problems)
-    assert shown == told(directory, name)
+    check_told(shown, directory, name)
     for line in shown:
         # What is wrong, then what would be right.
         assert ", " in line or line.endswith("?")
@@ -138,7 +142,8 @@ def test_check_says_so(directory: Path) -> None:
 
 def test_twistd_says_so(directory: Path) -> None:
     for name, (status, _, err) in results(TWISTD, directory).items():
-        assert (status, err.splitlines()) == (1, told(directory, name)), name
+        assert status == 1, name
+        check_told(err.splitlines(), directory, name)
     assert not list(directory.glob("state*"))
 
 
