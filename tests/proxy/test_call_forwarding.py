@@ -11,6 +11,7 @@ from twisted_sip.calls.call_policy import Outcome
 from twisted_sip.element.decisions import Decisions
 from twisted_sip.interfaces.call_policy import CallPolicy
 from twisted_sip.interfaces.routing import Ended, Target
+from twisted_sip.message.builders import response_to
 from twisted_sip.message.uri import parse_uri
 from twisted_sip.proxy.policy_router import PolicyRouter, outcome_of
 from twisted_sip.proxy.static_routes import StaticRoute, StaticRouter
@@ -316,3 +317,62 @@ def test_what_targets_know(scene: Scene) -> None:
     (step,) = seen[0].steps
     assert (step.uri, step.to, step.reason) == (parse_uri(BOB), parse_uri(CAROL), "unconditional")
     assert seen[0].aor == CAROL
+
+
+def test_a_2xx_that_comes_while_the_way_is_looked_for(make_house: Any) -> None:
+    """Of a gateway that was given up (section 16.7 step 5)."""
+    scene = Scene(make_house, LateStore())
+    scene.store.set(BOB, CallPolicy(forward_busy=CAROL))
+    bob, carol = scene.phone(BOB), scene.phone(CAROL)
+    scene.call()
+    invite = bob.expect("INVITE")
+    context: list[Any] = []
+
+    class Look:
+        def branch(self, request: Any, target: Target, incoming: Any) -> None:
+            pass
+
+        def response(self, response: Any, context_: Any) -> None:
+            context.append(context_)
+
+    scene.house.proxy.policies.append(Look())
+    bob.answer(invite, 180)
+    scene.alice.expect(180)
+    scene.store.waiting = Deferred()
+    bob.answer(invite, 486)
+    scene.house.network.advance(1)
+    ok = context[0].local_response(200, "", [("contact", f"<{BOB}>")])
+    context[0].final(context[0]._branches[0], ok, True)
+    scene.alice.expect(200)
+    scene.store.waiting.callback(None)
+    carol.expect_nothing(within=1.0)
+
+
+def test_what_routers_may_do_with_a_forwarded_request(make_house: Any) -> None:
+    """It is the request that has come that they answer."""
+    scene = Scene(make_house, MemoryCallPolicyStore())
+    scene.store.set(BOB, CallPolicy(forward_always=CAROL))
+    seen: list[Any] = []
+
+    class Router:
+        def route(self, incoming: Any) -> Any:
+            if incoming.request.uri.user != "carol":
+                return ()
+            seen.append(incoming)
+            assert incoming.user == BOB and incoming.admitted and not incoming.over and incoming.own_routes == []
+            assert incoming.start_transaction() is incoming.original.transaction
+            return response_to(incoming.request, 410, to_tag=incoming.to_tag)
+
+    scene.house.proxy.routers.insert(0, Router())
+    text = scene.call()
+    scene.refused(text, 410)
+    (one,) = seen
+    assert one.over and str(one.original.request.uri) == BOB
+    for answer_again in (lambda: one.respond(500), lambda: one.respond_statelessly(500), lambda: one.send(ok(one))):
+        answer_again()
+    scene.alice.expect_nothing(within=1.0)
+    assert isinstance(one.claim_as_uas(), bool)
+
+
+def ok(incoming: Any) -> Any:
+    return response_to(incoming.original.request, 500, to_tag=incoming.to_tag)

@@ -104,7 +104,13 @@ def test_a_6xx_cancels_all_the_same(house: Any) -> None:
     house.send(alice, house.ack_for(text, alice.expect(603)))
 
 
+def test_strangers_are_not_told_where_somebody_is(house: Any) -> None:
+    start(house, "Request-Disposition: redirect")
+    assert called(house, 10, 11) == [True, True]
+
+
 def test_to_be_redirected(house: Any) -> None:
+    house.admit.user = "sip:alice@example.com"
     alice, text = start(house, "Request-Disposition: redirect", "Accept-Contact: *;video")
     response = alice.expect(300)
     assert response.headers.elements("contact") == ["<sip:bob@192.0.2.11>;q=1.0", "<sip:bob@192.0.2.10>;q=0.5"]

@@ -75,6 +75,7 @@ def test_a_gap(house: Any) -> None:
     [
         ([], "asked", False, False),
         (["Supported: timer"], "asked", False, False),
+        (["Supported: timer", "Supported: Histinfo"], "asked", True, True),
         ([ASKED], "never", False, False),
         ([], "always", True, False),
         ([ASKED], "always", True, True),
@@ -210,6 +211,7 @@ def test_what_others_have_added(house: Any) -> None:
 
 def test_asked_to_redirect(house: Any) -> None:
     """Section 8."""
+    house.admit.user = "sip:alice@example.com"
     text = call(house, ASKED, "Request-Disposition: redirect")
     response = house.alice.expect(302)
     assert response.headers.all("contact") == ["<sip:bob@192.0.2.10>;rc=1"]

@@ -31,7 +31,13 @@ def history_of(incoming: IncomingRequest, mode: str) -> RequestHistory | None:
     if mode == "never":
         return None
     headers = incoming.request.headers
-    wanted = "history-info" in headers.names or any("histinfo" in text.lower() for text in headers.all("supported"))
+    names = headers.names
+    wanted = "history-info" in names
+    if not wanted and "supported" in names:
+        # One line, as a rule, which need not be taken apart.
+        wanted = "histinfo" in headers.lines[names.index("supported")].lower() or (
+            names.count("supported") > 1 and any("histinfo" in text.lower() for text in headers.all("supported"))
+        )
     if not wanted and mode == "asked":
         return None
     try:

@@ -218,6 +218,9 @@ class Search:
 
     def go_on(self, targets: Sequence[Target]) -> None:
         """Go on with further *targets*, if there are any, when all others have been tried."""
+        if self._answered:
+            # By somebody who was given up, meanwhile.
+            return
         self._alternatives = None
         groups = self._grouped(targets)
         if not groups or self._cancelled:

@@ -295,7 +295,12 @@ class ProxyService(Service):
                 disposition = disposition_of(incoming, self.element.domains.is_local_uri)
                 if not targets:
                     return self._refused(incoming, response_to(request, 480, to_tag=incoming.to_tag))
-                if disposition is not None and "redirect" in disposition:
+                if (
+                    disposition is not None
+                    and "redirect" in disposition
+                    and (incoming.user or self.element.domains.is_local_uri(request.from_.uri))
+                ):
+                    # Strangers do not learn from us where somebody is; they are put through.
                     return self._refused(incoming, redirection(incoming, targets, history=history))
         if method not in DIALOG_LESS and (not in_dialog or method == "NOTIFY"):
             # A stranger gets a token good for the two ends of this dialog alone: with the flows in it, the Request-URI
