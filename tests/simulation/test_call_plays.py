@@ -111,13 +111,13 @@ def test_a_play_finds_promises_that_are_not_kept(monkeypatch: pytest.MonkeyPatch
 def test_a_play_finds_calls_that_last(monkeypatch: pytest.MonkeyPatch) -> None:
     """A BYE that is answered, and changes nothing."""
     monkeypatch.setitem(session_server._SERVE, "BYE", lambda server, incoming: server.respond(incoming, 200))
-    assert "is alone in" in _noticed(60)
+    assert "is alone in" in _noticed(150)
 
 
 def test_a_play_finds_media_that_do_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
     """An offer that was refused, or has met with another one, stays open."""
     monkeypatch.setattr(Leg, "rolled_back", _never)
-    assert "an offer is wanted, and one waits" in _noticed(60)
+    assert "an offer is wanted, and one waits" in _noticed(150)
 
 
 def test_a_play_finds_holds_that_nobody_undoes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,4 +125,4 @@ def test_a_play_finds_holds_that_nobody_undoes(monkeypatch: pytest.MonkeyPatch) 
         call.negotiated = True
 
     monkeypatch.setattr(Call, "media_agreed", broken)
-    assert "is held" in _noticed(60)
+    assert "is held" in _noticed(150)
