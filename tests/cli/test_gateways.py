@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from .test_main import answering, run
 
 UP = {
@@ -14,6 +16,12 @@ UP = {
     "key": "gateway[0]",
 }  # fmt: skip
 OFF = {**UP, "name": "gw2", "enabled": False, "state": "down", "round_trip": None, "last": ""}
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No line is folded."""
+    monkeypatch.setenv("COLUMNS", "200")
 
 
 def server(directory: Path, result: Any) -> AbstractContextManager[list[Any]]:
