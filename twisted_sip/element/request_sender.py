@@ -198,7 +198,7 @@ class RequestSender:
         except TransportError as error:
             self.dead_targets.suspect(flow.kind, flow.remote)
             # Nobody waits for an answer; a 2xx that is not acknowledged comes again.
-            log.debug("{method} not sent: {error}", method=request.method, error=error)
+            log.debug("{method} not sent: {error}", method=request.method, error=str(error))
         return True
 
     def request(

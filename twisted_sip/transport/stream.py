@@ -324,7 +324,7 @@ class SIPStreamProtocol(Protocol):
         if opening is not None:
             opening.failed(reason)
         elif not reason.check(ConnectionDone):
-            _log.debug("Connection with {source} lost: {why}", source=self._source, why=reason.value)
+            _log.debug("Connection with {source} lost: {why}", source=self._source, why=reason.getErrorMessage())
         self.layer.connection_ended(self)
 
 

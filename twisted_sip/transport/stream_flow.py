@@ -222,7 +222,7 @@ class ReconnectingFlow:
     def _failed(self, failure: Failure) -> None:
         # Section 18.4: the user is told; its transaction ends by its own timers at the latest.
         self._waiting = None
-        _log.debug("No connection for responses to {remote}: {why}", remote=self.remote, why=failure.value)
+        _log.debug("No connection for responses to {remote}: {why}", remote=self.remote, why=failure.getErrorMessage())
         self._layer.receiver.flow_closed(self)
 
     def reply_flow(self, request: Request) -> Flow:
