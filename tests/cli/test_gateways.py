@@ -13,9 +13,18 @@ from .test_main import answering, run
 UP = {
     "group": "berlin", "name": "gw1\x1b[2J", "uri": "sip:gw1.example.net", "priority": 10, "weight": 2, "enabled": True,
     "state": "up", "for": 75, "requests": 7, "failed": 1, "round_trip": 0.0123, "last": "answered 200 to a probe",
-    "key": "gateway[0]",
+    "key": "gateway[0]", "calls": 3, "max_calls": 30,
 }  # fmt: skip
-OFF = {**UP, "name": "gw2", "enabled": False, "state": "down", "round_trip": None, "last": ""}
+OFF = {
+    **UP,
+    "calls": None,
+    "max_calls": 0,
+    "name": "gw2",
+    "enabled": False,
+    "state": "down",
+    "round_trip": None,
+    "last": "",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -33,8 +42,8 @@ def test_the_table(tmp_path: Path) -> None:
         result = run("gateways", "--state-dir", str(tmp_path))
     assert asked == [{"command": "gateways"}]
     lines = result.stdout.splitlines()
-    assert lines[0].split() == ["group", "gateway", "priority", "weight", "state", "for", "requests", "failed", "probe", "last"]  # noqa: E501  # fmt: skip
-    assert lines[2].split()[1:11] == ["gw1\ufffd[2J", "10", "2", "up", "1", "min", "7", "1", "12", "ms"]
+    assert lines[0].split() == ["group", "gateway", "priority", "weight", "state", "for", "calls", "requests", "failed", "probe", "last"]  # noqa: E501  # fmt: skip
+    assert lines[2].split()[1:11] == ["gw1\ufffd[2J", "10", "2", "up", "1", "min", "3", "of", "30", "7"]
     assert lines[3].split()[1:9] == ["gw2", "10", "2", "off", "1", "min", "7", "1"]
 
 

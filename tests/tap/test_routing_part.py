@@ -149,6 +149,12 @@ def test_other_settings(stage: Callable[..., Stage], tmp_path: Path) -> None:
     assert made.server.routing.counts() == {}
     made.send("MESSAGE", "urn:service:sos")
     made.alice.expect(416)
+    # Calls are counted from when there is a limit.
+    assert made.server.proxy is not None
+    policies = len(made.server.proxy.policies)
+    for _ in range(2):
+        made.adopt('[[gateway]]\ngroup = "g"\nuri = "sip:192.0.2.50"\nmax_calls = 2\n')
+        assert len(made.server.proxy.policies) == policies + 1
     (tmp_path / "rates.csv").write_text("prefix,rate,gateway\nx,0.02,two\n")
     with pytest.raises(ConfigurationError):
         made.adopt(TEXT)

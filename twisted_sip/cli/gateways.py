@@ -12,7 +12,7 @@ from twisted_sip.cli import state_dir as state
 from twisted_sip.cli.control_client import ControlClient
 from twisted_sip.cli.output import Failed, duration, json_option, print_json, print_table
 
-_COLUMNS = ("group", "gateway", "priority", "weight", "state", "for", "requests", "failed", "probe", "last")
+_COLUMNS = ("group", "gateway", "priority", "weight", "state", "for", "calls", "requests", "failed", "probe", "last")
 
 
 @click.group(invoke_without_command=True)
@@ -40,6 +40,7 @@ def _row(gateway: Mapping[str, Any]) -> tuple[object, ...]:
         gateway["weight"],
         gateway["state"] if gateway["enabled"] else "off",
         duration(gateway["for"]),
+        "" if gateway["calls"] is None else f"{gateway['calls']} of {gateway['max_calls']}",
         gateway["requests"],
         gateway["failed"],
         "" if round_trip is None else f"{1000 * round_trip:.0f} ms",

@@ -27,6 +27,8 @@ class Failover:
         tried. 0 waits for Timer B or F.
     :ivar outcome: told how it went: the status, and whether the target itself has said so (else it gave no response, or
         could not be reached).
+    :ivar began: told the Call-ID of each INVITE that is sent there, None where nobody counts them.
+    :ivar ended: told the Call-ID when that has come to nothing.
     :ivar name: what people call it.
     :ivar key: its key in the configuration, or empty.
     """
@@ -34,6 +36,8 @@ class Failover:
     statuses: frozenset[int]
     no_response: float = 0.0
     outcome: Callable[[int, bool], object]
+    began: Callable[[str], object] | None = None
+    ended: Callable[[str], object] | None = None
     name: str = ""
     key: str = ""
 
@@ -136,7 +140,10 @@ class IRouter(Interface):
 
 
 class IForwardingPolicy(Interface):
-    """Has the last word on each request and response that a proxy forwards: privacy, identity, header policy."""
+    """Has the last word on each request and response that a proxy forwards: privacy, identity, header policy.
+
+    One that has a method ``refused(incoming, response)``, too, is told of each request that there was no way for.
+    """
 
     def branch(request: Request, target: Target, incoming: IncomingRequest) -> None:
         """Change *request*, the copy about to be sent to *target* (RFC 3261 section 16.6), in place."""

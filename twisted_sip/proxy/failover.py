@@ -38,6 +38,8 @@ class FailoverBranch(Branch):
         """Send the copy; the first response has to come in time."""
         context = self._context
         context.incoming.note("gateway", f"sent to {self._terms.name}: {self.target.uri}", self._terms.key)
+        if self._terms.began is not None and context.calls:
+            self._terms.began(context.request.call_id)
         Branch.start(self)
         if self._terms.no_response:
             self._silence = context.service.element.timers.start(self._terms.no_response, self._silent)
@@ -53,6 +55,8 @@ class FailoverBranch(Branch):
             self.rang = True
         elif status >= 200 and self.final is None:
             self._terms.outcome(status, True)
+            if status >= 300:
+                self._came_to_nothing()
         Branch.response_received(self, outgoing, response)
 
     def _late(self, response: Response) -> None:
@@ -66,6 +70,8 @@ class FailoverBranch(Branch):
             transaction.forget()
         self._terms.outcome(status, True)
         if status < 300:
+            if self._terms.began is not None and self._context.calls:
+                self._terms.began(self._context.request.call_id)
             # Section 16.7 step 5: it is forwarded, and what rings elsewhere is cancelled.
             self._context.final(self, response, True)
 
@@ -74,10 +80,15 @@ class FailoverBranch(Branch):
         if self.final is not None:
             return
         self._heard_of()
+        self._came_to_nothing()
         full = outgoing is not None and isinstance(outgoing.error, TransactionLimitReached)
         if status in (408, 503) and not self._proceeding and not full:
             self._terms.outcome(status, False)
         Branch.failed(self, outgoing, status, reason)
+
+    def _came_to_nothing(self) -> None:
+        if self._terms.ended is not None and self._context.calls:
+            self._terms.ended(self._context.request.call_id)
 
     def _heard_of(self) -> None:
         if self._silence is not None:

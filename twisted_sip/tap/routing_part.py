@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from twisted_sip.element.element import Element
 from twisted_sip.errors import ConfigurationError
-from twisted_sip.interfaces.routing import IRouter
+from twisted_sip.interfaces.routing import IForwardingPolicy, IRouter
 from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI
+from twisted_sip.proxy.gateways.channels import ChannelPolicy
 from twisted_sip.proxy.gateways.live import LiveGateway, State
 from twisted_sip.proxy.gateways.probes import GatewayProbes
 from twisted_sip.proxy.gateways.table import Gateways
@@ -44,6 +45,7 @@ class RoutingPart(Part):
         self._probes: GatewayProbes | None = None
         self._ways = Ways()
         self._emergency: EmergencyCalls | None = None
+        self._channels: ChannelPolicy | None = None
 
     def links(self, server: Server, element: Element) -> Sequence[Any]:
         """Make all of it; it has no link of its own.
@@ -90,6 +92,12 @@ class RoutingPart(Part):
     def routers(self, server: Server, element: Element) -> Sequence[IRouter]:
         return () if self.router is None else (self.router,)
 
+    def policies(self) -> Sequence[IForwardingPolicy]:
+        if not self.gateways or not self.gateways.limited:
+            return ()
+        self._channels = ChannelPolicy(self.gateways)
+        return (self._channels,)
+
     def commands(self) -> Mapping[str, Command]:
         return gateway_commands(self.gateways)
 
@@ -111,6 +119,8 @@ class RoutingPart(Part):
                 ways.enum.suffixes = configuration.enum.suffixes
             emergency.adopt(configuration.emergency)
             router.routes = configuration.route
+            if self._channels is None and server.proxy is not None:
+                server.proxy.policies += self.policies()
 
         return Prepared(commit)
 

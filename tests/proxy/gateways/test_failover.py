@@ -276,7 +276,7 @@ def test_no_gateway_is_enabled(trunk: Any) -> None:
     assert made.gateways.enable(ONE, False) == made.gateways.enable(TWO, False) == 1
     alice = made.house.peer("192.0.2.2")
     made.house.refused(alice, made.house.request("INVITE", "sip:0123@example.com"), 503)
-    assert made.notes() == ["no gateway is enabled"]
+    assert made.notes() == ["no gateway is enabled and free"]
     assert made.gateways.enable(ONE, True)
     [one] = peers(made, 50)
     made.house.send(alice, made.house.request("INVITE", "sip:0123@example.com", branch="two", call_id="two"))

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from twisted_sip.interfaces.routing import Failover, Target
 from twisted_sip.message.hosts import canonical_host
 from twisted_sip.message.uri import SIPURI, parse_uri
+from twisted_sip.proxy.gateways.channels import Channels
 from twisted_sip.proxy.gateways.settings import Gateway, GatewaysSettings
 from twisted_sip.transport.resolver_selection import numeric_host
 
@@ -49,6 +50,7 @@ class LiveGateway:
     :ivar requests: how many were sent there.
     :ivar failed: how many of them it did not answer, or with a status that leads to the next gateway.
     :ivar round_trip: seconds that the last probe took, None before.
+    :ivar channels: its calls, counted where there is a limit.
     :ivar addresses: the numeric hosts that it is known by: that of its URI, or those from which it has answered probes.
     :ivar troubled: called with it when a request has shown that it does not work.
     """
@@ -62,6 +64,7 @@ class LiveGateway:
         "_texts",
         "addresses",
         "by_hand",
+        "channels",
         "failed",
         "key",
         "last",
@@ -94,6 +97,7 @@ class LiveGateway:
         self.requests = 0
         self.failed = 0
         self.round_trip: float | None = None
+        self.channels = Channels(clock)
         self.addresses: tuple[str, ...] = ()
         self.troubled = troubled
         self.adopt(settings, watch, key)
@@ -115,6 +119,8 @@ class LiveGateway:
             statuses=frozenset(watch.failover),
             no_response=watch.no_response,
             outcome=self.outcome,
+            began=self._began if settings.max_calls else None,
+            ended=self.channels.give_back if settings.max_calls else None,
             name=settings.label,
             key=key,
         )
@@ -125,6 +131,15 @@ class LiveGateway:
     def enabled(self) -> bool:
         """Whether it is used: as somebody has said by hand, or as it is configured."""
         return self.settings.enabled if self.by_hand is None else self.by_hand
+
+    @property
+    def full(self) -> bool:
+        """Whether it has as many calls as it may have."""
+        most = self.settings.max_calls
+        return bool(most) and len(self.channels) >= most
+
+    def _began(self, call_id: str) -> None:
+        self.channels.take(call_id, self.watch.max_call_time)
 
     @property
     def state(self) -> State:
@@ -230,6 +245,8 @@ class LiveGateway:
             "enabled": self.enabled,
             "state": self.state.value,
             "for": round(self._clock() - self.since, 1),
+            "calls": len(self.channels) if settings.max_calls else None,
+            "max_calls": settings.max_calls,
             "requests": self.requests,
             "failed": self.failed,
             "round_trip": self.round_trip,

@@ -15,6 +15,7 @@ class Gateway:
     :ivar priority: those with the lowest number are tried first, as in RFC 2782.
     :ivar weight: its share of the requests among those of the same priority.
     :ivar enabled: whether it is used at all.
+    :ivar max_calls: the most calls that it carries, 0 for no limit. One more goes to the next gateway.
     :ivar inbound: requests from its addresses to users of ours are let in though those of others are not.
     :ivar probe_interval: seconds between two probes in place of those of ``[gateways]``, 0 for none.
     """
@@ -35,6 +36,11 @@ class Gateway:
         metadata={"help": "its share of the requests among those of its priority; 0 where the others fail"},
     )
     enabled: bool = attrs.field(default=True, metadata={"help": "send requests there"})
+    max_calls: int = attrs.field(
+        default=0,
+        validator=[attrs.validators.ge(0), attrs.validators.le(1_000_000)],
+        metadata={"help": "the most calls that it carries at a time, 0 for no limit; others go to the next gateway"},
+    )
     inbound: bool = attrs.field(
         default=False,
         metadata={"help": "let it call your users, from the addresses it is known by, even without `foreign_callers`"},
@@ -61,6 +67,7 @@ class GatewaysSettings:
     :ivar probe_again: the same while it does not work.
     :ivar probe_timeout: seconds in which the answer to a probe has to come.
     :ivar failures: so many probes without an answer in a row, and it is down.
+    :ivar max_call_time: seconds after which a call whose end was not seen is not counted any more.
     :ivar hold: seconds for which a gateway that has failed a request is tried last, unless a probe says that it lives.
     """
 
@@ -100,4 +107,9 @@ class GatewaysSettings:
         default=30.0,
         validator=[attrs.validators.ge(0.0), attrs.validators.le(3600.0)],
         metadata={"help": "seconds for which a gateway that has failed a request is tried last, if no probe answers"},
+    )
+    max_call_time: float = attrs.field(
+        default=14_400.0,
+        validator=[attrs.validators.ge(60.0), attrs.validators.le(604_800.0)],
+        metadata={"help": "seconds after which a call whose end was not seen does not count for `max_calls` any more"},
     )

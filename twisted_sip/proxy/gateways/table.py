@@ -75,14 +75,14 @@ class Gateways:
         """Return the gateways of *group* in the order in which a request tries them.
 
         Those that work come first, then those that have failed lately. Those that are down are tried where there is no
-        other: a probe may be wrong.
+        other: a probe may be wrong. Those that are full are left out.
         """
         up: list[LiveGateway] = []
         suspect: list[LiveGateway] = []
         down: list[LiveGateway] = []
         lists = {State.UP: up, State.SUSPECT: suspect, State.DOWN: down}
         for gateway in self.groups.get(group, ()):
-            if gateway.enabled:
+            if gateway.enabled and not gateway.full:
                 lists[gateway.state].append(gateway)
         chosen = in_order(up, self._randbelow) + in_order(suspect, self._randbelow)
         return chosen or in_order(down, self._randbelow)
@@ -92,8 +92,8 @@ class Gateways:
         return [gateway for gateway in self if name in (gateway.settings.label, gateway.settings.uri)]
 
     def usable(self, name: str) -> list[LiveGateway]:
-        """Return the gateways called *name* that are enabled."""
-        return [gateway for gateway in self.named(name) if gateway.enabled]
+        """Return the gateways called *name* that are enabled, and may take one more call."""
+        return [gateway for gateway in self.named(name) if gateway.enabled and not gateway.full]
 
     def targets(self, group: str, user: str, q: int, no_answer: float = 0.0) -> list[Target]:
         """Return the targets in *group* for a request, one less preferred than the other.
@@ -103,6 +103,11 @@ class Gateways:
         :raises RemoteProtocolError: *user* cannot stand in a SIP URI.
         """
         return [gateway.target(user, q - place, no_answer) for place, gateway in enumerate(self.choose(group))]
+
+    @property
+    def limited(self) -> bool:
+        """Whether one of them may have so many calls only."""
+        return any(gateway.settings.max_calls for gateway in self)
 
     def enable(self, name: str, enabled: bool) -> int:
         """Use the gateway called *name*, or do not, whatever the configuration says; return how many there are."""

@@ -158,7 +158,7 @@ class Ways:
                 assert step.template is not None
                 targets.append(Target(uri=step.template.uri(asked.values), q=q, no_answer=no_answer))
         if not targets and gateways_only and steps:
-            asked.incoming.note("gateway", "no gateway is enabled", asked.key)
+            asked.incoming.note("gateway", "no gateway is enabled and free", asked.key)
             return response_to(asked.incoming.request, 503, to_tag=asked.incoming.to_tag)
         return targets
 
