@@ -38,6 +38,7 @@ ROOMS = (
     "xcap",
     "agent",
     "b2bua",
+    "console",
     "tap",
     "cli",
     "testing",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted_sip.auth.authenticator import Authenticator
@@ -10,6 +11,7 @@ from twisted_sip.auth.nonces import Nonces
 from twisted_sip.element.element import Element
 from twisted_sip.element.entry import EntryProcessor, OptionsProcessor
 from twisted_sip.element.limits import OverloadProcessor
+from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.methods import METHODS
 from twisted_sip.proxy.identity import IdentityPolicy, trusts
 from twisted_sip.proxy.policy_router import PolicyRouter
@@ -20,6 +22,7 @@ from twisted_sip.tap.admitting import KnownUsers, ServerAdmission, path_admits
 
 if TYPE_CHECKING:
     from twisted_sip.tap.composition import Server
+    from twisted_sip.transport.receiver import Watcher
 
 #: What a registrar that forwards nothing answers.
 _REGISTRAR_METHODS = ("REGISTER", "OPTIONS", "CANCEL")
@@ -60,11 +63,27 @@ def build_chain(server: Server, element: Element) -> list[Any]:
 
 
 def watch_messages(server: Server, element: Element) -> None:
-    """Have the trace see each message, and decisions be noted, where the server keeps them."""
+    """Have the trace and the parts see each message, and decisions be noted, where the server keeps them."""
     trace = server.trace
     element.decisions = server.decisions
-    element.message_sent = None if trace is None else trace.sent
-    element.message_seen = None if trace is None else trace.seen
+    watchers = [] if trace is None else [(trace.sent, trace.seen)]
+    watchers += [watcher for part in server.parts for watcher in part.watchers()]
+    element.message_sent = _each([sent for sent, _ in watchers])
+    element.message_seen = _each([seen for _, seen in watchers])
+
+
+def _each(watchers: Sequence[Watcher]) -> Watcher | None:
+    """Return what tells all *watchers*; None where there are none, which costs nothing."""
+    if len(watchers) < 2:
+        return watchers[0] if watchers else None
+    first, *others = watchers
+
+    def tell(message: Any, data: bytes, flow: Flow) -> None:
+        first(message, data, flow)
+        for watcher in others:
+            watcher(message, data, flow)
+
+    return tell
 
 
 def _authenticator(server: Server) -> Authenticator:

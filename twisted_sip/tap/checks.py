@@ -6,6 +6,7 @@ import ipaddress
 
 from twisted_sip.auth.settings import AuthSettings
 from twisted_sip.b2bua.header_policy import HeaderPolicy
+from twisted_sip.console.settings import HEPSettings
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.interfaces.transport_kind import TCP, TLS
 from twisted_sip.media.codecs.table import codec_kinds
@@ -25,6 +26,7 @@ from twisted_sip.tap.hosts import is_address
 from twisted_sip.tap.routing_checks import ROUTING_CHECKS
 from twisted_sip.tap.sections import B2BUASection, XCAPSection
 from twisted_sip.tap.structuring import Checks
+from twisted_sip.tap.watching_sections import MetricsSection, check_hep, check_metrics
 from twisted_sip.transaction.timers import TimerValues
 from twisted_sip.transport.descriptors import parse_descriptor
 
@@ -178,4 +180,6 @@ CHECKS: Checks = {
     MediaSettings: check_media,
     B2BUASection: check_b2bua,
     XCAPSection: check_xcap,
+    MetricsSection: check_metrics,
+    HEPSettings: check_hep,
 }

@@ -256,8 +256,13 @@ class Server(MultiService):
         """
         return reload(self, self.reread(), dry_run=dry_run)
 
-    def status(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Return how the server is doing, for the control socket."""
+    @property
+    def started(self) -> float:
+        """When it was started, in seconds since the epoch."""
+        return self._started
+
+    def counts(self) -> dict[str, Any]:
+        """Return how much it holds, and what it has refused since its start, by the names of the status page."""
         assert self.element is not None and self.location is not None
         counts: dict[str, Any] = {
             "bindings": len(self.location),
@@ -271,6 +276,11 @@ class Server(MultiService):
             counts["traced calls"] = len(self.trace)
         for part in self.parts:
             counts |= part.counts()
+        return counts
+
+    def status(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return how the server is doing, for the control socket."""
+        assert self.element is not None
         return {
             "version": __version__,
             "pid": os.getpid(),
@@ -279,7 +289,7 @@ class Server(MultiService):
             "domains": list(self.domains),
             "realm": self.configuration.auth.realm,
             "listening": listening(self.element),
-            "counts": counts,
+            "counts": self.counts(),
         }
 
     # -- stop --------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import attrs
 
 from twisted_sip.auth.settings import AuthSettings
+from twisted_sip.console.settings import HEPSettings
 from twisted_sip.element.limits import LimitSettings
 from twisted_sip.errors import ConfigurationError
 from twisted_sip.events.notifier_settings import NotifierSettings
@@ -32,6 +33,7 @@ from twisted_sip.proxy.settings import ProxySettings
 from twisted_sip.proxy.static_routes import StaticRoute
 from twisted_sip.redirect.settings import RedirectSettings
 from twisted_sip.registrar.settings import PushSettings, RegistrarSettings
+from twisted_sip.tap.accounting_section import AccountingSection
 from twisted_sip.tap.checks import CHECKS
 from twisted_sip.tap.routing_checks import check_routing
 from twisted_sip.tap.sections import (
@@ -44,6 +46,7 @@ from twisted_sip.tap.sections import (
     XCAPSection,
 )
 from twisted_sip.tap.structuring import Checks, Kinds, structure
+from twisted_sip.tap.watching_sections import MetricsSection
 from twisted_sip.transport.settings import TransportSettings
 
 T = TypeVar("T")
@@ -79,6 +82,7 @@ class Configuration:
     emergency: EmergencySettings = _section(EmergencySettings, "Calls for help.")
     redirect: RedirectSettings = _section(RedirectSettings, "Where `twistd sip-redirect` sends callers.")
     b2bua: B2BUASection = _section(B2BUASection, "Calls through `twistd sip-b2bua`.")
+    accounting: AccountingSection = _section(AccountingSection, "The records of calls.")
     media: MediaSettings = _section(MediaSettings, "Media that `twistd sip-b2bua` relays or transcodes.")
     presence: PresenceSettings = _section(PresenceSettings, "Who sees whom, and what is published.")
     lists: ListSettings = _section(ListSettings, "Lists of buddies behind one URI, and lists in requests.")
@@ -88,6 +92,8 @@ class Configuration:
     limits: LimitSettings = _section(LimitSettings, "What one peer may ask of us.")
     storage: StorageSection = _section(StorageSection, "Where users and registrations are kept.")
     log: LogSection = _section(LogSection, "What is logged and how.")
+    metrics: MetricsSection = _section(MetricsSection, "Numbers about the server for Prometheus.")
+    hep: HEPSettings = _section(HEPSettings, "Copies of all messages for a capture server like Homer (HEPv3).")
     trace: ServerTraceSection = _section(
         ServerTraceSection, "The messages kept for `twisted-sip trace`, and the decisions for `twisted-sip explain`."
     )

@@ -29,6 +29,7 @@ from twisted.python.logfile import LogFile
 from zope.interface import implementer
 
 from twisted_sip.element.trace_masking import masked
+from twisted_sip.tap.log_sampling import Sampling
 from twisted_sip.tap.sections import LogSection
 from twisted_sip.tap.startup import StartFailure, os_error_words
 
@@ -129,7 +130,8 @@ def observer(section: LogSection, stream: IO[str] | None = None) -> ILogObserver
     target: Any = stream if stream is not None else sys.stdout
     lines = LineObserver(target, _json if section.format == "json" else _text)
     level = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(section.level))
-    return FilteringLogObserver(lines, [level] if section.level == "debug" else [SocketTalk(), level])
+    sampled = Sampling(lines, section.burst) if section.burst else lines
+    return FilteringLogObserver(sampled, [level] if section.level == "debug" else [SocketTalk(), level])
 
 
 def open_file(path: str) -> Any:

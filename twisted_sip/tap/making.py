@@ -185,6 +185,19 @@ def parts_without_presence(configuration: Configuration) -> list[Part]:
     return [RegEventPart()]
 
 
+def watching_parts(configuration: Configuration) -> list[Part]:
+    """Return what every server may have for those who look on: metrics, copies of its messages."""
+    from twisted_sip.tap.hep_part import HEPPart
+
+    parts: list[Part] = [HEPPart()]
+    if configuration.metrics.enabled:
+        # Who serves no metrics needs neither HTTP nor what makes them.
+        from twisted_sip.tap.metrics_part import MetricsPart
+
+        parts.append(MetricsPart())
+    return parts
+
+
 def make_server(
     options: ServerOptions, *, forwards: bool, presence: bool = False, parts: Sequence[Part] = ()
 ) -> TwistdService:
@@ -201,7 +214,11 @@ def make_server(
     report_start_failures()
     try:
         configuration: Configuration = options.configuration()
-        parts = [*parts, *(parts_of if presence else parts_without_presence)(configuration)]
+        parts = [
+            *parts,
+            *watching_parts(configuration),
+            *(parts_of if presence else parts_without_presence)(configuration),
+        ]
         server = Server(reactor, configuration, forwards=forwards, demo=bool(options["demo"]), parts=parts)
         server.reread = options.configuration
         if not configuration.auth.required:

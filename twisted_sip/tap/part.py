@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,11 @@ from twisted_sip.message.request import Request
 from twisted_sip.tap.control import Command
 
 if TYPE_CHECKING:
+    from twisted_sip.console.metrics import Sample
     from twisted_sip.interfaces.routing import IForwardingPolicy, IRouter
     from twisted_sip.tap.composition import Server
     from twisted_sip.tap.configuration import Configuration
+    from twisted_sip.transport.receiver import Watcher
 
 
 def _nothing() -> None:
@@ -84,6 +86,10 @@ class Part:
         """Return what has a word on requests and responses that the proxy forwards."""
         return ()
 
+    def watchers(self) -> Sequence[tuple[Watcher, Watcher]]:
+        """Return what is told of each message: pairs of ``element.message_sent`` and ``element.message_seen``."""
+        return ()
+
     def methods(self) -> Sequence[str]:
         """Return the methods that are served though nothing is forwarded."""
         return ()
@@ -123,6 +129,10 @@ class Part:
     def counts(self) -> Mapping[str, Any]:
         """Return what it holds, for the status page."""
         return {}
+
+    def samples(self) -> Iterable[Sample]:
+        """Return what it measures beside its counts, for the metrics."""
+        return ()
 
     async def close(self) -> None:
         """Flush and close the stores; also after a start that failed half-way."""

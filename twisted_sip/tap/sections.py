@@ -187,13 +187,6 @@ def file_name_or_empty(value: Any) -> None:
 class B2BUASection(B2BUASettings):
     """``[b2bua]``: calls through the back-to-back user agent."""
 
-    records: str = setting(
-        "calls.jsonl",
-        "Name of the file of call records in the directory of `[storage]`, one JSON object on each line; "
-        "empty to write none.",
-        file_name_or_empty,
-    )
-
 
 _flush = attrs.validators.and_(attrs.validators.ge(0.0), attrs.validators.le(1.0))
 
@@ -226,6 +219,12 @@ class LogSection:
 
     format: Literal["text", "json"] = setting("text", "Lines for people, or one JSON object on each line for programs.")
     level: Literal["debug", "info", "warn", "error", "critical"] = setting("info", "The least level that is logged.")
+    burst: int = setting(
+        200,
+        "Lines of one kind that are written in each second; of what goes beyond, as in an attack, only the number is "
+        "told. 0 writes all.",
+        attrs.validators.ge(0),
+    )
     file: Path | None = setting(
         None, "The log file.", shown_default="what twistd says: `--logfile`, or standard output"
     )

@@ -22,12 +22,16 @@ class WebPorts:
 
     :param reactor: provides IReactorTCP.
     :param site: what is served.
+    :param serves: what people call that.
+    :param key: the key of the configuration that says where.
     :ivar ports: Twisted's ports, by where they are to be: transport and address.
     """
 
-    def __init__(self, reactor: Any, site: Site) -> None:
+    def __init__(self, reactor: Any, site: Site, serves: str = "XCAP", key: str = "xcap.listen") -> None:
         self._reactor = reactor
         self._site = site
+        self._serves = serves
+        self._key = key
         self.ports: dict[tuple[int, str], Any] = {}
 
     def prepare(self, texts: Iterable[str], contexts: TLSContexts, *, must: bool) -> WebChange:
@@ -38,14 +42,14 @@ class WebPorts:
         :returns: what is to be committed or rolled back.
         :raises ConfigurationError: one line for each fault; nothing is left open then.
         """
-        change = WebChange(self.ports)
+        change = WebChange(self.ports, self._serves)
         problems: list[str] = []
         for descriptor in map(parse_descriptor, texts):
             key = descriptor.port, descriptor.interface
             try:
                 factory = self._factory(descriptor, contexts)
             except ConfigurationError as error:
-                problems += [f"xcap.listen: {problem}" for problem in error.problems]
+                problems += [f"{self._key}: {problem}" for problem in error.problems]
                 continue
             if key in self.ports:
                 change.kept[key] = factory
@@ -54,11 +58,11 @@ class WebPorts:
                 change.new[key] = self._reactor.listenTCP(descriptor.port, factory, interface=descriptor.interface)
             except CannotListenError as error:
                 reason = getattr(error.socketError, "strerror", None) or str(error.socketError)
-                line = f"xcap.listen: {descriptor.text}: cannot listen ({reason.lower()}), choose another port"
+                line = f"{self._key}: {descriptor.text}: cannot listen ({reason.lower()}), choose another port"
                 if must:
                     problems.append(line)
                 else:
-                    _log.warn("{line}; XCAP is not served there", line=line)
+                    _log.warn("{line}; {serves} is not served there", line=line, serves=self._serves)
                 continue
             change.named[key] = descriptor
         if problems:
@@ -86,8 +90,9 @@ class WebChange:
     :ivar new: ports that were opened, and *named* what they were opened for.
     """
 
-    def __init__(self, ports: dict[tuple[int, str], Any]) -> None:
+    def __init__(self, ports: dict[tuple[int, str], Any], serves: str) -> None:
         self._ports = ports
+        self._serves = serves
         self.kept: dict[tuple[int, str], Any] = {}
         self.new: dict[tuple[int, str], Any] = {}
         self.named: dict[tuple[int, str], Descriptor] = {}
@@ -120,7 +125,8 @@ class WebChange:
         self._ports.update(self.new)
         for key, descriptor in self.named.items():
             _log.info(
-                "XCAP on {scheme} port {port}",
+                "{serves} on {scheme} port {port}",
+                serves=self._serves,
                 scheme="https" if descriptor.kind.secure else "http",
                 port=self.new[key].getHost().port,
             )
