@@ -26,11 +26,15 @@ class Service:
         self.code = code
         self.body = body
         self.asked: list[tuple[str, dict[str, Any]]] = []
-        self.waiting: Deferred[Any] | None = None
+        self.slow = False
+        self.waiting: list[Deferred[Any]] = []
 
     def post(self, url: str, **how: Any) -> Deferred[Any]:
         self.asked.append((url, how))
-        return self.waiting if self.waiting is not None else succeed(self)
+        if not self.slow:
+            return succeed(self)
+        self.waiting.append(Deferred())
+        return self.waiting[-1]
 
     # What treq.collect asks of a response.
     length = 7
@@ -74,7 +78,7 @@ def test_a_service_that_says_too_much() -> None:
 
 def test_a_service_that_says_nothing() -> None:
     service, clock = Service(), Clock()
-    service.waiting = Deferred()
+    service.slow = True
     found = outcome(service, clock)
     clock.advance(5)
     assert found[0].check(TimeoutError)
@@ -83,15 +87,19 @@ def test_a_service_that_says_nothing() -> None:
 def test_renewals_are_asked_for_a_few_at_a_time() -> None:
     """Thousands may be due in one moment; a call does not wait for them."""
     service = Service()
-    service.waiting = Deferred()
+    service.slow = True
     notifier = HTTPPushNotifier(URL, Clock(), post=service.post)
     for _ in range(50):
         notifier.notify(attrs.evolve(NOTIFICATION, method="REGISTER"))
     assert len(service.asked) == 20
     notifier.notify(NOTIFICATION)
     assert len(service.asked) == 21
-    waiting, service.waiting = service.waiting, None
-    waiting.callback(service)
+    for waiting in service.waiting[:5]:
+        waiting.callback(service)
+    assert len(service.asked) == 26
+    service.slow = False
+    for waiting in service.waiting[5:]:
+        waiting.callback(service)
     assert len(service.asked) == 51
 
 

@@ -8,15 +8,17 @@ from typing import Any
 
 import attrs
 import pytest
+from twisted.internet.defer import fail
 
 from twisted_sip.auth.client import DigestClient
 from twisted_sip.documents.reginfo import ReginfoDocument
-from twisted_sip.errors import ConfigurationError
+from twisted_sip.errors import ConfigurationError, StoreError
 from twisted_sip.interfaces.push import PushNotification
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI
 from twisted_sip.registrar.settings import PushSettings, RegistrarSettings, ThirdParty
+from twisted_sip.storage.subscription_sqlite import SQLiteSubscriptionStore
 from twisted_sip.tap.composition import Server
 from twisted_sip.tap.configuration import Configuration, overridden
 from twisted_sip.tap.making import parts_without_presence
@@ -284,6 +286,15 @@ def test_a_subscription_to_registrations_outlives_a_restart(make_stage: Any) -> 
     stage.start()
     assert _told(bob).full
     assert stage.server.parts[-1].counts() == {"subscriptions": 1}
+
+
+def test_subscriptions_that_cannot_be_read(make_stage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Registrations and calls go on; who asks for news is told that there are none."""
+    monkeypatch.setattr(SQLiteSubscriptionStore, "load", lambda self: fail(StoreError("damaged")))
+    stage = make_stage(registrar=RegistrarSettings(reg_event=True))
+    assert stage.register(BOB, "<sip:bob@192.0.2.12>").status == 200
+    subscribe = stage.ask(BOB, "SUBSCRIBE", BOB, "Event: reg", "Contact: <sip:bob@192.0.2.12>")
+    assert subscribe.status in (500, 503)
 
 
 def _told(phone: Peer) -> ReginfoDocument:
