@@ -130,8 +130,13 @@ def groups_left(
     if (made_here and status in (408, 430, 480, 500, 503)) or (
         status in terms.statuses and not (isinstance(branch, FailoverBranch) and branch.rang)
     ):
-        what = f"answered {status}" if not made_here else "gave no response" if status == 408 else "was not reached"
-        note("gateway", f"{terms.name} {what}: the next one is tried", terms.key)
+        if not made_here:
+            what, key = f"answered {status}", "gateways.failover"
+        elif status == 408:
+            what, key = "gave no response", "gateways.no_response"
+        else:
+            what, key = "was not reached", terms.key
+        note("gateway", f"{terms.name} {what}: the next one is tried", key)
         return groups
-    note("gateway", f"{terms.name} answered {status}: nobody else is tried", terms.key)
+    note("gateway", f"{terms.name} answered {status}: nobody else is tried", "gateways.failover")
     return []

@@ -223,6 +223,8 @@ class StaticRouter:
             if asked.user and not rewritten:
                 incoming.note("route", "{0} is too short", ready.key, asked.user)
                 return response_to(incoming.request, 484, to_tag=incoming.to_tag)
+            if rewritten != asked.user:
+                incoming.note("route", "{0} becomes {1}", ready.key, asked.user, rewritten)
             values["user"] = rewritten
             found = self._ways.targets(ready.steps, Asked(incoming, rewritten, values, route, f"{ready.key}.to"))
             if isawaitable(found):

@@ -66,7 +66,7 @@ def test_where_calls_go(desk: Any) -> None:
     expected = ["b2", "m1", "b1"]
     last = ["sip:last@192.0.2.9"]
     assert made.ask("sip:004930123@example.com") == [f"sip:4930123@{name}.example.net" for name in expected] + last
-    assert made.incoming.notes[0] == ("least-cost", "4930 at 0.005: b2", "rates.csv:7")
+    assert made.incoming.notes[1] == ("least-cost", "4930 at 0.005: b2", "rates.csv:7")
     ways.gateways.enable("b2", False)
     ways.gateways.enable("m1", False)
     assert made.ask("sip:004930123@example.com") == ["sip:4930123@b1.example.net", *last]
