@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _log = Logger()
 
+ABSENT = "480: the device of {0} was woken, and has not registered in time"
+
 
 class WakingBranch(Branch):
     """A branch whose target is known when its device is awake."""
@@ -57,6 +59,7 @@ class WakingBranch(Branch):
         self._waking = None
         before = self.target
         if fresh is None:
+            self._context.incoming.note("push", ABSENT, "push.wait", str(before.uri))
             self._ended(480)
             return
         fresh = attrs.evolve(

@@ -136,6 +136,8 @@ class LocationStoreContract:
             user_agent="Größe/1.0 \udcff",
             registered_at=START - 0.25,
             node="n1",
+            series="3.0123456789abcdef",
+            push="apns team.app.voip 00%20fc\udcff",
         )
         self._commit(whole)
         assert self._lookup() == [whole]
