@@ -33,8 +33,8 @@ class Binding:
     :ivar series: what names the unbroken series of registrations of its instance under one Call-ID, or empty: the
         temporary GRUUs that were given out in it are good for as long as it lasts (RFC 5627 sections 5.1 and 5.3). It
         is ``cseq.random``: the CSeq number that it began with comes first.
-    :ivar push: ``pn-provider pn-param pn-prid`` of the contact, parted by spaces, where the device is to be woken before
-        requests go there (RFC 8599), or empty.
+    :ivar push: ``pn-provider pn-param pn-prid`` of the contact, parted by spaces, where the device is to be woken
+        before requests go there (RFC 8599), or empty.
     """
 
     aor: str
