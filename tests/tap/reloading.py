@@ -23,8 +23,19 @@ HOST, SECOND = "192.0.2.1", "192.0.2.2"
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads would need the time of the world, and the control socket a real one."""
     monkeypatch.setattr("twisted_sip.tap.composition.ControlSocket", lambda reactor, directory, commands: None)
-    for module in ("presence_part", "stores"):
-        monkeypatch.setattr(f"twisted_sip.tap.{module}.WriterThread", lambda reactor, name: InlineThread())
+    monkeypatch.setattr("twisted_sip.tap.stores.WriterThread", lambda reactor, name: InlineThread())
+    for module in ("presence_part", "reg_event_part"):
+        monkeypatch.setattr(f"twisted_sip.tap.{module}.WriterThread", lambda reactor, name: LaterThread(reactor))
+
+
+class LaterThread(InlineThread):
+    """Does its work a moment later: packages come to the notifier before its subscriptions are read."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def submit(self, work: Any, done: Any) -> None:
+        self._reactor.callLater(0.001, super().submit, work, done)
 
 
 class Stage:

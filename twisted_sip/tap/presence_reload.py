@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twisted_sip.events.notifier import Notifier
-from twisted_sip.events.notifier_settings import NotifierSettings
 from twisted_sip.messaging.settings import MessagingSettings
 from twisted_sip.storage.document_quota import DocumentQuota
 from twisted_sip.storage.message_table import MessageLimits
+from twisted_sip.tap.notifier_reload import FIXED_EVENTS, configure_notifier
 
 if TYPE_CHECKING:
     from twisted_sip.tap.configuration import Configuration
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 #: Sections that the part reads, and what it takes at its start alone: who is registered where, URIs that clients
 #: were told, and numbers that were reserved.
 SECTIONS = ("presence", "lists", "messaging", "events", "xcap")
-FIXED = ("presence.outbound_proxy", "xcap.enabled", "xcap.path", "events.contact_user", "events.cseq_block")
+FIXED = ("presence.outbound_proxy", "xcap.enabled", "xcap.path", *FIXED_EVENTS)
 
 
 def message_limits(settings: MessagingSettings) -> MessageLimits:
@@ -52,13 +51,4 @@ def put_in_place(part: PresencePart, configuration: Configuration) -> None:
     if part.documents is not None:
         part.documents.quota = document_quota(configuration)
     if notifier is not None:
-        _notifier(notifier, configuration.events)
-
-
-def _notifier(notifier: Notifier, settings: NotifierSettings) -> None:
-    notifier.settings = notifier.delivery.settings = settings
-    notifier.delivery.queue.rate = settings.notify_rate
-    notifier.delivery.queue.burst = settings.notify_burst
-    notifier.dialogs.limit = settings.max_dialogs
-    for hosted in notifier.packages.values():
-        hosted.min_expires, hosted.max_expires = settings.min_expires, settings.max_expires
+        configure_notifier(notifier, configuration.events)

@@ -17,10 +17,12 @@ from twisted_sip.message.request import Request
 from twisted_sip.storage.batch_writer import WriterThread
 from twisted_sip.storage.subscription_sqlite import SUBSCRIPTION_FILE, SQLiteSubscriptionStore
 from twisted_sip.tap.gate import Gate
-from twisted_sip.tap.part import Part
+from twisted_sip.tap.notifier_reload import FIXED_EVENTS, configure_notifier
+from twisted_sip.tap.part import Part, Prepared
 
 if TYPE_CHECKING:
     from twisted_sip.tap.composition import Server
+    from twisted_sip.tap.configuration import Configuration
 
 _log = Logger()
 
@@ -32,7 +34,7 @@ class RegEventPart(Part):
     """
 
     sections = ("events",)
-    fixed = ("events",)
+    fixed = FIXED_EVENTS
 
     def __init__(self) -> None:
         self.notifier: Notifier | None = None
@@ -74,6 +76,15 @@ class RegEventPart(Part):
             # The server has not been stopped meanwhile.
             _log.critical("nobody is told of registrations: {reason}", reason=failure.getErrorMessage())
         gate.shut()
+
+    def reload(self, server: Server, configuration: Configuration) -> Prepared | None:
+        """Make ready for other settings; what was granted stays granted."""
+
+        def commit() -> None:
+            if self.notifier is not None:
+                configure_notifier(self.notifier, configuration.events)
+
+        return Prepared(commit)
 
     def claims(self, request: Request) -> bool:
         return request.method == "SUBSCRIBE" and self.notifier is not None and self.notifier.claims(request)
