@@ -51,6 +51,8 @@ reference: $(VENV)/installed-dev
 	$(BIN)/python -m twisted_sip.tap.reference user-agent > docs/reference/user-agent.md
 	$(BIN)/python docs/_ext/command_reference.py > docs/reference/commands.md
 	$(BIN)/python docs/_ext/torture_table.py
+	$(BIN)/python docs/_ext/metrics_reference.py > docs/reference/metrics.md
+	$(BIN)/python docs/_ext/metrics_reference.py --dashboard > docs/howto/grafana-dashboard.json
 
 clean:
 	rm -rf $(VENV) build dist docs/_build *.egg-info

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from twisted.web.resource import Resource
-from twisted.web.server import Site
+from twisted.web.pages import notFound
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import Request, Site
 
 from twisted_sip import __version__
 from twisted_sip.console.call_counts import CallCounts
@@ -62,7 +63,7 @@ class MetricsPart(Part):
             lambda: _certificates(element),
             lambda: [sample for part in server.parts for sample in part.samples()],
         ]
-        root = Resource()
+        root = _Root()  # type: ignore[no-untyped-call]
         root.putChild(
             server.configuration.metrics.path.strip("/").encode(),
             MetricsResource(ServerMetrics(sources, self.calls), server.reactor),
@@ -96,6 +97,13 @@ class MetricsPart(Part):
         web, self.web = self.web, None
         if web is not None:
             await web.close()
+
+
+class _Root(Resource):
+    """The site has one page."""
+
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        return notFound()
 
 
 def _about(server: Server) -> Iterator[Sample]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -80,7 +81,7 @@ class WebPorts:
         """Close all."""
         ports, self.ports = list(self.ports.values()), {}
         for port in ports:
-            await port.stopListening()
+            await maybeDeferred(port.stopListening)
 
 
 class WebChange:
