@@ -295,3 +295,9 @@ def test_for_the_log(stage: Stage) -> None:
     stage.text = "[proxy]\nfork = 1\n"
     assert not reload_logged(stage.server)
     assert not Reload() and Reload(opened=("udp 1",))
+
+
+def test_what_would_bring_a_part(stage: Stage) -> None:
+    """A part that is not there cannot say that it needs a restart."""
+    told = stage.reload(f"{OPEN}[metrics]\nenabled = {str(not Configuration().metrics.enabled).lower()}\n")
+    assert [line.partition(": ")[0] for line in told] == ["needs a restart"]

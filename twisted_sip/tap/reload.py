@@ -22,6 +22,10 @@ from twisted_sip.tap.part import Prepared
 _log = Logger()
 
 
+#: Keys that decide at the start of a server whether it has a part, which cannot speak for itself where it is not.
+_SWITCHES = frozenset({"metrics.enabled", "accounting.enabled"})
+
+
 class Follower(Protocol):
     """Who has settings and can take others: parts of a server, its core, its log."""
 
@@ -130,8 +134,12 @@ def _commit(prepared: Iterable[Prepared]) -> None:
 
 def _report(found: Sequence[Change], fixed: Sequence[str], used: Iterable[str], prepared: Sequence[Prepared]) -> Reload:
     known = set(used)
-    unused = [change for change in found if change.section not in known]
-    stays = [change for change in found if change.section in known and is_below(change.key, fixed)]
+    stays = [
+        change
+        for change in found
+        if change.key in _SWITCHES or (change.section in known and is_below(change.key, fixed))
+    ]
+    unused = [change for change in found if change.section not in known and change not in stays]
     return Reload(
         changed=tuple(change for change in found if change not in unused and change not in stays),
         needs_restart=tuple(stays),
