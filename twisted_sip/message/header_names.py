@@ -17,8 +17,8 @@ Cellular-Network-Info Contact Content-Disposition Content-Encoding Content-ID Co
 Content-Transfer-Encoding Content-Type CSeq Date DC-Info Diversion Encryption Error-Info Event Expires Feature-Caps
 Flow-Timer From Geolocation Geolocation-Error Geolocation-Routing Hide History-Info Identity Identity-Info In-Reply-To
 Info-Package Join Max-Breadth Max-Forwards MIME-Version Min-Expires Min-SE Organization Origination-Id
-P-Access-Network-Info P-Answer-State P-Asserted-Identity P-Asserted-Service P-Associated-URI P-Called-Party-ID P-Charge-Info
-P-Charging-Function-Addresses P-Charging-Vector P-DCS-Billing-Info P-DCS-LAES P-DCS-OSPS P-DCS-Redirect
+P-Access-Network-Info P-Answer-State P-Asserted-Identity P-Asserted-Service P-Associated-URI P-Called-Party-ID
+P-Charge-Info P-Charging-Function-Addresses P-Charging-Vector P-DCS-Billing-Info P-DCS-LAES P-DCS-OSPS P-DCS-Redirect
 P-DCS-Trace-Party-ID P-Early-Media P-Media-Authorization P-Preferred-Identity P-Preferred-Service
 P-Private-Network-Indication P-Profile-Key P-Refused-URI-List P-Served-User P-User-Database P-Visited-Network-ID Path
 Permission-Missing Policy-Contact Policy-ID Priority Priority-Share Priority-Verstat Priv-Answer-Mode Privacy
