@@ -64,6 +64,14 @@ def test_decisions_are_bounded() -> None:
     assert list(decisions.find("")) == ["d", "c", "b"]
 
 
+def test_more_or_fewer_are_kept_from_now_on() -> None:
+    decisions = Decisions(Clock().seconds, 2)
+    for most, call_id in ((2, "a"), (3, "b"), (3, "c"), (1, "d")):
+        decisions.resize(most)
+        decisions.note(request(call_id), "route", call_id)
+    assert [len(decisions), *decisions.find("")] == [1, "d"]
+
+
 def test_what_peers_write_is_kept_short() -> None:
     decisions = Decisions(Clock().seconds)
     long = "x" * 20_000

@@ -139,4 +139,8 @@ def test_why_a_request_goes_its_way_is_noted_where_that_is_kept(scene: Scene) ->
     decisions = scene.element.decisions = Decisions(lambda: 7.0)
     incoming.note("route", "to the gateway", "route[0].to")
     assert decisions.call("c") == [Decision(7.0, "MESSAGE", "route", "to the gateway", "route[0].to")]
+    incoming.note("route", "x" * 1000)
+    incoming.note("route", "{0} and {1}", "", "a", "b" * 1000)
+    texts = [one.text for one in decisions.call("c")[1:]]
+    assert [len(text) for text in texts] == [203, 209]
     incoming.respond_statelessly(404)

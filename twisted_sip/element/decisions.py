@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
-from itertools import islice
-from typing import Any
+from typing import TypeAlias
 
 import attrs
 
@@ -21,12 +20,12 @@ from twisted_sip.message.request import Request
 MOST_DECISIONS = 20_000
 
 #: Characters of a Call-ID, a text and its values taken together; what is longer is cut.
-_MOST_CHARS = 600
+MOST_CHARS = 600
 _CUT = 200
 
-#: Items of each decision in the one flat row that is kept of all: time, Call-ID, method, room, text, key, two values.
-#: See the trace for why these are no tuples.
-_ITEMS = 8
+#: What is kept of a decision: time, Call-ID, method, room, text, key, two values. Tuples of texts and numbers alone do
+#: not burden the garbage collector.
+Row: TypeAlias = tuple[float, str, str, str, str, str, str, str]
 
 
 @attrs.frozen(slots=True)
@@ -52,22 +51,23 @@ class Decisions:
 
     :param clock: the time in seconds since the epoch.
     :param most: decisions kept.
+    :ivar keep: takes one more row, which is no longer than MOST_CHARS; for those who cannot afford :meth:`note`.
     """
 
-    __slots__ = ("_clock", "_keep", "_kept")
+    __slots__ = ("_kept", "clock", "keep")
 
     def __init__(self, clock: Callable[[], float], most: int = MOST_DECISIONS) -> None:
-        self._clock = clock
-        self._kept: deque[Any] = deque(maxlen=most * _ITEMS)
-        self._keep = self._kept.extend
+        self.clock = clock
+        self._kept: deque[Row] = deque(maxlen=most)
+        self.keep = self._kept.append
 
     def __len__(self) -> int:
-        return len(self._kept) // _ITEMS
+        return len(self._kept)
 
     def resize(self, most: int) -> None:
         """Keep *most* decisions from now on."""
-        self._kept = deque(self._kept, maxlen=most * _ITEMS)
-        self._keep = self._kept.extend
+        self._kept = deque(self._kept, maxlen=most)
+        self.keep = self._kept.append
 
     def note(self, request: Request, room: str, text: str, key: str = "", first: str = "", second: str = "") -> None:
         """Keep what was decided about *request*; the arguments are those of Decision.
@@ -80,22 +80,18 @@ class Decisions:
                 call_id = request.call_id
             except SIPError:
                 call_id = ""  # as in the trace
-        if len(call_id) + len(text) + len(first) + len(second) > _MOST_CHARS:
-            call_id, text, first, second = call_id[:_MOST_CHARS], _cut(text), _cut(first), _cut(second)
-        self._keep((self._clock(), call_id, request.method, room, text, key, first, second))
-
-    def _rows(self) -> Iterator[tuple[Any, ...]]:
-        return zip(*[iter(self._kept)] * _ITEMS, strict=True)
+        if len(call_id) + len(text) + len(first) + len(second) > MOST_CHARS:
+            call_id, text, first, second = call_id[:MOST_CHARS], _cut(text), _cut(first), _cut(second)
+        self.keep((self.clock(), call_id, request.method, room, text, key, first, second))
 
     def call(self, call_id: str) -> list[Decision]:
         """Return what was decided about *call_id*, in the order of time; empty if nothing is known."""
-        call_id = call_id[:_MOST_CHARS]
-        return [_decision(row) for row in self._rows() if row[1] == call_id]
+        call_id = call_id[:MOST_CHARS]
+        return [_decision(row) for row in self._kept if row[1] == call_id]
 
     def find(self, text: str) -> Iterator[str]:
         """Yield the Call-IDs that begin with *text*, once each, newest first."""
-        call_ids = islice(self._kept, 1, None, _ITEMS)
-        return reversed(dict.fromkeys(call_id for call_id in call_ids if call_id.startswith(text)))
+        return reversed(dict.fromkeys(row[1] for row in self._kept if row[1].startswith(text)))
 
     def newest(self, method: str = "", about: str = "") -> str | None:
         """Return the Call-ID that was seen first of all last, None if there is none.
@@ -106,7 +102,7 @@ class Decisions:
         begun: dict[str, str] = {}
         named: set[str] = set()
         names = re.compile(rf"(?<![\w.-]){re.escape(about)}(?![\w.-])").search
-        for _, call_id, of, _, text, _, first, second in self._rows():
+        for _, call_id, of, _, text, _, first, second in self._kept:
             begun.setdefault(call_id, of)
             if about and (names(first) or names(second) or names(text)):
                 named.add(call_id)
@@ -116,7 +112,7 @@ class Decisions:
         return None
 
 
-def _decision(row: tuple[Any, ...]) -> Decision:
+def _decision(row: Row) -> Decision:
     time, _, method, room, text, key, first, second = row
     if first:
         text = text.replace("{0}", first).replace("{1}", second)

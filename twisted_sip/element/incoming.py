@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from twisted_sip.element.decisions import MOST_CHARS
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.request import Request
@@ -70,8 +71,17 @@ class Incoming:
     def note(self, room: str, text: str, key: str = "", first: str = "", second: str = "") -> None:
         """Keep why this request goes the way it does, for those who ask later (element.decisions)."""
         decisions = self.element.decisions
-        if decisions is not None:
-            decisions.note(self.request, room, text, key, first, second)
+        if decisions is None:
+            return
+        request = self.request
+        parsed = request.headers.parsed
+        if "call-id" in parsed:
+            call_id = parsed["call-id"]
+            if len(call_id) + (len(first) + len(second) if first else len(text)) <= MOST_CHARS:
+                # The usual case of note(), without the call: there are some for each request.
+                decisions.keep((decisions.clock(), call_id, request.method, room, text, key, first, second))
+                return
+        decisions.note(request, room, text, key, first, second)
 
     def start_transaction(
         self, user: Any = None, *, trying: bool = False, answering: bool = False
