@@ -139,3 +139,79 @@ def test_a_pick_up_while_the_phone_that_rings_refuses(coded: Scene, answers: boo
     dave.answer(dave.asked("BYE"), 200)
     coded.run(40)
     assert call.over and not coded.bridged and not coded.b2bua.calls
+
+
+def test_who_is_picked_up_answers_after_all(scene: Scene) -> None:
+    """A transfer rings at one desk and is taken at another one, while somebody lifts the receiver."""
+    talk = Talk(scene).established()
+    alice, bob, carol, dave = talk.alice, talk.bob, Party(scene, "carol", 6), Party(scene, "dave", 5)
+    refer(alice, carol)
+    notified(alice)
+    invite = carol.invited()
+    carol.answer(invite, 180)
+    scene.run(0.5)
+    dave.call("sip:any@example.com", replaces(carol), body=sdp(6500))
+    asked = bob.invited()
+    bob.answer(asked, 200, body=sdp(5002, version=2))
+    assert b"m=audio 5002 " in dave.response(200, "INVITE").body
+    dave.ack()
+    # Before the CANCEL gets there.
+    carol.answer(invite, 200, body=sdp(6000))
+    carol.asked("ACK")
+    carol.answer(carol.asked("BYE"), 200)
+    while notified(alice) != "SIP/2.0 200 OK":
+        pass
+    alice.request("BYE")
+    alice.response(200, "BYE")
+    scene.run(1)
+    assert scene.bridged[0].answered
+    dave.request("BYE")
+    bob.answer(bob.asked("BYE"), 200)
+    dave.response(200, "BYE")
+    scene.run(40)
+
+
+def test_queued_and_forwarded(scene: Scene) -> None:
+    """Provisional responses pass whatever they say, but for 100 and 199."""
+    alice, bob = scene.agent("alice", 1), Party(scene, "bob", 8)
+    call = alice.call(bob.uri)
+    for status in (181, 182, 199):
+        bob.answer(bob.invite or bob.invited(), status)
+        scene.run(0.2)
+    assert [event.status for event in call.log.kept()] == [181, 182]
+    bob.answer(bob.invite, 486)
+    scene.run(1)
+    assert call.ending.status == 486
+
+
+def test_what_the_fork_says_that_nobody_hears(scene: Scene) -> None:
+    """Its offer is refused, and its keys are for nobody."""
+    alice, bob = Party(scene, "alice", 7), Party(scene, "bob", 8)
+    alice.call(bob.uri, RELIABLE, ("allow", "UPDATE, PRACK, INFO"), body=sdp(4000))
+    bob.invited()
+    bob.answer(bob.invite, 183, ("require", "100rel"), ("rseq", "1"), body=sdp(5000), tag="one")
+    bob.answer(bob.asked("PRACK"), 200, tag="one")
+    bob.answer(bob.invite, 183, ("require", "100rel"), ("rseq", "1"), body=sdp(5500), tag="two")
+    prack = bob.asked("PRACK")
+    assert prack.to.tag == "two"
+    bob.answer(prack, 200, tag="two")
+    first = alice.response(183)
+    assert b"m=audio 5000 " in first.body
+    alice.prack(first)
+    alice.response(200, "PRACK")
+    bob.local = bob.local.replace("tag=bob", "tag=two")
+    bob.request("UPDATE", body=sdp(5502, version=2))
+    assert bob.peer.expect(lambda one: getattr(one, "status", 0) >= 400 and one.cseq.method == "UPDATE")
+    bob.request("INFO", ("content-type", "application/dtmf-relay"), body=b"Signal=5\r\n")
+    bob.peer.expect(lambda one: getattr(one, "status", 0) >= 200 and one.cseq.method == "INFO")
+    assert "INFO" not in alice.silent() and "UPDATE" not in alice.silent()
+    bob.answer(bob.invite, 200, tag="one")
+    bob.asked("ACK")
+    alice.response(200, "INVITE")
+    alice.ack(cseq=1)
+    scene.run(40)
+    assert scene.bridged[0].answered
+    alice.request("BYE")
+    bye = bob.asked("BYE")
+    bob.answer(bye, 200, tag=bye.to.tag)
+    scene.run(40)

@@ -71,7 +71,8 @@ class BridgedLeg(Leg):
             super().offer_received(session, offer)
         elif self.bridged.offer_in_set_up(self, session, offer):
             return
-        elif self.counts(session) and bridge.legs[self.side] is self:
+        elif session is self.session and bridge.legs[self.side] is self:
+            # Other forks are not heard: what they would change the other leg does not know of.
             bridge.offer_from(self.side, offer.body, OfferResponder(offer))
         else:
             offer.refuse()
