@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from twisted_sip.errors import ConfigurationError
@@ -107,8 +108,7 @@ def test_ports_of_xcap(stage: Stage) -> None:
 
 
 def test_a_port_of_xcap_that_is_taken(stage: Stage) -> None:
-    site = part(stage, SitePart)
-    stage.node.listenTCP(8090, site.web._site, interface=HOST)
+    stage.node.listenTCP(8090, Factory(), interface=HOST)
     bad = f"tls:8092:interface={HOST}:privateKey=a:certKey=b"
     listen = f'["tcp:8091:interface={HOST}", "tcp:8090:interface={HOST}", "{bad}"]'
     with pytest.raises(ConfigurationError) as caught:
