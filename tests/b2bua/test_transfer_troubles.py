@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 
 from twisted_sip.b2bua.b2bua import B2BUA
 from twisted_sip.dialog.session_terms import SessionBody
+from twisted_sip.errors import RemoteProtocolError
 
 from .scene import HOST, Scene
 from .scripted import Party, Talk, sdp
@@ -119,6 +120,21 @@ def test_a_route_that_comes_too_late(plain: Scene) -> None:
     later.callback(carol.uri)
     plain.run(2)
     assert done != [200] and not carol.arrived and not plain.bridged
+
+
+def test_a_route_that_fails_too_late(plain: Scene) -> None:
+    alice, bob, carol = three(plain)
+    call, other = plain.established(alice, bob)
+    later: Deferred[Any] = Deferred()
+    plain.b2bua.where = lambda: later
+    call.transfer(carol.uri).done.addErrback(lambda _: None)
+    plain.run(1)
+    other.hangup()
+    plain.run(2)
+    later.errback(RemoteProtocolError("Gone", status=410))
+    plain.run(2)
+    # Nobody is called, and nothing is told of a transfer that is over.
+    assert call.over and not carol.arrived and not plain.bridged and not len(plain.b2bua.referring)
 
 
 def test_to_several_at_once(scene: Scene) -> None:
