@@ -194,11 +194,11 @@ def test_there_is_a_limit(desk: Desk) -> None:
     desk.sent(desk.request(call_id="3"))
     desk.answered(first, 180, "t")
     desk.answered(first, 180, "u")
-    assert len(desk.tracker) == 2 and desk.tracker.refused == 2
+    assert len(desk.tracker) == 2 and desk.tracker.untracked == 2
     desk.answered(second, 486)
     desk.answered(first, 180, "u")
     desk.answered(first, 180, "v")
-    assert len(desk.tracker) == 2 and desk.tracker.refused == 3
+    assert len(desk.tracker) == 2 and desk.tracker.untracked == 3
     desk.sent(first, aor=CAROL)
     desk.sent(first, aor="sip:dave@example.com")
     assert not desk.tracker.of(CAROL) and not desk.tracker.of("sip:dave@example.com")

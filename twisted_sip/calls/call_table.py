@@ -23,7 +23,7 @@ class CallTable:
     """A bounded table of calls.
 
     :ivar settings: its limits.
-    :ivar refused: how many calls were not taken since there were too many.
+    :ivar untracked: how many calls were not taken since there were too many.
     :ivar invitations: the INVITEs with calls, by Call-ID and tag of the caller.
     :ivar now: the time in seconds since the epoch.
     """
@@ -34,7 +34,7 @@ class CallTable:
         :param clock: its seconds are seconds since the epoch.
         """
         self.settings = settings
-        self.refused = 0
+        self.untracked = 0
         self.invitations: dict[tuple[str, str], Invitation] = {}
         self.now: Callable[[], float] = clock.seconds
         self._clock = clock
@@ -78,7 +78,7 @@ class CallTable:
     def fork(self, invitation: Invitation, aor: str, tag: str) -> Call | None:
         """Begin one more call of *invitation*, if there is room."""
         if self._count >= self.settings.max_calls or invitation.made >= self.settings.max_forks:
-            self.refused += 1
+            self.untracked += 1
             return None
         first = invitation.calls[0]
         made = Call(

@@ -98,7 +98,7 @@ class CallTracker(CallTable):
             if max(len(key[0]), len(key[1]), len(str(from_)), len(str(to)), len(contact)) > _LONGEST:
                 return
             if len(self) >= self.settings.max_calls:
-                self.refused += 1
+                self.untracked += 1
                 return
             invitation = self.invitations[key] = Invitation(key, incoming.user)
             invitation.targets.append((aor, target))

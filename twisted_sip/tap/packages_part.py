@@ -79,7 +79,7 @@ class PackagesPart(Part):
         return () if self.calls is None else (self.calls,)
 
     def counts(self) -> Mapping[str, Any]:
-        return {} if self.calls is None else {"calls": len(self.calls), "calls not tracked": self.calls.refused}
+        return {} if self.calls is None else {"calls": len(self.calls), "calls not tracked": self.calls.untracked}
 
     async def close(self) -> None:
         stops, self._stops = self._stops, []
