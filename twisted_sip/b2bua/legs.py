@@ -154,6 +154,18 @@ class CallerLeg(BridgedLeg, IncomingLeg):
         self.incoming = incoming
         super().__init__(call, wire, incoming, terms)
 
+    def respond(self, session: Session, incoming: Any, response: Response) -> None:
+        """Answer a request; the 2xx to the INVITE when the record of the call is durable."""
+        hold = self.bridged.notes.hold if self.bridged is not None and incoming is self.incoming else None
+        if hold is None or hold.called or not 200 <= response.status < 300:
+            super().respond(session, incoming, response)
+        else:
+            # Whatever has become of the call meanwhile: this was said first.
+            hold.addBoth(self._respond, session, incoming, response)
+
+    def _respond(self, result: Any, session: Session, incoming: Any, response: Response) -> None:
+        super().respond(session, incoming, response)
+
     def ended(self, session: Session) -> None:
         """It is over."""
         super().ended(session)

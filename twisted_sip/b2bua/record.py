@@ -49,9 +49,25 @@ class CallNotes:
 
     :ivar id: what its record is known by.
     :ivar set_up: when it began, in seconds since the epoch; *ringing* and *answered* alike.
+    :ivar callee_user: the address-of-record of the user of ours who has answered, or was called; empty for none.
+    :ivar hold: what the caller's 2xx waits for: that the record is durable. None for nothing.
     """
 
-    __slots__ = ("_legs", "_now", "_over", "_sink", "answered", "callee", "caller", "id", "ringing", "set_up", "user")
+    __slots__ = (
+        "_legs",
+        "_now",
+        "_over",
+        "_sink",
+        "answered",
+        "callee",
+        "callee_user",
+        "caller",
+        "hold",
+        "id",
+        "ringing",
+        "set_up",
+        "user",
+    )
 
     def __init__(self, sink: Any, now: Callable[[], float], *, id: str, user: str, caller: str, callee: str) -> None:
         """Begin.
@@ -67,6 +83,8 @@ class CallNotes:
         self.user = user
         self.caller = caller
         self.callee = callee
+        self.callee_user = ""
+        self.hold: Deferred[Any] | None = None
         self.set_up = now()
         self.ringing: float | None = None
         self.answered: float | None = None
@@ -74,6 +92,8 @@ class CallNotes:
     def leg_began(self, call: Call) -> None:
         """A leg begins."""
         self._legs[call] = LegNotes(call, self._now())
+        if not self.callee_user:
+            self._note_user(call)
 
     def leg_ended(self, call: Call) -> None:
         """A leg is over."""
@@ -93,13 +113,19 @@ class CallNotes:
         if self.answered is None:
             self.answered = self._now()
             if self._sink is not None:
-                self._tell(self._sink.answered, self.record())
+                self.hold = self._tell(self._sink.answered, self.record())
 
     def was_answered_leg(self, call: Call) -> None:
         """One leg is answered, the call is not yet."""
         notes = self._legs.get(call)
         if notes is not None and notes.answered is None:
             notes.answered = self._now()
+            self._note_user(call)
+
+    def _note_user(self, call: Call) -> None:
+        user = getattr(call.leg, "user", "") if call.outgoing else ""
+        if user:
+            self.callee_user = user
 
     def ended(self, result: Result, status: int, reason: str, by: str) -> None:
         """The call is over."""
@@ -117,6 +143,7 @@ class CallNotes:
         return CallRecord(
             id=self.id,
             user=self.user,
+            callee_user=self.callee_user,
             caller=self.caller,
             callee=self.callee,
             set_up=self.set_up,
@@ -127,17 +154,18 @@ class CallNotes:
             status=status,
             reason=reason,
             ended_by=by,
+            call_id=next((call.id for call in self._legs if not call.outgoing), ""),
+            known_until=self.answered and (self._now() if result else self.answered),
             legs=tuple([notes.record() for notes in self._legs.values()]),
         )
 
-    def _tell(self, tell: Callable[[CallRecord], Any], record: CallRecord) -> None:
+    def _tell(self, tell: Callable[[CallRecord], Any], record: CallRecord) -> Deferred[Any] | None:
         try:
             told = tell(record)
         except Exception:
             _log.failure("a call record was not kept: {id}", id=record.id)
-            return
-        if isinstance(told, Deferred):
-            told.addErrback(self._not_kept)
+            return None
+        return told.addErrback(self._not_kept) if isinstance(told, Deferred) else None
 
     def _not_kept(self, failure: Failure) -> None:
         _log.failure("a call record was not kept: {id}", failure, id=self.id)

@@ -26,3 +26,19 @@ class CallTrackerSettings:
     grace: float = 32
     sweep_interval: float = 30
     session_limit: int = 0
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class LedgerSettings:
+    """Limits of what makes call records.
+
+    :ivar max_calls: the most answered calls at a time whose end is waited for; the records of more end at once.
+    :ivar max_duration: seconds after which a call without session timer (RFC 4028) is taken for over.
+    :ivar grace: seconds that are added to a session interval before a call is taken for over.
+    :ivar sweep_interval: how often calls are looked through for those whose time is over, in seconds.
+    """
+
+    max_calls: int = 100_000
+    max_duration: float = 12 * 3600
+    grace: float = 32
+    sweep_interval: float = 30

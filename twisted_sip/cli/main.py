@@ -15,6 +15,7 @@ _COMMANDS = {
     "contacts": ("contacts", "List where users can be reached now."),
     "gateways": ("gateways", "Show the gateways and whether they work; switch them on and off."),
     "bans": ("bans", "List and lift bans for wrong passwords."),
+    "calls": ("calls", "List calls, those of now and those before, and what they come to."),
     "presence": ("presence", "Show who is where, once or live."),
     "watchers": ("watchers", "List who watches a user."),
     "messages": ("messages", "List the messages that wait for a user."),

@@ -47,7 +47,16 @@ def remove_rest(
     try:
         # A server without presence leaves the databases of presence alone.
         for aor in aors:
-            removed.update(remove_user(directory, aor, time.time(), keep_data=keep_data, pass_by_open=runs))
+            removed.update(
+                remove_user(
+                    directory,
+                    aor,
+                    time.time(),
+                    keep_data=keep_data,
+                    pass_by_open=runs,
+                    with_calls=settings.accounting.remove_with_user,
+                )
+            )
     except StoreError as error:
         raise _left(account.aor, str(error)) from error
     return removed

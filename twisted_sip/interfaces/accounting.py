@@ -1,7 +1,8 @@
 """Call records, and who keeps them.
 
 A record is told when the call is answered, so that a crash loses no call that was talked in, and again, whole, when it
-is over.
+is over. Records are not to be changed by those who are told of them. They are not frozen since what is takes several
+times as long to make, and at the end of a call the same object may come again, changed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from zope.interface import Interface
 Result = Literal["", "answered", "refused", "cancelled", "failed", "interrupted"]
 
 
-@attrs.frozen(slots=True, kw_only=True)
+@attrs.define(slots=True, kw_only=True)
 class LegRecord:
     """One leg of a call: a dialog, or an attempt to make one.
 
@@ -29,6 +30,7 @@ class LegRecord:
     :ivar ended: when it was over, None while it is not.
     :ivar status: the final response, 0 without one.
     :ivar reason: why it ended: a reason phrase, or the text of a Reason (RFC 3326).
+    :ivar callee_tag: the tag of who answered it, where that is no business of this program alone (a proxy).
     """
 
     call_id: str
@@ -39,14 +41,17 @@ class LegRecord:
     ended: float | None = None
     status: int = 0
     reason: str = ""
+    callee_tag: str = ""
 
 
-@attrs.frozen(slots=True, kw_only=True)
+@attrs.define(slots=True, kw_only=True)
 class CallRecord:
     """One call, from its set-up to its end. Times are in seconds since the epoch.
 
     :ivar id: what it is known by here; unique.
-    :ivar user: the address-of-record that proved to be the caller's, empty if none did.
+    :ivar user: the address-of-record of the caller, empty where that is none of our users. A proxy and a b2bua have it
+        from authentication; where nobody has to prove anything it is that of From.
+    :ivar callee_user: the address-of-record of the user of ours who has answered, or was called; empty for none.
     :ivar caller: who calls: the URI in From.
     :ivar callee: whom the caller wanted: the Request-URI.
     :ivar set_up: when the INVITE came.
@@ -57,11 +62,21 @@ class CallRecord:
     :ivar status: the final response to the caller.
     :ivar reason: why it ended.
     :ivar ended_by: ``caller``, ``callee``, ``server`` or ``network``; empty while it lasts.
-    :ivar legs: every leg that it had.
+    :ivar call_id: the Call-ID of the caller's INVITE.
+    :ivar known_until: when it was last known to live: its answer, the latest refresh of its session (RFC 4028), or its
+        end where somebody told it; for one that was interrupted, when this program last said that it runs. None where
+        it was not answered.
+    :ivar interval: seconds after which it is taken for over if nothing is heard of it, 0.0 where that is not so.
+    :ivar caller_tag: the tag of the caller, and
+    :ivar callee_tag: that of who answered, where these are no business of this program alone: of calls through a proxy.
+    :ivar target: the URI of the device that answered or was asked, where that was one.
+    :ivar legs: every leg that it had; none where the record itself says it all: for a call through a proxy that went to
+        one device alone.
     """
 
     id: str
     user: str = ""
+    callee_user: str = ""
     caller: str
     callee: str
     set_up: float
@@ -72,6 +87,12 @@ class CallRecord:
     status: int = 0
     reason: str = ""
     ended_by: str = ""
+    call_id: str = ""
+    known_until: float | None = None
+    interval: float = 0.0
+    caller_tag: str = ""
+    callee_tag: str = ""
+    target: str = ""
     legs: tuple[LegRecord, ...] = ()
 
     @property
@@ -89,7 +110,11 @@ class IAccountingSink(Interface):
     """
 
     def answered(record: CallRecord) -> Deferred[None] | None:
-        """A call is answered: *record* is what is known of it so far."""
+        """A call is answered: *record* is what is known of it so far.
+
+        :return: fires when it may be told to the caller, since the record is durable, or never will be. Many records
+            may share one Deferred: what is added to it must not fail. None: at once.
+        """
 
     def ended(record: CallRecord) -> Deferred[None] | None:
         """A call is over, answered or not: *record* is whole and takes the place of the one before."""

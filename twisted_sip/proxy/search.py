@@ -132,6 +132,11 @@ class Search:
         self.record: Any = None
 
     @property
+    def setting_up(self) -> bool:
+        """It is a call that has not come to an answer or a refusal yet."""
+        return self.calls and not self.in_dialog and not self._answered
+
+    @property
     def branches(self) -> Sequence[Branch]:
         """The branches so far, in the order in which they were made; none once all is over."""
         return self._branches

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from inspect import isawaitable
 from typing import Any
 
@@ -88,7 +88,7 @@ class ProxyService(Service):
         self.location = location
         self.policies = list(policies)
         # Told of each request that goes nowhere, and what it is answered.
-        self.refusals: list[Callable[[IncomingRequest, Response], None]] = []
+        self.refusals = [policy.refused for policy in policies if hasattr(policy, "refused")]
         self.record_routing = RecordRouting(element.dialog_tokens)
         self.routers: list[IRouter] = [*routers]
         self.location_router = LocationRouter(element, location, wakes=True)

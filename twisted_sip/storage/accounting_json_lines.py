@@ -2,7 +2,7 @@
 
 A line goes to the operating system in one write before anything else happens, so that the death of the program loses
 none; a power cut may lose the last ones. A call has a line when it is answered (``"result": ""``) and one when it is
-over. Calls that were under way when the program died get theirs, with the result ``interrupted``, at the next start.
+over.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from json.encoder import encode_basestring_ascii as _text
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from zope.interface import implementer
 
 from twisted_sip.errors import StoreError
 from twisted_sip.interfaces.accounting import CallRecord, IAccountingSink
+from twisted_sip.storage.accounting_text import record_text
 
 _log = Logger()
 
@@ -30,20 +30,22 @@ class JSONLinesAccounting:
     :ivar path: the file.
     """
 
-    def __init__(self, path: Path | str, now: Callable[[], float]) -> None:
-        """Open the file, and end the calls in it that had no end.
+    def __init__(self, path: Path | str, now: Callable[[], float] | None = None) -> None:
+        """Open the file.
 
-        :param now: gives the time in seconds since the epoch.
+        :param now: gives the time in seconds since the epoch: the calls in the file that had no end get one now, with
+            the result ``interrupted``. None leaves them, for somebody else knows what has become of them.
         :raises StoreError: it cannot be read or written.
         """
         self.path = Path(path)
         self._file = -1
         try:
-            left = self._under_way()
+            left = [] if now is None else self._under_way()
             self.reopen()
         except OSError as error:
             raise StoreError(f"{self.path}: {(error.strerror or str(error)).lower()}") from error
         for record in left:
+            assert now is not None
             self._write(json.dumps({**record, "result": "interrupted", "ended": now(), "ended_by": "server"}))
 
     def _under_way(self) -> list[dict[str, Any]]:
@@ -75,13 +77,31 @@ class JSONLinesAccounting:
             # Half a line is no part of the next one.
             os.write(fresh, b"\n")
 
+    def follow(self) -> None:
+        """Open the file anew if it was renamed or removed; to be called now and then.
+
+        What cannot be opened stays as it is: the next record says what is wrong.
+        """
+        try:
+            here, there = os.fstat(self._file), os.stat(self.path)
+            same = (here.st_ino, here.st_dev) == (there.st_ino, there.st_dev)
+        except FileNotFoundError:
+            same = False
+        except OSError:
+            same = True
+        if not same:
+            try:
+                self.reopen()
+            except OSError as error:
+                _log.error("{path} cannot be opened: {reason}", path=str(self.path), reason=str(error))
+
     def answered(self, record: CallRecord) -> None:
         """See IAccountingSink."""
-        self._write(_line(record))
+        self._write(record_text(record))
 
     def ended(self, record: CallRecord) -> None:
         """See IAccountingSink."""
-        self._write(_line(record))
+        self._write(record_text(record))
 
     def _write(self, line: str) -> None:
         if self._file < 0:
@@ -96,26 +116,3 @@ class JSONLinesAccounting:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
-
-
-def _line(record: CallRecord) -> str:
-    """Return *record* as a line of JSON: what json.dumps() would make of it, without its preparations."""
-    legs = ", ".join(
-        [
-            f'{{"call_id": {_text(leg.call_id)}, "incoming": {"true" if leg.incoming else "false"}, '
-            f'"uri": {_text(leg.uri)}, "began": {leg.began!r}, "answered": {_time(leg.answered)}, '
-            f'"ended": {_time(leg.ended)}, "status": {leg.status}, "reason": {_text(leg.reason)}}}'
-            for leg in record.legs
-        ]
-    )
-    return (
-        f'{{"id": {_text(record.id)}, "user": {_text(record.user)}, "caller": {_text(record.caller)}, '
-        f'"callee": {_text(record.callee)}, "set_up": {record.set_up!r}, "ringing": {_time(record.ringing)}, '
-        f'"answered": {_time(record.answered)}, "ended": {_time(record.ended)}, "result": "{record.result}", '
-        f'"status": {record.status}, "reason": {_text(record.reason)}, "ended_by": "{record.ended_by}", '
-        f'"legs": [{legs}], "seconds": {round(record.seconds, 3)!r}}}'
-    )
-
-
-def _time(seconds: float | None) -> str:
-    return "null" if seconds is None else repr(seconds)

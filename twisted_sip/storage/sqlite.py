@@ -50,7 +50,7 @@ def explain(path: Path, error: Exception) -> StoreError:
 
 
 def open_database(
-    path: Path, schema: Schema, *, synchronous: Literal["NORMAL", "FULL"], timeout: float = 5.0
+    path: Path, schema: Schema, *, synchronous: Literal["NORMAL", "FULL"], timeout: float = 5.0, check: bool = True
 ) -> sqlite3.Connection:
     """Open the database at *path*, make or migrate it as needed.
 
@@ -58,6 +58,7 @@ def open_database(
     commit survives the death of the process, with FULL that of the machine.
 
     :param timeout: seconds to wait for another process that holds the database.
+    :param check: look for damage; False for one that may be too large to be read at each start.
     :return: a connection in autocommit mode that may be used in one thread at a time, whichever.
     :raises StoreError: it cannot be opened: missing rights, locked, damaged, of another kind, of a newer version.
     """
@@ -73,7 +74,7 @@ def open_database(
         connection = sqlite3.connect(
             path, timeout=timeout, isolation_level=None, check_same_thread=False, cached_statements=256
         )
-        _prepare(connection, schema, path, synchronous)
+        _prepare(connection, schema, path, synchronous, check)
         return connection
     except (sqlite3.Error, OSError) as error:
         if connection is not None:
@@ -92,7 +93,7 @@ def _close_to_others(path: Path) -> None:
             path.chmod(0o600)
 
 
-def _prepare(connection: sqlite3.Connection, schema: Schema, path: Path, synchronous: str) -> None:
+def _prepare(connection: sqlite3.Connection, schema: Schema, path: Path, synchronous: str, check: bool) -> None:
     version = _pragma(connection, "user_version")
     mark = _pragma(connection, "application_id")
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -103,7 +104,7 @@ def _prepare(connection: sqlite3.Connection, schema: Schema, path: Path, synchro
         raise StoreError(
             f"{path}: made by a newer twisted-sip (schema version {version}, this one knows {known}); upgrade it"
         )
-    damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if check else "ok"
     if damage != "ok":
         raise sqlite3.DatabaseError(f"malformed: {damage}")
     connection.execute("PRAGMA journal_mode = WAL")

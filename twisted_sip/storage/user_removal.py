@@ -13,6 +13,7 @@ from pathlib import Path
 import attrs
 
 from twisted_sip.errors import StoreError
+from twisted_sip.storage.accounting_rows import ACCOUNTING_FILE, ACCOUNTING_SCHEMA, remove_records_of
 from twisted_sip.storage.documents_sqlite import DOCUMENTS_FILE, DOCUMENTS_SCHEMA
 from twisted_sip.storage.location_rows import LOCATION_SCHEMA, fold
 from twisted_sip.storage.location_sqlite import LOCATION_FILE
@@ -55,8 +56,17 @@ _KINDS = (
 )
 
 
+_CALLS = _Kind("call records", ACCOUNTING_FILE, ACCOUNTING_SCHEMA, "call", "user", expires=False, lasts=True)
+
+
 def remove_user(
-    directory: Path, aor: str, now: float, *, keep_data: bool = False, pass_by_open: bool = False
+    directory: Path,
+    aor: str,
+    now: float,
+    *,
+    keep_data: bool = False,
+    pass_by_open: bool = False,
+    with_calls: bool = False,
 ) -> dict[str, int]:
     """Remove what *aor* has in the databases in *directory*.
 
@@ -64,12 +74,13 @@ def remove_user(
     :param now: seconds since the epoch.
     :param keep_data: keep messages and documents.
     :param pass_by_open: leave databases alone that a server has opened.
+    :param with_calls: remove the records of calls from and to the user, too.
     :return: how much of what was removed, contacts, subscriptions, publications, messages, call settings, documents,
-        where there was any; what had expired goes, too, and is not counted.
+        call records, where there was any; what had expired goes, too, and is not counted.
     :raises StoreError: a database cannot be changed, or a server has opened it; others may have been changed.
     """
     removed: dict[str, int] = {}
-    for kind in _KINDS:
+    for kind in (*_KINDS, *((_CALLS,) if with_calls else ())):
         path = directory / kind.file
         if (kind.lasts and keep_data) or not path.exists():
             continue
@@ -99,6 +110,8 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _remove(connection: sqlite3.Connection, kind: _Kind, aor: str, now: float) -> int:
+    if kind is _CALLS:
+        return remove_records_of(connection, aor)
     if kind.schema is LOCATION_SCHEMA:
         fold(connection)
     owner: str | bytes = aor

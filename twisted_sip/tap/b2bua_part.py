@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +14,11 @@ from twisted_sip.b2bua.b2bua import B2BUA
 from twisted_sip.dialog.dialogs import dialog_id_of
 from twisted_sip.element.element import Element
 from twisted_sip.errors import ConfigurationError, RemoteProtocolError
+from twisted_sip.interfaces.accounting import CallRecord
 from twisted_sip.interfaces.processing import IncomingRequest, IRequestProcessor, Verdict
 from twisted_sip.media.plane import MediaPlane
 from twisted_sip.media.settings import MediaSettings
 from twisted_sip.message.request import Request
-from twisted_sip.storage.accounting_json_lines import JSONLinesAccounting
 from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.hosts import check_bindable, host_names, is_address
 from twisted_sip.tap.part import Part, Prepared
@@ -27,6 +26,7 @@ from twisted_sip.tap.startup import StartFailure
 from twisted_sip.transport.descriptors import parse_descriptor
 
 if TYPE_CHECKING:
+    from twisted_sip.tap.accounting_part import AccountingPart
     from twisted_sip.tap.composition import Server
 
 #: What is answered beside what the registrar answers.
@@ -62,19 +62,22 @@ class B2BUAPart(Part):
 
     sections = ("b2bua", "media")
     # Where media pass is decided when the ports are there.
-    fixed = ("b2bua.media", "b2bua.records", "media")
+    fixed = ("b2bua.media", "media")
 
     b2bua_class: type[B2BUA] = B2BUA
 
-    def __init__(self) -> None:
+    def __init__(self, accounting: AccountingPart | None = None) -> None:
+        """Make the part.
+
+        :param accounting: the part that keeps call records, and stands before this one; None for none.
+        """
         self.b2bua: B2BUA | None = None
-        self._accounting: JSONLinesAccounting | None = None
+        self._accounting = accounting
         self._plane: MediaPlane | None = None
 
     def open_stores(self, server: Server, directory: Path) -> None:
-        """Open the file of call records.
+        """Look whether media can have their address.
 
-        :raises StoreError: it cannot be used.
         :raises StartFailure: media cannot have their address.
         """
         if server.configuration.b2bua.media != "direct":
@@ -82,9 +85,6 @@ class B2BUAPart(Part):
                 check_bindable("media.host", media_settings(server.configuration).host)
             except ConfigurationError as error:
                 raise StartFailure("\n".join(error.problems)) from error
-        name = server.configuration.b2bua.records
-        if name:
-            self._accounting = JSONLinesAccounting(directory / name, time.time)
 
     def links(self, server: Server, element: Element) -> Sequence[Any]:
         configuration = server.configuration
@@ -97,12 +97,20 @@ class B2BUAPart(Part):
             location=server.location,
             routes=server.routing.router or (),
             media=self._plane,
-            accounting=self._accounting,
+            accounting=None if self._accounting is None else self._accounting.sink,
             policies=server.call_policies,
             domain=_domain(server.domains),
             trusts_everybody=not configuration.auth.required,
         )
+        if self._accounting is not None:
+            self._accounting.live.append(self._live)
         return [self.b2bua]
+
+    def _live(self) -> Iterable[CallRecord]:
+        """Return the records of the calls that are under way."""
+        if self.b2bua is None:
+            return []
+        return [call.notes.record() for call in (*self.b2bua.bridged, *self.b2bua.click_calls)]
 
     def front_links(self) -> Sequence[Any]:
         assert self.b2bua is not None
@@ -142,9 +150,6 @@ class B2BUAPart(Part):
         plane, self._plane = self._plane, None
         if plane is not None:
             plane.close()
-        accounting, self._accounting = self._accounting, None
-        if accounting is not None:
-            accounting.close()
         self.b2bua = None
 
 

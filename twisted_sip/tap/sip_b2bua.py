@@ -22,6 +22,8 @@ class Options(ServerOptions):
 def makeService(options: Options) -> IService:
     """Return the service; a configuration that cannot be used ends the process with its faults."""
     # Other servers need no media.
+    from twisted_sip.tap.accounting_part import AccountingPart
     from twisted_sip.tap.b2bua_part import B2BUAPart
 
-    return make_server(options, forwards=False, parts=[B2BUAPart()])
+    accounting = AccountingPart()
+    return make_server(options, forwards=False, parts=[accounting, B2BUAPart(accounting)])

@@ -25,4 +25,6 @@ class Options(PresenceOptions):
 
 def makeService(options: Options) -> IService:
     """Return the service; a configuration that cannot be used ends the process with its faults."""
-    return make_server(options, forwards=True, presence=bool(options["presence"]))
+    from twisted_sip.tap.accounting_part import AccountingPart
+
+    return make_server(options, forwards=True, presence=bool(options["presence"]), parts=[AccountingPart()])
