@@ -44,6 +44,22 @@ def test_a_server_is_scraped(tmp_path: Path, plugin: str) -> None:
             assert re.search(rf"^{BY_COUNT[name].full_name} \d", text, re.MULTILINE), name
 
 
+def test_calls_are_counted(tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "sip.toml").write_text(f'[metrics]\nenabled = true\nlisten = ["tcp:{port}:interface=127.0.0.1"]\n')
+    options = ["--config", "sip.toml", "--listen", HERE, "--no-auth", "--domain", "example.com"]
+    running = Running(tmp_path, "sip-proxy", *options, until="listening over udp")
+    try:
+        proxy = f"sip:127.0.0.1:{running.port('udp')}"
+        done = running.command("call", "sip:nobody@example.com", "--user", "a@example.com", "--proxy", proxy)
+        assert done.returncode == 1, done
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
+            text = answer.read().decode()
+    finally:
+        running.stop()
+    assert re.search(r'^twisted_sip_calls_ended_total\{result="failed"\} 1.0$', text, re.MULTILINE), text
+
+
 def test_what_cannot_be_served_is_told(tmp_path: Path) -> None:
     (tmp_path / "sip.toml").write_text(
         '[metrics]\nenabled = true\nlisten = ["udp:9464"]\n[hep]\nserver = "homer"\n[log]\nburst = -1\n'

@@ -104,10 +104,11 @@ class AccountingPart(Part):
             interval=FLUSH_INTERVAL,
             timeout=storage.lock_timeout,
         )
-        self.sink = database
+        sinks = [sink for part in server.parts for sink in part.sinks()]
         if section.json_lines:
             self._lines = JSONLinesAccounting(directory / section.json_lines)
-            self.sink = SeveralSinks([self._lines, database])
+            sinks.append(self._lines)
+        self.sink = SeveralSinks([*sinks, database]) if sinks else database
         if section.url:
             # Others need no HTTP.
             from twisted_sip.storage.accounting_http import CallbackDelivery

@@ -24,6 +24,7 @@ from twisted_sip.tap.web_ports import WebChange, WebPorts
 from twisted_sip.transport.receiver import Watcher
 
 if TYPE_CHECKING:
+    from twisted_sip.interfaces.accounting import IAccountingSink
     from twisted_sip.tap.composition import Server
     from twisted_sip.tap.configuration import Configuration
 
@@ -82,6 +83,9 @@ class MetricsPart(Part):
 
     def watchers(self) -> Sequence[tuple[Watcher, Watcher]]:
         return [(self.messages.sent, self.messages.seen)]
+
+    def sinks(self) -> Sequence[IAccountingSink]:
+        return [self.calls]
 
     def reload(self, server: Server, configuration: Configuration) -> Prepared | None:
         """Open other ports.

@@ -14,6 +14,7 @@ from twisted_sip.tap.control import Command
 
 if TYPE_CHECKING:
     from twisted_sip.console.metrics import Sample
+    from twisted_sip.interfaces.accounting import IAccountingSink
     from twisted_sip.interfaces.routing import IForwardingPolicy, IRouter
     from twisted_sip.tap.composition import Server
     from twisted_sip.tap.configuration import Configuration
@@ -129,6 +130,10 @@ class Part:
     def counts(self) -> Mapping[str, Any]:
         """Return what it holds, for the status page."""
         return {}
+
+    def sinks(self) -> Sequence[IAccountingSink]:
+        """Return who is told of calls beside the database of call records; asked before :meth:`links`."""
+        return ()
 
     def samples(self) -> Iterable[Sample]:
         """Return what it measures beside its counts, for the metrics."""
