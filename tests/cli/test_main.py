@@ -37,7 +37,7 @@ def test_every_command_is_there_and_explains_itself() -> None:
     context = click.Context(group)
     names = group.list_commands(context)
     assert names == [
-        "user", "policy", "contacts", "gateways", "bans", "presence", "watchers", "messages", "trace", "explain",
+        "user", "policy", "contacts", "gateways", "bans", "calls", "presence", "watchers", "messages", "trace", "explain",
         "status", "reload", "check", "doctor", "options", "register", "message", "publish", "call", "load", "chat",
     ]  # fmt: skip
     for name in names:
