@@ -146,6 +146,8 @@ class Incoming:
                 self.element.send_statelessly(response, self.request, self.flow)
                 return
             transaction = self.start_transaction(answering=final)
+        elif response.status >= 300 and not self.user:
+            transaction.answer_once()
         transaction.send(response)
         if final:
             transaction.forget()

@@ -30,7 +30,7 @@ _HAIR = 1e-4
 class InviteServer(ServerTransaction):
     """A server transaction for INVITE."""
 
-    __slots__ = ("_elapsed", "_interval", "_spoken")
+    __slots__ = ("_elapsed", "_interval", "_once", "_spoken")
 
     def __init__(self, layer: ServerSide, key: str, request: Request, flow: Flow, user: ServerUser) -> None:
         ServerTransaction.__init__(self, layer, key, request, flow, user, PROCEEDING)
@@ -39,6 +39,13 @@ class InviteServer(ServerTransaction):
         self._interval = 0.0
         # When the user last sent a provisional response while the timer of its silence ran; 0 if it has not.
         self._spoken = 0.0
+        # No Timer G.
+        self._once = False
+
+    def answer_once(self) -> None:
+        """As in the base; a client that has heard something waits, and does not ask again: it needs Timer G."""
+        if self.last_response is None:
+            self._once = True
 
     def trying(self) -> None:
         """Send 100 (Trying), if nothing has been sent yet (section 17.2.1)."""
@@ -107,7 +114,7 @@ class InviteServer(ServerTransaction):
         if timer is not None:
             timer.cancel()
         values = self._layer.values
-        self._interval = values.timeout if self._reliable else values.T1
+        self._interval = values.timeout if self._reliable or self._once else values.T1
         self._timer = self._layer.timers.start(self._interval, self._timer_g)
         self._put(response)
         self._layer.awaits_ack(self)

@@ -1,0 +1,123 @@
+"""An unauthenticated datagram never draws more than one answer, of about its own size: whoever forges the address of
+somebody else has nothing to gain here (RFC 3261 section 26.3.2.4).
+
+What a phone of ours that was really reached says comes back as RFC 3261 section 13.3.1.4 has it: the phone repeats it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from houses import ALICE, BOB, CLIENT, HOST, KINDS, SERVER, STRANGER, House
+
+from twisted_sip.message.methods import METHODS
+from twisted_sip.testing.peer import on_the_wire
+
+ALL = (*METHODS, "UNHEARDOF")
+#: 64*T1, and the time that datagrams take.
+LONG = 34.0
+#: A challenge, or what is allowed and supported, is that much longer than what asked for it.
+MORE = 420
+Houses = Callable[[str], House]
+
+
+def drawn(house: House, data: bytes, wait: float = LONG) -> list[bytes]:
+    """Send *data*, answer nothing; return what the server sends to the address it came from."""
+    house.network.trace.clear()
+    house.client.send(data, SERVER)
+    house.network.advance(wait)
+    found = [one for one in house.network.trace if one[1].host == HOST and one[2].host == CLIENT]
+    house.client.arrivals.clear()
+    house.client.skip()
+    return [one[4] for one in found]
+
+
+def small(house: House, data: bytes, most: int = 1) -> list[bytes]:
+    """What *data* draws is no gain to anybody."""
+    found = drawn(house, data)
+    assert len(found) <= most, (data, found)
+    assert sum(map(len, found)) <= len(data) + MORE, (data, found)
+    house.sane()
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", ALL)
+def test_requests(houses: Houses, kind: str, method: str) -> None:
+    house = houses(kind)
+    for sender in (ALICE, STRANGER):
+        for uri in ("sip:example.com", "sip:nobody@example.com", BOB, "sip:x@elsewhere.example"):
+            for tag in ("", "x"):
+                if (method, sender, uri) == ("INVITE", STRANGER, BOB) and kind in ("proxy", "b2bua"):
+                    # Bob's phone is called, and answers.
+                    continue
+                data = on_the_wire(house.text_of(method, uri, sender=sender, to_tag=tag))
+                found = small(house, data)
+                assert found or method == "ACK", data
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_requests_for_more(houses: Houses, kind: str) -> None:
+    """With all that makes answers long: what is required, asked for and wrong comes back once."""
+    house = houses(kind)
+    long = ", ".join(f"x{number}" for number in range(300))
+    for method in ("OPTIONS", "INVITE", "SUBSCRIBE", "MESSAGE", "REGISTER", "PUBLISH"):
+        for line in (f"Require: {long}", f"Proxy-Require: {long}", "Event: presence", "Event: reg", "Event: dialog",
+                     "Event: presence.winfo", "Accept: x/y", "Expires: 1", "Content-Type: x/y", "Supported: eventlist",
+                     "Authorization: Digest x", "Proxy-Authorization: Digest username=a, realm=\"example.com\""):  # fmt: skip
+            for sender in (ALICE, STRANGER):
+                for uri in ("sip:example.com", "sip:nobody@example.com"):
+                    small(house, on_the_wire(house.text_of(method, uri, line, sender=sender)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_malformed(houses: Houses, kind: str) -> None:
+    house = houses(kind)
+    good = on_the_wire(house.text_of("INVITE", BOB, sender=STRANGER))
+    for number in range(0, len(good), 3):
+        small(house, good[:number] + b"\x01" + good[number + 1 :])
+        small(house, good[:number])
+    for data in (b"SIP/2.0 200 OK" + good[good.index(b"\r\n") :], b"A" * 1200, b"INVITE", b"\r\n" * 500 + good[:-20]):
+        small(house, data)
+    # Several messages in one datagram are one (RFC 3261 section 18.3).
+    small(house, on_the_wire(house.text_of("OPTIONS", "sip:example.com", sender=STRANGER)) * 4)
+
+
+def test_vias_that_lead_elsewhere(houses: Houses) -> None:
+    """Answers go to where the datagram came from, whatever the Via says (RFC 3261 section 18.2.2)."""
+    house = houses("proxy")
+    for via in ("192.0.2.77", "192.0.2.77;rport", "192.0.2.77;received=192.0.2.78", "192.0.2.77;maddr=192.0.2.79"):
+        text = house.text_of("OPTIONS", "sip:example.com", sender=STRANGER)
+        text = text.replace(f"{CLIENT}:5060;", f"{via};", 1)
+        house.network.trace.clear()
+        house.client.send(text, SERVER)
+        house.network.advance(LONG)
+        assert {one[2].host for one in house.network.trace if one[1].host == HOST} == {CLIENT}
+
+
+def test_keep_alives_and_stun(houses: Houses) -> None:
+    house = houses("proxy")
+    stun = b"\x21\x12\xa4\x42" + bytes(range(12))
+    unknown = b"".join(bytes((0x00, number, 0, 0)) for number in range(0x20, 0x70))
+    for data, most in (
+        (b"\r\n\r\n", 0), (b"\r\n", 0), (b"\0", 0), (b"\0\0\0\0", 0), (b"\x00\x01\x00\x00" + stun, 1),
+        (b"\x00\x01" + len(unknown).to_bytes(2, "big") + stun + unknown, 1), (b"\x00\x11\x00\x00" + stun, 0),
+        (b"\x01\x01\x00\x00" + stun, 0), (b"\x00\x01\x00\x04" + stun, 0), (b"\x00\x03\x00\x00" + stun, 0),
+    ):  # fmt: skip
+        found = drawn(house, data, 2.0)
+        assert len(found) <= most, data
+        assert sum(map(len, found)) <= max(2 * len(data), len(data) + 24), (data, found)
+
+
+def test_who_is_rejected_or_waits_is_told_once(houses: Houses) -> None:
+    house = houses("presence")
+    for uri, event in (
+        (BOB, "presence"),
+        ("sip:nobody@example.com", "presence"),
+        (BOB, "reg"),
+        (BOB, "message-summary"),
+    ):
+        text = house.text_of("SUBSCRIBE", uri, f"Event: {event}", "Expires: 600", sender=STRANGER)
+        found = drawn(house, on_the_wire(text))
+        print(event, uri, [(one[:50], len(one)) for one in found])
