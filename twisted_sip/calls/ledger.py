@@ -14,20 +14,20 @@ over it is called interrupted, with the end at which it was last known to live.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_sip.calls.call_legs import UnsentInvite, answered_leg, answering, cut, ended_leg, legs_of
 from twisted_sip.calls.open_calls import LONGEST, Key, OpenCall, OpenCalls, key_of
 from twisted_sip.calls.settings import LedgerSettings
 from twisted_sip.errors import RemoteProtocolError
-from twisted_sip.interfaces.accounting import CallRecord, LegRecord, Result
+from twisted_sip.interfaces.accounting import CallRecord, Result
 from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.interfaces.routing import IForwardingPolicy, Target
 from twisted_sip.message.request import Request
@@ -129,7 +129,7 @@ class CallLedger:
             return known.hold
         now = self._now()
         branches = context.branches
-        target = branches[0].target if len(branches) == 1 else _answering(branches, response)
+        target = branches[0].target if len(branches) == 1 else answering(branches, response)
         user = context.incoming.user or self._local_aor(from_.uri)
         interval = self._interval(response) if "session-expires" in response.headers.names else 0.0
         self._count = count = self._count + 1
@@ -137,8 +137,8 @@ class CallLedger:
             id=f"{self._mark}-{count}",
             user=user,
             callee_user=target.aor or self._local_aor(request.known_uri or request.uri),
-            caller=_cut(from_.uri_text),
-            callee=_cut(request.uri_text),
+            caller=cut(from_.uri_text),
+            callee=cut(request.uri_text),
             set_up=context.began_at,
             ringing=context.rang_at or None,
             answered=now,
@@ -147,10 +147,10 @@ class CallLedger:
             interval=interval,
             caller_tag=key[1],
             callee_tag=key[2],
-            target=_cut(str(target.uri)),
+            target=cut(str(target.uri)),
         )
         if len(branches) != 1:
-            record.legs = _legs(context, response, key, now)
+            record.legs = legs_of(context, response, key, now)
         context.record = known = OpenCall(record, key, now + (interval or self.settings.max_duration))
         try:
             known.hold = self._sink.answered(record)
@@ -165,10 +165,13 @@ class CallLedger:
     def _forked(self, known: OpenCall, response: Response, context: Any, key: Key) -> None:
         """One more fork has answered: it is a leg of the same call."""
         record = known.record
-        if not record.legs:
-            record.legs = (_leg(record.target, key, context, record.answered, response.status),)
-        target = _answering(context.branches, response)
-        record.legs += (_leg(_cut(str(target.uri)), key, context, self._now(), response.status),)
+        legs = record.legs
+        if not legs:
+            first = (record.call_id, record.caller_tag, record.callee_tag)
+            legs = (answered_leg(record.target, first, context, record.answered, 200),)
+        uri = cut(str(answering(context.branches, response).uri))
+        one_more = answered_leg(uri, key, context, self._now(), response.status)
+        record.legs = (*[leg for leg in legs if leg.answered is not None or leg.uri != uri], one_more)
         known.keys.append(key)
         self.calls.add(key, known)
 
@@ -191,17 +194,17 @@ class CallLedger:
             user=context.incoming.user or self._local_aor(from_.uri),
             callee_user=next((branch.target.aor for branch in branches if branch.target.aor), "")
             or self._local_aor(request.uri),
-            caller=_cut(from_.uri_text),
-            callee=_cut(request.uri_text),
+            caller=cut(from_.uri_text),
+            callee=cut(request.uri_text),
             set_up=context.began_at,
             ringing=context.rang_at or None,
-            call_id=_cut(request.call_id),
-            caller_tag=_cut(from_.tag),
+            call_id=cut(request.call_id),
+            caller_tag=cut(from_.tag),
         )
         if len(branches) == 1:
-            record.target = _cut(str(branches[0].target.uri))
+            record.target = cut(str(branches[0].target.uri))
         else:
-            record.legs = _legs(context)
+            record.legs = legs_of(context)
         return record
 
     def _local_aor(self, uri: URI) -> str:
@@ -224,7 +227,7 @@ class CallLedger:
         request = incoming.request
         status = response.status
         if request.method == "INVITE" and status >= 300 and status not in _CHALLENGES and not request.to.tag:
-            record = self.record_of(_Unsent(request, incoming, self._now()), self._id())
+            record = self.record_of(UnsentInvite(request, incoming, self._now()), self._id())
             self._tell_end(self._came_to_nothing(record, response))
 
     # -- in the dialog ---------------------------------------------------------------------------
@@ -235,7 +238,7 @@ class CallLedger:
             return
         reason = ""
         if "reason" in request.headers.names:
-            reason = _cut(request.headers.first("reason") or "")
+            reason = cut(request.headers.first("reason") or "")
         now = call.record.known_until = self._now()
         self._ended(call, now, "caller" if from_caller else "callee", reason)
 
@@ -284,7 +287,7 @@ class CallLedger:
         record.reason = reason
         record.ended_by = by
         if record.legs:
-            record.legs = tuple([_over(leg, now, reason) for leg in record.legs])
+            record.legs = tuple([ended_leg(leg, now, reason) for leg in record.legs])
         self._tell_end(record)
 
     # -- what is told -------------------------------------------------------------------------------
@@ -350,65 +353,3 @@ class CallLedger:
     def stop(self) -> None:
         """Forget every call; nobody is told: they go on."""
         self.calls.stop()
-
-
-class _Unsent:
-    """An INVITE that never had a response context, in the place of one."""
-
-    branches: tuple[Any, ...] = ()
-    rang_at = 0.0
-
-    def __init__(self, request: Request, incoming: IncomingRequest, now: float) -> None:
-        self.request = request
-        self.incoming = incoming
-        self.began_at = now
-
-
-def _answering(branches: Sequence[Any], response: Response) -> Target:
-    """Return the target of the branch that *response* came from."""
-    found: Target = next((branch for branch in branches if branch.final is response), branches[-1]).target
-    return found
-
-
-def _legs(context: Any, answer: Response | None = None, key: Key = ("", "", ""), now: float = 0.0) -> tuple[Any, ...]:
-    """Return a leg for each branch of *context*; *answer*, a 2xx, has made the dialog *key*."""
-    legs = []
-    for branch in context.branches:
-        final: Response | None = branch.final
-        uri = _cut(str(branch.target.uri))
-        if final is answer and final is not None:
-            legs.append(_leg(uri, key, context, now, final.status))
-        else:
-            legs.append(
-                LegRecord(
-                    call_id=_cut(context.request.call_id),
-                    incoming=False,
-                    uri=uri,
-                    began=context.began_at,
-                    status=0 if final is None else final.status,
-                    reason="" if final is None else final.reason,
-                )
-            )
-    return tuple(legs)
-
-
-def _leg(uri: str, key: Key, context: Any, answered: float | None, status: int) -> LegRecord:
-    return LegRecord(
-        call_id=key[0],
-        incoming=False,
-        uri=uri,
-        began=context.began_at,
-        answered=answered,
-        status=status,
-        callee_tag=key[2],
-    )
-
-
-def _over(leg: LegRecord, now: float, reason: str) -> LegRecord:
-    if leg.ended is not None:
-        return leg
-    return attrs.evolve(leg, ended=now, reason=reason if leg.answered is not None else leg.reason)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else text[:LONGEST]

@@ -28,9 +28,9 @@ _CSV = (
 )  # fmt: skip
 
 
-def call_columns() -> tuple[str, ...]:
-    """Return the heads of :func:`call_row`."""
-    zone = datetime.now().astimezone().strftime("%Z")
+def call_columns(now: float) -> tuple[str, ...]:
+    """Return the heads of :func:`call_row`; *now* in seconds since the epoch."""
+    zone = datetime.fromtimestamp(now).astimezone().strftime("%Z")
     return (f"begun ({zone})", "from", "to", "rang", "talked", "result", "")
 
 

@@ -6,7 +6,7 @@ import contextlib
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import attrs
 import click
@@ -32,8 +32,13 @@ from twisted_sip.storage.accounting_text import record_from
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
+if TYPE_CHECKING:
+    _Param = click.ParamType[float]
+else:
+    _Param = click.ParamType
 
-class _Seconds(click.ParamType):
+
+class _Seconds(_Param):
     """A duration: ``90``, ``90s``, ``5m``, ``2h``, ``7d``."""
 
     name = "duration"
@@ -47,7 +52,7 @@ class _Seconds(click.ParamType):
         return found
 
 
-class _Time(click.ParamType):
+class _Time(_Param):
     """A time: a date, a date and a time of day, or how long ago."""
 
     name = "time"
@@ -62,7 +67,7 @@ class _Time(click.ParamType):
             # Without a zone it is local time.
             return datetime.fromisoformat(value).astimezone().timestamp()
         if value in ("today", "yesterday"):
-            day = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+            day = datetime.fromtimestamp(time.time()).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
             return (day - timedelta(days=value == "yesterday")).timestamp()
         self.fail(
             f"{value!r} is no time, write one like 2026-11-21, '2026-11-21 09:30', yesterday or 2h (ago)", param, ctx
@@ -136,7 +141,7 @@ def calls(
     elif as_csv:
         print_calls_csv(found)
     else:
-        print_table(call_columns(), [call_row(record, now) for record in found], "no call")
+        print_table(call_columns(now), [call_row(record, now) for record in found], "no call")
 
 
 def _under_way(state_dir: Path, path: Path) -> list[CallRecord]:

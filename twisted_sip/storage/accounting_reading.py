@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -12,6 +14,8 @@ from twisted_sip.errors import StoreError
 from twisted_sip.interfaces.accounting import CallRecord
 from twisted_sip.storage.accounting_rows import ACCOUNTING_SCHEMA, COLUMNS, as_stored, read_under_way, record_of
 from twisted_sip.storage.sqlite import explain, open_database
+
+T = TypeVar("T")
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -130,16 +134,18 @@ class CallReader:
                 f"SELECT {column}, count(*), count(answered), coalesce(sum(ended - answered), 0) FROM call "
                 f"WHERE {column} <> '' AND {where} GROUP BY {column}"
             )
-            for user, count, answered, seconds in self._read(
-                lambda query=query: self._connection.execute(query, values).fetchall()
-            ):
+            rows: list[Any] = self._read(partial(self._all, query, values))
+            for user, count, answered, seconds in rows:
                 name = user.decode("utf-8", "surrogateescape") if isinstance(user, bytes) else user
                 sums.setdefault(name, {}).update(
                     {side: count, f"{side}_answered": answered, f"{side}_seconds": round(seconds, 3)}
                 )
         return [UserTotals(user=user, **sums[user]) for user in sorted(sums) if not wanted.user or user == wanted.user]
 
-    def _read(self, read: Any) -> Any:
+    def _all(self, query: str, values: Sequence[Any]) -> list[Any]:
+        return self._connection.execute(query, values).fetchall()
+
+    def _read(self, read: Callable[[], T]) -> T:
         try:
             return read()
         except sqlite3.Error as error:

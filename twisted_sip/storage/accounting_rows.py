@@ -183,6 +183,7 @@ def read_under_way(connection: sqlite3.Connection) -> list[CallRecord]:
     for (records,) in connection.execute("SELECT records FROM under_way ORDER BY batch"):
         for line in records.splitlines():
             record = record_from(json.loads(line))
+            record.known_until = record.answered
             found[record.id] = record
     if found:
         first = min(record.set_up for record in found.values()) - 1

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -22,6 +22,7 @@ from zope.interface import implementer
 from twisted_sip.errors import StoreError
 from twisted_sip.interfaces.accounting import CallRecord, IAccountingSink
 from twisted_sip.storage import accounting_rows as rows
+from twisted_sip.storage.accounting_batch import AnsweredBatch
 from twisted_sip.storage.accounting_rows import ACCOUNTING_SCHEMA, Step
 from twisted_sip.storage.accounting_text import open_text, record_text
 from twisted_sip.storage.batch_writer import BATCH_SIZE, FLUSH_INTERVAL, BatchWriter, InlineThread, WorkThread
@@ -34,32 +35,6 @@ MAX_WAITING = 20_000
 _QUIET = 60.0
 
 T = TypeVar("T")
-
-
-class _Batch:
-    """Calls that were answered within a moment, and what their answers wait for.
-
-    :ivar number: of its row.
-    :ivar records: what is to be written of them.
-    :ivar left: how many of them are not over.
-    :ivar fired: fires when they are written, or never will be.
-    """
-
-    __slots__ = ("fired", "left", "number", "records", "timer")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.records: list[str] = []
-        self.left = 0
-        self.fired: Deferred[None] = Deferred()
-        self.timer: IDelayedCall | None = None
-
-    def release(self) -> None:
-        timer, self.timer = self.timer, None
-        if timer is not None and timer.active():
-            timer.cancel()
-        if not self.fired.called:
-            self.fired.callback(None)
 
 
 @implementer(IAccountingSink)
@@ -112,12 +87,12 @@ class SQLiteAccounting:
         self._leftover: list[Step] = []
         self._steps: list[Step] = []
         self._unfit: list[str] = []
-        self._batch: _Batch | None = None
-        self._batch_under_way: _Batch | None = None
+        self._batch: AnsweredBatch | None = None
+        self._batch_under_way: AnsweredBatch | None = None
         self._retried = 0
         self._said = float("-inf")
         self._is_open = True
-        self._writer: BatchWriter[_Batch | Step] = BatchWriter(
+        self._writer: BatchWriter[AnsweredBatch | Step] = BatchWriter(
             self._thread,
             clock,
             self._write,
@@ -155,7 +130,7 @@ class SQLiteAccounting:
 
     def _take_up(self, records: list[CallRecord]) -> None:
         """Put *records* into batches of our own."""
-        self._open: dict[str, _Batch] = {}
+        self._open: dict[str, AnsweredBatch] = {}
         self._number = 0
         batches = []
         for at in range(0, len(records), BATCH_SIZE):
@@ -166,9 +141,9 @@ class SQLiteAccounting:
             batches.append((batch.number, [open_text(record) for record in records[at : at + BATCH_SIZE]]))
         rows.keep_under_way(self._connection, batches)
 
-    def _new_batch(self) -> _Batch:
+    def _new_batch(self) -> AnsweredBatch:
         self._number += 1
-        return _Batch(self._number)
+        return AnsweredBatch(self._number)
 
     def __len__(self) -> int:
         """How many calls are answered and not over."""
@@ -190,7 +165,8 @@ class SQLiteAccounting:
             batch = self._batch = self._new_batch()
             batch.timer = self._clock.callLater(self._patience, self._slow, batch)
             self._writer.add(batch)
-        elif len(batch.records) >= MAX_WAITING and not self._has_room(record.id):
+        elif len(batch.records) >= MAX_WAITING:
+            self._lose(record.id)
             return None
         batch.records.append(open_text(record))
         batch.left += 1
@@ -217,9 +193,12 @@ class SQLiteAccounting:
     def _has_room(self, id: str) -> bool:
         if self._is_open and self.waiting < MAX_WAITING:
             return True
+        self._lose(id)
+        return False
+
+    def _lose(self, id: str) -> None:
         self.lost += 1
         self._say("CALL RECORDS ARE LOST: there is no room for {id}; {lost} since the start", id=id, lost=self.lost)
-        return False
 
     def _queue(self, record: CallRecord, event: str) -> None:
         if self.queued >= self._max_callbacks:
@@ -250,7 +229,7 @@ class SQLiteAccounting:
 
     # -- batches --------------------------------------------------------------------------------
 
-    def _prepared(self, items: list[_Batch | Step]) -> list[Step]:
+    def _prepared(self, items: list[AnsweredBatch | Step]) -> list[Step]:
         batch, self._batch = self._batch, None
         self._batch_under_way = batch
         leftover, self._leftover = self._leftover, []
@@ -277,7 +256,7 @@ class SQLiteAccounting:
                 except (sqlite3.Error, OverflowError, TypeError) as error:
                     self._unfit.append(str(error))
 
-    def _written(self, items: list[_Batch | Step], failure: Failure | None) -> None:
+    def _written(self, items: list[AnsweredBatch | Step], failure: Failure | None) -> None:
         batch, self._batch_under_way = self._batch_under_way, None
         steps, self._steps = self._steps, []
         unfit, self._unfit = self._unfit, []
@@ -307,7 +286,7 @@ class SQLiteAccounting:
             lost=self.lost,
         )
 
-    def _slow(self, batch: _Batch) -> None:
+    def _slow(self, batch: AnsweredBatch) -> None:
         """The disk takes too long: calls go on."""
         batch.timer = None
         self.late += 1

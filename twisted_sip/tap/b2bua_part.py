@@ -101,6 +101,7 @@ class B2BUAPart(Part):
             policies=server.call_policies,
             domain=_domain(server.domains),
             trusts_everybody=not configuration.auth.required,
+            now=server.reactor.seconds,
         )
         if self._accounting is not None:
             self._accounting.live.append(self._live)
