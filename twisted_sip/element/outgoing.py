@@ -51,6 +51,7 @@ class Outgoing(DestinationWalk):
         "cancelled",
         "done",
         "inside",
+        "once",
         "request",
         "transaction",
         "user",
@@ -80,6 +81,7 @@ class Outgoing(DestinationWalk):
         self.cancelled = False
         self.done = False
         self.inside = True
+        self.once = False
         self._credentials = credentials
         self._branch_suffix = branch_suffix
         self._late_failover = late_failover
@@ -91,6 +93,12 @@ class Outgoing(DestinationWalk):
         return f"<Outgoing {self.original.method} {self.original.uri_text} to {self.destination}>"
 
     # -- for the user -----------------------------------------------------------
+
+    def send_once(self) -> None:
+        """Never send it to the same server again (Timers A and E), whatever gets lost."""
+        self.once = True
+        if self.transaction is not None:
+            self.transaction.once = True
 
     @property
     def failed_once(self) -> bool:
@@ -139,6 +147,7 @@ class Outgoing(DestinationWalk):
         self.request = request
         try:
             self.transaction = sender.transactions.start_client(request, flow, self, branch)
+            self.transaction.once = self.once
         except TransactionLimitReached as error:
             self.error = error
             self.fail(503, "Service Unavailable")

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from twisted_sip.dialog.dialog import Dialog
 from twisted_sip.dialog.dialogs import UsageKey
-from twisted_sip.dialog.notifier import NotifierSubscription
+from twisted_sip.dialog.notifier import NotifierSubscription, Outcome
 from twisted_sip.errors import TransportError
 from twisted_sip.events.deadlines import NEVER
 from twisted_sip.events.rates import RateControl
@@ -63,6 +63,7 @@ class HostedSubscription(NotifierSubscription):
     :ivar no_connection: the remote target, once it is known that it takes no connections; else empty.
     :ivar untold: its state is too long to be told.
     :ivar moved: it has another flow since its last NOTIFY was not answered.
+    :ivar heard: its watcher has answered a NOTIFY, and so has really asked for it.
     """
 
     __slots__ = (
@@ -79,6 +80,7 @@ class HostedSubscription(NotifierSubscription):
         "delivery",
         "event_params",
         "flow",
+        "heard",
         "hosted",
         "id",
         "instance",
@@ -147,6 +149,7 @@ class HostedSubscription(NotifierSubscription):
         self.no_connection = ""
         self.untold = False
         self.moved = False
+        self.heard = False
         self._memory: dict[str, Any] | None = None
 
     # -- for packages -----------------------------------------------------------------
@@ -172,6 +175,19 @@ class HostedSubscription(NotifierSubscription):
     # -- for the host -----------------------------------------------------------------
 
     @property
+    def unheard(self) -> bool:
+        """True while nothing shows that the watcher has asked for anything: it has proved nothing and answered nothing.
+
+        Whoever forges an address has NOTIFYs sent to somebody else: these go once, and no others follow.
+        """
+        return not self.heard and bool(self.source)
+
+    def answered(self, status: int, now: float, retry_after: int | None = None) -> Outcome:
+        """As in the base; who is unheard is not tried again."""
+        outcome = super().answered(status, now, retry_after)
+        return Outcome.OVER if outcome is Outcome.LATER and self.unheard else outcome
+
+    @property
     def usage_key(self) -> UsageKey:
         """Which usage of its dialog it is."""
         return self.hosted.usage_key if not self.event_id else UsageKey("notifier", self.event, self.event_id)
@@ -195,6 +211,7 @@ class HostedSubscription(NotifierSubscription):
     def response_received(self, outgoing: Outgoing, response: Response) -> None:
         """The NOTIFY was answered."""
         if response.status >= 200:
+            self.heard = True
             self.delivery.answered(self, response)
 
     def failed(self, outgoing: Outgoing, status: int, reason: str) -> None:

@@ -35,12 +35,15 @@ def send_notify(sender: RequestSender, request: Request, subscription: HostedSub
         if found is None:
             return False
         way, uri = found
-    if (
-        uri is not None
-        or subscription.dialog.route_set
-        or not sender.start_straight(request, _NotifyUnderWay(subscription), way)
-    ):
-        sender.send(request, subscription, flow=way, uri=uri)
+    if uri is None and not subscription.dialog.route_set:
+        user = _NotifyUnderWay(subscription)
+        if sender.start_straight(request, user, way):
+            if subscription.unheard and user.transaction is not None:
+                user.transaction.once = True
+            return True
+    outgoing = sender.send(request, subscription, flow=way, uri=uri)
+    if subscription.unheard:
+        outgoing.send_once()
     return True
 
 
@@ -62,6 +65,7 @@ class _NotifyUnderWay(StraightUser):
                 self.note_answer(response)
             outgoing.forget()
             subscription = self._subscription
+            subscription.heard = True
             subscription.delivery.answered(subscription, response)
 
     def failed(self, outgoing: None, status: int, reason: str) -> None:

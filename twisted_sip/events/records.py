@@ -116,6 +116,8 @@ def restore(
         made.instance = str(options.get("instance", ""))
         made.authenticated = bool(options.get("authenticated", False))
         made.source = str(options.get("source", ""))
+        # What is known of it from before the restart is enough.
+        made.heard = True
         content_type, body = options.get("body", ("", ""))
         made.body = (str(content_type), base64.b64decode(body))
         rates = Rates.of(make_params((str(name), str(value)) for name, value in options.get("rates", ())))

@@ -223,6 +223,8 @@ class Subscribing:
             # Section 4.4.1: its last NOTIFY is under way.
             raise SubscribeRefused(481)
         asked = SubscribeRequest(request, event, known.hosted)
+        # It knows our tag, which went to where it is.
+        known.heard = True
         asked.expires = notifier.settings.granted(asked.expires, foreign=bool(known.source))
         if asked.expires == 0:
             return await self._unsubscribe(incoming, known, asked)

@@ -28,6 +28,7 @@ class ClientTransaction:
     :ivar response: the last response passed to the user, None before.
     :ivar flow: where the request went.
     :ivar first_due: when the first timer fires, over an unreliable transport; no timer of the queue is taken for it.
+    :ivar once: the request is not sent again; for the user to set, where who is to answer may not have asked for it.
     :ivar state: the name of the state, as in the RFC.
     :ivar user: who is told; nobody once the transaction has terminated.
     """
@@ -42,6 +43,7 @@ class ClientTransaction:
         "first_due",
         "flow",
         "key",
+        "once",
         "request",
         "response",
         "state",
@@ -58,6 +60,7 @@ class ClientTransaction:
         state: str = TRYING,
     ) -> None:
         self._layer = layer
+        self.once = False
         self.key = key
         self.request = request
         self.response: Response | None = None
@@ -124,11 +127,12 @@ class ClientTransaction:
         if left <= 0:
             self._time_out()
             return
-        try:
-            self.flow.send(self._data, self.request)
-        except TransportError as error:
-            self.transport_error(error)
-            return
+        if not self.once:
+            try:
+                self.flow.send(self._data, self.request)
+            except TransportError as error:
+                self.transport_error(error)
+                return
         self._interval = min(following, left)
         self._timer = self._layer.timers.start(self._interval, alarm)
 
