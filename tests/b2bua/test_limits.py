@@ -157,6 +157,33 @@ def test_a_sink_that_fails_ends_no_call() -> None:
     scene.stop()
 
 
+class Slow(Broken):
+    """Has the answer wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hold: Deferred[None] = Deferred()
+
+    def answered(self, record: CallRecord) -> Any:
+        return self.hold
+
+
+def test_the_caller_is_answered_when_the_record_is_durable() -> None:
+    scene = Scene()
+    scene.b2bua.accounting = sink = Slow()
+    alice, bob = scene.agent("alice", 1), scene.agent("bob", 2)
+    bob.does = lambda call: call.answer()
+    call = alice.call(bob.uri)
+    scene.run(3)
+    assert not call.established
+    sink.hold.callback(None)
+    scene.run(1)
+    assert call.established
+    call.hangup()
+    scene.run()
+    scene.stop()
+
+
 def record(id: str, **how: Any) -> CallRecord:
     legs = (LegRecord(call_id="c", incoming=True, uri="sip:a@b", began=1.0),)
     return CallRecord(id=id, caller="sip:a@b", callee="sip:c@d", set_up=1.0, legs=legs, **how)
