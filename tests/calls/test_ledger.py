@@ -162,3 +162,15 @@ def test_calls_for_help_and_to_numbers(desk: Desk) -> None:
         assert desk.last.callee == uri and desk.last.callee_user == BOB
     desk.told(desk.request(uri="urn:service:sos"), 503, by=None)
     assert (desk.last.result, desk.last.ended_by) == ("failed", "server")
+
+
+@pytest.mark.parametrize("status", [404, 480])
+def test_a_bye_that_the_proxy_refuses_itself_ends_it(desk: Desk, status: int) -> None:
+    # Whom it is for has registered anew meanwhile: its GRUU leads nowhere.
+    desk.told(desk.request(), 200)
+    bye = desk.request("BYE", "t")
+    incoming: Any = SimpleNamespace(user="", request=bye)
+    desk.ledger.refused(incoming, response_to(bye, 401))
+    assert not desk.sink.records
+    desk.ledger.refused(incoming, response_to(bye, status))
+    assert (desk.last.result, desk.last.ended_by) == ("answered", "caller")

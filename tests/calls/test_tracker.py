@@ -367,3 +367,23 @@ def test_an_observer_may_end_everything_in_a_sweep() -> None:
 def test_users_who_call_themselves(desk: Desk) -> None:
     desk.sent(desk.request(), aor=ALICE)
     assert len(desk.tracker.of(ALICE)) == 1
+
+
+def test_a_bye_that_the_proxy_refuses_itself_ends_the_call(desk: Desk) -> None:
+    # Whom it is for has registered anew meanwhile: its GRUU leads nowhere.
+    invite = desk.request()
+    desk.sent(invite)
+    desk.answered(invite, 200)
+    for request, status in (
+        (desk.request(call_id="c2"), 480),
+        (desk.request("BYE", to_tag="t"), 401),
+        (desk.request("INFO", to_tag="t"), 480),
+    ):
+        incoming: Any = SimpleNamespace(request=request, user=ALICE)
+        desk.tracker.refused(incoming, response_to(request, status))
+        assert len(desk.tracker) == 1
+    bye = desk.request("BYE", to_tag="t")
+    incoming = SimpleNamespace(request=bye, user=ALICE)
+    desk.tracker.refused(incoming, response_to(bye, 480))
+    assert not len(desk.tracker)
+    assert desk.told[-1] == ("terminated", "bye")

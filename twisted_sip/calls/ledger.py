@@ -223,10 +223,13 @@ class CallLedger:
         return record
 
     def refused(self, incoming: IncomingRequest, response: Response) -> None:
-        """The proxy has answered an INVITE itself, before there was a branch (ProxyService.refusals)."""
+        """The proxy has answered a request itself, before there was a branch (ProxyService.refusals)."""
         request = incoming.request
         status = response.status
-        if request.method == "INVITE" and status >= 300 and status not in _CHALLENGES and not request.to.tag:
+        if request.to.tag:
+            # A BYE for who has registered anew meanwhile finds nobody.
+            self._answered_in_dialog(response, request)
+        elif request.method == "INVITE" and status >= 300 and status not in _CHALLENGES:
             record = self.record_of(UnsentInvite(request, incoming, self._now()), self._id())
             self._tell_end(self._came_to_nothing(record, response))
 

@@ -76,6 +76,14 @@ class CallTracker(CallTable):
         elif context.in_dialog and response.status >= 200:
             self._answered_in_dialog(response, context.request)
 
+    def refused(self, incoming: IncomingRequest, response: Response) -> None:
+        """Take note of a *response* of the proxy itself to a request for which there was no branch."""
+        try:
+            if incoming.request.to.tag:
+                self._answered_in_dialog(response, incoming.request)
+        except RemoteProtocolError as error:
+            _log.debug("a refusal in a call is not understood: {reason}", reason=error.reason)
+
     # -- requests --------------------------------------------------------------------------
 
     def _invited(self, request: Request, target: Target, incoming: IncomingRequest) -> None:

@@ -73,7 +73,8 @@ class AccountingSection:
     )
     max_duration: float = setting(
         43_200.0,
-        "Seconds after which a call through the proxy without session timer is taken for over, unless its end is seen.",
+        "Seconds after which a call through the proxy without session timer is taken for over, unless its end is "
+        "seen: in its record, and by those who watch its user.",
         attrs.validators.ge(60),
     )
     patience: float = setting(

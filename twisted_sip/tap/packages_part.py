@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
+from twisted_sip.calls.settings import CallTrackerSettings
 from twisted_sip.calls.tracker import CallTracker
 from twisted_sip.documents.permissions import SubHandling
 from twisted_sip.element.element import Element
@@ -50,7 +51,9 @@ class PackagesPart(Part):
             notifier.add(registrations)
             self._stops.append(registrations.stop)
         if server.forwards:
-            self.calls = CallTracker(reactor, element.domains.is_local_uri)
+            # A call without session timer whose ends have both died is over when its record says so.
+            most = CallTrackerSettings(max_duration=server.configuration.accounting.max_duration)
+            self.calls = CallTracker(reactor, element.domains.is_local_uri, most)
             lamps = DialogPackage(self.calls, reactor, authorize=self._view)
             notifier.add(lamps)
             assert self._presence.presence is not None
