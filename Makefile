@@ -1,6 +1,7 @@
 # make run    a proxy on this machine with two demo users; RUN_OPTIONS adds to those of twistd sip-proxy
 # make test   lint, type-check and run all tests
 # make soak   all simulation seeds and a long fuzz
+# make soak-load   an hour of everything at once with clients that die; SOAK_OPTIONS adds to those of benchmarks/soak.py
 # make bench  CPU per operation, beside Kamailio's if that is installed
 # make docs   the documentation as HTML in docs/_build/html
 # make reference   the pages of the documentation that are made from options and settings
@@ -18,7 +19,7 @@ MEASURED = $(addprefix tests/,agent auth b2bua dialog documents element events f
     simulation torture transaction xcap)
 export SEEDS FUZZ_SECONDS
 
-.PHONY: run test lint types unit soak bench docs reference clean
+.PHONY: run test lint types unit soak soak-load bench docs reference clean
 
 run: $(VENV)/installed
 	$(BIN)/twistd -n --pidfile= sip-proxy --demo $(RUN_OPTIONS)
@@ -45,6 +46,9 @@ unit: $(VENV)/installed-dev
 soak: $(VENV)/installed-dev
 	SEEDS=500 $(BIN)/pytest tests/simulation
 	FUZZ_SECONDS=600 $(BIN)/pytest tests/fuzz
+
+soak-load: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/soak.py $(SOAK_OPTIONS)
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/bench.py

@@ -36,6 +36,9 @@ FIRST_RATE, GOING, MEASURED = 20.0, 12.0, 12.0
 #: Seconds of load below which few calls lose both ends at once, so that the wait at the end is short as well, and
 #: memory is not judged: caches are still being filled.
 SHORT = 180.0
+#: Below this the trace is so small that it is full before memory is looked at: a third of the time.
+LONG = 1200.0
+SMALL_TRACE = "[trace]\ncalls = 200\ndecisions = 2000\n"
 _COLUMNS = ("bindings", "connections", "calls", "answered calls", "subscriptions", "publications")
 
 
@@ -49,7 +52,7 @@ class Soak:
         self.args, self.console = args, console
         self.lots = random.Random(args.seed)
         users = args.processes * PHONES
-        self.server = SoakServer(work, users)
+        self.server = SoakServer(work, users, "" if args.duration >= LONG else SMALL_TRACE)
         self.crew = Crew(self.server, users, self.lots, apart=args.duration < SHORT)
         self.samples: list[Sample] = []
         self.began = time.monotonic()
