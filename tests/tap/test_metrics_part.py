@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from twisted_sip import __version__
 from twisted_sip.console.metric_table import BY_COUNT, METRICS, TRANSACTIONS
 from twisted_sip.interfaces.accounting import CallRecord
 from twisted_sip.storage.batch_writer import InlineThread
+from twisted_sip.tap import metrics_part
 from twisted_sip.tap.composition import Server
 from twisted_sip.tap.configuration import Configuration, overridden, read
 from twisted_sip.tap.making import watching_parts
@@ -216,3 +219,17 @@ def test_each_metric_stands_in_the_documentation() -> None:
     for metric in METRICS:
         assert f"| `{metric.full_name}` | {metric.kind} | {', '.join(f'`{label}`' for label in metric.labels)}" in page
         assert metric.meaning in page
+
+
+def test_of_certificates_for_the_same_names_the_first_to_end_counts() -> None:
+    def pair(end: float) -> Any:
+        return SimpleNamespace(
+            identities=["example.com"],
+            certificate=SimpleNamespace(not_valid_after_utc=datetime.fromtimestamp(end, UTC)),
+        )
+
+    places = [SimpleNamespace(wanted=SimpleNamespace(tls=SimpleNamespace(pairs=[pair(end)]))) for end in (2e9, 3e9)]
+    element: Any = SimpleNamespace(transports=SimpleNamespace(places=places))
+    assert [sample[1:] for sample in metrics_part._certificates(element)] == [(("example.com",), 2e9)]
+    places.reverse()
+    assert [sample[1:] for sample in metrics_part._certificates(element)] == [(("example.com",), 2e9)]

@@ -30,6 +30,9 @@ class HEPExporter(DatagramProtocol):
     :ivar dropped: copies that were not, since there were too many in a second or the network refused them.
     """
 
+    # The log says where copies go; that there is a socket for them tells nobody anything.
+    noisy = False
+
     def __init__(self, settings: HEPSettings, now: Callable[[], float]) -> None:
         """Make an exporter.
 
@@ -55,7 +58,7 @@ class HEPExporter(DatagramProtocol):
         self._copy(message, data, flow.remote, flow.local, flow)
 
     def _copy(self, message: Request | Response, data: bytes, source: Address, to: Address, flow: Flow) -> None:
-        if self._where is None or not self._has_room():
+        if self._where is None or self.transport is None or not self._has_room():
             self.dropped += 1
             return
         settings = self._settings

@@ -70,6 +70,7 @@ class MetricsPart(Part):
             MetricsResource(ServerMetrics(sources, self.calls), server.reactor),
         )
         site = Site(root, timeout=_IDLE)
+        site.noisy = False
         self.web = WebPorts(server.reactor, site, "metrics", "metrics.listen")
         try:
             self._prepare(server.configuration, element).commit()
@@ -125,9 +126,11 @@ def _gateways(server: Server) -> Iterator[Sample]:
 def _certificates(element: Element) -> Iterator[Sample]:
     metric = BY_NAME["certificate_expiry_time_seconds"]
     made = [place.wanted.tls for place in element.transports.places if place.wanted.tls is not None]
-    ends = {}
+    ends: dict[str, float] = {}
     for pair in [pair for tls in made for pair in tls.pairs]:
         name = ", ".join(pair.identities) or pair.certificate.subject.rfc4514_string()
-        ends[name] = pair.certificate.not_valid_after_utc.timestamp()
+        end = pair.certificate.not_valid_after_utc.timestamp()
+        # Of several for the same names the one that ends first is the one to look after.
+        ends[name] = min(end, ends.get(name, end))
     for name, end in ends.items():
         yield metric, (name,), end
