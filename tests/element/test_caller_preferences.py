@@ -142,3 +142,22 @@ def test_wishes_are_for_those_who_own_the_domain() -> None:
     assert incoming.notes == [("preferences", "the caller wishes: {0}", "", "no-fork, recurse, redirect")]
     assert disposition_of(incoming, lambda uri: False) is None  # type: ignore[arg-type]
     assert disposition_of(Incoming(), lambda uri: True) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ('Accept-Contact: *;priority="' + ",".join(["#=1"] * 300) + '"',),
+        ("Accept-Contact: " + ", ".join(["*;audio"] * 200),),
+        ("Accept-Contact: *;audio", "Reject-Contact: *;+sip.a" + "a" * 9000),
+    ],
+)
+def test_nobody_wishes_without_end(fields: tuple[str, ...]) -> None:
+    with pytest.raises(RemoteProtocolError) as caught:
+        preferred(Incoming(*fields), EXAMPLE)
+    assert (caught.value.status, caught.value.reason) == (400, "Too Many Caller Preferences")
+
+
+def test_a_contact_that_says_too_much_says_nothing() -> None:
+    assert len(features_of_target(contact("few", ';priority="' + ",".join(["#=1"] * 64) + '"'))) == 1
+    assert features_of_target(contact("many", ';priority="' + ",".join(["#=1"] * 65) + '"')) == {}

@@ -28,14 +28,19 @@ FIELDS = frozenset(("accept-contact", "reject-contact", "request-disposition"))
 #: What is immune to preferences is on a par with the best (section 7.2.4).
 _BEST = Fraction(1)
 
+#: Each value that is asked for is compared with each of a contact. Strangers write the ones, users the others: nobody
+#: may keep us busy so. The characters of both header fields, the values in both, those of one feature of a contact.
+_MOST_CHARS, _MOST_ASKED, _MOST_TOLD = 8192, 256, 64
+
 
 @lru_cache(maxsize=1024)
 def _features(params: str) -> Features:
     """Return the features in the Contact parameters *params*; none where they cannot be read."""
     try:
-        return features_of(parse_params(params))
+        found = features_of(parse_params(params))
     except RemoteProtocolError:
         return {}
+    return found if all(len(feature.values) <= _MOST_TOLD for feature in found.values()) else {}
 
 
 def features_of_target(target: Target) -> Features:
@@ -59,13 +64,12 @@ def preferred(incoming: IncomingRequest, targets: Sequence[Target]) -> Sequence[
     """Return those of *targets* that the sender of *incoming* prefers, best first by their q; the same ones where there
     is no preference.
 
-    :raises RemoteProtocolError: Accept-Contact or Reject-Contact is malformed.
+    :raises RemoteProtocolError: Accept-Contact or Reject-Contact is malformed, or asks for more than anybody needs.
     """
     request = incoming.request
     names = request.headers.names
     if "accept-contact" in names or "reject-contact" in names:
-        accepted: list[ContactPreference] = request.typed("accept-contact")
-        rejected: list[ContactPreference] = request.typed("reject-contact")
+        accepted, rejected = _explicit(request)
         found = _scored(targets, accepted, rejected)
         if len(found) < len(targets):
             incoming.note("preferences", "the caller wants {0} of {1} contacts", "", str(len(found)), str(len(targets)))
@@ -77,6 +81,22 @@ def preferred(incoming: IncomingRequest, targets: Sequence[Target]) -> Sequence[
         return targets
     incoming.note("preferences", "{0} of {1} contacts can " + request.method, "", str(len(kept)), str(len(targets)))
     return kept
+
+
+def _explicit(request: Request) -> tuple[list[ContactPreference], list[ContactPreference]]:
+    """Return what Accept-Contact and Reject-Contact say.
+
+    :raises RemoteProtocolError: one is malformed, or they ask for too much.
+    """
+    headers = request.headers
+    texts = [*headers.all("accept-contact"), *headers.all("reject-contact")]
+    if sum(map(len, texts)) <= _MOST_CHARS:
+        accepted: list[ContactPreference] = request.typed("accept-contact")
+        rejected: list[ContactPreference] = request.typed("reject-contact")
+        asked = sum(1 + sum(len(each.values) for each in one.features.values()) for one in (*accepted, *rejected))
+        if asked <= _MOST_ASKED:
+            return accepted, rejected
+    raise RemoteProtocolError("Too Many Caller Preferences", header="accept-contact")
 
 
 def _tells(target: Target) -> bool:

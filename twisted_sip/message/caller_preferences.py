@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
@@ -83,6 +84,7 @@ _MOST_DIGITS = 40
 _Range = tuple[Fraction | None, Fraction | None]
 
 
+@lru_cache(maxsize=1024)
 def _numbers(value: str) -> _Range | None:
     """Return the numbers that *value*, without ``!``, stands for; None if it stands for a token."""
     if not value.startswith("#") or len(value) > _MOST_DIGITS:
