@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
-from twisted_sip.message.header_map import HeaderMap, line_value
+from twisted_sip.message.header_map import HeaderMap, Lines, line_value
 from twisted_sip.message.parser import parse_message
 from twisted_sip.message.request import Request
 
@@ -124,3 +124,18 @@ def test_typed_access_names_the_header_field_at_fault() -> None:
     assert request.typed("route") == []
     assert request.max_forwards is None
     assert request.contacts == [] and not request.contact_star
+
+
+def test_lines_that_are_ready() -> None:
+    ready = Lines.made([("k", "timer"), ("X-More", "1")])
+    assert ready == (("supported", "x-more"), ("Supported: timer", "X-More: 1"))
+    headers = fields()
+    request = Request.from_parts("OPTIONS", "sip:a@b", headers, b"")
+    assert request.to.uri_text == "sip:a@b"
+    headers.add(Lines.made([("to", "<sip:c@d>")]))
+    headers.add(ready)
+    assert headers.lines[-3:] == ["To: <sip:c@d>", "Supported: timer", "X-More: 1"]
+    assert headers.count("to") == 2
+    assert "to" not in headers.parsed
+    with pytest.raises(LocalProtocolError):
+        Lines.made([("subject", "a\r\nb")])

@@ -252,3 +252,21 @@ def test_with_another_uri() -> None:
         address.with_uri("sip:c d")
     with pytest.raises(LocalProtocolError):
         address.with_("tag", "a b")
+
+
+@pytest.mark.parametrize(
+    ("text", "untagged"),
+    [
+        ('"A" <sip:a@b>;tag=1', '"A" <sip:a@b>'),
+        ("<sip:a@b>;tag=1;x=2", "<sip:a@b>;x=2"),
+        ("<sip:a@b>", "<sip:a@b>"),
+    ],
+)
+def test_the_text_without_the_tag(text: str, untagged: str) -> None:
+    assert NameAddr.parse(text).untagged == untagged
+    plain = NameAddr.parse(untagged)
+    if not plain.has_params:
+        assert plain.tagged("5").untagged == untagged
+        assert plain.tagged("5").without("tag") is plain
+    with pytest.raises(RemoteProtocolError):
+        _ = NameAddr.parse(text.replace("sip:a@b", "sip:")).untagged

@@ -161,6 +161,8 @@ class AgentHooks(Service):
 
     def is_from_servers(self, flow: Flow) -> bool:
         """Tell whether *flow* comes from our servers: from where we are registered, or one of ``settings.servers``."""
+        if not self.registrations and not self.settings.servers:
+            return False
         return is_from_servers(flow, self.registrations, self.settings.servers)
 
     @property

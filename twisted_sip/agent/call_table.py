@@ -91,12 +91,14 @@ class CallTable:
         self.enter(call)
         old = call.replaces or call.joins
         if old is not None:
+            # What replaces or joins a call is answered in any case (RFC 3891 section 3).
             call.observe(lambda event: self._took_place(call, event))
             old.ended.addCallback(lambda _: self._too_late(call))
         then(
-            lambda: agent.incoming_call(call),
-            lambda _: self._asked(call),
+            agent.incoming_call,
+            _nothing if old is None else lambda _: call.answer_unless_done(),
             lambda failure: self._failed(failure, call),
+            call,
         )
         wait = answer_after(call.request)
         if wait is not None and not call.over:
@@ -105,11 +107,6 @@ class CallTable:
                 lambda granted: self.later(wait, call.answer_unless_done, call) if granted else None,
                 lambda failure: _log.failure("auto_answers for {call}", failure, call=repr(call)),
             )
-
-    def _asked(self, call: Call) -> None:
-        """The program has been asked; what replaces or joins a call is answered in any case (RFC 3891 section 3)."""
-        if call.replaces is not None or call.joins is not None:
-            call.answer_unless_done()
 
     @staticmethod
     def _too_late(call: Call) -> None:
@@ -164,21 +161,24 @@ class CallTable:
             del self._alive[call]
             self._leaving[call] = None
             call.account.calls -= 1
-        if call.dialog is not None:
-            self._ended.append(call.dialog.id)
-        for timer in self._timers.pop(call, ()):
-            timer.cancel()
+        if call.session is not None:
+            self._ended.append(call.session.dialog.id)
+        if self._timers:
+            for timer in self._timers.pop(call, ()):
+                timer.cancel()
 
     def forget(self, call: Call) -> None:
         """Nothing is left of *call*."""
-        self.ended(call)
+        if call in self._alive:
+            self.ended(call)
         self._leaving.pop(call, None)
         # The two let go of each other, so that they leave without the garbage collector.
         leg, call.leg = call.leg, _GONE
         if leg is not _GONE:
             leg.part()
         self._agent.referring.call_gone(call)
-        self.check()
+        if self._when_empty:
+            self.check()
 
     def check(self) -> None:
         """Tell those who wait for it that every call is over and every BYE is answered."""
@@ -209,3 +209,7 @@ class CallTable:
             call.leg.close()
             if call in self._alive or call in self._leaving:
                 self.forget(call)
+
+
+def _nothing(_: object) -> None:
+    """The program has been asked."""

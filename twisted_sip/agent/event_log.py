@@ -6,7 +6,7 @@ Bounded: who reads too slowly, or begins too late, is told how many events are g
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -32,19 +32,24 @@ class EventLog(Generic[E]):
         :param kept: how many events are kept for who has not read them yet.
         """
         self.closed = False
-        self._events: deque[E] = deque(maxlen=kept)
-        # The number of the event that comes next.
-        self._next = 0
-        self._waiting: list[Deferred[None]] = []
-        self._observers: list[Callable[[E], object]] = []
+        self._kept = kept
+        self._events: list[E] = []
+        # How many events were dropped; the others have the numbers from there on.
+        self._gone = 0
+        # Most logs have neither, for the whole of their life.
+        self._waiting: Sequence[Deferred[None]] = ()
+        self._observers: Sequence[Callable[[E], object]] = ()
         self._untold: deque[E] | None = None
 
     def add(self, event: E) -> None:
         """*event* has happened. Observers are told in order, even if one of them makes the next event happen."""
         if self.closed:
             return
-        self._events.append(event)
-        self._next += 1
+        events = self._events
+        events.append(event)
+        if len(events) > self._kept:
+            del events[0]
+            self._gone += 1
         if not self._observers:
             # Nobody is told but those who wait.
             if self._waiting:
@@ -80,11 +85,13 @@ class EventLog(Generic[E]):
 
     def observe(self, observer: Callable[[E], object]) -> Callable[[], None]:
         """Call *observer* with each event from now on; return what ends that."""
-        self._observers.append(observer)
+        self._observers = [*self._observers, observer]
 
         def forget() -> None:
             if observer in self._observers:
-                self._observers.remove(observer)
+                left = list(self._observers)
+                left.remove(observer)
+                self._observers = left
 
         return forget
 
@@ -98,18 +105,21 @@ class EventLog(Generic[E]):
 
     def read(self, place: int) -> tuple[int, E] | None:
         """Return the event with number *place*, or the next one that is kept, and its number; None if there is none."""
-        first = self._next - len(self._events)
-        place = max(place, first)
-        return (place, self._events[place - first]) if place < self._next else None
+        place = max(place, self._gone)
+        at = place - self._gone
+        return (place, self._events[at]) if at < len(self._events) else None
 
     def wait(self) -> Deferred[None]:
         """Return a Deferred that fires with None at the next event or at the end; it may be cancelled."""
-        waiting: Deferred[None] = Deferred(self._waiting.remove)
-        self._waiting.append(waiting)
+        waiting: Deferred[None] = Deferred(self._forget)
+        self._waiting = [*self._waiting, waiting]
         return waiting
 
+    def _forget(self, waiting: Deferred[None]) -> None:
+        self._waiting = [other for other in self._waiting if other is not waiting]
+
     def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, ()
         for waiter in waiting:
             waiter.callback(None)
 

@@ -145,10 +145,12 @@ class IncomingLeg(Leg):
 
     def respond(self, session: Session, incoming: Any, response: Response) -> None:
         """Answer a request; the 2xx to the INVITE may have waited for a PRACK (RFC 3262 section 3)."""
-        super().respond(session, incoming, response)
+        self.wire.respond(incoming, response)
+        if not self._held_back:
+            return
         old = self.call.replaces or self.call.joins
         too_late = old is not None and old.leaving
-        if self._held_back and incoming is self.invite.incoming and 200 <= response.status < 300:
+        if incoming is self.invite.incoming and 200 <= response.status < 300:
             self._held_back = False
             self.call.was_answered(response.status)
             if too_late:

@@ -19,11 +19,10 @@ from twisted_sip.agent.screening import is_anonymous, is_unreadable, unsupported
 from twisted_sip.agent.transfer import Transfer
 from twisted_sip.dialog.dialogs import INVITE_USAGE, dialog_id_of
 from twisted_sip.dialog.session import CONFIRMED, Session
-from twisted_sip.dialog.session_terms import InviteRefused
+from twisted_sip.dialog.session_terms import InviteRefused, SessionTerms
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, Verdict
 from twisted_sip.message.builders import response_to
-from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI
 from twisted_sip.transport.listener import is_loopback
@@ -48,12 +47,12 @@ class Ingress:
         """
         request = incoming.request
         try:
-            tagged = bool(request.to.tag)
+            tag = (request.headers.parsed.get("to") or request.to).tag
         except RemoteProtocolError:
             if request.method == "ACK":
                 return TAKEN
             raise
-        return self._within(incoming) if tagged else self._outside(incoming)
+        return self._within(incoming) if tag else self._outside(incoming)
 
     # -- within dialogs --------------------------------------------------------------------------
 
@@ -75,7 +74,8 @@ class Ingress:
         if isinstance(session, Session):
             # Who knows the tags of a dialog is no stranger: what he sends again gets the same answer (section 17.2).
             incoming.start_transaction()
-            _refuse_call_control(request)
+            if method != "INVITE":
+                _refuse_call_control(request)
             if session.request_received(incoming):
                 return TAKEN
             call = agent.table.call_of(session)
@@ -144,7 +144,7 @@ class Ingress:
 
     def _is_ours(self, request: Request) -> bool:
         try:
-            uri = request.uri
+            uri = request.known_uri or request.uri
         except RemoteProtocolError:
             return False
         return isinstance(uri, SIPURI) and self._agent.serves(uri)
@@ -161,7 +161,9 @@ class Ingress:
         if method == "ACK":
             return TAKEN
         # Whoever cannot be named cannot be answered by name either: 400.
-        _ = request.to.uri, request.from_.uri
+        known = request.headers.parsed.get
+        _ = (known("to") or request.to).uri, (known("from") or request.from_).uri
+        terms = agent.terms
         if agent.settings.trust == "servers" and not agent.is_from_servers(incoming.flow):
             return response_to(request, 403, to_tag=incoming.to_tag)
         if method in ("SUBSCRIBE", "PUBLISH"):
@@ -170,16 +172,18 @@ class Ingress:
                 return response_to(request, 403, to_tag=incoming.to_tag)
             if len(agent.element.chain) > 1:
                 return None
-        _refuse_call_control(request)
+        if method != "INVITE":
+            _refuse_call_control(request)
         if method in _IN_DIALOG_ONLY:
             return response_to(request, 481, to_tag=incoming.to_tag)
-        if method not in agent.terms.allow:
+        if method not in terms.allow:
             return self._not_allowed(incoming)
-        missing = unsupported(request, agent.terms.supported)
-        if missing:
-            return response_to(request, 420, "", [("unsupported", ", ".join(missing))], to_tag=incoming.to_tag)
+        if "require" in request.headers.names:
+            missing = unsupported(request, terms.supported)
+            if missing:
+                return response_to(request, 420, "", [("unsupported", ", ".join(missing))], to_tag=incoming.to_tag)
         if method == "INVITE":
-            return self._invited(incoming)
+            return self._invited(incoming, terms)
         if method == "OPTIONS":
             return self._options(incoming)
         if not incoming.claim_as_uas():
@@ -205,9 +209,10 @@ class Ingress:
 
     def _no_room(self, account: Any) -> tuple[int, list[tuple[str, str]]] | None:
         agent = self._agent
-        if agent.table.alive >= agent.settings.max_calls:
+        settings = agent.settings
+        if agent.table.alive >= settings.max_calls:
             return 503, [("retry-after", "10")]
-        if 0 < agent.settings.max_calls_per_account <= account.calls:
+        if 0 < settings.max_calls_per_account <= account.calls:
             return 486, []
         return None
 
@@ -225,12 +230,13 @@ class Ingress:
 
     # -- INVITE -----------------------------------------------------------------------------------------
 
-    def _invited(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
+    def _invited(self, incoming: IncomingRequest, terms: SessionTerms) -> Verdict | Deferred[Verdict]:
         agent = self._agent
         request = incoming.request
+        names = request.headers.names
         account = agent.account_for(request)
-        replaced = replaced_by(request)
-        joined = joined_by(request)
+        replaced = replaced_by(request) if "replaces" in names else None
+        joined = joined_by(request) if "join" in names else None
         if replaced is not None and joined is not None:
             # RFC 3891 section 3.
             raise RemoteProtocolError("Replaces and Join contradict each other")
@@ -240,12 +246,12 @@ class Ingress:
         # Who takes the place of another call needs no room, but for one at a time.
         if full is not None and (old is None or any(call.replaces is old for call in agent.calls)):
             return response_to(request, full[0], "", full[1], to_tag=incoming.to_tag)
-        if old is None and self._is_crowded(incoming):
+        if old is None and agent.settings.max_calls_per_source and self._is_crowded(incoming):
             return response_to(request, 486, to_tag=incoming.to_tag)
         if agent.settings.reject_anonymous and is_anonymous(request):
             return response_to(request, 433, "Anonymity Disallowed", to_tag=incoming.to_tag)
-        accept = agent.terms.accept
-        if is_unreadable(request, accept):
+        accept = terms.accept
+        if request.body and is_unreadable(request, accept):
             return response_to(request, 415, "", [("accept", ", ".join(accept))], to_tag=incoming.to_tag)
         found = agent.screen(incoming)
         if old is None and other is None and (found is None or isinstance(found, int)):
@@ -304,9 +310,13 @@ class Ingress:
         if incoming.over or not incoming.claim_as_uas():
             return TAKEN
         agent = self._agent
-        straight = len(request.headers.elements("via")) == 1
+        headers = request.headers
+        names = headers.names
+        straight = (names.count("via") == 1 and "," not in headers.lines[names.index("via")]) or len(
+            headers.elements("via")
+        ) == 1
         flow = incoming.flow
-        local = not came_by_registration(account, request, flow, agent.settings.servers)
+        local = account.registration is None or not came_by_registration(account, request, flow, agent.settings.servers)
         wire = agent.wire_type(agent.element, account, flow=flow if straight else None, came_by=flow, local=local)
         hops = request.max_forwards
         wire.hops = 70 if hops is None else min(70, hops)
@@ -316,17 +326,17 @@ class Ingress:
             wire,
             id=request.call_id,
             outgoing=False,
-            local=_without_tag(request.to),
-            remote=_without_tag(request.from_),
+            local=request.to.without("tag"),
+            remote=request.from_.without("tag"),
             request=request,
         )
-        call.identity = proved_identity(agent, incoming)
+        call.identity = incoming.user or proved_identity(agent, incoming)
         call.replaces, call.joins = old, other
-        if "referred-by" in request.headers.names:
+        if "referred-by" in names:
             # Should it be ours, which has come back by another name: it counts on.
             call.referrals = max((known.referrals for known in agent.calls if known.id == call.id), default=0)
         try:
-            call.leg = agent.incoming_leg(call, call.wire, incoming, agent.terms)
+            call.leg = agent.incoming_leg(call, wire, incoming, agent.terms)
         except InviteRefused as refusal:
             return response_to(request, refusal.status, refusal.reason, refusal.headers, to_tag=incoming.to_tag)
         agent.table.arrived(call, incoming)
@@ -350,11 +360,7 @@ def _refuse_call_control(request: Request) -> None:
 
     :raises RemoteProtocolError: one of them is there.
     """
-    if request.method != "INVITE":
-        for name in ("replaces", "join"):
-            if name in request.headers:
-                raise RemoteProtocolError(f"{name.title()} belongs into INVITE", header=name.title())
-
-
-def _without_tag(address: NameAddr) -> NameAddr:
-    return address.without("tag")
+    names = request.headers.names
+    if "replaces" in names or "join" in names:
+        name = "Replaces" if "replaces" in names else "Join"
+        raise RemoteProtocolError(f"{name} belongs into INVITE", header=name)

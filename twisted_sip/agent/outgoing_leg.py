@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: Makes the INVITE to a URI with a CSeq number.
 Making = Callable[[str, int], Request]
 
+#: What nearly every call has; events do not change.
+_RINGS = Progress(status=180, reason="Ringing", early_media=False)
+
 
 class OutgoingLeg(Leg):
     """The attempt's user of a call that we make: there is one session for each fork.
@@ -119,7 +122,10 @@ class OutgoingLeg(Leg):
         if call.state is CallState.TRYING and response.status >= 180:
             call.become(CallState.RINGING)
         early = session in self._answers or bool(response.body)
-        call.log.add(Progress(status=response.status, reason=response.reason, early_media=early))
+        if response.status == 180 and not early and response.reason == "Ringing":
+            call.log.add(_RINGS)
+        else:
+            call.log.add(Progress(status=response.status, reason=response.reason, early_media=early))
 
     def _adopt(self, session: Session) -> None:
         """The session that was accepted is that of the call, from the first that is heard of that."""

@@ -65,6 +65,7 @@ class UserAgent(AgentServices):
     :ivar subscriber: makes its subscriptions.
     :ivar accounts: who it can be; the first one is meant where nothing is said.
     :ivar registrations: its registrations.
+    :ivar ingress: the way in: which call a request belongs to.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class UserAgent(AgentServices):
         self.referring = Referring(self)
         self.user = user or element.random_text()
         self._nobody = Account(NameAddr.build(f"sip:{self.user}@anonymous.invalid"), contact_user=self.user)
-        self._ingress = Ingress(self)
+        self.ingress = Ingress(self)
         self.table = CallTable(self)
         self._stopping: Deferred[None] | None = None
         self.served: ServedDialogs | None = None
@@ -159,11 +160,13 @@ class UserAgent(AgentServices):
 
     def account_at(self, uri: SIPURI) -> Account | None:
         """Return the account that *uri* leads to, None if to none; without accounts all leads to who is nobody."""
+        if not self.accounts:
+            return self._nobody
         by_contact = [account for account in self.accounts if account.contact_user == uri.user]
         for account in by_contact or self.accounts:
             if account.is_ours(uri):
                 return account
-        return None if self.accounts else self._nobody
+        return None
 
     def register(
         self,
@@ -324,7 +327,7 @@ class UserAgent(AgentServices):
 
     def process(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
         """Take what is for this agent, pass on what is not."""
-        return self._ingress.process(incoming)
+        return self.ingress.process(incoming)
 
     @property
     def stopping(self) -> bool:

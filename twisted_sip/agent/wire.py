@@ -16,6 +16,8 @@ from twisted_sip.dialog.dialog import TARGET_REFRESH
 from twisted_sip.element.outgoing import Outgoing
 from twisted_sip.element.straight import StraightUser
 from twisted_sip.interfaces.flow import Flow
+from twisted_sip.message.header_map import Lines
+from twisted_sip.message.kept import Kept
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
@@ -59,7 +61,7 @@ class Wire:
         """
         self.account = account
         self.anonymous = anonymous
-        self.outside = account.flow
+        self.outside = None if account.registration is None else account.flow
         self.hops = 70
         self.contact = ""
         self._element = element
@@ -80,7 +82,7 @@ class Wire:
         if request.method == "REFER":
             request.headers.set("max-forwards", str(self.hops))
         secure = outgoing.secure
-        flow = self._way_of(request, secure)
+        flow = self._way_of(request, secure, within=outgoing.within)
         credentials = self.account.credentials
         sender = self._element.sender
         self._under_way[outgoing] = carried = _Carried(self, outgoing)
@@ -96,30 +98,39 @@ class Wire:
 
     def send_ack(self, ack: Request, secure: bool) -> None:
         """Send the ACK for a 2xx."""
-        self._element.sender.send_ack(ack, flow=self._way_of(ack, secure), secure_required=secure)
+        flow = self._way_of(ack, secure, within=True)
+        self._element.sender.send_ack(ack, flow=flow, secure_required=secure)
 
     def respond(self, incoming: Any, response: Response) -> None:
         """Answer *incoming*, an element's Incoming, with *response*, which may come again."""
         request = incoming.request
-        if 100 < response.status < 300 and request.method in TARGET_REFRESH:
+        if 100 < response.status < 300 and request.method in TARGET_REFRESH and "contact" not in response.headers.names:
+            # One that is sent again has it.
             secure = request.uri_text[:5].lower() == "sips:" and incoming.flow.kind.secure
             contact = self.account.contact(incoming.flow, secure=secure, anonymous=self.anonymous, local=self._local)
             self.contact = contact
-            response.headers.set("contact", f"<{contact}>")
+            response.headers.add(_CONTACTS[contact])
         incoming.send(response)
 
-    def put_contact(self, request: Request, flow: Flow) -> None:
-        """Put our Contact for *flow* into *request*, where it wants one."""
-        if request.method in TARGET_REFRESH:
-            secure = request.uri_text[:5].lower() == "sips:"
-            if "route" in request.headers.names:
-                hop = next_hop(request)
-                secure = secure or (isinstance(hop, SIPURI) and hop.secure)
-            if not request.to.tag:
-                self._local = not leaves_by_registration(self.account, request, flow)
-            contact = self.account.contact(flow, secure=secure, anonymous=self.anonymous, local=self._local)
-            self.contact = contact
-            request.headers.set("contact", f"<{contact}>")
+    def put_contact(self, request: Request, flow: Flow, *, within: bool) -> None:
+        """Put our Contact for *flow* into *request*, which refreshes the target.
+
+        :param within: it is in a dialog.
+        """
+        secure = request.uri_text[:5].lower() == "sips:"
+        headers = request.headers
+        if "route" in headers.names:
+            hop = next_hop(request)
+            secure = secure or (isinstance(hop, SIPURI) and hop.secure)
+        account = self.account
+        if not within:
+            self._local = account.registration is None or not leaves_by_registration(account, request, flow)
+        contact = account.contact(flow, secure=secure, anonymous=self.anonymous, local=self._local)
+        self.contact = contact
+        if "contact" in headers.names:
+            headers.set("contact", f"<{contact}>")
+        else:
+            headers.add(_CONTACTS[contact])
 
     def done(self, outgoing: ClientRequest) -> None:
         """*outgoing* has its outcome."""
@@ -158,9 +169,12 @@ class Wire:
         """Our INVITE has left by *flow*: what the peer answers with may be reached by it alone."""
         self._left_by = flow
 
-    def _way_of(self, request: Request, secure: bool) -> Flow | None:
-        """Return the flow that *request* must take, None where its URIs tell."""
-        if not request.to.tag:
+    def _way_of(self, request: Request, secure: bool, *, within: bool) -> Flow | None:
+        """Return the flow that *request* must take, None where its URIs tell.
+
+        :param within: it is in a dialog.
+        """
+        if not within:
             flow = self.outside
         elif "route" in request.headers.names:
             return None
@@ -172,6 +186,9 @@ class Wire:
 
     def way_within(self, request: Request) -> Flow | None:
         """Return the flow for a *request* in the dialog that has no Route; None where its URI tells."""
+        left_by = self._left_by
+        if self.straight is None and (left_by is None or not left_by.kind.stream):
+            return None
         uri = request.uri
         host = bare(uri.host) if isinstance(uri, SIPURI) else ""
         flow = self.straight
@@ -181,11 +198,15 @@ class Wire:
             # A datagram goes to the Contact, unless that says otherwise (RFC 5626 section 4.3) or is an address that
             # leads nowhere from here.
             return flow if "ob" in uri.params or (_is_inside(host) and not _is_inside(flow.remote.host)) else None
-        left_by = self._left_by
-        if left_by is not None and left_by.kind.stream and host == left_by.remote.host:
-            return left_by
-        return None
+        return left_by if left_by is not None and left_by.kind.stream and host == left_by.remote.host else None
 
+
+def _contact_lines(uri: str) -> Lines:
+    return Lines.made([("contact", f"<{uri}>")])
+
+
+#: Our Contacts -> the lines of them: they are few.
+_CONTACTS: Kept[str, Lines] = Kept(_contact_lines, 1024)
 
 #: What stands behind NATs (RFC 1918, RFC 6598, RFC 4193).
 _INSIDE = tuple(
@@ -226,21 +247,26 @@ class _Carried(StraightUser):
             self.cancelled = True
 
     def prepare(self, request: Request, flow: Flow) -> None:
-        self._wire.put_contact(request, flow)
-        self._carries.sent(request)
-        if request.method == "INVITE" and not request.to.tag:
-            self._wire.left_by(flow)
+        carries = self._carries
+        if request.method in TARGET_REFRESH:
+            within = carries.within
+            self._wire.put_contact(request, flow, within=within)
+            if not within and request.method == "INVITE":
+                self._wire.left_by(flow)
+        if request is not carries.request:
+            carries.sent(request)
 
     def response_received(self, outgoing: Any, response: Response) -> None:
         transaction = self.transaction
         if transaction is not None and (response.status == 503 or self.sender.dead_targets.marks):
             self.note_answer(response)
+        carries = self._carries
         if response.status >= 200:
-            self._wire.done(self._carries)
+            self._wire.done(carries)
             if transaction is not None:
                 self.transaction = None
                 transaction.forget()
-        self._carries.response_received(response)
+        carries.response_received(response)
 
     def failed(self, outgoing: Any, status: int, reason: str) -> None:
         self._wire.done(self._carries)

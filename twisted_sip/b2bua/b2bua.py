@@ -157,7 +157,9 @@ class B2BUA(LegMaking):
     def identity(self, call: BridgedCall) -> NameAddr:
         """Return the From for the callee. Default: the caller's, with our domain in place of an address."""
         remote = call.caller_leg.call.remote
-        if not self.domain:
+        text = remote.uri_text
+        if not self.domain or (text[-1:].isalpha() and ";" not in text and "?" not in text):
+            # Addresses end with a digit or a bracket.
             return remote
         uri = remote.uri
         if isinstance(uri, SIPURI) and is_numeric(uri.host.strip("[]")):
@@ -235,8 +237,8 @@ class B2BUA(LegMaking):
     def process(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
         """Take calls, and what belongs to them."""
         request = incoming.request
-        method = request.method
-        if not request.to.tag:
+        if not (request.headers.parsed.get("to") or request.to).tag:
+            method = request.method
             if method != "INVITE" and not self._is_ours_alone(request):
                 return None
             if method == "INVITE" and self.calls_for_help(request):
@@ -249,10 +251,10 @@ class B2BUA(LegMaking):
                     if not isinstance(verdict, Deferred):
                         return verdict
                     return verdict.addCallback(lambda found: self._admitted(found, incoming))
-        return super().process(incoming)
+        return self.ingress.process(incoming)
 
     def _admitted(self, verdict: Verdict, incoming: IncomingRequest) -> Any:
-        return super().process(incoming) if verdict is None else verdict
+        return self.ingress.process(incoming) if verdict is None else verdict
 
     def _is_ours_alone(self, request: Request) -> bool:
         """Tell whether *request*, which is no INVITE and in no dialog, is for us and not for a user."""
@@ -284,7 +286,8 @@ class B2BUA(LegMaking):
             return
         bridged = BridgedCall(self, call, request.known_uri or request.uri, leg.incoming.user)
         self.bridged[bridged] = None
-        if not self.users.enter(bridged, self._caller_key(bridged)) and not self.calls_for_help(request):
+        crowded = self.users.most and not self.users.enter(bridged, self._caller_key(bridged))
+        if crowded and not self.calls_for_help(request):
             bridged.refuse(486)
             return
         bridged.begin()
@@ -349,6 +352,8 @@ class B2BUA(LegMaking):
 
     def enter_user(self, bridged: BridgedCall, target: Target) -> int:
         """Count a call to *target*; return the status that refuses it, 0 if it may be made."""
+        if not self.users.most:
+            return 0
         key = target.aor
         if not key and isinstance(bridged.uri, SIPURI) and self.element.domains.is_local_uri(bridged.uri):
             key = bridged.uri.address_of_record
@@ -361,7 +366,8 @@ class B2BUA(LegMaking):
             self.bridged.pop(bridged, None)
         elif isinstance(bridged, ClickToCall):
             self.click_calls.pop(bridged, None)
-        self.users.leave(bridged)
+        if self.users.most:
+            self.users.leave(bridged)
 
     def stopService(self) -> Deferred[None]:
         """End every call, and write their records; see UserAgent."""

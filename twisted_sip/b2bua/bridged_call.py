@@ -80,17 +80,18 @@ class BridgedCall(SetUp):
         if self.b2bua.calls_for_help(self.request):
             self._authorized(True)
             return
-        then(lambda: self.b2bua.authorize_call(self), self._authorized, self._failed)
+        then(self.b2bua.authorize_call, self._authorized, self._failed, self)
 
     def _authorized(self, answer: Any) -> None:
         if self.over:
             return
-        try:
-            self.grant = granted(answer)
-        except RemoteProtocolError as error:
-            self.refuse(error.status, error.reason)
-            return
-        then(lambda: self.b2bua.route(self), self._routed, self._failed)
+        if answer is not True:
+            try:
+                self.grant = granted(answer)
+            except RemoteProtocolError as error:
+                self.refuse(error.status, error.reason)
+                return
+        then(self.b2bua.route, self._routed, self._failed, self)
 
     def _failed(self, failure: Failure) -> None:
         error = failure.value
@@ -296,6 +297,11 @@ class BridgedCall(SetUp):
         self.caller_leg.leave()
 
     # -- while it is set up ---------------------------------------------------------------------------
+
+    def answer_comes(self, leg: CalleeLeg) -> bool:
+        """See JoinedLegs."""
+        bridge = self.bridge
+        return not self.answered and bridge is not None and bridge.exchange is None
 
     def answer_in_set_up(self, leg: BridgedLeg, session: Session, body: Any) -> bool:
         """See SetUp."""

@@ -60,7 +60,8 @@ class Bridge:
 
     def close(self) -> None:
         """The call is over."""
-        self._drop(487)
+        if self.busy:
+            self._drop(487)
         self.passage.close()
 
     def _drop(self, status: int) -> None:

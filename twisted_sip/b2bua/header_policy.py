@@ -138,6 +138,8 @@ class HeaderPolicy:
 
     def invite_fields(self, headers: HeaderMap) -> list[tuple[str, str]]:
         """Return what an INVITE to a callee gets, made of *headers* of the caller's."""
+        if not self.set and self._passed.isdisjoint(headers.names):
+            return []
         found = self.fields(headers)
         if self.set:
             fixed = {canonical(name): value for name, value in self.set.items()}

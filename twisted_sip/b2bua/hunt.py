@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
-
-import attrs
+from typing import TYPE_CHECKING, NamedTuple
 
 from twisted_sip.b2bua.failures import best_status
 from twisted_sip.interfaces.routing import Target
@@ -17,8 +15,7 @@ if TYPE_CHECKING:
 MOST_TARGETS = 32
 
 
-@attrs.frozen(slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """A target and, while it is called, the call.
 
     :ivar target: where it is.
@@ -56,6 +53,10 @@ class Hunt:
 
     def add(self, targets: Sequence[Target]) -> None:
         """Try *targets* too, after what is there."""
+        if len(targets) == 1 and self._tried < MOST_TARGETS:
+            self._tried += 1
+            self._groups.append(list(targets))
+            return
         instances: set[str] = set()
         groups: dict[int, list[Target]] = {}
         for target in targets:
@@ -128,6 +129,9 @@ class Hunt:
 
     def end(self, winner: Call | None = None) -> list[Call]:
         """Search no more; return the calls that are not wanted."""
+        if self._start is _nobody:
+            # It has ended before.
+            return []
         self.over = True
         won = None if winner is None else self.attempt_of(winner)
         if won is not None and won.target.failover is not None:

@@ -40,7 +40,6 @@ class JoinedLegs:
     :ivar over: it has ended.
     :ivar max_duration: seconds that it may last once it is answered, 0 for no limit. The route hook may set it.
     :ivar grant: seconds that it was authorised for, None for no such limit.
-    :ivar data: for the application to keep what it likes.
     :ivar following: the transfer that is being carried out, None without one.
     """
 
@@ -54,7 +53,7 @@ class JoinedLegs:
         self.over = False
         self.max_duration = b2bua.b2bua_settings.max_duration
         self.grant: float | None = None
-        self.data: dict[str, Any] = {}
+        self._data: dict[str, Any] | None = None
         self.bridge: Bridge | None = None
         self.transcoding: Transcoding | None = None
         self.following: Following | None = None
@@ -62,6 +61,13 @@ class JoinedLegs:
         self._began = 0.0
         self.id = b2bua.element.random_text()
         self.notes = CallNotes(b2bua.accounting, b2bua.now, id=self.id, user=user, caller=caller, callee=str(uri))
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """For the application to keep what it likes."""
+        if self._data is None:
+            self._data = {}
+        return self._data
 
     @property
     def seconds(self) -> float:
@@ -137,6 +143,10 @@ class JoinedLegs:
         session.info(info.body, fields, package)
 
     # -- what legs tell while the call is being set up -----------------------------------------------
+
+    def answer_comes(self, leg: CalleeLeg) -> bool:
+        """Tell whether the 2xx of *leg* is about to be told, so that nothing need be done about the answer in it."""
+        return False
 
     def answer_in_set_up(self, leg: BridgedLeg, session: Session, body: Any) -> bool:
         """A leg has had an answer; return True if that was for the set-up."""
@@ -232,7 +242,7 @@ def end_leg(call: Call, reason: Reason | str | tuple[Reason, ...]) -> None:
     if not call.outgoing and call.state in (CallState.TRYING, CallState.RINGING):
         call.reject(480)
     else:
-        call.hangup(reason)
+        call.leave(reason)
 
 
 def reason_of(call: Call) -> Reason | str | tuple[Reason, ...]:

@@ -76,13 +76,17 @@ class LegMaking(UserAgent):
     @property
     def nobody(self) -> Account:
         """Who it is itself."""
-        return self.account_of_choice
+        return self.accounts[0] if self.accounts else self._nobody
 
     def equip(self, leg: BridgedLeg, address: str = "") -> None:
         """Give *leg* a session of its own."""
         self.session_number += 1
-        leg.own = OwnSession(self.session_number, address or self._own_address(leg.call))
         wire = leg.call.wire
+        if not address:
+            came_by = wire.came_by
+            usual = self.plane is None and came_by is not None
+            address = came_by.local.host if usual and came_by is not None else self._own_address(leg.call)
+        leg.own = OwnSession(self.session_number, address)
         if isinstance(wire, HomeWire):
             wire.routing = self._routing
 
@@ -127,7 +131,7 @@ class LegMaking(UserAgent):
             hops=70 if hops is None else min(hops, 70) - 1,
             timeout=self.patience(target, one_of_several),
             reliable=bridged.bridge is None or bool(caller.request.body) or caller_takes_reliable(bridged),
-            address="" if self.plane is not None else caller.local_host,
+            address="" if self.plane is not None else bridged.caller_leg.own.address,
         )
 
     def make_leg(
@@ -149,17 +153,19 @@ class LegMaking(UserAgent):
         """
         element = self.element
         account = self.nobody
+        random_text = element.random_text
         wire = HomeWire(element, account)
         wire.target = target
-        wire.outside = target.flow or account.flow
+        if target.flow is not None:
+            wire.outside = target.flow
         wire.hops = hops
-        tag = element.random_text()
-        call_id = element.random_text() + element.random_text()
+        tag = random_text()
+        call_id = random_text() + random_text()
         sender = local.with_("tag", tag) if local.has_params else local.tagged(tag)
         remote = NameAddr.build(to)
         path = target.path or account.route
 
-        def make(uri: str, cseq: int) -> Request:
+        def make(uri: URI | str, cseq: int) -> Request:
             request = build_request(
                 "INVITE",
                 uri,
@@ -175,7 +181,8 @@ class LegMaking(UserAgent):
             return request
 
         uri = str(target.uri)
-        call = Call(self, account, wire, id=call_id, outgoing=True, local=local, remote=remote, request=make(uri, 1))
+        request = make(target.uri, 1)
+        call = Call(self, account, wire, id=call_id, outgoing=True, local=local, remote=remote, request=request)
         expires = None if timeout is None else max(1, round(timeout))
         leg = CalleeLeg(call, wire, make, uri, self.terms if reliable else self._unreliable_terms, expires=expires)
         call.leg = leg

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from twisted_sip.agent.call_events import CallState
 from twisted_sip.agent.incoming_leg import IncomingLeg
 from twisted_sip.agent.leg import Leg
 from twisted_sip.agent.outgoing_leg import OutgoingLeg
@@ -115,10 +116,11 @@ class BridgedLeg(Leg):
 
     def free(self, session: Session) -> None:
         """Changes are possible again."""
-        bridge = self.bridge
+        bridged = self.bridged
+        bridge = bridged.bridge if bridged is not None else None
         if bridge is None:
             super().free(session)
-        elif session is self.session:
+        elif bridge.busy and session is self.session:
             bridge.free()
 
     def info_received(self, session: Session, info: Request, package: str) -> None:
@@ -219,7 +221,11 @@ class CalleeLeg(BridgedLeg, OutgoingLeg):
 
     def answer_received(self, session: Session, body: SessionBody) -> None:
         """The answer of one fork."""
-        if self.bridge is None or session.state == "confirmed":
+        bridged = self.bridged
+        if bridged is not None and session.state == "confirmed" and bridged.answer_comes(self):
+            # ``callee_answered`` comes next, and looks for itself.
+            self._adopt(session)
+        elif self.bridge is None or session.state == "confirmed":
             super().answer_received(session, body)
         elif self.counts(session):
             self.take_answer(session, body)
@@ -241,12 +247,14 @@ class CalleeLeg(BridgedLeg, OutgoingLeg):
 
     def confirmed(self, session: Session) -> None:
         """The first 2xx."""
-        if self.bridge is None:
+        bridged = self.bridged
+        if bridged is None or bridged.bridge is None:
             super().confirmed(session)
             return
-        self._adopt(session)
         call = self.call
-        if not call.over:
+        if call.session is None:
+            self._adopt(session)
+        if call.state is not CallState.ENDED:
             call.was_answered()
             call.was_confirmed()
 

@@ -31,6 +31,8 @@ MOST_FORWARDINGS = 5
 _BUSY = (486, 600)
 _NOBODY = (408, 480, 487)
 
+_NOT_ASKED: Any = object()
+
 
 @attrs.define(slots=True)
 class Policed:
@@ -61,21 +63,33 @@ class Policing:
         self._is_local_uri = is_local_uri
         self._now = now
 
-    async def arrived(self, call: BridgedCall, policed: Policed) -> Policed:
+    def asked(self, uri: URI) -> Any:
+        """Return the policy of the user of ours at *uri*, or what can be awaited for it; None for none, as most users
+        have.
+
+        :raises StoreError: it cannot be read.
+        """
+        if not isinstance(uri, SIPURI) or not uri.user or not self._is_local_uri(uri):
+            return None
+        return self._store.lookup(uri.address_of_record)
+
+    async def arrived(self, call: BridgedCall, policed: Policed, found: Any = _NOT_ASKED) -> Policed:
         """Follow *policed* to somebody who takes calls, and return where that is.
 
+        :param found: what :meth:`asked` gives for it, if somebody has asked already.
         :raises RemoteProtocolError: the call is declined, or forwarded in a circle.
         """
         while isinstance(policed.uri, SIPURI) and policed.uri.user and self._is_local_uri(policed.uri):
-            aor = policed.uri.address_of_record
-            found: Any = self._store.lookup(aor)
+            if found is _NOT_ASKED:
+                found = self._store.lookup(policed.uri.address_of_record)
             policed.policy = await found if isawaitable(found) else found
+            found = _NOT_ASKED
             made = self._decide(call, policed.policy, Outcome.ARRIVED)
             if made.action is Action.PROCEED:
                 return policed
             if made.action is Action.DECLINE:
                 text = "{0}: " + f"{made.status} {made.reason}".rstrip()
-                call.caller_leg.incoming.note("policy", text, f"policy.{made.rule}", aor)
+                call.caller_leg.incoming.note("policy", text, f"policy.{made.rule}", policed.uri.address_of_record)
                 raise RemoteProtocolError(made.reason, status=made.status)
             policed = self._forward(call, policed, made)
         policed.policy = None

@@ -32,6 +32,10 @@ class LegNotes:
         """Return its record."""
         call = self.call
         ending = call.ending
+        if ending is None:
+            status, reason = 0 if self.answered is None else 200, ""
+        else:
+            status, reason = ending.status, ending.reason
         return LegRecord(
             call_id=call.id,
             incoming=not call.outgoing,
@@ -39,8 +43,8 @@ class LegNotes:
             began=self.began,
             answered=self.answered,
             ended=self.ended,
-            status=(200 if self.answered is not None else 0) if ending is None else ending.status,
-            reason="" if ending is None else ending.reason,
+            status=status,
+            reason=reason,
         )
 
 
@@ -91,7 +95,8 @@ class CallNotes:
 
     def leg_began(self, call: Call) -> None:
         """A leg begins."""
-        self._legs[call] = LegNotes(call, self._now())
+        # The first leg is what the call began with.
+        self._legs[call] = LegNotes(call, self._now() if self._legs else self.set_up)
         if not self.callee_user:
             self._note_user(call)
 
@@ -108,10 +113,14 @@ class CallNotes:
 
     def was_answered(self, *calls: Call) -> None:
         """The call is answered; *calls* are the legs in which it is."""
+        now = self._now()
         for call in calls:
-            self.was_answered_leg(call)
+            notes = self._legs.get(call)
+            if notes is not None and notes.answered is None:
+                notes.answered = now
+                self._note_user(call)
         if self.answered is None:
-            self.answered = self._now()
+            self.answered = now
             if self._sink is not None:
                 self.hold = self._tell(self._sink.answered, self.record())
 
@@ -133,12 +142,15 @@ class CallNotes:
             return
         self._over = True
         if self._sink is not None:
+            now = self._now()
             for notes in self._legs.values():
                 if notes.ended is None:
-                    notes.ended = self._now()
-            self._tell(self._sink.ended, self.record(result, status, reason, by))
+                    notes.ended = now
+            self._tell(self._sink.ended, self.record(result, status, reason, by, now))
 
-    def record(self, result: Result = "", status: int = 0, reason: str = "", by: str = "") -> CallRecord:
+    def record(
+        self, result: Result = "", status: int = 0, reason: str = "", by: str = "", ended: float | None = None
+    ) -> CallRecord:
         """Return the record as it is now."""
         return CallRecord(
             id=self.id,
@@ -149,13 +161,13 @@ class CallNotes:
             set_up=self.set_up,
             ringing=self.ringing,
             answered=self.answered,
-            ended=self._now() if result else None,
+            ended=ended,
             result=result,
             status=status,
             reason=reason,
             ended_by=by,
             call_id=next((call.id for call in self._legs if not call.outgoing), ""),
-            known_until=self.answered and (self._now() if result else self.answered),
+            known_until=self.answered and (ended or self.answered),
             legs=tuple([notes.record() for notes in self._legs.values()]),
         )
 
@@ -165,7 +177,7 @@ class CallNotes:
         except Exception:
             _log.failure("a call record was not kept: {id}", id=record.id)
             return None
-        return told.addErrback(self._not_kept) if isinstance(told, Deferred) else None
+        return told.addErrback(self._not_kept) if told is not None and isinstance(told, Deferred) else None
 
     def _not_kept(self, failure: Failure) -> None:
         _log.failure("a call record was not kept: {id}", failure, id=self.id)

@@ -87,9 +87,11 @@ class Routing:
     def route(self, call: BridgedCall) -> Route:
         """Return targets, or a Response that says why there are none; or a Deferred of that."""
         found: Any = self._static.route(call.caller_leg.incoming)
+        if not found:
+            return self._past_routes(call)
         if isawaitable(found):
             return Deferred.fromCoroutine(self._waited(found, call))
-        return found or self._past_routes(call)
+        return found
 
     async def _waited(self, found: Awaitable[Any], call: BridgedCall) -> Route:
         """Return the targets of static routes that had to be looked up, else those of *call* without them."""
@@ -97,13 +99,19 @@ class Routing:
         return await made if isawaitable(made) else made
 
     def _past_routes(self, call: BridgedCall) -> Route:
-        if self._policing is not None:
-            return self._policed(call, self._policing)
+        policing = self._policing
+        if policing is not None:
+            policed = Policed(call.uri)
+            found = policing.asked(call.uri)
+            if found is not None:
+                return self._policed(call, policing, policed, found)
+            # The usual case: nobody has to be waited for.
+            call.policed = policed
         return self._find(call.caller_leg.incoming, call.uri)
 
-    async def _policed(self, call: BridgedCall, policing: Policing) -> Route:
+    async def _policed(self, call: BridgedCall, policing: Policing, policed: Policed, found: Any) -> Route:
         """Return the targets of whom the policies of our users lead *call* to."""
-        return await self._targets(call, await policing.arrived(call, Policed(call.uri)))
+        return await self._targets(call, await policing.arrived(call, policed, found))
 
     async def unanswered(self, call: BridgedCall, status: int) -> Route:
         """Return where *call* goes on, which nobody has answered but with *status*; None for nowhere.

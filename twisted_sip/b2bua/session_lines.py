@@ -6,12 +6,17 @@ A leg has a session of its own, so its ``o=`` line is ours, with a version that 
 
 from __future__ import annotations
 
+import re
+
 from twisted_sip.errors import RemoteProtocolError
 
 #: Attributes of the session that tell about the program which wrote them.
 _TELLTALE = (b"a=tool:", b"a=charset:", b"i=", b"u=", b"e=", b"p=")
 
 _MEDIA = b"\nm="
+
+#: Lines of the session that do not stay as they are.
+_TO_CHANGE = re.compile(rb"\n(?:[osiuep]=|a=tool:|a=charset:)").search
 
 
 def split(data: bytes) -> tuple[list[bytes], list[bytes]]:
@@ -59,10 +64,10 @@ def held(stream: bytes) -> bytes:
 class OwnSession:
     """Our session on one leg, as its peer sees it.
 
-    :ivar streams: how many streams it has had.
+    :ivar address: where we are.
     """
 
-    __slots__ = ("_address", "_last", "_number", "_version", "streams")
+    __slots__ = ("_first", "_last", "_number", "_streams", "_version", "address")
 
     def __init__(self, number: int, address: str) -> None:
         """Begin one.
@@ -72,9 +77,11 @@ class OwnSession:
         """
         self._number = number
         self._version = number
-        self._address = address
+        self.address = address
+        # The first description, until somebody has to know what it says.
+        self._first: bytes | None = None
         self._last: tuple[list[bytes], list[bytes]] | None = None
-        self.streams: list[bytes] = []
+        self._streams: list[bytes] = []
 
     def describe(self, data: bytes, *, exactly: int | None = None) -> bytes:
         """Return *data*, made by somebody else, as ours.
@@ -83,8 +90,36 @@ class OwnSession:
             more, as in an offer (RFC 3264 sections 6 and 8).
         :raises RemoteProtocolError: it is no session description.
         """
+        if self._last is None and self._first is None:
+            plain = self._with_our_lines(data, exactly)
+            if plain:
+                self._first = data
+                return plain
         head, media = split(data)
         return self._write(head, media, exactly)
+
+    def _with_our_lines(self, data: bytes, exactly: int | None) -> bytes:
+        """Return *data*, the first description, with our o= and s= lines; empty where more is to be done, or nobody
+        knows."""
+        origin_ends = data.find(b"\r\n", 5)
+        if not (
+            data.startswith(b"v=0\r\no=")
+            and data.startswith(b"\r\ns=", origin_ends)
+            and data.endswith(b"\r\n")
+            and b"\r\n\r\n" not in data
+            and data.count(b"\n") == data.count(b"\r") == data.count(b"\r\n")
+            and (exactly is None or data.count(_MEDIA) == exactly)
+        ):
+            return b""
+        name_ends = data.find(b"\r\n", origin_ends + 4)
+        head_ends = data.find(_MEDIA)
+        if _TO_CHANGE(data, name_ends, head_ends if head_ends >= 0 else len(data)) is not None:
+            return b""
+        return b"v=0\r\n" + self._origin() + b"\r\ns=-" + data[name_ends:]
+
+    def _origin(self) -> bytes:
+        kind = "IP6" if ":" in self.address else "IP4"
+        return f"o=- {self._number} {self._version} IN {kind} {self.address}".encode()
 
     def nothing(self) -> bytes:
         """Return an offer without streams (RFC 3725 section 4.4)."""
@@ -96,19 +131,22 @@ class OwnSession:
         return self._write([b"v=0", b"o=", b"s=-", b"c=IN IP4 0.0.0.0", b"t=0 0"], [held(one) for one in media], None)
 
     def _write(self, head: list[bytes], media: list[bytes], exactly: int | None) -> bytes:
+        first, self._first = self._first, None
+        if first is not None:
+            # Now it matters what has been said.
+            old, self._streams = split(first)
+            self._last = ([line for line in old if not line.startswith(_TELLTALE)][2:], self._streams)
         kept = [line for line in head if not line.startswith(_TELLTALE)]
-        wanted = max(len(media), len(self.streams)) if exactly is None else exactly
+        wanted = max(len(media), len(self._streams)) if exactly is None else exactly
         media = media[:wanted]
         if len(media) < wanted:
-            media = [*media, *[rejected(one) for one in self.streams[len(media) : wanted]]]
+            media = [*media, *[rejected(one) for one in self._streams[len(media) : wanted]]]
         now = (kept[2:], media)
         if self._last is not None and not _same(now, self._last):
             self._version += 1
         self._last = now
-        self.streams = media
-        kind = "IP6" if ":" in self._address else "IP4"
-        origin = f"o=- {self._number} {self._version} IN {kind} {self._address}".encode()
-        lines = [b"v=0", origin, b"s=-", *[line for line in kept[1:] if not line.startswith((b"o=", b"s="))]]
+        self._streams = media
+        lines = [b"v=0", self._origin(), b"s=-", *[line for line in kept[1:] if not line.startswith((b"o=", b"s="))]]
         return b"\r\n".join([*lines, *media]) + b"\r\n"
 
 

@@ -29,6 +29,9 @@ _log = Logger()
 _MOST_PRACKS = 16
 
 
+_CREDENTIALS = ("authorization", "proxy-authorization")
+
+
 class ClientInvite:
     """An INVITE of ours in a dialog.
 
@@ -128,7 +131,7 @@ class ClientInvite:
         return True
 
     def _reliable(self, response: Response) -> int | None:
-        if "100rel" not in option_tags(response, "require"):
+        if "require" not in response.headers.names or "100rel" not in option_tags(response, "require"):
             return None
         try:
             rseq: int | None = response.typed("rseq")
@@ -253,18 +256,18 @@ class ClientInvite:
     def acknowledge(self, body: SessionBody | None = None, headers: list[Header] | None = None) -> None:
         """Send the ACK, the first time or again; what it says does not change (section 13.2.2.4)."""
         session = self._session
-        if self._ack is None:
-            self._drop_offer()
+        ack = self._ack
+        if ack is None:
+            if self._pending is not None or self._deadline is not None:
+                self._drop_offer()
             # The offer of a provisional response that a 2xx has overtaken.
             session.offers.abandon(self)
             fields = _credentials(self.outgoing.request) + list(headers or [])
-            data = b""
+            ack = self._ack = session.dialog.request("ACK", fields, cseq=self._number)
             if body is not None:
-                fields += body.fields()
-                data = body.data
-            self._ack = session.dialog.request("ACK", fields, data, cseq=self._number)
+                body.put_into(ack)
             session.invite_done(self)
-        session.user.send_ack(session, self._ack.copy(), session.dialog.secure)
+        session.user.send_ack(session, ack.copy(), session.dialog.secure)
 
     def accepted_again(self) -> None:
         """The 2xx came once more: so does the ACK, unless it waits for our answer."""
@@ -340,12 +343,16 @@ class _Prack:
 
 def _credentials(invite: Request) -> list[Header]:
     """Return the credentials of the INVITE, which its ACK has as well (section 13.2.2.4)."""
-    names = ("authorization", "proxy-authorization")
-    return [(name, value) for name in names for value in invite.headers.all(name)]
+    names = invite.headers.names
+    if "authorization" not in names and "proxy-authorization" not in names:
+        return []
+    return [(name, value) for name in _CREDENTIALS for value in invite.headers.all(name)]
 
 
 def _description(message: Message) -> SessionBody | None:
     """Return the session description in a response, None where it cannot be read: nobody can be told."""
+    if not message.body:
+        return None
     try:
         return session_body_of(message)
     except RemoteProtocolError as error:

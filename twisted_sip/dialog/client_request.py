@@ -42,12 +42,19 @@ class ClientRequest:
         self._user = user
         self._dialog = dialog
 
+    @property
+    def within(self) -> bool:
+        """True if it is in a dialog."""
+        return self._dialog is not None
+
     def sent(self, request: Request) -> None:
         """It leaves as *request*: another server is tried, or a challenge was answered.
 
         An answered challenge has used up a number that another request of the dialog may have by now; it is given the
         next one then (RFC 3261 section 22.2).
         """
+        if request is self.request:
+            return
         dialog = self._dialog
         if dialog is not None:
             number = request.cseq.number

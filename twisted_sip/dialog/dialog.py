@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from twisted_sip.dialog.remote_target import checked_route_set, target_of
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.message.builders import build_request
-from twisted_sip.message.message import Message
-from twisted_sip.message.name_addr import NameAddr
-from twisted_sip.message.parameterized import named
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.route_set import apply_route_set, route_set_of_uac, route_set_of_uas
-from twisted_sip.message.uri import SIPURI
 
 #: The methods whose Contact is the remote target from then on: RFC 3261 section 12.2, RFC 3311 section 5.1, RFC 6665
 #: section 4.4.1 (SUBSCRIBE and NOTIFY), RFC 3515 section 2.2.
@@ -59,6 +56,7 @@ class Dialog:
     """
 
     __slots__ = (
+        "_id",
         "call_id",
         "early",
         "local_cseq",
@@ -98,6 +96,7 @@ class Dialog:
         self.remote_target = remote_target
         self.secure = secure
         self.early = early
+        self._id: DialogID | None = None
 
     # -- establishment ------------------------------------------------------------
 
@@ -113,16 +112,18 @@ class Dialog:
         """
         flow = request.flow
         secure = _is_secure(request) and flow is not None and flow.kind.secure
+        known = request.headers.parsed.get
+        sender = known("from") or request.from_
         return cls(
-            call_id=request.call_id,
+            call_id=known("call-id") or request.call_id,
             local_tag=local_tag,
-            remote_tag=request.from_.tag,
-            local_uri=_without_tag(request, "to"),
-            remote_uri=_without_tag(request, "from"),
+            remote_tag=sender.tag,
+            local_uri=(known("to") or request.to).untagged,
+            remote_uri=sender.untagged,
             local_cseq=None,
-            remote_cseq=request.cseq.number,
-            route_set=_checked_route_set(request, route_set_of_uas(request)),
-            remote_target=_target(request, secure),
+            remote_cseq=(known("cseq") or request.cseq)[0],
+            route_set=checked_route_set(request, route_set_of_uas),
+            remote_target=target_of(request, secure),
             secure=secure,
             early=early,
         )
@@ -136,17 +137,18 @@ class Dialog:
         :raises RemoteProtocolError: To, Contact or Record-Route of the response is missing or malformed.
         """
         secure = _is_secure(request)
+        sender, recipient = request.headers.parsed.get("from") or request.from_, response.to
         return cls(
             call_id=request.call_id,
-            local_tag=request.from_.tag,
-            remote_tag=response.to.tag,
-            local_uri=_without_tag(request, "from"),
-            remote_uri=_without_tag(response, "to"),
+            local_tag=sender.tag,
+            remote_tag=recipient.tag,
+            local_uri=sender.untagged,
+            remote_uri=recipient.untagged,
             # Equal to the request's, but where a challenge was answered on the way.
             local_cseq=max(request.cseq.number, response.cseq.number),
             remote_cseq=None,
-            route_set=_checked_route_set(response, route_set_of_uac(response)),
-            remote_target=_target(response, secure),
+            route_set=checked_route_set(response, route_set_of_uac),
+            remote_target=target_of(response, secure),
             secure=secure,
             early=response.status < 200,
         )
@@ -164,12 +166,12 @@ class Dialog:
             call_id=subscribe.call_id,
             local_tag=subscribe.from_.tag,
             remote_tag=notify.from_.tag,
-            local_uri=_without_tag(subscribe, "from"),
-            remote_uri=_without_tag(subscribe, "to"),
+            local_uri=subscribe.from_.untagged,
+            remote_uri=subscribe.to.untagged,
             local_cseq=subscribe.cseq.number,
             remote_cseq=notify.cseq.number,
-            route_set=_checked_route_set(notify, route_set_of_uas(notify)),
-            remote_target=_target(notify, secure),
+            route_set=checked_route_set(notify, route_set_of_uas),
+            remote_target=target_of(notify, secure),
             secure=secure,
         )
 
@@ -181,15 +183,19 @@ class Dialog:
         :raises RemoteProtocolError: Contact or Record-Route of the response is malformed; nothing has changed then.
         """
         if response is not None:
-            route_set = _checked_route_set(response, route_set_of_uac(response))
-            self.refresh_target(response)
+            route_set = checked_route_set(response, route_set_of_uac)
+            if "contact" in response.headers.names:
+                self.remote_target = target_of(response, self.secure)
             self.route_set = route_set
         self.early = False
 
     @property
     def id(self) -> DialogID:
         """What it is known by."""
-        return DialogID(self.call_id, self.local_tag, self.remote_tag)
+        id = self._id
+        if id is None:
+            id = self._id = DialogID(self.call_id, self.local_tag, self.remote_tag)
+        return id
 
     # -- requests of ours -----------------------------------------------------------
 
@@ -230,7 +236,8 @@ class Dialog:
             headers=headers,
             body=body,
         )
-        apply_route_set(made, self.route_set, self.remote_target)
+        if self.route_set or "route" in made.headers.names:
+            apply_route_set(made, self.route_set, self.remote_target)
         self.local_cseq = next_cseq
         return made
 
@@ -257,7 +264,7 @@ class Dialog:
         :raises RemoteProtocolError: it is out of order or a replay (status 500), or its Contact is malformed; nothing
             has changed then.
         """
-        number, method = request.cseq
+        number, method = request.headers.parsed.get("cseq") or request.cseq
         if method in ("ACK", "CANCEL"):
             # They have the number of the request that they belong to.
             return
@@ -274,10 +281,12 @@ class Dialog:
         :return: True if the remote target is another one now.
         :raises RemoteProtocolError: the Contact is malformed; the remote target stays as it is.
         """
-        method = message.method if isinstance(message, Request) else message.cseq.method
-        if method not in TARGET_REFRESH or "contact" not in message.headers.names:
+        if "contact" not in message.headers.names:
             return False
-        target = _target(message, self.secure)
+        method = message.method if isinstance(message, Request) else message.cseq.method
+        if method not in TARGET_REFRESH:
+            return False
+        target = target_of(message, self.secure)
         changed = target != self.remote_target
         self.remote_target = target
         return changed
@@ -286,7 +295,7 @@ class Dialog:
 
     def snapshot(self) -> dict[str, Any]:
         """Return all of it as what JSON can hold."""
-        return {name: _plain(getattr(self, name)) for name in self.__slots__}
+        return {name: _plain(getattr(self, name)) for name in _FITS}
 
     @classmethod
     def restore(cls, state: Mapping[str, Any]) -> Dialog:
@@ -295,7 +304,7 @@ class Dialog:
         :raises LocalProtocolError: it is none.
         """
         try:
-            fields = {name: state[name] for name in cls.__slots__}
+            fields = {name: state[name] for name in _FITS}
         except KeyError as error:
             raise LocalProtocolError(f"no snapshot of a dialog: {error.args[0]} is missing") from error
         for name, value in fields.items():
@@ -311,48 +320,6 @@ def record_route_of(request: Request) -> list[tuple[str, str]]:
     """Return the Record-Route header fields for the response that makes a dialog: those of *request*, parameters and
     order kept (RFC 3261 section 12.1.1)."""
     return [("record-route", value) for value in request.headers.all("record-route")]
-
-
-def _target(message: Message, secure: bool) -> str:
-    """Return the URI of the Contact, fit for a Request-URI (RFC 3261 sections 8.1.1.8 and 12.1).
-
-    Where there are several the first one counts.
-
-    :param secure: the dialog is secure.
-    """
-    contacts = message.contacts
-    if message.contact_star:
-        raise RemoteProtocolError("Malformed Contact header field: * names nobody", header="Contact")
-    if not contacts:
-        raise RemoteProtocolError("Missing Contact header field", header="Contact")
-    uri = contacts[0].uri
-    if not isinstance(uri, SIPURI):
-        raise RemoteProtocolError("Malformed Contact header field: no SIP or SIPS URI", header="Contact")
-    if secure and not uri.secure:
-        # RFC 5630 section 5.2: sips and sip URIs used inconsistently.
-        raise RemoteProtocolError("Malformed Contact header field: no SIPS URI", header="Contact")
-    if uri.headers or (";" in uri.text and "method" in uri.params):
-        # Section 19.1.1: neither may stand in a Request-URI.
-        uri = uri.replace(headers="", params=uri.params.without("method"))
-    return uri.text
-
-
-def _checked_route_set(message: Message, route_set: Sequence[str]) -> tuple[str, ...]:
-    """Return *route_set*, taken from the Record-Route of *message*, if requests can be routed along it."""
-    for value in route_set:
-        if not isinstance(_record_route(value), SIPURI):
-            raise RemoteProtocolError("Malformed Record-Route header field: no SIP or SIPS URI", header="Record-Route")
-    return tuple(route_set)
-
-
-_record_route = named("Record-Route", lambda text: NameAddr.parse(text).uri)
-
-
-def _without_tag(message: Message, name: str) -> str:
-    address = message.from_ if name == "from" else message.to
-    # Every request of the dialog repeats it: read it now.
-    _ = address.uri
-    return str(address.without("tag"))
 
 
 def _with_tag(address: str, tag: str) -> str:

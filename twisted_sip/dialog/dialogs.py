@@ -56,6 +56,9 @@ def _is_integral(method: str) -> bool:
     return method in _OF_INVITE or method in ("SUBSCRIBE", "NOTIFY", "REFER")
 
 
+_new = tuple.__new__
+
+
 class UsageKey(NamedTuple):
     """What tells the usages of one dialog apart (RFC 5057 section 5.3).
 
@@ -90,7 +93,10 @@ def dialog_id_of(request: Request) -> DialogID:
 
     :raises RemoteProtocolError: From, To or Call-ID is missing or malformed.
     """
-    return DialogID(request.call_id, request.to.tag, request.from_.tag)
+    known = request.headers.parsed.get
+    to, sender = known("to") or request.to, known("from") or request.from_
+    # As DialogID() does, without the call.
+    return _new(DialogID, (known("call-id") or request.call_id, to.tag, sender.tag))
 
 
 def usage_key_of(request: Request) -> UsageKey | None:
@@ -162,11 +168,12 @@ class Dialogs:
         :return: False where a limit does not allow it; nothing has changed then.
         :raises LocalProtocolError: another dialog has the same ID, or the dialog such a usage.
         """
-        entry = self._entries.get(dialog.id)
+        id = dialog.id
+        entry = self._entries.get(id)
         if entry is None:
             if len(self._entries) >= self.limit:
                 return False
-            self._entries[dialog.id] = _Entry(dialog, {key: usage})
+            self._entries[id] = _new(_Entry, (dialog, {key: usage}))
             return True
         if entry.dialog is not dialog:
             raise LocalProtocolError(f"another dialog is known as {dialog.id}")

@@ -96,7 +96,8 @@ class InviteAttempt:
         self._invites: dict[str, ClientInvite] = {}
         # The tags of early dialogs that lack a Contact yet.
         self._makeshifts: set[str] = set()
-        self._interval = SessionTimer(terms, timers, _nothing, _nothing)
+        # Knows of a longer Min-SE that a 422 has asked for.
+        self._interval: SessionTimer | None = None
         self._too_small = 0
         self._cseq = invite.cseq.number
         self._timer: Timer | None = None
@@ -117,16 +118,14 @@ class InviteAttempt:
         request = self._invite.copy()
         if self._cseq != request.cseq.number:
             request.headers.set("cseq", f"{self._cseq} INVITE")
-        fields = [*terms.headers, *terms.capabilities(), *self._interval.request_fields(first=True)]
-        if terms.require_reliable:
-            fields.append(("require", "100rel"))
-        fields += terms.recv_info_field()
+        request.headers.add(terms.invite_lines)
+        if self._interval is not None:
+            for name, value in self._interval.request_fields(first=True):
+                request.headers.set(name, value)
         if self._expires is not None:
-            fields.append(("expires", str(self._expires)))
+            request.headers.extend((("expires", str(self._expires)),))
         if self._offer is not None:
-            fields += self._offer.fields()
-            request.body = self._offer.data
-        request.headers.extend(fields)
+            self._offer.put_into(request)
         self._outgoing = ClientRequest(request, self)
         self.user.send(self, self._outgoing)
 
@@ -227,8 +226,10 @@ class InviteAttempt:
         invite.outgoing = outgoing
         if self._offer is not None:
             session.offers.offer_sent(self._offer, invite)
-        session.inviting(invite)
-        session.learn(response)
+        session.modification.invite = invite
+        if response.status < 200:
+            # Of a 2xx the session learns when it is confirmed.
+            session.peer.learn(response)
         self.sessions[tag] = session
         self._invites[tag] = invite
         self.user.forked(self, session)
@@ -291,7 +292,7 @@ class InviteAttempt:
         if self.winner is None:
             self.winner = session
         session.confirm(invite, response)
-        if not self._keep_all:
+        if not self._keep_all and len(self.sessions) > 1:
             self._end_sessions(Ending(by="local", cause="fork", status=response.status), self.winner)
 
     def _refused(self, response: Response) -> None:
@@ -300,7 +301,7 @@ class InviteAttempt:
             response.status == 422
             and not self.cancelled
             and self._too_small < _MOST_TOO_SMALL
-            and self._interval.too_small(response)
+            and self._asks_for_longer(response)
         ):
             # RFC 4028 section 7.3: the same call with a longer interval.
             self._too_small += 1
@@ -318,6 +319,12 @@ class InviteAttempt:
         self._end_sessions(Ending(by=by, cause=cause, status=response.status, reasons=reasons_of(response)))
         self._finish(response.status, response)
         self._end()
+
+    def _asks_for_longer(self, response: Response) -> bool:
+        """Take a 422 (RFC 4028 section 7.3); tell whether there is sense in asking again."""
+        if self._interval is None:
+            self._interval = SessionTimer(self.terms, self._timers, _nothing, _nothing)
+        return self._interval.too_small(response)
 
     # -- the end ----------------------------------------------------------------------------
 
@@ -345,7 +352,8 @@ class InviteAttempt:
             return
         self.gone = True
         self._stop_timer()
-        self._end_sessions(Ending(by="network", cause="timeout"))
+        if any(session.dialog.early for session in self.sessions.values()):
+            self._end_sessions(Ending(by="network", cause="timeout"))
         self.user.attempt_gone(self)
 
     def part(self) -> None:

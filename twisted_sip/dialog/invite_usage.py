@@ -7,7 +7,7 @@ What users ask of it is in :mod:`session`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from twisted.logger import Logger
 
@@ -96,8 +96,9 @@ class InviteUsage:
         self.timer = SessionTimer(terms, timers, self.refresh, self._expired)
         self.peer = Peer()
         self.prack_offer: SessionBody | None = None
-        self.modification = Modification(self._session)
-        self.server = SessionServer(self._session)
+        itself = self._session
+        self.modification = Modification(itself)
+        self.server = SessionServer(itself)
         self._listed = False
         self._was_free = False
         self.parted = False
@@ -120,18 +121,18 @@ class InviteUsage:
     @property
     def _session(self) -> Session:
         """Itself, by the name that its users know it by."""
-        return cast("Session", self)
+        return self  # type: ignore[return-value]
 
     @property
     def over(self) -> bool:
         """True once it is over, even if a BYE is still on its way."""
-        return self.state in (TERMINATING, TERMINATED)
+        return self.state is TERMINATING or self.state is TERMINATED
 
     @property
     def can_reinvite(self) -> bool:
         """Whether a re-INVITE may be sent (RFC 3261 section 14.1, RFC 6337 section 4.3: UAC-II and UAC-UI)."""
         return (
-            self.state == CONFIRMED
+            self.state is CONFIRMED
             and self.acknowledged
             and self.modification.invite is None
             and self.modification.update is None
@@ -179,7 +180,7 @@ class InviteUsage:
 
     def recv_info_answer(self, request: Request) -> list[Header]:
         """Return Recv-Info for a response, where the request has it too (RFC 6086 section 5.2.3)."""
-        return self.terms.recv_info_field() if "recv-info" in request.headers else []
+        return self.terms.recv_info_field() if "recv-info" in request.headers.names else []
 
     def learn(self, message: Message) -> None:
         """Take note of what the peer can do."""
@@ -202,7 +203,7 @@ class InviteUsage:
 
     def settle(self) -> None:
         """Tell the user once the session has become free for a re-INVITE."""
-        free = self.can_reinvite
+        free = self.state is CONFIRMED and self.acknowledged and self.can_reinvite
         if free and not self._was_free:
             self._was_free = True
             self.user.free(self._session)
@@ -210,10 +211,6 @@ class InviteUsage:
             self._was_free = False
 
     # -- the INVITE of ours ------------------------------------------------------------------------
-
-    def inviting(self, invite: ClientInvite) -> None:
-        """*invite* is the one that has made it."""
-        self.modification.invite = invite
 
     def confirm(self, invite: ClientInvite, response: Response) -> None:
         """Our INVITE is accepted in this dialog, which is wanted (section 13.2.2.4)."""
@@ -223,10 +220,10 @@ class InviteUsage:
         except RemoteProtocolError as error:
             _log.debug("the dialog stays as it was: {reason}", reason=error.reason)
             self.dialog.confirm()
-        self.learn(response)
+        self.peer.learn(response)
         self.timer.response_received(invite.outgoing.request, response)
         invite.accept(response)
-        if not self.over:
+        if self.state is CONFIRMED:
             self.user.confirmed(self._session)
         self.settle()
 
@@ -263,11 +260,12 @@ class InviteUsage:
 
     def invite_accepted(self, invite: ServerInvite) -> None:
         """Our 2xx is about to be sent."""
-        self.refresh_target(invite.request)
         if invite.initial:
-            self.dialog.confirm()
+            # Its target is that of the INVITE, or a later one (RFC 6141 section 4).
+            self.dialog.early = False
             self.state = CONFIRMED
         else:
+            self.refresh_target(invite.request)
             self.learn(invite.request)
 
     def invite_acknowledged(self, invite: ServerInvite, *, answered: bool) -> None:
@@ -339,7 +337,7 @@ class InviteUsage:
     def _end(self, ending: Ending, bye: list[Header] | None) -> None:
         """Be over. *bye* has the header fields of the BYE, None sends none."""
         user = self.user
-        waits = bye is not None and self.server.awaits_first_ack
+        waits = bye is not None and self.uac is False and self.server.awaits_first_ack
         self.state = TERMINATING
         self.ending = ending
         self.timer.stop()

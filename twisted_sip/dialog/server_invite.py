@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from twisted_sip.dialog.accepted_response import AcceptedResponse
-from twisted_sip.dialog.dialog import record_route_of
+from twisted_sip.dialog.invite_response import invite_response
 from twisted_sip.dialog.reliable_provisional import Provisional, ReliableProvisionals
 from twisted_sip.dialog.session_offers import session_body_of
 from twisted_sip.dialog.session_terms import Ending, Header, SessionBody, option_tags
@@ -50,19 +50,11 @@ class ServerInvite:
         self.over = False
         self.progressed = False
         self.number = request.cseq.number
-        tags = option_tags(request, "require")
-        self._required = "100rel" in tags
-        self._possible = session.terms.supports("100rel") and (
-            self._required or "100rel" in option_tags(request, "supported")
-        )
-        self._provisionals = ReliableProvisionals(
-            self.number,
-            1 + int(session.random() * (1 << 31) * 0.999),
-            session.timers,
-            session.terms.values,
-            lambda provisional: session.user.respond(session, incoming, provisional.response),
-            self._prack_missing,
-        )
+        self._required = "100rel" in option_tags(request, "require")
+        wanted = self._required or "100rel" in option_tags(request, "supported")
+        self._possible = wanted and session.terms.supports("100rel")
+        # None before the first one.
+        self._provisionals: ReliableProvisionals | None = None
         self._before = (session.offers.local, session.offers.remote)
         self._began = session.offers.exchanges
         self._preview: SessionBody | None = None
@@ -71,9 +63,8 @@ class ServerInvite:
         self._held: Response | None = None
         self._accepted: AcceptedResponse | None = None
         self._last: Response | None = None
-        longest, status = session.terms.ring_timeout, 480 if initial else 504
-        alarms = (self._deadline_passed, self._repeat_progress)
-        self._alarms = UnansweredInvite(request, session.timers, longest, status, *alarms)
+        times = session.timers, session.terms.ring_timeout, 480 if initial else 504
+        self._alarms = UnansweredInvite(request, *times, self._deadline_passed, self._repeat_progress)
 
     @property
     def acknowledging(self) -> bool:
@@ -89,7 +80,7 @@ class ServerInvite:
     @property
     def unconfirmed(self) -> bool:
         """True while a reliable provisional response with a session description waits for its PRACK."""
-        return self._provisionals.described
+        return self._provisionals is not None and self._provisionals.described
 
     @property
     def resolved(self) -> bool:
@@ -133,12 +124,14 @@ class ServerInvite:
             raise LocalProtocolError("the first reliable response to an INVITE without offer has to have one")
         if body is not None:
             self._check_body(body, reliable)
-        fields = [*session.terms.capabilities(), *headers]
+        fields = list(headers)
         if reliable:
             fields += [("require", "100rel"), *session.recv_info_answer(self.request)]
-        response = self._make(status, reason, fields, body)
+        response = invite_response(session, self.request, status, reason, fields, body)
         if reliable:
             offers = self.offer is None and body is not None
+            if self._provisionals is None:
+                self._provisionals = self._reliable_ones()
             self._provisionals.send(Provisional(response, body, offers))
             self._describe(body)
             # RFC 6141 section 4.6.
@@ -149,6 +142,16 @@ class ServerInvite:
         self.progressed = True
         self._last = response
         self._alarms.progressed(reliable=reliable)
+
+    def _reliable_ones(self) -> ReliableProvisionals:
+        session, incoming = self.session, self.incoming
+        return ReliableProvisionals(
+            self.number,
+            1 + int(session.random() * (1 << 31) * 0.999),
+            *(session.timers, session.terms.values),
+            lambda provisional: session.user.respond(session, incoming, provisional.response),
+            self._prack_missing,
+        )
 
     def _check_body(self, body: SessionBody, reliable: bool) -> None:
         if self._settled:
@@ -178,7 +181,7 @@ class ServerInvite:
             return
         if "rseq" not in last.headers:
             self.session.user.respond(self.session, self.incoming, last)
-        elif self._provisionals.unacknowledged is None:
+        elif self._provisionals is not None and self._provisionals.unacknowledged is None:
             self.progress(last.status, reliable=True)
             return
         self._alarms.progressed(reliable=False)
@@ -192,7 +195,7 @@ class ServerInvite:
 
     def matches(self, rack: RAck) -> bool:
         """Tell whether a PRACK with *rack* belongs to it."""
-        return self._provisionals.matches(rack)
+        return self._provisionals is not None and self._provisionals.matches(rack)
 
     def acknowledged_by(self, rack: RAck, body: SessionBody | None) -> SessionBody | None:
         """Take a PRACK that matches.
@@ -202,14 +205,16 @@ class ServerInvite:
             that status.
         """
         session = self.session
-        waiting = self._provisionals.unacknowledged
+        provisionals = self._provisionals
+        assert provisionals is not None  # it matches
+        waiting = provisionals.unacknowledged
         offered = session.offers.awaits(self) and waiting is not None and waiting.offers
         if offered and body is None:
             raise RemoteProtocolError("Missing Answer", status=400)
         offer = None if offered else body
         if offer is not None and not (session.offers.stable and session.offers.established):
             raise RemoteProtocolError("No offer is possible here", status=500)
-        self._provisionals.acknowledge(rack)
+        provisionals.acknowledge(rack)
         if offered and body is not None:
             news = session.offers.answer_received(body)
             if news is not None:
@@ -221,10 +226,10 @@ class ServerInvite:
         if self.session.over:
             return
         held = self._held
-        if held is not None and not self._provisionals.described:
+        if held is not None and not self.unconfirmed:
             self._held = None
             self._accept(held)
-        else:
+        elif self._provisionals is not None:
             self._provisionals.go_on()
 
     # -- final responses --------------------------------------------------------------------
@@ -249,25 +254,24 @@ class ServerInvite:
                 self._check_body(body, True)
             elif self.offer is not None:
                 raise LocalProtocolError("the offer has to be answered")
-        fields = [
-            *session.terms.capabilities(),
-            *session.recv_info_answer(self.request),
-            *session.timer.answer(self.request),
-            *headers,
-        ]
-        response = self._make(status, "", fields, body)
+        fields = [*session.timer.answer(self.request), *headers]
+        if "recv-info" in self.request.headers.names:
+            fields += session.recv_info_answer(self.request)
+        response = invite_response(session, self.request, status, "", fields, body)
         self._describe(body)
         self.answered = True
         self._alarms.stop()
-        self._provisionals.drop_waiting()
-        if self._provisionals.described:
+        if self._provisionals is not None:
+            self._provisionals.drop_waiting()
+        if self.unconfirmed:
             self._held = response
         else:
             self._accept(response)
 
     def _accept(self, response: Response) -> None:
         session = self.session
-        self._provisionals.stop()
+        if self._provisionals is not None:
+            self._provisionals.stop()
         self._accepted = AcceptedResponse(
             session.timers,
             session.terms.values,
@@ -345,20 +349,24 @@ class ServerInvite:
     def terminate(self) -> None:
         """The session is over: 487 where there was no final response, and no more of the 2xx (section 15.1.2)."""
         if not self.answered or self._held is not None:
-            self.session.user.respond(self.session, self.incoming, self._make(487, "", (), None))
+            self.session.user.respond(
+                self.session, self.incoming, invite_response(self.session, self.request, 487, "", [], None)
+            )
         self.close()
 
     def close(self) -> None:
         """Let go of everything, without a word."""
         self.answered = self.over = True
         self._held = None
-        self._provisionals.stop()
+        if self._provisionals is not None:
+            self._provisionals.stop()
         self._stop_accepted()
         self._alarms.stop()
 
     def part(self) -> None:
         """The session is gone: let go of it."""
-        del self.session, self._provisionals, self._alarms
+        del self.session, self._alarms
+        self._provisionals = None
 
     def _refuse(self, status: int, reason: str, headers: Iterable[Header], body: bytes, ending: Ending) -> None:
         session = self.session
@@ -385,12 +393,6 @@ class ServerInvite:
             self._refuse(status, "", (), b"", Ending(by="network", cause="timeout", status=status))
 
     # -- parts ---------------------------------------------------------------------------------
-
-    def _make(self, status: int, reason: str, fields: Iterable[Header], body: SessionBody | None) -> Response:
-        made = [*(record_route_of(self.request) if status < 300 else ()), *self.session.terms.headers, *fields]
-        data = b"" if body is None else body.data
-        made += () if body is None else body.fields()
-        return response_to(self.request, status, reason, made, data, self.session.dialog.local_tag)
 
     def _stop_accepted(self) -> None:
         if self._accepted is not None:

@@ -58,10 +58,11 @@ class Session(InviteUsage):
         request = incoming.request
         offer = check_invite(request, terms)
         session = cls(Dialog.as_uas(request, local_tag, early=True), user, timers, dialogs, terms, random=random)
-        minimum = session.timer.minimum_for(request)
-        if minimum:
-            # RFC 4028 section 9.
-            raise InviteRefused(422, "", [("min-se", str(minimum))])
+        if "session-expires" in request.headers.names:
+            minimum = session.timer.minimum_for(request)
+            if minimum:
+                # RFC 4028 section 9.
+                raise InviteRefused(422, "", [("min-se", str(minimum))])
         session.timer.request_received(request)
         if not session.enlist():
             raise InviteRefused(503, "", [("retry-after", "10")])

@@ -281,7 +281,9 @@ class Modification:
 
     def close(self) -> None:
         """The session is over. A re-INVITE that is in progress still gets the ACK for its 2xx."""
-        self._stop_again()
-        self._stop_timeout()
+        if self._again is not None:
+            self._stop_again()
+        if self._timeout is not None:
+            self._stop_timeout()
         if self.invite is not None:
             self.invite.close()

@@ -10,6 +10,7 @@ from typing import Final
 
 from twisted_sip.dialog.session_terms import Header, SessionBody
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
+from twisted_sip.message.kept import Kept
 from twisted_sip.message.media_types import ContentDisposition, MediaType
 from twisted_sip.message.message import Message
 from twisted_sip.message.multipart import parse_multipart
@@ -31,10 +32,19 @@ def is_plain(message: Message, media_type: str) -> bool:
     names = headers.names
     return (
         names.count("content-type") == 1
-        and headers.lines[names.index("content-type")].lower() == f"content-type: {media_type}"
+        and _MEDIA_TYPES[headers.lines[names.index("content-type")]] == media_type
         and "content-disposition" not in names
         and "content-encoding" not in names
     )
+
+
+def _read_media_type(line: str) -> str:
+    """Return the media type in a Content-Type *line* of the usual shape, in lower case; empty for any other."""
+    beginning, _, value = line.lower().partition(": ")
+    return value if beginning == "content-type" else ""
+
+
+_MEDIA_TYPES: Kept[str, str] = Kept(_read_media_type, 256)
 
 
 def session_body_of(message: Message) -> SessionBody | None:

@@ -6,6 +6,8 @@ Allow and Supported of RFC 3261 sections 13.2.1, 13.2.2.1 and 13.3.1.4, Recv-Inf
 from __future__ import annotations
 
 from twisted_sip.dialog.session_terms import option_tags, tokens_of
+from twisted_sip.message.header_map import HeaderMap
+from twisted_sip.message.kept import Kept
 from twisted_sip.message.message import Message
 
 #: The most names of one list that are kept, and the longest that is.
@@ -24,19 +26,20 @@ class Peer:
     def __init__(self) -> None:
         self.packages: tuple[str, ...] | None = None
         self._allow: frozenset[str] | None = None
-        self._supported: frozenset[str] = frozenset()
-        self._forbidden: set[str] = set()
+        self._supported: frozenset[str] = _NONE
+        self._forbidden: frozenset[str] = _NONE
 
     def learn(self, message: Message) -> None:
         """Take note of what *message* says; the newest word counts."""
-        allow = tokens_of(message.headers, "allow")
-        if allow is not None:
-            self._allow = frozenset(_kept(allow))
-        if "supported" in message.headers:
+        headers = message.headers
+        names = headers.names
+        if "allow" in names:
+            line = headers.lines[names.index("allow")]
+            self._allow = _METHODS[line] if names.count("allow") == 1 else _methods(headers)
+        if "supported" in names:
             self._supported = frozenset(_kept(option_tags(message, "supported")))
-        packages = tokens_of(message.headers, "recv-info")
-        if packages is not None:
-            self.packages = tuple(_kept(packages))
+        if "recv-info" in names:
+            self.packages = tuple(_kept(tokens_of(headers, "recv-info") or ()))
 
     def allows(self, method: str) -> bool | None:
         """Tell whether it takes *method*, None if it has not said."""
@@ -46,7 +49,7 @@ class Peer:
 
     def forbid(self, method: str) -> None:
         """It has answered *method* as one that it does not know."""
-        self._forbidden.add(method)
+        self._forbidden |= {method}
 
     def supports(self, tag: str) -> bool:
         """Tell whether it has said to support the option *tag*."""
@@ -55,3 +58,12 @@ class Peer:
 
 def _kept(names: tuple[str, ...] | frozenset[str]) -> list[str]:
     return [name for name in names if len(name) <= _LONGEST_NAME][:_MOST_NAMES]
+
+
+def _methods(headers: HeaderMap) -> frozenset[str]:
+    return frozenset(_kept(tokens_of(headers, "allow") or ()))
+
+
+#: Allow lines -> the methods in them: phones of one kind say the same.
+_METHODS: Kept[str, frozenset[str]] = Kept(lambda line: _methods(HeaderMap.from_lines(["allow"], [line])), 1024)
+_NONE: frozenset[str] = frozenset()

@@ -49,16 +49,21 @@ def check_invite(request: Request, terms: SessionTerms) -> SessionBody | None:
         must be understood is not (415, section 8.2.3).
     :raises RemoteProtocolError: its body is malformed (400), or coded in an unknown way (415).
     """
-    check_require(request, terms)
+    if "require" in request.headers.names:
+        check_require(request, terms)
+    if not request.body:
+        return None
+    if SDP in terms.accept and is_plain(request, SDP):
+        return SessionBody(SDP, request.body)
     return _body_of(request, terms)
 
 
 def _body_of(request: Request, terms: SessionTerms) -> SessionBody | None:
     """Return the session description in *request*, once all of its body is known to be understood."""
-    found = session_body_of(request)
-    if found is None and not request.body:
+    if not request.body:
         return None
-    if is_plain(request, SDP) and SDP in terms.accept:
+    found = session_body_of(request)
+    if SDP in terms.accept and is_plain(request, SDP):
         return found
     content_type: MediaType | None = request.typed("content-type") if request.body else None
     if content_type is None:
@@ -107,7 +112,7 @@ class SessionServer:
     @property
     def busy(self) -> bool:
         """True while an INVITE of the peer, or an UPDATE with an offer, is in progress (RFC 3261 section 14.1)."""
-        return bool(self._invites) or self.update is not None
+        return self.update is not None or bool(self._invites)
 
     @property
     def unresolved(self) -> bool:
@@ -117,7 +122,7 @@ class SessionServer:
     @property
     def awaits_first_ack(self) -> bool:
         """True while the 2xx to the INVITE that made the session waits for its ACK."""
-        return any(invite.initial and invite.acknowledging for invite in self._invites.values())
+        return bool(self._invites) and any(invite.initial and invite.acknowledging for invite in self._invites.values())
 
     def newer(self, invite: ServerInvite) -> bool:
         """Tell whether an INVITE behind *invite* has come."""
@@ -160,7 +165,8 @@ class SessionServer:
             return True
         try:
             session.dialog.receive(request, refresh=False)
-            check_require(request, session.terms)
+            if "require" in request.headers.names:
+                check_require(request, session.terms)
             serve(self, incoming)
         except InviteRefused as refusal:
             self.respond(incoming, refusal.status, headers=refusal.headers)
@@ -347,6 +353,8 @@ class SessionServer:
             if offer is not None:
                 offer.close(silent=silent)
         self.update = self._prack = None
+        if not self._invites:
+            return
         for number, invite in list(self._invites.items()):
             if keep_first and invite.initial:
                 continue

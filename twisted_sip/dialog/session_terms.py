@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import attrs
 
 from twisted_sip.errors import RemoteProtocolError
-from twisted_sip.message.header_map import HeaderMap
+from twisted_sip.message.header_map import HeaderMap, Lines
 from twisted_sip.message.message import Message
 from twisted_sip.message.reason_fields import Reason
 from twisted_sip.message.session_timer import SHORTEST_INTERVAL
@@ -25,6 +25,12 @@ Header = tuple[str, str]
 SESSION_METHODS = ("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "INFO", "OPTIONS")
 
 
+#: How Session-Expires of a request of ours names the refresher.
+_REFRESHER = {"local": ";refresher=uac", "remote": ";refresher=uas", "": ""}
+
+_SDP = Lines.made([("content-type", "application/sdp")])
+
+
 class SessionBody(NamedTuple):
     """A session description: an offer or an answer (RFC 3261 section 13.2.1).
 
@@ -34,6 +40,14 @@ class SessionBody(NamedTuple):
 
     content_type: str
     data: bytes
+
+    def put_into(self, message: Message) -> None:
+        """Make it the body of *message*."""
+        message.body = self.data
+        if self.content_type == "application/sdp":
+            message.headers.add(_SDP)
+        else:
+            message.headers.extend(self.fields())
 
     def fields(self) -> list[Header]:
         """Return the header fields that go with it."""
@@ -61,6 +75,7 @@ class SessionTerms:
     :ivar headers: header fields of every request and response but ACK and CANCEL.
     :ivar ring_timeout: the most seconds that an INVITE may wait for its final response.
     :ivar values: T1, T2 and 64*T1.
+    :ivar lines: the lines of each response to INVITE that is no refusal, and *invite_lines*, of an initial INVITE.
     """
 
     allow: tuple[str, ...] = SESSION_METHODS
@@ -80,6 +95,8 @@ class SessionTerms:
     _capabilities: tuple[Header, ...] = attrs.field(init=False, eq=False, repr=False)
     _known: frozenset[str] = attrs.field(init=False, eq=False, repr=False)
     _supported: tuple[Header, ...] = attrs.field(init=False, eq=False, repr=False)
+    lines: Lines = attrs.field(init=False, eq=False, repr=False)
+    invite_lines: Lines = attrs.field(init=False, eq=False, repr=False)
 
     @_capabilities.default
     def _what_it_says(self) -> tuple[Header, ...]:
@@ -95,6 +112,36 @@ class SessionTerms:
     @_supported.default
     def _what_it_supports(self) -> tuple[Header, ...]:
         return (("supported", ", ".join(self.supported)),) if self.supports("timer") else ()
+
+    @lines.default
+    def _with_each(self) -> Lines:
+        return Lines.made([*self.headers, *self._capabilities])
+
+    @invite_lines.default
+    def _with_an_invite(self) -> Lines:
+        fields = [*self.headers, *self._capabilities, *self.interval_fields(0), *self.recv_info_field()]
+        if self.require_reliable:
+            fields.append(("require", "100rel"))
+        return Lines.made(fields)
+
+    def interval_fields(self, min_se: int, interval: int = 0, refresher: str | None = None) -> list[Header]:
+        """Return Session-Expires and Min-SE for an INVITE or UPDATE of ours (RFC 4028 sections 7.1 and 7.4).
+
+        :param min_se: the longest Min-SE heard of in the dialog, 0 without one.
+        :param interval: the session interval that is agreed, 0 without one.
+        :param refresher: who refreshes now, empty for nobody; None for the initial INVITE.
+        """
+        if not self.supports("timer"):
+            return []
+        made: list[Header] = []
+        shortest = max(min_se, self.min_se)
+        wanted = interval or self.session_expires
+        if wanted:
+            who = (self.refresher or "") if refresher is None else refresher
+            made.append(("session-expires", f"{max(wanted, shortest)}{_REFRESHER[who]}"))
+        if min_se or shortest > SHORTEST_INTERVAL:
+            made.append(("min-se", str(shortest)))
+        return made
 
     def supports(self, tag: str) -> bool:
         """Tell whether the option *tag* is among those that it knows."""
@@ -156,6 +203,8 @@ def reason_for(cause: str) -> list[Header]:
 
 def reasons_of(message: Message) -> tuple[Reason, ...]:
     """Return the Reason values of *message*, none if one is malformed (RFC 3326)."""
+    if "reason" not in message.headers.names:
+        return ()
     try:
         return tuple(message.typed("reason"))
     except RemoteProtocolError:

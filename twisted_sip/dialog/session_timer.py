@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from twisted_sip.dialog.session_terms import Header, SessionTerms, Side, option_tags
 from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.message.header_map import line_value
+from twisted_sip.message.kept import Kept
 from twisted_sip.message.message import Message
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
@@ -19,12 +21,14 @@ MOST_MIN_SE = 86_400
 _PATIENCE = 10.0
 
 
-#: How Session-Expires of a request of ours names the refresher.
-_REFRESHER = {"local": ";refresher=uac", "remote": ";refresher=uas", "": ""}
-
-
 def session_expires_of(message: Message) -> SessionExpires | None:
     """Return Session-Expires, None where it is missing or malformed."""
+    headers = message.headers
+    names = headers.names
+    if "session-expires" not in names:
+        return None
+    if names.count("session-expires") == 1:
+        return _INTERVALS[headers.lines[names.index("session-expires")]]
     try:
         found: SessionExpires | None = message.typed("session-expires")
     except RemoteProtocolError:
@@ -32,8 +36,21 @@ def session_expires_of(message: Message) -> SessionExpires | None:
     return found
 
 
+def _read_interval(line: str) -> SessionExpires | None:
+    try:
+        return SessionExpires.parse(line_value(line))
+    except RemoteProtocolError:
+        return None
+
+
+#: Session-Expires lines -> what they say: they are few.
+_INTERVALS: Kept[str, SessionExpires | None] = Kept(_read_interval, 256)
+
+
 def min_se_of(message: Message) -> int:
     """Return Min-SE in seconds, 0 where it is missing or malformed."""
+    if "min-se" not in message.headers.names:
+        return 0
     try:
         found: MinSE | None = message.typed("min-se")
     except RemoteProtocolError:
@@ -51,6 +68,7 @@ class SessionTimer:
     """
 
     __slots__ = (
+        "_ends_at",
         "_expired",
         "_expiry",
         "_failures",
@@ -83,6 +101,7 @@ class SessionTimer:
         self._refresh: Timer | None = None
         self._expiry: Timer | None = None
         self._failures = 0
+        self._ends_at = 0.0
         self.interval = 0
         self.refresher: Side | str = ""
         self.min_se = 0
@@ -96,19 +115,9 @@ class SessionTimer:
         :param first: it is the initial INVITE.
         """
         terms = self._terms
-        if not terms.supports("timer"):
-            return []
-        made: list[Header] = []
-        min_se = max(self.min_se, terms.min_se)
-        wanted = self.interval or terms.session_expires
-        if wanted:
-            who = "" if first else self.refresher
-            if first and terms.refresher is not None:
-                who = terms.refresher
-            made.append(("session-expires", f"{max(wanted, min_se)}{_REFRESHER[who]}"))
-        if self.min_se or min_se > SHORTEST_INTERVAL:
-            made.append(("min-se", str(min_se)))
-        return made
+        if first:
+            return terms.interval_fields(self.min_se)
+        return terms.interval_fields(self.min_se, self.interval, self.refresher)
 
     def too_small(self, response: Response) -> bool:
         """Take a 422 (section 7.3).
@@ -147,7 +156,8 @@ class SessionTimer:
 
     def request_received(self, request: Request) -> None:
         """Take note of Min-SE in a request that refreshes the session (section 7.4)."""
-        self.min_se = max(self.min_se, min(min_se_of(request), MOST_MIN_SE))
+        if "min-se" in request.headers.names:
+            self.min_se = max(self.min_se, min(min_se_of(request), MOST_MIN_SE))
 
     def answer(self, request: Request) -> list[Header]:
         """*request* is going to be accepted: the timer starts anew, or stops (section 9).
@@ -199,13 +209,17 @@ class SessionTimer:
         self.interval = seconds = max(seconds, SHORTEST_INTERVAL)
         self.refresher = refresher
         # Section 10: the BYE leaves before middleboxes forget the session.
-        self._expiry = self._timers.start(seconds - min(32.0, seconds / 3), self._expire)
+        wait = seconds - min(32.0, seconds / 3)
+        self._ends_at = self._timers.now() + wait
         if refresher == "local":
+            # One timer at a time: when it is refreshed the time until it ends begins.
             self._refresh = self._timers.start(seconds / 2, self._due)
+        else:
+            self._expiry = self._timers.start(wait, self._expire)
 
     def refused(self) -> None:
         """A refresh was refused: the peer is there, which is all that a timer that serves us alone is to find out."""
-        if self.alone and self._expiry is not None:
+        if self.alone and self.refresher:
             self._lasts(self.interval, "local", alone=True)
 
     def again(self, wait: float | None) -> None:
@@ -213,16 +227,18 @@ class SessionTimer:
 
         :param wait: seconds that the peer wants us to wait, None where it does not say.
         """
-        if self._expiry is None or self._refresh is not None or self.refresher != "local":
+        if self._refresh is not None or self.refresher != "local":
             return
         patience = _PATIENCE * 2 ** min(self._failures, 10)
         self._failures += 1
         delay = patience if wait is None else max(1.0, float(wait))
-        if self._timers.now() + delay < self._expiry.due:
+        if self._timers.now() + delay < self._ends_at:
             self._refresh = self._timers.start(delay, self._due)
 
     def _due(self) -> None:
         self._refresh = None
+        if self._expiry is None:
+            self._expiry = self._timers.start(max(0.0, self._ends_at - self._timers.now()), self._expire)
         self._refresh_due()
 
     def _expire(self) -> None:
@@ -233,12 +249,17 @@ class SessionTimer:
         """There is no session timer any more."""
         self.interval = 0
         self.refresher = ""
-        for timer in (self._refresh, self._expiry):
-            if timer is not None:
-                timer.cancel()
-        self._refresh = self._expiry = None
+        if self._refresh is not None:
+            self._refresh.cancel()
+            self._refresh = None
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
 
 
 def _knows_timers(request: Request) -> bool:
     """Tell whether the sender of *request* supports session timers: who requires them does so without a word."""
-    return "timer" in option_tags(request, "supported") or "timer" in option_tags(request, "require")
+    names = request.headers.names
+    return ("supported" in names and "timer" in option_tags(request, "supported")) or (
+        "require" in names and "timer" in option_tags(request, "require")
+    )

@@ -15,11 +15,16 @@ from twisted_sip.transaction.timers import Timer, TimerQueue
 _REPEAT = 60.0
 _REPEAT_RELIABLE = 150.0
 
+_NEVER = float("inf")
+
+#: Seconds that sums of times may be wrong by.
+_HAIR = 1e-6
+
 
 class UnansweredInvite:
     """The two alarms of an INVITE that waits for our answer."""
 
-    __slots__ = ("_deadline", "_expired", "_repeat", "_repeating", "_timers")
+    __slots__ = ("_deadline", "_expired", "_repeat_at", "_repeating", "_status", "_timer", "_timers")
 
     def __init__(
         self,
@@ -40,32 +45,41 @@ class UnansweredInvite:
         self._timers = timers
         self._expired = expired
         self._repeating = repeat
-        self._repeat: Timer | None = None
-        try:
-            expires = request.expires
-        except RemoteProtocolError:
-            expires = None
-        if expires is not None and expires < longest:
-            longest, status = float(expires), 487
-        self._deadline: Timer | None = timers.start(longest, self._deadline_passed, status)
+        if "expires" in request.headers.names:
+            try:
+                expires = request.expires
+            except RemoteProtocolError:
+                expires = None
+            if expires is not None and expires < longest:
+                longest, status = float(expires), 487
+        self._status = status
+        self._deadline = timers.now() + longest
+        # When a provisional response is due again.
+        self._repeat_at = _NEVER
+        # One timer for both: it looks what is due, and is never stopped before there is an answer.
+        self._timer: Timer | None = timers.start(min(longest, _REPEAT), self._look)
 
-    def _deadline_passed(self, status: int) -> None:
-        self._deadline = None
-        self._expired(status)
+    def _look(self) -> None:
+        now = self._timers.now() + _HAIR
+        self._timer = None
+        if now >= self._deadline:
+            self._expired(self._status)
+            return
+        if now >= self._repeat_at:
+            self._repeat_at = _NEVER
+            self._repeating()
+            if self._timer is not None or self._deadline == _NEVER:
+                return
+        following = min(self._deadline, self._repeat_at, now + _REPEAT)
+        self._timer = self._timers.start(following - self._timers.now(), self._look)
 
     def progressed(self, *, reliable: bool) -> None:
         """A provisional response has been sent."""
-        if self._repeat is not None:
-            self._repeat.cancel()
-        self._repeat = self._timers.start(_REPEAT_RELIABLE if reliable else _REPEAT, self._repeat_due)
-
-    def _repeat_due(self) -> None:
-        self._repeat = None
-        self._repeating()
+        self._repeat_at = self._timers.now() + (_REPEAT_RELIABLE if reliable else _REPEAT)
 
     def stop(self) -> None:
         """It is answered."""
-        for timer in (self._deadline, self._repeat):
-            if timer is not None:
-                timer.cancel()
-        self._deadline = self._repeat = None
+        self._deadline = _NEVER
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -190,7 +190,7 @@ class Element:
         One for what was answered here statelessly ends here; the tag of that answer tells.
         """
         try:
-            tag = request.to.tag
+            tag = (request.headers.parsed.get("to") or request.to).tag
         except RemoteProtocolError:
             return
         if tag and len(tag) == STATELESS_TAG_LENGTH and tag == self.stateless_tag(request):

@@ -145,7 +145,10 @@ class RequestSender:
         :return: False if nothing was done: :meth:`send` then finds the way, or tells why there is none.
         """
         transactions = self.transactions
-        if request.uri_text[:4] != "sip:" or transactions.clients_full:
+        if (
+            request.uri_text[:4] != "sip:"
+            or len(transactions.clients) + len(transactions.finished.keys) >= transactions.max_transactions
+        ):
             return False
         user.to_server = flow is None
         if flow is None:

@@ -8,13 +8,15 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
+from twisted_sip.message.cseq import CSeq
 from twisted_sip.message.grammar import check_value, is_token
-from twisted_sip.message.header_map import HeaderMap
+from twisted_sip.message.header_map import HeaderMap, make_line
 from twisted_sip.message.limits import SHORT
+from twisted_sip.message.methods import METHODS
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
-from twisted_sip.message.status import reason_phrase
+from twisted_sip.message.status import REASON_PHRASES, reason_phrase
 from twisted_sip.message.uri import URI
 
 
@@ -41,7 +43,8 @@ def response_to(
     names = copied.names.copy()
     lines = list(copied.lines(source.lines))
     # 100 copies the To as it is (section 8.2.6.2).
-    if to_tag and status > 100 and copied.to and not _has_tag(request):
+    known_to = source.parsed.get("to")
+    if to_tag and status > 100 and copied.to and not (_has_tag(request) if known_to is None else known_to.tag):
         if not ((to_tag.isalnum() and to_tag.isascii()) or is_token(to_tag)):
             raise LocalProtocolError(f"{to_tag!r} is no tag")
         for place in copied.to:
@@ -52,7 +55,7 @@ def response_to(
             del names[place], lines[place]
     made = Response.__new__(Response)
     made.status = status
-    made.reason = reason or reason_phrase(status)
+    made.reason = reason or REASON_PHRASES.get(status) or reason_phrase(status)
     made.headers = fields = HeaderMap.__new__(HeaderMap)
     fields.names = names
     fields.lines = lines
@@ -105,9 +108,6 @@ def _copied(shape: tuple[str, ...]) -> _Copied:
 
 
 def _has_tag(request: Request) -> bool:
-    address = request.headers.parsed.get("to")
-    if address is not None:
-        return bool(address.tag)
     try:
         return bool(request.to.tag)
     except RemoteProtocolError:
@@ -169,16 +169,29 @@ def build_request(
 
     :raises LocalProtocolError: a value that SIP does not allow.
     """
-    return Request(
-        method,
-        uri,
-        [
-            ("max-forwards", str(max_forwards)),
-            ("from", str(from_)),
-            ("to", str(to)),
-            ("call-id", call_id),
-            ("cseq", f"{cseq} {method}"),
-            *headers,
-        ],
-        body,
-    )
+    if method not in METHODS and not is_token(method):
+        raise LocalProtocolError(f"{method!r} is no method name")
+    made = Request.__new__(Request)
+    made.method = method
+    made.set_uri(uri)
+    # As HeaderMap would do it: these come first, and each of them once.
+    made.headers = fields = HeaderMap.__new__(HeaderMap)
+    sender, recipient = f"From: {from_!s}", f"To: {to!s}"
+    if not (sender.isprintable() and recipient.isprintable() and call_id.isprintable()):
+        for name, value in (("from", str(from_)), ("to", str(to)), ("call-id", call_id)):
+            make_line(name, value)
+    fields.names = ["max-forwards", "from", "to", "call-id", "cseq"]
+    fields.lines = [
+        f"Max-Forwards: {max_forwards}",
+        sender,
+        recipient,
+        f"Call-ID: {call_id}",
+        f"CSeq: {cseq} {method}",
+    ]
+    # What is looked at on the way out.
+    fields.parsed = {"call-id": call_id, "cseq": CSeq(cseq, method)}
+    if headers:
+        fields.extend(headers)
+    made.body = body
+    made.flow = None
+    return made

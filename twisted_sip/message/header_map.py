@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted_sip.errors import LocalProtocolError
 from twisted_sip.message.grammar import is_token, split_list
@@ -56,6 +56,26 @@ def make_line(name: str, value: str) -> str:
     if not is_token(name):
         raise LocalProtocolError(f"{name!r} is no header field name")
     return f"{display(name)}: {value}"
+
+
+class Lines(NamedTuple):
+    """Lines that are ready to be put into messages again and again.
+
+    :ivar names: their canonical names, one for each line.
+    :ivar lines: the lines.
+    """
+
+    names: tuple[str, ...]
+    lines: tuple[str, ...]
+
+    @classmethod
+    def made(cls, fields: Iterable[tuple[str, str]]) -> Lines:
+        """Return a line for each (name, value) pair.
+
+        :raises LocalProtocolError: as :meth:`HeaderMap.append`.
+        """
+        pairs = [(canonical(name), value) for name, value in fields]
+        return cls(tuple([name for name, _ in pairs]), tuple([make_line(*pair) for pair in pairs]))
 
 
 class HeaderMap:
@@ -173,6 +193,14 @@ class HeaderMap:
             names.append(name)
             if parsed:
                 parsed.pop(name, None)
+
+    def add(self, ready: Lines) -> None:
+        """Add lines that have been made before at the end."""
+        self.names += ready.names
+        self.lines += ready.lines
+        if self.parsed:
+            for name in ready.names:
+                self.parsed.pop(name, None)
 
     def prepend(self, name: str, value: str) -> None:
         """Add a line before all others, as a proxy adds Via, Route and Record-Route.

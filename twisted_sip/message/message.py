@@ -19,6 +19,8 @@ from twisted_sip.message.via import Via
 #: The lines for bodies of less than this many bytes need not be put together each time.
 _USUAL = 2048
 _LENGTHS = tuple([f"Content-Length: {size}" for size in range(_USUAL)])
+#: What the usual Max-Forwards lines say.
+_HOPS = {f"Max-Forwards: {hops}": hops for hops in range(256)}
 
 
 class Message:
@@ -53,12 +55,12 @@ class Message:
         body = self.body
         size = len(body)
         length = _LENGTHS[size] if size < _USUAL else f"Content-Length: {size}"
-        try:
-            place = headers.names.index("content-length")
-        except ValueError:
-            headers.names.append("content-length")
+        names = headers.names
+        if "content-length" not in names:
+            names.append("content-length")
             lines.append(length)
         else:
+            place = names.index("content-length")
             line = lines[place]
             if line != length and line.partition(":")[2].strip(" \t") != str(size):
                 lines[place] = length
@@ -158,9 +160,14 @@ class Message:
 
         :raises RemoteProtocolError: it is malformed.
         """
-        value = self.headers.first("max-forwards")
-        if value is None:
+        headers = self.headers
+        if "max-forwards" not in headers.names:
             return None
+        line = headers.lines[headers.names.index("max-forwards")]
+        usual = _HOPS.get(line)
+        if usual is not None:
+            return usual
+        value = line_value(line)
         if value.isdigit() and value.isascii() and len(value) < 10:
             return int(value)
         number: int = self.typed("max-forwards")

@@ -24,7 +24,7 @@ class NameAddr:
     :ivar tag: the tag (section 19.3), an empty string where there is none.
     """
 
-    __slots__ = ("_display", "_header", "_params", "_params_text", "_text", "_uri", "tag", "uri_text")
+    __slots__ = ("_base", "_display", "_header", "_params", "_params_text", "_text", "_uri", "tag", "uri_text")
 
     uri_text: str
     tag: str
@@ -34,6 +34,8 @@ class NameAddr:
     _uri: URI | None
     _params_text: str
     _params: Params | None
+    # The value without its tag, where that is known.
+    _base: NameAddr | None
 
     @classmethod
     def parse(cls, text: str, header: str = "") -> NameAddr:
@@ -47,7 +49,7 @@ class NameAddr:
         made = cls.__new__(cls)
         made._header = header
         made._text = text
-        made._uri = made._params = None
+        made._uri = made._params = made._base = None
         opening = text.find("<")
         quoted = text.find('"')
         if opening >= 0 and (quoted < 0 or quoted > opening):
@@ -112,6 +114,16 @@ class NameAddr:
         :param params: (name, value) pairs; None is a name without value.
         :raises LocalProtocolError: something in it would not read back as such.
         """
+        if not display_name and not params and not isinstance(uri, str):
+            # The usual case of _compose(), without the calls.
+            made = cls.__new__(cls)
+            made._header = made._display = made._params_text = made.tag = ""
+            made._uri = uri
+            made._base = None
+            made.uri_text = text = str(uri)
+            made._params = NO_PARAMS
+            made._text = f"<{text}>"
+            return made
         tail = NO_PARAMS
         for name, value in params.items() if isinstance(params, Params) else params:
             tail = tail.with_(name, value)
@@ -123,6 +135,7 @@ class NameAddr:
         made._header = ""
         made._display = display = display.strip(LWS)
         made._uri = uri
+        made._base = None
         made.uri_text = uri_text
         made._params = params
         if params is NO_PARAMS:
@@ -182,10 +195,24 @@ class NameAddr:
         made.uri_text = self.uri_text
         made._uri = self._uri
         made._params = None
+        made._base = self
         made._params_text = tail = f";tag={tag}"
         made.tag = tag
         made._text = self._text + tail
         return made
+
+    @property
+    def untagged(self) -> str:
+        """The text of From or To without its tag.
+
+        :raises RemoteProtocolError: the URI is malformed.
+        """
+        base = self._base
+        if base is None:
+            base = self.without("tag")
+        if base._uri is None:
+            _ = self.uri
+        return base._text
 
     def _find_tag(self) -> str:
         if self._params is None:
@@ -207,6 +234,10 @@ class NameAddr:
 
     def without(self, name: str) -> NameAddr:
         """Return this value without the parameter *name*."""
+        if name == "tag" and self._base is not None:
+            return self._base
+        if not self._params_text:
+            return self
         if name == "tag" and self._params is None and self._params_text == f";tag={self.tag}":
             # From and To as they usually are.
             return self._compose(self._display, self.uri_text, self._uri, NO_PARAMS)

@@ -71,8 +71,9 @@ def _read_size(line: str) -> int:
 #: Content-Length lines -> the number in them, -1 where there is none.
 SIZES: Kept[str, int] = Kept(_read_size, 1024)
 _LAYOUTS: Kept[tuple[str | None, ...], _Layout | None] = Kept(_read_layout, 1024)
-#: Canonical names by every usual spelling; a plain dict, since this is asked for every line of every message.
-_known = dict(CANONICAL).get
+#: Canonical names by every usual spelling with its colon; a plain dict, since this is asked for every line of every
+#: message.
+_known = {f"{spelling}:": name for spelling, name in CANONICAL.items()}.get
 
 
 def read_ordinary(data: bytes, limits: MessageLimits) -> Request | Response | None:
@@ -91,12 +92,8 @@ def read_ordinary(data: bytes, limits: MessageLimits) -> Request | Response | No
     start = START_LINES[lines.pop(0)]
     if start is None:
         return None
-    names: list[str] = []
-    for line in lines:
-        name, colon, _ = line.partition(":")
-        if not colon:
-            return None
-        names.append(_known(name))  # type: ignore[arg-type]
+    # A line without a colon is called nothing, which nobody knows.
+    names: list[str] = [_known(line[: line.find(":") + 1]) for line in lines]  # type: ignore[misc]
     layout = _LAYOUTS[tuple(names)]
     if layout is None:
         return None
@@ -120,6 +117,7 @@ def read_ordinary(data: bytes, limits: MessageLimits) -> Request | Response | No
     headers.names = names
     headers.lines = lines
     headers.parsed = parsed = {"via": via, "call-id": call_id}
+    method, text, uri, status = start
     try:
         line = lines[to_at]
         untagged, mark, tag = line.partition(";tag=")
@@ -128,14 +126,19 @@ def read_ordinary(data: bytes, limits: MessageLimits) -> Request | Response | No
             parsed["to"] = named("To", line_value(line))
         elif not mark:
             parsed["to"] = address
+        elif uri is not None:
+            # Whoever gets a request looks at both tags; responses are known by their branch.
+            parsed["to"] = address.tagged(tag)
         line = lines[from_at]
         untagged, mark, tag = line.partition(";tag=")
-        if PARTIES[untagged] is None or not (tag.isalnum() or is_plain_tag(tag)):
+        address = PARTIES[untagged]
+        if address is None or not (tag.isalnum() or is_plain_tag(tag)):
             parsed["from"] = named("From", line_value(line))
+        elif uri is not None:
+            parsed["from"] = address.tagged(tag) if mark else address
         parsed["cseq"] = cseq = cseq_in(lines[cseq_at])
     except RemoteProtocolError:
         return None
-    method, text, uri, status = start
     if uri is None:
         response = Response.__new__(Response)
         response.status = status
@@ -159,10 +162,10 @@ def read_ordinary(data: bytes, limits: MessageLimits) -> Request | Response | No
 def _name(unknown: tuple[int, ...], lines: list[str], names: list[str]) -> bool:
     """Put the names of *lines* that nobody knows into *names*; return whether all of them are well-formed."""
     for place in unknown:
-        spelled = lines[place].partition(":")[0]
+        spelled, colon, _ = lines[place].partition(":")
         name = canonical(spelled)
         # A line that begins with white space continues the one before (section 7.3.1).
-        if spelled[:1] in (" ", "\t") or not is_token(name) or name in _LOOKED_AT:
+        if not colon or spelled[:1] in (" ", "\t") or not is_token(name) or name in _LOOKED_AT:
             return False
         names[place] = name
     return True

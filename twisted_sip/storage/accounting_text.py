@@ -22,8 +22,8 @@ def legs_text(legs: Sequence[LegRecord]) -> str:
         ", ".join(
             [
                 f'{{"call_id": {_text(leg.call_id)}, "incoming": {"true" if leg.incoming else "false"}, '
-                f'"uri": {_text(leg.uri)}, "began": {leg.began!r}, "answered": {_time(leg.answered)}, '
-                f'"ended": {_time(leg.ended)}, "status": {leg.status}, "reason": {_text(leg.reason)}, '
+                f'"uri": {_text(leg.uri)}, "began": {_TIMES[leg.began]}, "answered": {_TIMES[leg.answered]}, '
+                f'"ended": {_TIMES[leg.ended]}, "status": {leg.status}, "reason": {_text(leg.reason)}, '
                 f'"callee_tag": {_text(leg.callee_tag)}}}'
                 for leg in legs
             ]
@@ -40,10 +40,11 @@ def record_text(record: CallRecord, event: str = "") -> str:
     return (
         f'{{{told}"id": {_text(record.id)}, "user": {_text(record.user)}, "callee_user": {_text(record.callee_user)}, '
         f'"caller": {_text(record.caller)}, "callee": {_text(record.callee)}, "call_id": {_text(record.call_id)}, '
-        f'"set_up": {record.set_up!r}, "ringing": {_time(record.ringing)}, "answered": {_time(record.answered)}, '
-        f'"ended": {_time(record.ended)}, "seconds": {round(record.seconds, 3)!r}, "result": "{record.result}", '
+        f'"set_up": {_TIMES[record.set_up]}, "ringing": {_TIMES[record.ringing]}, '
+        f'"answered": {_TIMES[record.answered]}, "ended": {_TIMES[record.ended]}, '
+        f'"seconds": {round(record.seconds, 3)!r}, "result": "{record.result}", '
         f'"status": {record.status}, "reason": {_text(record.reason)}, "ended_by": "{record.ended_by}", '
-        f'"known_until": {_time(record.known_until)}, "interval": {record.interval!r}, '
+        f'"known_until": {_TIMES[record.known_until]}, "interval": {record.interval!r}, '
         f'"caller_tag": {_text(record.caller_tag)}, "callee_tag": {_text(record.callee_tag)}, '
         f'"target": {_text(record.target)}, "legs": {legs_text(record.legs)}}}'
     )
@@ -62,8 +63,18 @@ def open_text(record: CallRecord) -> str:
     )
 
 
-def _time(seconds: float | None) -> str:
-    return "null" if seconds is None else repr(seconds)
+class _Times(dict[float | None, str]):
+    """Times as JSON has them: a record repeats most of its own, and the next one of the same call some of them."""
+
+    def __missing__(self, seconds: float | None) -> str:
+        if len(self) >= _MOST_TIMES:
+            self.clear()
+        text = self[seconds] = "null" if seconds is None else repr(seconds)
+        return text
+
+
+_MOST_TIMES = 1024
+_TIMES = _Times()
 
 
 def legs_from(found: Any) -> tuple[LegRecord, ...]:

@@ -45,11 +45,13 @@ class KnownDialogs:
         """Hand it to the b2bua, or pass it on."""
         request = incoming.request
         try:
-            tagged = bool(request.to.tag)
+            if not (request.headers.parsed.get("to") or request.to).tag:
+                return None
         except RemoteProtocolError:
             return None
-        if tagged and (dialog_id_of(request) in self._b2bua.dialogs or self._b2bua.knows(request)):
-            return self._b2bua.process(incoming)
+        b2bua = self._b2bua
+        if dialog_id_of(request) in b2bua.dialogs or b2bua.knows(request):
+            return b2bua.process(incoming)
         return None
 
 

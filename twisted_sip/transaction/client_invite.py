@@ -41,7 +41,8 @@ class InviteClient(ClientTransaction):
 
     def receive(self, response: Response) -> None:
         """Take a response that matches."""
-        cell = _RESPONSE.get((self.state, min(response.status // 100, 3)))
+        status = response.status
+        cell = _RESPONSE.get((self.state, 1 if status < 200 else 2 if status < 300 else 3))
         if cell is not None:
             cell(self, response)
 

@@ -61,5 +61,7 @@ def merge_key(request: Request) -> tuple[str, str, int, str]:
 
     :raises RemoteProtocolError: the header fields that make the key are missing or malformed.
     """
-    cseq = request.cseq
-    return request.from_.tag or "", request.call_id, cseq.number, cseq.method
+    known = request.headers.parsed.get
+    number, method = known("cseq") or request.cseq
+    sender = known("from") or request.from_
+    return sender.tag or "", known("call-id") or request.call_id, number, method

@@ -59,7 +59,7 @@ class ClientSide:
         clients, finished = self.clients, self.finished.keys
         if key in clients or key in finished:
             raise LocalProtocolError(f"branch {branch} is in use")
-        if method == "INVITE":
+        if method == "INVITE" and "cseq" not in request.headers.parsed:
             # ACK and CANCEL will need it: a damaged one has to be found now.
             _ = request.cseq
         if len(clients) + len(finished) >= self.max_transactions:

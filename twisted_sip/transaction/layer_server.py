@@ -214,7 +214,7 @@ class ServerSide:
         :raises RemoteProtocolError: From, To, Call-ID or CSeq is damaged.
         """
         request = transaction.request
-        if request.to.tag or transaction.state is TERMINATED:
+        if (request.headers.parsed.get("to") or request.to).tag or transaction.state is TERMINATED:
             return True
         key = merge_key(request)
         first = self._merging.setdefault(key, transaction)

@@ -5,7 +5,6 @@ Timers G and H are one timer: it retransmits until 64*T1 have passed, then the A
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
@@ -50,7 +49,7 @@ class InviteServer(ServerTransaction):
     def trying(self) -> None:
         """Send 100 (Trying), if nothing has been sent yet (section 17.2.1)."""
         if self.state is PROCEEDING and self.last_response is None:
-            self._proceeding_1xx(response_to(self.request, 100))
+            self._provisional(response_to(self.request, 100), self._layer.values.server_limit)
 
     def trying_later(self) -> None:
         """Send 100 (Trying) unless something is sent within 200 ms (section 17.2.1)."""
@@ -62,9 +61,17 @@ class InviteServer(ServerTransaction):
         Every provisional and one final response; after a 2xx further 2xx, of other branches or the same again, which
         the user must repeat until its ACK comes (RFC 6026 section 7.1). Others are dropped.
         """
-        cell = _SEND.get((self.state, min(response.status // 100, 3)))
-        if cell is not None:
-            cell(self, response)
+        status = response.status
+        if self.state is PROCEEDING:
+            if status < 200:
+                self._provisional(response, self._layer.values.server_limit)
+            elif status < 300:
+                self._proceeding_2xx(response)
+            else:
+                self._proceeding_300_699(response)
+        elif self.state is ACCEPTED and 200 <= status < 300:
+            self._put(response)
+            self._transmit()
 
     def retransmission(self) -> None:
         """The INVITE came again: repeat the last response; a 2xx is the user's to repeat (RFC 6026 section 7.1)."""
@@ -83,9 +90,6 @@ class InviteServer(ServerTransaction):
         values = self._layer.values
         # What the user has been silent for counts.
         self._provisional(response_to(self.request, 100), values.server_limit - values.trying)
-
-    def _proceeding_1xx(self, response: Response) -> None:
-        self._provisional(response, self._layer.values.server_limit)
 
     def _provisional(self, response: Response, limit: float) -> None:
         timers = self._layer.timers
@@ -132,10 +136,6 @@ class InviteServer(ServerTransaction):
 
     # -- Accepted, Completed, Confirmed --------------------------------------
 
-    def _accepted_2xx(self, response: Response) -> None:
-        self._put(response)
-        self._transmit()
-
     def _completed_ack(self) -> None:
         timer = self._timer
         if timer is not None:
@@ -172,12 +172,3 @@ class InviteServer(ServerTransaction):
 
     def _timer_l(self) -> None:
         self.terminate()
-
-
-#: (state, first digit of the status, 3 for all above) -> what to do with a response from the user.
-_SEND: dict[tuple[str, int], Callable[[InviteServer, Response], None]] = {
-    (PROCEEDING, 1): InviteServer._proceeding_1xx,
-    (PROCEEDING, 2): InviteServer._proceeding_2xx,
-    (PROCEEDING, 3): InviteServer._proceeding_300_699,
-    (ACCEPTED, 2): InviteServer._accepted_2xx,
-}

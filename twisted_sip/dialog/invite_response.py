@@ -1,0 +1,35 @@
+"""Responses to an INVITE of the peer, with all that the dialog needs (RFC 3261 sections 12.1.1, 13.3.1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted_sip.dialog.dialog import record_route_of
+from twisted_sip.dialog.session_terms import Header, SessionBody
+from twisted_sip.message.builders import response_to
+from twisted_sip.message.request import Request
+from twisted_sip.message.response import Response
+
+if TYPE_CHECKING:
+    from twisted_sip.dialog.invite_usage import InviteUsage
+
+
+def invite_response(
+    session: InviteUsage, request: Request, status: int, reason: str, fields: list[Header], body: SessionBody | None
+) -> Response:
+    """Return a response to *request*, an INVITE in *session*: with what we can do unless it is a refusal.
+
+    :param fields: further header fields.
+    :raises LocalProtocolError: a value that SIP does not allow.
+    """
+    made = response_to(request, status, reason, fields, b"", session.dialog.local_tag)
+    headers = made.headers
+    if status < 300:
+        headers.add(session.terms.lines)
+        if "record-route" in request.headers.names:
+            headers.extend(record_route_of(request))
+    else:
+        headers.extend(session.terms.headers)
+    if body is not None:
+        body.put_into(made)
+    return made
