@@ -12,6 +12,7 @@ from twisted_sip.element.sending import ClientCredentials
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.interfaces.transport_kind import UDP
 from twisted_sip.message.name_addr import NameAddr
+from twisted_sip.message.route_set import own_route_set
 from twisted_sip.message.uri import SIPURI
 
 #: Who has no name (RFC 3323 section 4.1.1.3).
@@ -40,13 +41,14 @@ class Account:
         """Make an account.
 
         :param route: Route values for requests outside of dialogs, where there is no registration to tell.
+        :raises LocalProtocolError: one of them is none.
         """
         self.address = address
         self.contact_user = contact_user
         self.credentials = credentials
         self.registration = registration
         self.calls = 0
-        self._route = tuple(route)
+        self._route = own_route_set(route)
 
     def __repr__(self) -> str:
         return f"<Account {self.address}>"

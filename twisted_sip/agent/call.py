@@ -16,6 +16,7 @@ from twisted_sip.agent.incoming_leg import IncomingLeg
 from twisted_sip.agent.transfer import Transfer
 from twisted_sip.dialog.session_terms import SessionBody
 from twisted_sip.errors import LocalProtocolError, SIPError
+from twisted_sip.message.header_map import HeaderMap
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.response import Response
 from twisted_sip.message.transfer import Replaces
@@ -92,7 +93,10 @@ class Call(CallSound):
             return fail(leg)
         if media is not AGENTS_OWN and self.negotiated:
             return fail(LocalProtocolError("media have been agreed already"))
+        headers = list(headers)
         try:
+            # Before anything is agreed: what cannot be sent leaves the call as it is.
+            HeaderMap(headers)
             made = session_body(body)
             self.choose_media(media, made)
         except SIPError:

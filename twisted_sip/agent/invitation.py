@@ -14,7 +14,7 @@ from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.message.builders import build_request
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
-from twisted_sip.message.route_set import apply_route_set
+from twisted_sip.message.route_set import apply_route_set, own_route_set
 from twisted_sip.message.transfer import Replaces
 from twisted_sip.message.uri import SIPURI, URI, TelURI, parse_uri
 
@@ -45,15 +45,11 @@ class Invitation:
         """
         self.account = account
         self.target = target_of(uri, account)
-        try:
-            local = NameAddr.parse(from_) if isinstance(from_, str) else (from_ or account.address)
-            _ = local.uri
-        except RemoteProtocolError as error:
-            raise LocalProtocolError(error.reason) from error
+        local = NameAddr.given(from_ or account.address)
         self.local = local.without("tag")
         self.remote = NameAddr.build(self.target)
         self.anonymous = anonymous
-        self._route = account.route if route is None else tuple(route)
+        self._route = account.route if route is None else own_route_set(route)
         self._hops = max_forwards
         self._tag = random_text()
         self.call_id = random_text() + random_text()

@@ -27,6 +27,7 @@ from twisted_sip.element.sending import ClientCredentials
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError, RequestRefused
 from twisted_sip.events.subscriber import contact_uri
 from twisted_sip.interfaces.flow import Flow
+from twisted_sip.message.grammar import check_value
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.registration_fields import ContactParam
 from twisted_sip.message.request import Request
@@ -327,6 +328,7 @@ def address_of(aor: SIPURI | NameAddr | str) -> NameAddr:
         elif isinstance(aor, NameAddr):
             made = aor
         else:
+            check_value(aor)
             made = NameAddr.parse(aor) if "<" in aor else NameAddr.build(aor)
         uri = made.uri
     except RemoteProtocolError as error:

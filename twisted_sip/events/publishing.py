@@ -17,6 +17,7 @@ from twisted_sip.errors import LocalProtocolError
 from twisted_sip.events.published_state import PublishedState
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.name_addr import NameAddr
+from twisted_sip.message.route_set import own_route_set
 from twisted_sip.message.uri import URI
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Publisher:
         """
         if expires <= 0:
             raise LocalProtocolError("a publication lasts for 1 second at least")
-        address = NameAddr.parse(from_) if isinstance(from_, str) else from_
+        address = NameAddr.given(from_)
         state = PublishedState(
             self,
             uri,
@@ -84,7 +85,7 @@ class Publisher:
             headers=tuple(headers),
             credentials=credentials,
             flow=flow,
-            route=tuple(route),
+            route=own_route_set(route),
             on_lost=on_lost,
         )
         # Values that SIP does not allow are found now.

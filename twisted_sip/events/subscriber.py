@@ -33,7 +33,7 @@ from twisted_sip.message.message import Message
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
-from twisted_sip.message.route_set import apply_route_set, next_hop
+from twisted_sip.message.route_set import apply_route_set, next_hop, own_route_set
 from twisted_sip.message.uri import SIPURI, URI
 
 if TYPE_CHECKING:
@@ -139,9 +139,10 @@ class Subscriber:
             rates=rates or Rates(),
             conditional=conditional,
         )
-        way = _Way(flow, credentials, contact, tuple(route))
+        route = own_route_set(route)
+        way = _Way(flow, credentials, contact, route)
         first = ("suppress-if-match", etag) if etag else None
-        address = NameAddr.parse(from_) if isinstance(from_, str) else from_
+        address = NameAddr.given(from_)
         extra = tuple(body_headers)
 
         def make(subscription: Subscription) -> Request:

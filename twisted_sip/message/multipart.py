@@ -280,6 +280,9 @@ def build_multipart(
     """
     if not parts:
         raise LocalProtocolError("A multipart body needs a part")
+    for word in (subtype, *(name for name, _ in params)):
+        if not is_token(word):
+            raise LocalProtocolError(f"{word!r} is no subtype or parameter name")
     texts = [_part_text(part) for part in parts]
     if not boundary:
         boundary = _unused_boundary(texts)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
-from twisted_sip.message.grammar import LWS, NO_PARAMS, Params, end_of_quoted, parse_params, quote, unquote
+from twisted_sip.message.grammar import LWS, NO_PARAMS, Params, check_value, end_of_quoted, parse_params, quote, unquote
 from twisted_sip.message.hosts import printable
 from twisted_sip.message.uri import URI, parse_uri
 
@@ -128,6 +128,22 @@ class NameAddr:
         for name, value in params.items() if isinstance(params, Params) else params:
             tail = tail.with_(name, value)
         return cls._compose(quote(display_name) if display_name else "", str(uri), _own_uri(uri), tail)
+
+    @classmethod
+    def given(cls, value: NameAddr | str) -> NameAddr:
+        """Return *value*, which a program gives, read where it is a text.
+
+        :raises LocalProtocolError: it is no address, or CR, LF or NUL stands in it.
+        """
+        if not isinstance(value, str):
+            return value
+        check_value(value)
+        try:
+            made = cls.parse(value)
+            _ = made.uri
+        except RemoteProtocolError as error:
+            raise LocalProtocolError(error.reason) from error
+        return made
 
     @classmethod
     def _compose(cls, display: str, uri_text: str, uri: URI | None, params: Params) -> NameAddr:

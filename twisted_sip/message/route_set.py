@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
+from twisted_sip.message.grammar import check_value
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
@@ -38,6 +39,21 @@ def route_set_of_uac(response: Response) -> tuple[str, ...]:
 def route_set_of_uas(request: Request) -> tuple[str, ...]:
     """Return the route set that a UAS takes from *request*: Record-Route in order (section 12.1.1)."""
     return tuple(request.headers.elements("record-route"))
+
+
+def own_route_set(values: Iterable[str]) -> tuple[str, ...]:
+    """Return the Route *values* that a program gives, nearest first.
+
+    :raises LocalProtocolError: one of them is none.
+    """
+    made = tuple(values)
+    try:
+        for value in made:
+            check_value(value)
+            _ = NameAddr.parse(value).uri
+    except RemoteProtocolError as error:
+        raise LocalProtocolError(error.reason) from error
+    return made
 
 
 def apply_route_set(request: Request, route_set: Sequence[str], remote_target: URI | str) -> URI | None:
