@@ -239,6 +239,19 @@ def test_syntax_errors_come_with_their_line(text: str, start: str) -> None:
     assert line.startswith(start)
 
 
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ("[" * 40 + "]" * 40, "arrays or tables are nested too deep"),
+        ("{a = " * 40 + "1" + "}" * 40, "arrays or tables are nested too deep"),
+        ("[" * 5000 + "]" * 5000, "arrays or tables are nested too deep"),
+        ("9" * 5000, "a number has thousands of digits"),
+    ],
+)
+def test_what_python_itself_refuses_is_a_fault(value: str, fault: str) -> None:
+    assert problems(f"[server]\ndomains = {value}\n") == [f"sip.toml: {fault}, correct the TOML there"]
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(tmp_path / "none.toml")

@@ -79,10 +79,12 @@ def faults_of(error: ConfigurationError) -> list[Finding]:
 
 def _of_problem(problem: str) -> Finding:
     """Make a finding of a line ``file: key: what is wrong, what would be right``."""
-    name, _, rest = problem.partition(": ")
-    key, _, text = rest.partition(": ")
+    subject, _, text = problem.partition(": ")
+    key, colon, rest = text.partition(": ")
+    if colon:
+        subject, text = f"{subject}: {key}", rest
     wrong, _, mend = text.partition(", ")
-    return Finding("error", f"{name}: {key}", wrong, mend)
+    return Finding("error", subject, wrong, mend)
 
 
 def print_finding(finding: Finding) -> None:

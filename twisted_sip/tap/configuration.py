@@ -51,6 +51,9 @@ from twisted_sip.transport.settings import TransportSettings
 
 T = TypeVar("T")
 
+#: How deep tables and arrays may stand in each other; there is no key that wants as much.
+_DEEPEST = 20
+
 _AT_LINE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -144,14 +147,37 @@ def read_as(cls: type[T], text: str, name: str, base: Path, checks: Checks, kind
     :param base: the directory that relative paths count from.
     :raises ConfigurationError: with every fault of the text.
     """
+    table: dict[str, Any] | None
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError([f"{name}: {_syntax_error(str(error), text)}"]) from error
+    except RecursionError:
+        table = None
+    except ValueError as error:
+        # What Python makes of a number without an end.
+        raise ConfigurationError([f"{name}: a number has thousands of digits, correct the TOML there"]) from error
+    if table is None or _is_deeper(table, _DEEPEST):
+        raise ConfigurationError([f"{name}: arrays or tables are nested too deep, correct the TOML there"])
     configuration, faults = structure(cls, table, base, checks, kinds)
     if configuration is None:
         raise ConfigurationError(_lines(name, faults))
     return configuration
+
+
+def _is_deeper(value: Any, most: int) -> bool:
+    """Tell whether tables and arrays stand in each other more than *most* deep."""
+    level = [value]
+    for _ in range(most):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _lines(name: str, faults: Iterable[tuple[str, str]]) -> list[str]:
