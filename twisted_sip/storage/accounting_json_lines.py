@@ -39,6 +39,8 @@ class JSONLinesAccounting:
         """
         self.path = Path(path)
         self._file = -1
+        # The last line has not been written to its end.
+        self._torn = False
         try:
             left = [] if now is None else self._under_way()
             self.reopen()
@@ -70,6 +72,7 @@ class JSONLinesAccounting:
         """Open the file anew, after it was renamed."""
         fresh = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
         old, self._file = self._file, fresh
+        self._torn = False
         if old >= 0:
             os.close(old)
         size = os.fstat(fresh).st_size
@@ -106,10 +109,17 @@ class JSONLinesAccounting:
     def _write(self, line: str) -> None:
         if self._file < 0:
             raise StoreError("the file of call records is closed")
+        data = f"{line}\n".encode("ascii")
+        if self._torn:
+            # Half a line is no part of the next one.
+            data = b"\n" + data
         try:
-            os.write(self._file, f"{line}\n".encode("ascii"))
+            written = os.write(self._file, data)
         except OSError as error:
             raise StoreError(f"{self.path}: {(error.strerror or str(error)).lower()}") from error
+        self._torn = written < len(data)
+        if self._torn:
+            raise StoreError(f"{self.path}: no space left on device")
 
     def close(self) -> None:
         """See IAccountingSink. Harmless when repeated."""

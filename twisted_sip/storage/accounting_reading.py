@@ -103,7 +103,7 @@ class CallReader:
         if not path.exists():
             raise StoreError(f"{path}: no such database; no call was recorded yet")
         self._path = path
-        self._connection = open_database(path, ACCOUNTING_SCHEMA, synchronous="NORMAL", check=False)
+        self._connection = open_database(path, ACCOUNTING_SCHEMA, synchronous="NORMAL", check=False, only_read=True)
 
     def calls(self, wanted: CallFilter, limit: int = 0) -> list[CallRecord]:
         """Return the calls that are over and *wanted*, the latest first.

@@ -50,7 +50,13 @@ def explain(path: Path, error: Exception) -> StoreError:
 
 
 def open_database(
-    path: Path, schema: Schema, *, synchronous: Literal["NORMAL", "FULL"], timeout: float = 5.0, check: bool = True
+    path: Path,
+    schema: Schema,
+    *,
+    synchronous: Literal["NORMAL", "FULL"],
+    timeout: float = 5.0,
+    check: bool = True,
+    only_read: bool = False,
 ) -> sqlite3.Connection:
     """Open the database at *path*, make or migrate it as needed.
 
@@ -59,6 +65,7 @@ def open_database(
 
     :param timeout: seconds to wait for another process that holds the database.
     :param check: look for damage; False for one that may be too large to be read at each start.
+    :param only_read: nothing is to be written, so it need not be possible: the disk may be full.
     :return: a connection in autocommit mode that may be used in one thread at a time, whichever.
     :raises StoreError: it cannot be opened: missing rights, locked, damaged, of another kind, of a newer version.
     """
@@ -74,7 +81,7 @@ def open_database(
         connection = sqlite3.connect(
             path, timeout=timeout, isolation_level=None, check_same_thread=False, cached_statements=256
         )
-        _prepare(connection, schema, path, synchronous, check)
+        _prepare(connection, schema, path, synchronous, check, only_read)
         return connection
     except (sqlite3.Error, OSError) as error:
         if connection is not None:
@@ -93,7 +100,9 @@ def _close_to_others(path: Path) -> None:
             path.chmod(0o600)
 
 
-def _prepare(connection: sqlite3.Connection, schema: Schema, path: Path, synchronous: str, check: bool) -> None:
+def _prepare(
+    connection: sqlite3.Connection, schema: Schema, path: Path, synchronous: str, check: bool, only_read: bool
+) -> None:
     version = _pragma(connection, "user_version")
     mark = _pragma(connection, "application_id")
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -111,7 +120,7 @@ def _prepare(connection: sqlite3.Connection, schema: Schema, path: Path, synchro
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     if version < known:
         _migrate(connection, schema)
-    else:
+    elif not only_read:
         # Nothing to migrate, yet a file that cannot be written has to be found out now, not at the first change.
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(f"PRAGMA user_version = {version}")
