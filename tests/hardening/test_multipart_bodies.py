@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from houses import ALICE, BOB, House
+from houses import ALICE, BOB, House, credentials
 
 from twisted_sip.testing.peer import on_the_wire
 
@@ -71,8 +71,6 @@ def test_sip(houses: Houses, reader: str, name: str) -> None:
     begun = time.process_time()
     text = house.text_of(method, uri, *lines)
     (challenge,) = house.ask(text)
-    from houses import credentials
-
     line = credentials(challenge, method, uri, "alice")
     head = house.text_of(method, uri, *lines, line, f"Content-Type: {content_type}", f"Content-Length: {len(body)}")
     stream = on_the_wire(head.replace("SIP/2.0/UDP", "SIP/2.0/TCP")) + body

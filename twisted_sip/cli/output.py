@@ -27,7 +27,8 @@ class Failed(click.ClickException):
     def show(self, file: Any = None) -> None:
         """Print the text as it stands, each reason on its line."""
         for line in self.message.splitlines():
-            click.echo(f"twisted-sip: {line}", err=True)
+            # A peer's words may stand in it: a reason phrase, a name.
+            click.echo(f"twisted-sip: {plain(line)}", err=True)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")

@@ -88,7 +88,13 @@ def _json(event: LogEvent) -> str:
     for name, value in fields.items():
         if name not in _LEFT_OUT and name not in ("log_level", "log_time", "log_namespace", "log_system"):
             out.setdefault(name, _jsonable(value))
-    return json.dumps(out, ensure_ascii=False, default=str) + "\n"
+    line = json.dumps(out, ensure_ascii=False, default=str)
+    # What could steer a terminal or end a line is escaped, as JSON allows; so is what no file can hold (lone octets).
+    return (line if line.isprintable() else "".join(map(_escaped, line))) + "\n"
+
+
+def _escaped(char: str) -> str:
+    return char if char.isprintable() else json.dumps(char)[1:-1]
 
 
 def _jsonable(value: Any) -> Any:
