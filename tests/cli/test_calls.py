@@ -26,6 +26,7 @@ NOW = 1_900_000_000.0
 @pytest.fixture(autouse=True)
 def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TZ", "Europe/Berlin")
+    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(time, "time", lambda: NOW)
     time.tzset()
     yield
