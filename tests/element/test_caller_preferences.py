@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -154,7 +154,7 @@ def test_wishes_are_for_those_who_own_the_domain() -> None:
 )
 def test_nobody_wishes_without_end(fields: tuple[str, ...]) -> None:
     with pytest.raises(RemoteProtocolError) as caught:
-        preferred(Incoming(*fields), EXAMPLE)
+        preferred(cast(Any, Incoming(*fields)), EXAMPLE)
     assert (caught.value.status, caught.value.reason) == (400, "Too Many Caller Preferences")
 
 

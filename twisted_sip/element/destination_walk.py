@@ -137,8 +137,12 @@ class DestinationWalk:
 
     def _broken(self, failure: Failure) -> None:
         """A resolver, a transport or the user's *prepare* raised what it must not."""
-        log.failure("A request could not be sent: {request}", failure=failure, request=self.original)
         self.leave()
+        if isinstance(failure.value, RemoteProtocolError):
+            # It is not to be sent, says its user.
+            self._no_way(failure.value.status, failure.value.reason)
+            return
+        log.failure("A request could not be sent: {request}", failure=failure, request=self.original)
         self._no_way(500, "Server Internal Error")
 
     def _resolved_later(self, destinations: Sequence[Destination]) -> None:

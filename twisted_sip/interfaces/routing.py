@@ -9,7 +9,7 @@ import attrs
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
-from twisted_sip.interfaces.flow import Flow
+from twisted_sip.interfaces.flow import Address, Flow
 from twisted_sip.interfaces.location import Binding
 from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.message.request import Request
@@ -112,6 +112,7 @@ class Target:
     :ivar steps: who had the request go there, from the Request-URI on; empty where the target is a contact of whom it
         is for, or what one route says.
     :ivar onward: where the request goes when nobody takes it there, None for nowhere.
+    :ivar configured: the operator leads there, so it may be a gateway: what users and strangers name may not.
     """
 
     uri: URI
@@ -129,6 +130,12 @@ class Target:
     binding: Binding | None = attrs.field(default=None, eq=False, repr=False)
     steps: tuple[Retarget, ...] = ()
     onward: Onward | None = attrs.field(default=None, eq=False)
+    configured: bool = False
+
+
+#: Told of a request, its target, the address that it is about to leave for, and how it came; raises RemoteProtocolError
+#: where it may not.
+Guard = Callable[[Request, Target, Address, IncomingRequest], None]
 
 
 class IRouter(Interface):

@@ -143,10 +143,12 @@ class Branch(StraightUser):
         if self.outgoing is not None:
             # Not the usual way: a name was looked up, or a server has failed.
             self._note_way(NEXT_SERVER if self.outgoing.failed_once else ATTEMPT, flow.kind, flow.remote)
-        if request.method in _PASSES:
-            return
         context = self._context
         service = context.service
+        if service.guard is not None and not context.in_dialog:
+            service.guard(request, self.target, flow.remote, context.incoming)
+        if request.method in _PASSES:
+            return
         if makes_dialog(request.method):
             if service.settings.record_route and (not context.in_dialog or request.method == "NOTIFY"):
                 headers = request.headers

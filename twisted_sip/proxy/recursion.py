@@ -1,7 +1,8 @@
 """Redirections that are followed here instead of by the caller (RFC 3261 sections 16.5 and 16.7 step 4).
 
 Contacts are followed as targets of whoever has sent the 3xx: routes, policies and location are asked for each of them,
-at the cost of the user whose device it was. What is followed is taken out of the response (step 4).
+at the cost of the user whose device it was; all others, gateways too, have the rights of strangers. What is followed is
+taken out of the response (step 4).
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ async def _targets(
     for contact in contacts:
         how = next((name for name in ("rc", "mp") if name in contact.params), "")
         step = Retarget(before.uri, contact.uri, how=how, diversions=diversions)
-        retargeted = Retargeted(incoming, step, before.aor or incoming.user, before.steps)
+        retargeted = Retargeted(incoming, step, before.aor, before.steps)
         routed: Any = service.route(retargeted)
         if isawaitable(routed):
             routed = await routed

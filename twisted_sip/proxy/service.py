@@ -21,7 +21,7 @@ from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.interfaces.location import ILocationStore
 from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, IRequestProcessor, Verdict
-from twisted_sip.interfaces.routing import IForwardingPolicy, IRouter, Target
+from twisted_sip.interfaces.routing import Guard, IForwardingPolicy, IRouter, Target
 from twisted_sip.interfaces.services import IProxy
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.caller_preferences import RequestDisposition
@@ -92,6 +92,8 @@ class ProxyService(Service):
         self.record_routing = RecordRouting(element.dialog_tokens)
         self.routers: list[IRouter] = [*routers]
         self.location_router = LocationRouter(element, location, wakes=True)
+        #: Asked before a request that is in no dialog leaves.
+        self.guard: Guard | None = None
         self._open_relay = open_relay
 
     # -- hooks ---------------------------------------------------------------------------

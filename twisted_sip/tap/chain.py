@@ -128,6 +128,7 @@ def make_proxy(server: Server, element: Element) -> ProxyService:
             *[policy for part in server.parts for policy in part.policies()],
         ],
     )
+    proxy.guard = server.routing.guard
     return proxy
 
 

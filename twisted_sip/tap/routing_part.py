@@ -11,6 +11,7 @@ from twisted_sip.interfaces.routing import IForwardingPolicy, IRouter
 from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI
 from twisted_sip.proxy.gateways.channels import ChannelPolicy
+from twisted_sip.proxy.gateways.guard import GatewayGuard
 from twisted_sip.proxy.gateways.live import LiveGateway, State
 from twisted_sip.proxy.gateways.probes import GatewayProbes
 from twisted_sip.proxy.gateways.table import Gateways
@@ -89,6 +90,11 @@ class RoutingPart(Part):
         """Return the gateway with the numeric address *host* that may call our users, None if there is none."""
         return self.gateways.lets_in(host) if self.gateways else None
 
+    @property
+    def guard(self) -> GatewayGuard | None:
+        """What keeps requests from gateways that no route leads to; None where there are no gateways."""
+        return GatewayGuard(self.gateways) if self.gateways else None
+
     def routers(self, server: Server, element: Element) -> Sequence[IRouter]:
         return () if self.router is None else (self.router,)
 
@@ -119,8 +125,10 @@ class RoutingPart(Part):
                 ways.enum.suffixes = configuration.enum.suffixes
             emergency.adopt(configuration.emergency)
             router.routes = configuration.route
-            if self._channels is None and server.proxy is not None:
-                server.proxy.policies += self.policies()
+            if server.proxy is not None:
+                server.proxy.guard = self.guard
+                if self._channels is None:
+                    server.proxy.policies += self.policies()
 
         return Prepared(commit)
 

@@ -121,8 +121,8 @@ class EmergencyCalls:
         uri = parse_uri(text.replace("{user}", number))
         if isinstance(uri, SIPURI) and uri.lr:
             # RFC 5031 section 3: what was asked for stays in the Request-URI.
-            return [Target(uri=asked, path=(f"<{uri}>",))]
-        return [Target(uri=uri)]
+            return [Target(uri=asked, path=(f"<{uri}>",), configured=True)]
+        return [Target(uri=uri, configured=True)]
 
 
 def _every_failure(target: Target) -> Target:

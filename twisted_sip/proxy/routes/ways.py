@@ -123,6 +123,7 @@ class Ways:
                     uri=template.uri(asked.values),
                     q=1000 - place if one_after_the_other else 1000,
                     no_answer=route.no_answer,
+                    configured=True,
                 )
                 for place, template in enumerate(steps.uris)
             ]
@@ -156,7 +157,8 @@ class Ways:
                 targets += [Target(uri=uri, q=q - place, no_answer=no_answer) for place, uri in enumerate(enumerated)]
             else:
                 assert step.template is not None
-                targets.append(Target(uri=step.template.uri(asked.values), q=q, no_answer=no_answer))
+                uri = step.template.uri(asked.values)
+                targets.append(Target(uri=uri, q=q, no_answer=no_answer, configured=True))
         if not targets and gateways_only and steps:
             asked.incoming.note("gateway", "no gateway is enabled and free", asked.key)
             return response_to(asked.incoming.request, 503, to_tag=asked.incoming.to_tag)
