@@ -102,9 +102,14 @@ class House:
         assert self.server.location is not None
         aor = BOB
         binding = Binding(
-            aor=aor, key="bob", contact=f"sip:bob@{CALLEE}", call_id="c", cseq=1,
-            expires_at=self.network.clock.seconds() + 7200, received=f"UDP:{CALLEE}:5060",
-        )  # fmt: skip
+            aor=aor,
+            key="bob",
+            contact=f"sip:bob@{CALLEE}",
+            call_id="c",
+            cseq=1,
+            expires_at=self.network.clock.seconds() + 7200,
+            received=f"UDP:{CALLEE}:5060",
+        )
         self.server.location.commit(LocationChange(aor=aor, put=(binding,)))
         self.network.advance(0.1)
 

@@ -64,9 +64,20 @@ def test_requests_for_more(houses: Houses, kind: str) -> None:
     house = houses(kind)
     long = ", ".join(f"x{number}" for number in range(300))
     for method in ("OPTIONS", "INVITE", "SUBSCRIBE", "MESSAGE", "REGISTER", "PUBLISH"):
-        for line in (f"Require: {long}", f"Proxy-Require: {long}", "Event: presence", "Event: reg", "Event: dialog",
-                     "Event: presence.winfo", "Accept: x/y", "Expires: 1", "Content-Type: x/y", "Supported: eventlist",
-                     "Authorization: Digest x", "Proxy-Authorization: Digest username=a, realm=\"example.com\""):  # fmt: skip
+        for line in (
+            f"Require: {long}",
+            f"Proxy-Require: {long}",
+            "Event: presence",
+            "Event: reg",
+            "Event: dialog",
+            "Event: presence.winfo",
+            "Accept: x/y",
+            "Expires: 1",
+            "Content-Type: x/y",
+            "Supported: eventlist",
+            "Authorization: Digest x",
+            'Proxy-Authorization: Digest username=a, realm="example.com"',
+        ):
             for sender in (ALICE, STRANGER):
                 for uri in ("sip:example.com", "sip:nobody@example.com"):
                     # RFC 6665 section 4.2.1.2: a SUBSCRIBE that is taken is followed by a NOTIFY.
@@ -104,10 +115,17 @@ def test_keep_alives_and_stun(houses: Houses) -> None:
     stun = b"\x21\x12\xa4\x42" + bytes(range(12))
     unknown = b"".join(bytes((0x00, number, 0, 0)) for number in range(0x20, 0x70))
     for data, most in (
-        (b"\r\n\r\n", 0), (b"\r\n", 0), (b"\0", 0), (b"\0\0\0\0", 0), (b"\x00\x01\x00\x00" + stun, 1),
-        (b"\x00\x01" + len(unknown).to_bytes(2, "big") + stun + unknown, 1), (b"\x00\x11\x00\x00" + stun, 0),
-        (b"\x01\x01\x00\x00" + stun, 0), (b"\x00\x01\x00\x04" + stun, 0), (b"\x00\x03\x00\x00" + stun, 0),
-    ):  # fmt: skip
+        (b"\r\n\r\n", 0),
+        (b"\r\n", 0),
+        (b"\0", 0),
+        (b"\0\0\0\0", 0),
+        (b"\x00\x01\x00\x00" + stun, 1),
+        (b"\x00\x01" + len(unknown).to_bytes(2, "big") + stun + unknown, 1),
+        (b"\x00\x11\x00\x00" + stun, 0),
+        (b"\x01\x01\x00\x00" + stun, 0),
+        (b"\x00\x01\x00\x04" + stun, 0),
+        (b"\x00\x03\x00\x00" + stun, 0),
+    ):
         found = drawn(house, data, 2.0)
         assert len(found) <= most, data
         assert sum(map(len, found)) <= max(2 * len(data), len(data) + 24), (data, found)

@@ -142,8 +142,10 @@ AGENTS: dict[str, Callable[[Two, str], Any]] = {
     "refer to": lambda two, bad: two.alice.refer(f"sip:{bad}@192.0.2.22", B),
     "account": lambda two, bad: two.alice.account(f'"{bad}" <{A}>'),
     "account uri": lambda two, bad: two.alice.account(f"sip:{bad}@example.com"),
-    "account route": lambda two, bad: (two.alice.account("sip:x@example.com", route=[bad]), two.alice.call(
-        B, account=two.alice.accounts.pop())),
+    "account route": lambda two, bad: (
+        two.alice.account("sip:x@example.com", route=[bad]),
+        two.alice.call(B, account=two.alice.accounts.pop()),
+    ),
     "register": lambda two, bad: two.alice.register(f"sip:{bad}@example.com"),
     "register name": lambda two, bad: two.alice.register(f'"{bad}" <sip:a@example.com>'),
     "register user": lambda two, bad: two.alice.register("sip:a@example.com", contact_user=bad),
@@ -173,14 +175,19 @@ AGENTS: dict[str, Callable[[Two, str], Any]] = {
     "subscribe contact": lambda two, bad: two.alice.subscriber.subscribe(B, "presence", from_=A, contact=bad),
     "subscribe route": lambda two, bad: two.alice.subscriber.subscribe(B, "presence", from_=A, route=[bad]),
     "subscribe etag": lambda two, bad: two.alice.subscriber.subscribe(B, "presence", from_=A, etag=bad),
-    "publish": lambda two, bad: two.publisher.publication(f"sip:{bad}@192.0.2.22", "presence", from_=A).publish(b"x", "a/b"),
+    "publish": lambda two, bad: two.publisher.publication(f"sip:{bad}@192.0.2.22", "presence", from_=A).publish(
+        b"x", "a/b"
+    ),
     "publish event": lambda two, bad: two.publisher.publication(B, bad, from_=A).publish(b"x", "a/b"),
     "publish type": lambda two, bad: two.publisher.publication(B, "presence", from_=A).publish(b"x", bad),
-    "publish route": lambda two, bad: two.publisher.publication(B, "presence", from_=A, route=[bad]).publish(b"x", "a/b"),
+    "publish route": lambda two, bad: two.publisher.publication(B, "presence", from_=A, route=[bad]).publish(
+        b"x", "a/b"
+    ),
     "publish from": lambda two, bad: two.publisher.publication(B, "presence", from_=f'"{bad}" <{A}>'),
     "publish header": lambda two, bad: two.publisher.publication(B, "presence", from_=A, headers=[("x", bad)]).publish(
-        b"x", "a/b"),
-}  # fmt: skip
+        b"x", "a/b"
+    ),
+}
 
 
 @BAD

@@ -33,11 +33,45 @@ from twisted_sip.tap.sections import LogSection
 from twisted_sip.tap.server_commands import server_commands
 
 HOSTILE = (
-    "'", "''", '"', "' OR '1'='1", "'; DROP TABLE users; --", "%", "_", "\\", "\\'", "%s%n%d", "{user}", "{{7*7}}", "${x}",
-    "{0.__class__}", "$(touch x)", "`id`", "; rm -rf /", "| cat", "../../etc/passwd", "a/b", ".", "[red]x[/red]", "[/]",
-    "<script>", "&amp;", "=cmd|' /C calc'!A0", "+1", "-1", "@x", "\x1b[2J\x1b]0;x\x07", "\x9b31m", "\u202eabc", "\u2028", "\x85", "\x7f",
-    "é\u0301", "\udcff\udc80", "x" * 3000,
-)  # fmt: skip
+    "'",
+    "''",
+    '"',
+    "' OR '1'='1",
+    "'; DROP TABLE users; --",
+    "%",
+    "_",
+    "\\",
+    "\\'",
+    "%s%n%d",
+    "{user}",
+    "{{7*7}}",
+    "${x}",
+    "{0.__class__}",
+    "$(touch x)",
+    "`id`",
+    "; rm -rf /",
+    "| cat",
+    "../../etc/passwd",
+    "a/b",
+    ".",
+    "[red]x[/red]",
+    "[/]",
+    "<script>",
+    "&amp;",
+    "=cmd|' /C calc'!A0",
+    "+1",
+    "-1",
+    "@x",
+    "\x1b[2J\x1b]0;x\x07",
+    "\x9b31m",
+    "\u202eabc",
+    "\u2028",
+    "\x85",
+    "\x7f",
+    "é\u0301",
+    "\udcff\udc80",
+    "x" * 3000,
+)
 TEXT = pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 
 
@@ -80,9 +114,16 @@ def test_bindings(tmp_path: Path, text: str) -> None:
         if not again:
             for aor in ("sip:alice@example.com", f"sip:{text}@example.com"):
                 binding = Binding(
-                    aor=aor, key=text, contact=f"sip:{text}", call_id=text, cseq=1, expires_at=9e9, user_agent=text,
-                    path=(text,), instance=text,
-                )  # fmt: skip
+                    aor=aor,
+                    key=text,
+                    contact=f"sip:{text}",
+                    call_id=text,
+                    cseq=1,
+                    expires_at=9e9,
+                    user_agent=text,
+                    path=(text,),
+                    instance=text,
+                )
                 store.commit(LocationChange(aor=aor, put=(binding,)))
                 clock.advance(1)
         found: Any = store.lookup(f"sip:{text}@example.com")
@@ -194,12 +235,21 @@ def told(make_house: Callable[..., House]) -> Iterator[tuple[House, str]]:
 @pytest.mark.parametrize(
     "command",
     [
-        ("trace", "--list", "--count", "500"), ("trace", "--last", "--full"), ("contacts",), ("contacts", "alice@example.com"),
-        ("watchers", "bob@example.com"), ("messages", "bob@example.com"), ("explain", "--last", "--messages"),
-        ("explain", "--user", "alice@example.com", "--messages"), ("status",), ("bans", "list"), ("trace", "{0}"),
-        ("trace", "\x1b[2J"), ("explain", "\x1b[2J"),
+        ("trace", "--list", "--count", "500"),
+        ("trace", "--last", "--full"),
+        ("contacts",),
+        ("contacts", "alice@example.com"),
+        ("watchers", "bob@example.com"),
+        ("messages", "bob@example.com"),
+        ("explain", "--last", "--messages"),
+        ("explain", "--user", "alice@example.com", "--messages"),
+        ("status",),
+        ("bans", "list"),
+        ("trace", "{0}"),
+        ("trace", "\x1b[2J"),
+        ("explain", "\x1b[2J"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("as_json", [False, True])
 def test_commands(told: tuple[House, str], command: tuple[str, ...], as_json: bool) -> None:
     house, state_dir = told

@@ -1,4 +1,4 @@
-"""Mandatory header fields missing, doubled, empty, singly and in pairs: 400 or, where nobody could be answered, silence;
+"""Mandatory header fields missing, doubled or empty, singly and in pairs: 400, or silence where there is no way back;
 never forwarded, nothing in the log (RFC 3261 sections 8.1.1, 7.3.1 and 18.1.2).
 
 For single faults of a MESSAGE see tests/torture/test_bad_input.py.

@@ -43,7 +43,10 @@ BODIES: dict[str, tuple[str, bytes]] = {
     "marks": (f"{MIXED};boundary=b", b"--b\r\n" * 8_000),
     "deep": (f"{MIXED};boundary=b199", nested(200)),
     "deeper": (f"{MIXED};boundary=b799", nested(800)),
-    "one within itself": (f"{MIXED};boundary=b", b"--b\r\nContent-Type: multipart/mixed;boundary=b\r\n\r\n--b\r\n--b--"),
+    "one within itself": (
+        f"{MIXED};boundary=b",
+        b"--b\r\nContent-Type: multipart/mixed;boundary=b\r\n\r\n--b\r\n--b--",
+    ),
     "related without root": ('multipart/related;boundary=b;start="<none>"', b"--b\r\n" + PIDF + b"\r\n--b--"),
     "encodings": (f"{MIXED};boundary=b", b"--b\r\nContent-Transfer-Encoding: base64\r\n\r\n!!!\r\n--b--"),
     "unknown encoding": (f"{MIXED};boundary=b", b"--b\r\nContent-Transfer-Encoding: x-y\r\n\r\nx\r\n--b--"),
@@ -51,15 +54,19 @@ BODIES: dict[str, tuple[str, bytes]] = {
     "nul": (f"{MIXED};boundary=b", b"--b\r\nX: \0\r\n\r\n\0\r\n--b--"),
     "type": ("multipart/;boundary=b", b"--b\r\n\r\n--b--"),
     "alternative of nothing": ("multipart/alternative;boundary=b", b"--b--"),
-}  # fmt: skip
+}
 
 #: (method, to whom, header fields): what reads a body, and what answers it well.
 READERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "publish": ("PUBLISH", ALICE, ("Event: presence", "Expires: 300")),
     "subscribe": ("SUBSCRIBE", BOB, ("Event: presence", "Expires: 300")),
-    "list": ("SUBSCRIBE", ALICE, ("Event: presence", "Expires: 300", "Supported: eventlist", "Require: recipient-list-subscribe")),
+    "list": (
+        "SUBSCRIBE",
+        ALICE,
+        ("Event: presence", "Expires: 300", "Supported: eventlist", "Require: recipient-list-subscribe"),
+    ),
     "message": ("MESSAGE", BOB, ()),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -100,9 +100,16 @@ class Bans:
         self._observers: list[Callable[[Ban], None]] = []
 
     def observe(self, observer: Callable[[Ban], None]) -> Callable[[], None]:
-        """Call *observer* with every new ban; return what ends it."""
-        self._observers.append(observer)
-        return lambda: self._observers.remove(observer)
+        """Call *observer* with every new ban; return what ends it, harmless when repeated."""
+
+        def tell(ban: Ban) -> None:
+            observer(ban)
+
+        def end() -> None:
+            self._observers = [other for other in self._observers if other is not tell]
+
+        self._observers.append(tell)
+        return end
 
     def banned(self, host: str, user: str = "") -> bool:
         """Tell whether requests from *host* are refused: all of them, or those with credentials of *user*."""

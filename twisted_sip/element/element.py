@@ -167,7 +167,7 @@ class Element:
     def flow_closed(self, flow: Flow) -> None:
         """Fail what waits for an answer over the connection of *flow*, and tell those who care that it is gone."""
         self.transactions.flow_closed(flow)
-        for observer in self._flow_observers:
+        for observer in tuple(self._flow_observers):
             observer(flow)
 
     def observe_flows(self, observer: Callable[[Flow], None]) -> None:
