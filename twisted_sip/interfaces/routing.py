@@ -27,8 +27,8 @@ class Failover:
         tried. 0 waits for Timer B or F.
     :ivar outcome: told how it went: the status, and whether the target itself has said so (else it gave no response, or
         could not be reached).
-    :ivar began: told the Call-ID of each INVITE that is sent there, None where nobody counts them.
-    :ivar ended: told the Call-ID when that has come to nothing.
+    :ivar began: told a name of each INVITE that is sent there, None where nobody counts them.
+    :ivar ended: told the name when that has come to nothing.
     :ivar name: what people call it.
     :ivar key: its key in the configuration, or empty.
     """

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from twisted_sip.errors import TransactionLimitReached
 from twisted_sip.interfaces.routing import Failover, Target
+from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.proxy.branch import Branch
+from twisted_sip.proxy.gateways.channels import name_of
 
 if TYPE_CHECKING:
     from twisted_sip.interfaces.processing import IncomingRequest
@@ -39,7 +41,7 @@ class FailoverBranch(Branch):
         context = self._context
         context.incoming.note("gateway", f"sent to {self._terms.name}: {self.target.uri}", self._terms.key)
         if self._terms.began is not None and context.calls:
-            self._terms.began(context.request.call_id)
+            self._terms.began(_name(context.request))
         Branch.start(self)
         if self._terms.no_response:
             self._silence = context.service.element.timers.start(self._terms.no_response, self._silent)
@@ -71,7 +73,7 @@ class FailoverBranch(Branch):
         self._terms.outcome(status, True)
         if status < 300:
             if self._terms.began is not None and self._context.calls:
-                self._terms.began(self._context.request.call_id)
+                self._terms.began(_name(self._context.request))
             # Section 16.7 step 5: it is forwarded, and what rings elsewhere is cancelled.
             self._context.final(self, response, True)
 
@@ -88,7 +90,7 @@ class FailoverBranch(Branch):
 
     def _came_to_nothing(self) -> None:
         if self._terms.ended is not None and self._context.calls:
-            self._terms.ended(self._context.request.call_id)
+            self._terms.ended(_name(self._context.request))
 
     def _heard_of(self) -> None:
         if self._silence is not None:
@@ -140,3 +142,7 @@ def groups_left(
         return groups
     note("gateway", f"{terms.name} answered {status}: nobody else is tried", "gateways.failover")
     return []
+
+
+def _name(request: Request) -> str:
+    return name_of(request, request.from_.tag)

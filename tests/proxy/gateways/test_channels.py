@@ -113,3 +113,22 @@ def test_all_are_full(made: Any) -> None:
     # A request that is no call has no place either: the gateway is left alone.
     made.house.send(made.alice, made.house.request("MESSAGE", "sip:0123@example.com", branch="m", call_id="m"))
     made.alice.expect(503)
+
+
+def test_one_call_id_for_all_calls(made: Any) -> None:
+    for place, at in enumerate((made.one, made.one, made.two)):
+        text = made.house.request(
+            "INVITE", "sip:0123@example.com", branch=f"b{place}", from_=f"<sip:alice@example.net>;tag={place}"
+        )
+        made.house.send(made.alice, text)
+        at.answer(at.expect("INVITE"), 200, [("contact", f"<sip:{at.address}>")])
+        made.alice.expect(200)
+    assert calls(made) == 2
+
+
+def test_a_bye_outside_of_calls_ends_none(made: Any) -> None:
+    call(made, made.one)
+    made.house.send(made.alice, made.house.request("BYE", "sip:0123@example.com", branch="bye", call_id="c1"))
+    made.one.answer(made.one.expect("BYE"), 481)
+    made.alice.expect(481)
+    assert calls(made) == 1

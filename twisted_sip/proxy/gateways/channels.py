@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from twisted_sip.proxy.gateways.live import LiveGateway
 
 
+def name_of(request: Request, tag: str | None) -> str:
+    """Return what a place is called: one Call-ID may stand for many calls, whose callers differ in their tags."""
+    return f"{request.call_id} {tag or ''}"
+
+
 class Channels:
     """The places of one gateway.
 
@@ -30,27 +35,27 @@ class Channels:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        # Call-ID -> when its place is free again in any case; in the order of that, for they all last as long.
+        # Name -> when its place is free again in any case; in the order of that, for they all last as long.
         self._held: dict[str, float] = {}
 
     def __len__(self) -> int:
         """Return how many calls there are."""
         held, now = self._held, self._clock()
         while held:
-            call_id = next(iter(held))
-            if held[call_id] > now:
+            name = next(iter(held))
+            if held[name] > now:
                 break
-            del held[call_id]
+            del held[name]
         return len(held)
 
-    def take(self, call_id: str, seconds: float) -> None:
+    def take(self, name: str, seconds: float) -> None:
         """Take a place for a call, for *seconds* at most."""
-        self._held.pop(call_id, None)
-        self._held[call_id] = self._clock() + seconds
+        self._held.pop(name, None)
+        self._held[name] = self._clock() + seconds
 
-    def give_back(self, call_id: str) -> None:
+    def give_back(self, name: str) -> None:
         """The call is over; it may have had no place here."""
-        self._held.pop(call_id, None)
+        self._held.pop(name, None)
 
 
 @implementer(IForwardingPolicy)
@@ -65,10 +70,13 @@ class ChannelPolicy:
 
     def branch(self, request: Request, target: Target, incoming: IncomingRequest) -> None:
         """A request is about to be forwarded."""
-        if request.method == "BYE":
-            call_id = request.call_id
+        to_tag = request.to.tag if request.method == "BYE" else None
+        if to_tag:
+            # Of either side. One outside of dialogs ends nothing.
+            names = name_of(request, request.from_.tag), name_of(request, to_tag)
             for gateway in self._gateways:
-                gateway.channels.give_back(call_id)
+                for name in names:
+                    gateway.channels.give_back(name)
 
     def response(self, response: Response, context: Any) -> None:
         """Nothing is changed."""

@@ -138,8 +138,8 @@ class LiveGateway:
         most = self.settings.max_calls
         return bool(most) and len(self.channels) >= most
 
-    def _began(self, call_id: str) -> None:
-        self.channels.take(call_id, self.watch.max_call_time)
+    def _began(self, name: str) -> None:
+        self.channels.take(name, self.watch.max_call_time)
 
     @property
     def state(self) -> State:
