@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,8 +39,9 @@ def test_every_command_is_there_and_explains_itself() -> None:
     context = click.Context(group)
     names = group.list_commands(context)
     assert names == [
-        "user", "policy", "contacts", "gateways", "bans", "calls", "presence", "watchers", "messages", "trace", "explain",
-        "status", "reload", "check", "doctor", "options", "register", "message", "publish", "call", "load", "chat",
+        "user", "policy", "contacts", "gateways", "bans", "calls", "presence", "watchers", "messages", "trace",
+        "explain", "status", "reload", "check", "doctor", "options", "register", "message", "publish", "call", "load",
+        "chat",
     ]  # fmt: skip
     for name in names:
         assert group.get_command(context, name) is not None
@@ -64,6 +67,7 @@ def test_every_command_is_there_and_explains_itself() -> None:
         ["message", "sip:bob@example.com"],
         ["message", "sip:bob@example.com", "x", "--password-stdin"],
         ["contacts", "nobody"],
+        ["calls", "--limit", "99999999999999999999"],
     ],
 )
 def test_wrong_usage_is_status_2(arguments: list[str]) -> None:
@@ -79,6 +83,14 @@ def test_no_server_is_status_1_and_one_line(arguments: list[str], tmp_path: Path
     assert result.stderr == (
         f"twisted-sip: no server runs with the state directory {tmp_path}; name another with --state-dir or --config\n"
     )
+
+
+def test_output_that_finds_no_room_is_status_1_and_one_line() -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "twisted_sip.cli.main", "--help"], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, b"twisted-sip: no space left on device\n")
 
 
 @contextmanager

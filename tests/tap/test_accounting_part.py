@@ -12,11 +12,13 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from twisted_sip.errors import ConfigurationError
+from twisted_sip.interfaces.accounting import CallRecord
 from twisted_sip.storage.accounting_reading import CallFilter, CallReader
 from twisted_sip.storage.batch_writer import InlineThread
 from twisted_sip.tap.accounting_part import AccountingPart
 from twisted_sip.tap.b2bua_part import B2BUAPart
 from twisted_sip.tap.configuration import read
+from twisted_sip.tap.control import CommandError
 from twisted_sip.testing.behaviour import Behaviour
 from twisted_sip.testing.phone import SimulatedPhone
 
@@ -94,6 +96,20 @@ def test_a_call_is_live_and_then_a_record(tmp_path: Path, b2bua: bool) -> None:
     lines = [json.loads(line) for line in (tmp_path / "state" / "calls.jsonl").read_text().splitlines()]
     assert [line["result"] for line in lines] == ["", "answered"] and lines[1]["id"] == record.id
     house.stop()
+
+
+def test_of_many_calls_those_that_are_asked_for_are_told(house: House) -> None:
+    calls = house.part.commands()["calls"]
+    house.part.live.append(
+        lambda: [CallRecord(id=str(number), caller=ALICE, callee=BOB, set_up=float(number)) for number in range(50)]
+    )
+    assert [one["id"] for one in calls({"limit": 2})] == ["49", "48"]
+    assert [one["id"] for one in calls({"limit": 2, "wanted": {"until": 10}})] == ["9", "8"]
+    assert calls({"wanted": {"callee": "carol"}}) == []
+    assert len(calls({})) == 50
+    for wrong in ({"limit": "x"}, {"wanted": {"nothing": 1}}, {"wanted": {"caller": 5}}, {"wanted": []}):
+        with pytest.raises(CommandError):
+            calls(wrong)
 
 
 def test_nobody_answers_where_nobody_is(house: House) -> None:

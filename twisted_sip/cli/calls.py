@@ -94,7 +94,9 @@ def seconds_in(text: str) -> float | None:
 )
 @click.option("--min-duration", type=_Seconds(), default=0, help="Talked for so long at least: 90, 5m.")
 @click.option("--call-id", metavar="CALL-ID", default="", help="With this Call-ID.")
-@click.option("--limit", type=click.IntRange(0), default=50, show_default=True, help="At most so many, 0 for all.")
+@click.option(
+    "--limit", type=click.IntRange(0, 10**9), default=50, show_default=True, help="At most so many, 0 for all."
+)
 @click.option("--totals", is_flag=True, help="What they come to, by user and direction.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV for spreadsheets.")
 @json_option
@@ -123,7 +125,9 @@ def calls(
             return
         now = time.time()
         under_way = (
-            [] if result else [one for one in _under_way(settings.server.state_dir, path) if wanted.fits(one, now)]
+            []
+            if result
+            else [one for one in _under_way(settings.server.state_dir, path, wanted, limit) if wanted.fits(one, now)]
         )
         under_way.sort(key=lambda record: -record.set_up)
         past: list[CallRecord] = []
@@ -144,11 +148,11 @@ def calls(
         print_table(call_columns(now), [call_row(record, now) for record in found], "no call")
 
 
-def _under_way(state_dir: Path, path: Path) -> list[CallRecord]:
+def _under_way(state_dir: Path, path: Path, wanted: CallFilter, limit: int) -> list[CallRecord]:
     """Return the calls of now; where no server runs, those that it has left behind."""
     try:
         with ControlClient(state_dir) as server:
-            return [record_from(one) for one in server.ask("calls")]
+            return [record_from(one) for one in server.ask("calls", wanted=attrs.asdict(wanted), limit=limit)]
     except NoServer:
         if not path.exists():
             return []

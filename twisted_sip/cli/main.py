@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 
 import click
 
@@ -64,7 +66,14 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command; exit status 0 for done, 1 for failed, 2 for wrong usage."""
-    cli(prog_name="twisted-sip")
+    try:
+        cli(prog_name="twisted-sip")
+    except OSError as error:
+        # A file for the output on a disk that is full, above all. What is left of the output has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        about = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"twisted-sip: {about}{(error.strerror or str(error)).lower()}\n")
+        raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from heapq import nlargest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +23,13 @@ from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.accounting import CallRecord
 from twisted_sip.proxy.response_context import ResponseContext
 from twisted_sip.storage.accounting_json_lines import JSONLinesAccounting
+from twisted_sip.storage.accounting_reading import CallFilter
 from twisted_sip.storage.accounting_rows import ACCOUNTING_FILE
 from twisted_sip.storage.accounting_several import SeveralSinks
 from twisted_sip.storage.accounting_sqlite import SQLiteAccounting
 from twisted_sip.storage.accounting_text import record_text
 from twisted_sip.storage.batch_writer import WriterThread
-from twisted_sip.tap.control import Command
+from twisted_sip.tap.control import Command, CommandError
 from twisted_sip.tap.part import Part, Prepared
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ FLUSH_INTERVAL = 0.01
 _PRUNED = 500
 
 _DAY = 86_400.0
+
+_ANY = CallRecord(id="", caller="", callee="", set_up=0.0)
 
 
 class AccountingPart(Part):
@@ -179,7 +183,12 @@ class AccountingPart(Part):
 
     def commands(self) -> Mapping[str, Command]:
         def calls(request: Mapping[str, Any]) -> Any:
-            records = [record for give in self.live for record in give()]
+            wanted, limit = _wanted(request)
+            now = time.time()
+            records = [record for give in self.live for record in give() if wanted.fits(record, now)]
+            if limit:
+                # To tell of all of them takes longer than a retransmission where there are very many.
+                records = nlargest(limit, records, key=_begun)
             return [json.loads(record_text(record)) for record in records]
 
         return {"calls": calls}
@@ -238,6 +247,24 @@ class AccountingPart(Part):
         self.live = []
         if database is not None:
             await database.close()
+
+
+def _wanted(request: Mapping[str, Any]) -> tuple[CallFilter, int]:
+    """Return which calls are asked for, and how many at most, 0 for all.
+
+    :raises CommandError: that cannot be understood.
+    """
+    limit, given = request.get("limit", 0), request.get("wanted", {})
+    try:
+        wanted = CallFilter(**given)
+        wanted.fits(_ANY, 0.0)
+        return wanted, max(0, int(limit))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise CommandError("wanted has a key or a value that is not known") from error
+
+
+def _begun(record: CallRecord) -> float:
+    return record.set_up
 
 
 async def _pruned(database: SQLiteAccounting, before: float) -> None:
