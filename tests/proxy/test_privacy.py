@@ -213,3 +213,41 @@ def test_responses(house: Any, user: str, hidden: bool) -> None:
     first = response.headers.elements("history-info")[0]
     assert (first == "<sip:anonymous@anonymous.invalid>;index=1") is hidden
     assert ("privacy" in response.headers) is not hidden
+
+
+def heard_by_a_stranger(house: Any, status: int, *headers: tuple[str, str], **how: Any) -> list[str]:
+    """Return the History-Info of the response that a stranger gets, who has called Bob."""
+    house.admit.user = ""
+    house.bind("bob", "sip:bob@192.0.2.10")
+    alice, bob = house.peer(ALICE), house.peer("192.0.2.10")
+    house.send(alice, house.request("INVITE", BOB, extra=("Supported: histinfo",), **how))
+    bob.answer(bob.expect("INVITE"), status, headers)
+    found: list[str] = alice.expect(status).headers.elements("history-info")
+    return found
+
+
+def test_where_our_users_are_is_nothing_for_strangers(house: Any) -> None:
+    assert heard_by_a_stranger(house, 486) == [
+        f"<{BOB}>;index=1",
+        "<sip:anonymous@anonymous.invalid?Reason=SIP%3Bcause%3D486>;index=1.1;rc=1",
+    ]
+
+
+def test_what_strangers_knew_stays(house: Any) -> None:
+    mine = "<sip:x@192.0.2.77>;index=1"
+    house.admit.user = ""
+    house.bind("bob", "sip:bob@192.0.2.10")
+    alice, bob = house.peer(ALICE), house.peer("192.0.2.10")
+    house.send(alice, house.request("INVITE", BOB, extra=(f"History-Info: {mine}, <{BOB}>;index=1.1;mp=1",)))
+    bob.answer(bob.expect("INVITE"), 486)
+    assert alice.expect(486).headers.elements("history-info")[:2] == [mine, f"<{BOB}>;index=1.1;mp=1"]
+
+
+def test_contacts_of_our_users_are_in_our_domain(house: Any) -> None:
+    """RFC 7044 section 10.1.2: hidden as their address is, whatever their host."""
+    found = heard_by_a_stranger(house, 486, ("privacy", "history"), from_="<sip:carol@example.com>;tag=a")
+    assert found == [
+        "<sip:anonymous@anonymous.invalid>;index=1",
+        "<sip:anonymous@anonymous.invalid?Reason=SIP%3Bcause%3D486>;index=1.1;rc=1",
+    ]
+    assert "192.0.2.10" not in "".join(found)

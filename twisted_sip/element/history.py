@@ -160,7 +160,7 @@ class RequestHistory:
         except RemoteProtocolError:
             return
         known = {(each.index, _plain(each.address.uri)) for each in self._entries}
-        for each in theirs[: _MOST_ENTRIES - len(self._entries)]:
+        for each in theirs[: max(0, _MOST_ENTRIES - len(self._entries))]:
             if (each.index, _plain(each.address.uri)) not in known:
                 self._add(each)
 

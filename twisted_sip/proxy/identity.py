@@ -141,7 +141,9 @@ class IdentityPolicy:
             from_trusted = flow is not None and self._trusted(flow.remote.host)
             if not from_trusted or (not to_trusted and _wants_privacy(headers)):
                 headers.remove("p-asserted-identity")
-        hide_in_response(response, not to_trusted and not incoming.user, self._is_local_uri)
+        leaves = not to_trusted and not incoming.user
+        stranger = leaves and not self._is_local_uri(context.request.from_.uri)
+        hide_in_response(response, leaves, self._is_local_uri, context.request if stranger else None)
 
     def _leaves_to_trusted(self, request: Request, target: Target) -> bool:
         if target.flow is not None:

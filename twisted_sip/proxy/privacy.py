@@ -72,14 +72,18 @@ def hide_in_request(
         _done(headers, levels, "history")
 
 
-def hide_in_response(response: Response, leaves: bool, is_local_uri: Callable[[URI], bool]) -> None:
+def hide_in_response(
+    response: Response, leaves: bool, is_local_uri: Callable[[URI], bool], request: Request | None = None
+) -> None:
     """Take out of *response*, on its way upstream, what its sender wants hidden.
 
     :param leaves: as for requests.
+    :param request: what it answers, where that is from a stranger, to whom it is nothing new what he asked for: where
+        our users are, and to whom they have calls forwarded, is.
     """
     levels = levels_of(response.headers)
     if leaves and "none" not in levels:
-        _hide_history(response.headers, levels, is_local_uri)
+        _hide_history(response.headers, levels, is_local_uri, None if request is None else _known_of(request))
         if "history" in levels:
             _done(response.headers, levels, "history")
 
@@ -98,14 +102,33 @@ def _done(headers: HeaderMap, levels: tuple[str, ...], level: str) -> None:
             headers.append("proxy-require", ", ".join(required))
 
 
-def _hide_history(headers: HeaderMap, levels: tuple[str, ...], is_local_uri: Callable[[URI], bool]) -> bool:
+def _known_of(request: Request) -> frozenset[str]:
+    """Return the targets that the sender of *request* knows."""
+    try:
+        entries: list[HistoryEntry] = request.typed("history-info")
+    except RemoteProtocolError:
+        entries = []
+    return frozenset(str(each).partition("?")[0] for each in (request.uri, *[entry.address.uri for entry in entries]))
+
+
+def _hide_history(
+    headers: HeaderMap,
+    levels: tuple[str, ...],
+    is_local_uri: Callable[[URI], bool],
+    known: frozenset[str] | None = None,
+) -> bool:
     """Make targets in our domain anonymous, all of them or those that ask for it (RFC 7044 section 10.1.2); tell
-    whether there were any."""
+    whether there were any.
+
+    :param known: all that are not among these are to be anonymous, whosever they are.
+    """
     if "history-info" not in headers.names:
         return False
     everything = "history" in levels or "header" in levels
     made: list[str] = []
     hidden = False
+    # Contacts of our users are in our domain though they have hosts of their own.
+    ours: set[tuple[int, ...]] = set()
     for text in headers.elements("history-info"):
         try:
             entry = HistoryEntry.parse(text)
@@ -113,7 +136,15 @@ def _hide_history(headers: HeaderMap, levels: tuple[str, ...], is_local_uri: Cal
         except RemoteProtocolError:
             made.append(text)
             continue
-        if isinstance(uri, SIPURI) and is_local_uri(uri) and (everything or _asks(uri)):
+        if not isinstance(uri, SIPURI) or uri.host == ANONYMOUS_HOST:
+            made.append(text)
+            continue
+        how = entry.target
+        mine = is_local_uri(uri) or (how is not None and how[0] != "mp" and how[1] in ours)
+        if mine:
+            ours.add(entry.index)
+        news = known is not None and str(uri).partition("?")[0] not in known
+        if news or (mine and (everything or _asks(uri))):
             kept = [field for field in uri.headers.split("&") if field.lower().startswith("reason=")]
             plain = _ANONYMOUS + ("?" + "&".join(kept) if kept else "")
             made.append(str(entry.address.with_uri(plain)))
