@@ -34,6 +34,8 @@ class Service(Resource):
         self.told: list[list[tuple[str, str]]] = []
         self.headers: list[Any] = []
         self.waiting: list[tuple[int, Deferred[None]]] = []
+        self.endless = False
+        self.left: Deferred[None] = Deferred()
 
     def render_POST(self, request: Any) -> Any:
         self.told.append([(one["event"], one["id"]) for one in json.load(request.content)])
@@ -45,6 +47,10 @@ class Service(Resource):
         if answer is None:
             return NOT_DONE_YET
         request.setResponseCode(answer)
+        if self.endless:
+            request.notifyFinish().addErrback(lambda failure: self.left.callback(None))
+            request.write(b"and so on")
+            return NOT_DONE_YET
         return b"fine"
 
     def asked(self, count: int) -> Deferred[None]:
@@ -104,6 +110,27 @@ class CallbackTests(TestCase):
         self.write(over("3"))
         await self.settled(delivery)
         assert self.service.told[-1] == [("ended", "3")]
+        await delivery.stop()
+        await self.sink.close()
+
+    async def test_an_answer_without_an_end_holds_nothing_up(self) -> None:
+        self.service.endless = True
+        delivery = self.delivery(timeout=5.0)
+        asked = self.service.asked(1)
+        self.write(over("1"))
+        await asked
+        # The head of the answer comes; of the rest only a little.
+        while not any(call.getTime() == self.clock.seconds() + 5.0 for call in self.clock.getDelayedCalls()):
+            await deferLater(reactor, 0.01, lambda: None)
+        assert self.sink.queued == 1
+        self.service.endless = False
+        self.clock.advance(5.0)
+        await self.settled(delivery)
+        assert self.sink.queued == 0 and not delivery.failures
+        await self.service.left
+        self.write(over("2"))
+        await self.settled(delivery)
+        assert [one for told in self.service.told for one in told] == [("ended", "1"), ("ended", "2")]
         await delivery.stop()
         await self.sink.close()
 

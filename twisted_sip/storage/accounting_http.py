@@ -8,14 +8,16 @@ middle; the same ``id`` with the same ``event`` is the same again.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import treq
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.error import ConnectError, ConnectingCancelledError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseFailed, ResponseNeverReceived
@@ -133,14 +135,18 @@ class CallbackDelivery:
                 headers=self._headers,
                 timeout=self._timeout,
                 allow_redirects=False,
+                unbuffered=True,
             )
-            code = int(response.code)
-            # Nobody reads what it says beyond that; the connection shall be of use again.
-            await treq.collect(response, lambda data: None)
         except _NO_ANSWER as error:
             if self._running:
-                self._failed(f"no answer: {error or type(error).__name__}")
+                self._failed(f"no answer: {_why(error)}")
             return False
+        code = int(response.code)
+        rest = _Rest()
+        response.deliverBody(rest)
+        with contextlib.suppress(TimeoutError, CancelledError):
+            # The status says it all, however the rest goes; it is waited for so that the connection is of use again.
+            await rest.over.addTimeout(self._timeout, self._clock)
         if 200 <= code < 300:
             return True
         self._failed(f"answered {code}")
@@ -173,6 +179,33 @@ class CallbackDelivery:
             self._round.addBoth(done.callback)
             self._round.cancel()
         return done
+
+
+class _Rest(Protocol):
+    """What an answer says beyond its status, which nobody reads.
+
+    :ivar over: fires at its end; who cancels it closes the connection.
+    """
+
+    def __init__(self) -> None:
+        self.over: Deferred[None] = Deferred(self._give_up)
+
+    def _give_up(self, over: Deferred[None]) -> None:
+        if self.transport is not None:
+            self.transport.loseConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """There is no more of it."""
+        if not self.over.called:
+            self.over.callback(None)
+
+
+def _why(error: Exception) -> str:
+    """Return *error* in words; some are but lists of others."""
+    reasons = getattr(error, "reasons", None)
+    if reasons:
+        return str(reasons[0].getErrorMessage())
+    return str(error) or type(error).__name__
 
 
 def check_callback_url(url: str) -> None:
