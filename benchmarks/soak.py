@@ -33,11 +33,11 @@ from soak_verdict import Sample, growth, judge
 SHARE = 0.30
 #: Rates of the two steps of the calibration: seconds to get going, and seconds that are measured.
 FIRST_RATE, GOING, MEASURED = 20.0, 12.0, 12.0
-#: Seconds of load below which few calls lose both ends at once, so that the wait at the end is short as well, and
-#: memory is not judged: caches are still being filled.
+#: Seconds of load below which few calls lose both ends at once, so that the wait at the end is short as well.
 SHORT = 180.0
-#: Below this the trace is so small that it is full before memory is looked at: a third of the time.
-LONG = 1200.0
+#: Below this memory is told, and not judged: what parsers keep of addresses is bounded, but takes a quarter of an hour
+#: to be full at 30 % of a core. The trace is small then, so that it is full soon.
+LONG = 1800.0
 SMALL_TRACE = "[trace]\ncalls = 200\ndecisions = 2000\n"
 _COLUMNS = ("bindings", "connections", "calls", "answered calls", "subscriptions", "publications")
 
@@ -79,7 +79,7 @@ class Soak:
         self.seconds = time.monotonic() - self.began
         self.cpu_share = (self.server.cpu() - self._cpu_begun) / self.seconds
         self.operations = (self.crew.counts()["operations"] - self._operations_begun) / self.seconds
-        self.grown = growth(self.samples) if self.args.duration >= SHORT else None
+        self.grown = growth(self.samples)
         self._next_death = float("inf")
         self.crew.finish()
 
@@ -150,7 +150,8 @@ class Soak:
         others = self.crew.troubles()
         if descriptors > 0:
             others.append(f"{descriptors} more files and sockets are open than at the start")
-        faults = judge(self.grown, self.held, self.server.faults, never, alive=alive, others=others)
+        judged = self.grown if self.args.duration >= LONG else None
+        faults = judge(judged, self.held, self.server.faults, never, alive=alive, others=others)
         grown = self.grown
         return {
             "seconds": round(self.seconds),

@@ -11,8 +11,8 @@ import attrs
 HOURLY = 0.02
 #: What is allowed besides, however long it takes: what allocators keep and caches that are still filling.
 ALLOWANCE = 3 * 1024 * 1024
-#: Seconds after which bounded caches are taken for full; in short runs a third of the time.
-WARM_UP = 420.0
+#: Seconds after which bounded caches are taken for full; in shorter runs than two of these a half of the time.
+WARM_UP = 900.0
 _MEGABYTE = 1024 * 1024
 
 
@@ -68,10 +68,10 @@ class Growth:
 def growth(samples: Sequence[Sample], warm_up: float | None = None) -> Growth | None:
     """Return the line of least squares through *samples* after the warm-up, None for too few of them.
 
-    :param warm_up: seconds; a third of the time unless given, :data:`WARM_UP` at most.
+    :param warm_up: seconds; half of the time unless given, :data:`WARM_UP` at most.
     """
     if warm_up is None:
-        warm_up = min(WARM_UP, samples[-1].at / 3) if samples else 0.0
+        warm_up = min(WARM_UP, samples[-1].at / 2) if samples else 0.0
     points = [(sample.at, sample.pss) for sample in samples if sample.at >= warm_up]
     if len(points) < 3:
         return None

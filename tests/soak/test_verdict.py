@@ -40,7 +40,7 @@ def test_flat_memory_is_no_leak() -> None:
 
 
 def test_what_is_taken_in_the_warm_up_does_not_count() -> None:
-    seen = [Sample(float(at), 50_000_000 + min(at, 400) * 100_000, {}) for at in range(0, 3600, 10)]
+    seen = [Sample(float(at), 50_000_000 + min(at, 800) * 100_000, {}) for at in range(0, 3600, 10)]
     grown = growth(seen)
     assert grown is not None and abs(grown.bytes) < ALLOWANCE
     everything = growth(seen, warm_up=0)

@@ -46,3 +46,15 @@ def test_it_does_not_wait_for_ever() -> None:
     for _ in range(1800 // int(Collector.INTERVAL)):
         collector.tick()
     assert knot() is None
+
+
+@pytest.mark.parametrize(("live", "ticks"), [(600, 2), (5_000, 20), (60_000, 180)])
+def test_the_more_there_is_the_longer_it_waits(live: int, ticks: int) -> None:
+    collector = Collector(lambda: live)
+    collector.settle()
+    knot = weakref.ref(Knot())
+    for _ in range(ticks - 1):
+        collector.tick()
+    assert knot() is not None
+    collector.tick()
+    assert knot() is None

@@ -17,8 +17,10 @@ _THRESHOLDS = (50_000, 1_000_000, 1_000_000)
 #: Up to so many live transactions a look at everything takes no longer than a few messages do.
 _QUIET = 500
 
-#: Looks that are put off before one is taken however much there is.
+#: The most looks that are put off before one is taken however much there is; one for so many live transactions. What a
+#: look costs grows with them, what has been left behind by then with the time.
 _PATIENCE = 180
+_EACH = 250
 
 
 class Collector:
@@ -43,8 +45,9 @@ class Collector:
         gc.set_threshold(*_THRESHOLDS)
 
     def tick(self) -> None:
-        """Collect if it is quiet, or has not been for long; to be called every INTERVAL seconds."""
+        """Collect if it is quiet, or has not been for long, the longer the more there is; to be called every INTERVAL seconds."""
         self._put_off += 1
-        if self._busy() <= _QUIET or self._put_off >= _PATIENCE:
+        busy = self._busy()
+        if busy <= _QUIET or self._put_off >= min(_PATIENCE, busy // _EACH):
             self._put_off = 0
             gc.collect()
