@@ -45,7 +45,10 @@ class Collector:
         gc.set_threshold(*_THRESHOLDS)
 
     def tick(self) -> None:
-        """Collect if it is quiet, or has not been for long, the longer the more there is; to be called every INTERVAL seconds."""
+        """Collect if it is quiet, or has not been for long, the longer the more there is.
+
+        To be called every INTERVAL seconds.
+        """
         self._put_off += 1
         busy = self._busy()
         if busy <= _QUIET or self._put_off >= min(_PATIENCE, busy // _EACH):
