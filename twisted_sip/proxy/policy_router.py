@@ -70,11 +70,16 @@ def outcome_of(ended: Sequence[Ended]) -> Outcome | None:
 class PolicyRouter:
     """Asks the call policies of our users; put it before the location router.
 
+    A call for a GRUU is declined as others are, but stays with its device (RFC 5627 section 6.1).
+
     :param store: an ICallPolicyStore.
     :param is_local_uri: tells whether a URI is in one of our domains.
     :param now: seconds since the epoch.
     :param way: gives what finds where forwarded calls go: the proxy.
     """
+
+    #: Asked about GRUUs too.
+    screens = True
 
     def __init__(
         self,
@@ -105,12 +110,13 @@ class PolicyRouter:
             return ()
         made = self.decide(policy, incoming, Outcome.ARRIVED)
         aor = uri.address_of_record
-        if made.action is Action.FORWARD:
+        gruu = ";" in uri.text and "gr" in uri.params
+        if made.action is Action.FORWARD and not gruu:
             return _deferred(self.forward(incoming, uri, made))
         if made.action is Action.DECLINE:
             incoming.note("policy", "{0}: " + f"{made.status} {made.reason}".rstrip(), f"policy.{made.rule}", aor)
             return response_to(incoming.request, made.status, made.reason, to_tag=incoming.to_tag)
-        if policy.forward_busy or policy.forward_no_answer or policy.forward_unavailable:
+        if not gruu and (policy.forward_busy or policy.forward_no_answer or policy.forward_unavailable):
             return _deferred(self._attended(incoming, CallForwarding(self, incoming, uri, policy)))
         return ()
 

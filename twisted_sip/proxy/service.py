@@ -92,7 +92,6 @@ class ProxyService(Service):
         self.record_routing = RecordRouting(element.dialog_tokens)
         self.routers: list[IRouter] = [*routers]
         self.location_router = LocationRouter(element, location, wakes=True)
-        #: Asked before a request that is in no dialog leaves.
         self.guard: Guard | None = None
         self._open_relay = open_relay
 
@@ -105,29 +104,30 @@ class ProxyService(Service):
             users of ours stand for their contacts.
         """
         request = incoming.request
-        if self.routers and not (";" in request.uri_text and _is_gruu(request.uri)):
-            # RFC 5627 section 6.1: a GRUU is not forwarded to anybody else.
-            for place, router in enumerate(self.routers):
-                found = router.route(incoming)
-                if type(found) is list or type(found) is tuple:
-                    if found:
-                        return found
-                elif isawaitable(found):
-                    return Deferred.fromCoroutine(self._route_on(incoming, found, place + 1))
-                elif found:
+        routers = self.routers
+        if routers and ";" in request.uri_text and _is_gruu(request.uri):
+            if self.element.domains.is_local_uri(request.uri):
+                # RFC 5627 section 6.1: a GRUU is not forwarded to others. Who may call it is asked all the same.
+                routers = [router for router in routers if getattr(router, "screens", False)]
+        for place, router in enumerate(routers):
+            found = router.route(incoming)
+            if type(found) is list or type(found) is tuple:
+                if found:
                     return found
+            elif isawaitable(found):
+                return Deferred.fromCoroutine(self._route_on(incoming, found, routers[place + 1 :]))
+            elif found:
+                return found
         return self.location_router.route(incoming)
 
-    async def _route_on(self, incoming: IncomingRequest, answer: Awaitable[Routed], place: int) -> Routed:
-        """Wait for the *answer* of one router, then ask those from *place* on."""
+    async def _route_on(self, incoming: IncomingRequest, answer: Awaitable[Routed], others: list[IRouter]) -> Routed:
+        """Wait for the *answer* of one router, then ask the *others*, and at the end the location router."""
         found = await answer
-        while not found and place < len(self.routers):
-            asked: Any = self.routers[place].route(incoming)
+        for router in (*others, self.location_router):
+            if found:
+                break
+            asked: Any = router.route(incoming)
             found = await asked if isawaitable(asked) else asked
-            place += 1
-        if not found:
-            last: Any = self.location_router.route(incoming)
-            found = await last if isawaitable(last) else last
         return found
 
     def response_forwarded(self, response: Response, context: ResponseContext) -> None:
