@@ -81,6 +81,10 @@ def test_where_routes_lead(to: str, fault: str) -> None:
             'gateway[1].name: "sip:gw1.example.net" is the name of gateway[0] of this group too',
         ),
         (f"{GATEWAY}probe_interval = -1", "gateway[0].probe_interval: "),
+        (
+            f"{GATEWAY}inbound = true\nprobe_interval = 0",
+            "gateway[0].inbound: its address is not known without probes, write a probe_interval, or the",
+        ),
         (f"{GATEWAY}wieght = 1", "gateway[0].wieght: unknown key, did you mean weight?"),
         (
             "[gateways]\nfailover = [200]",

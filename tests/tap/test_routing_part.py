@@ -164,6 +164,9 @@ def test_other_settings(stage: Callable[..., Stage], tmp_path: Path) -> None:
     ("inbound", "from_", "uri", "status"),
     [
         (True, "sip:+1@elsewhere.example", "sip:bob@example.com", 480),
+        (True, "sip:anonymous@anonymous.invalid", "sip:bob@example.com", 480),
+        (True, "sip:anonymous@anonymous.invalid", "sip:x@elsewhere.example", 407),
+        (False, "sip:anonymous@anonymous.invalid", "sip:bob@example.com", 407),
         (True, "sip:+1@elsewhere.example", "sip:0891@example.com", 403),
         (True, "sip:+1@elsewhere.example", "sip:x@elsewhere.example", 403),
         # It is none of our users.

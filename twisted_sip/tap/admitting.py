@@ -49,6 +49,14 @@ class ServerAdmission(AdmissionProcessor):
             return self._admit_unproved(incoming)
         return super()._stranger(incoming, for_us)
 
+    def _hidden(self, incoming: IncomingRequest, for_us: bool) -> SIPURI | None:
+        """Ask no gateway that may call our users for credentials: its callers are anonymous at times."""
+        found = super()._hidden(incoming, for_us)
+        names = incoming.request.headers.names
+        if found is None or "proxy-authorization" in names or "authorization" in names:
+            return found
+        return None if for_us and self.gateway_at(incoming.flow.remote.host) is not None else found
+
     def process(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
         """Pass on what is admitted; challenge or refuse the rest.
 

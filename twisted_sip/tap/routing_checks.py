@@ -24,6 +24,7 @@ from twisted_sip.tap.constraints import quoted
 from twisted_sip.tap.faults import WrongSetting, WrongSettings, did_you_mean
 from twisted_sip.tap.hosts import is_host
 from twisted_sip.tap.structuring import Checks
+from twisted_sip.transport.resolver_selection import numeric_host
 
 if TYPE_CHECKING:
     from twisted_sip.tap.configuration import Configuration
@@ -227,6 +228,12 @@ def _routing_faults(configuration: Configuration) -> Iterator[WrongSetting]:
                 "write another name",
                 f"gateway[{place}].name",
             )
+        if _is_unknown(gateway, configuration):
+            yield WrongSetting(
+                "its address is not known without probes",
+                "write a probe_interval, or the address in uri",
+                f"gateway[{place}].inbound",
+            )
         if gateway.group not in groups:
             groups[gateway.group] = [one for one in configuration.gateway if one.group == gateway.group]
             if not any(one.weight for one in groups[gateway.group]):
@@ -246,6 +253,18 @@ def _routing_faults(configuration: Configuration) -> Iterator[WrongSetting]:
         names = {name for gateway in configuration.gateway for name in (gateway.group, gateway.label)}
         for fault in read_rates(configuration.least_cost.file, names.__contains__)[1]:
             yield WrongSetting(fault, key="least_cost.file")
+
+
+def _is_unknown(gateway: Gateway, configuration: Configuration) -> bool:
+    """Tell whether *gateway* ought to be let in, and nothing tells where it calls from."""
+    given, usual = gateway.probe_interval, configuration.gateways.probe_interval
+    uri = parse_uri(gateway.uri)
+    return (
+        gateway.inbound
+        and not (usual if given is None else given)
+        and isinstance(uri, SIPURI)
+        and not numeric_host(uri.host)
+    )
 
 
 def _unknown_groups(to: Sequence[str], key: str, groups: dict[str, list[Gateway]]) -> Iterator[WrongSetting]:
