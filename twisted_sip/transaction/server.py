@@ -104,7 +104,7 @@ class ServerTransaction:
         """Keep no more than retransmissions need, now that the user has answered and has no more to do with it."""
 
     def answer_once(self) -> None:
-        """Send a refusal that follows now again only when the request comes again, as it does while the client has heard
+        """Repeat a refusal that follows now only when the request comes again, as it does while the client has heard
         nothing (Timer A): for senders who have proved nothing, and whose address may be somebody else's."""
 
     def abandon(self) -> None:
