@@ -232,6 +232,20 @@ def test_the_gateways_of_a_b2bua(b2bua: Stage) -> None:
     assert [(row["requests"], row["failed"], row["state"]) for row in rows] == [(1, 1, "up"), (1, 0, "up")]
 
 
+@pytest.mark.parametrize("uri", ["sip:0900@192.0.2.51", "sip:0900@elsewhere.example;maddr=192.0.2.50"])
+def test_a_b2bua_leads_to_gateways_by_routes_alone(stage: Callable[..., Stage], uri: str) -> None:
+    route = 'user = "0*"\nhost = "example.com"'
+    made = stage(
+        TEXT.replace('user = "0*"', route) + '[b2bua]\nmedia = "direct"\n', forwards=False, parts=[B2BUAPart()]
+    )
+    made.send("INVITE", uri)
+    made.alice.expect(403)
+    made.one.skip()
+    made.two.skip()
+    for peer in (made.one, made.two):
+        assert not [message for message in peer.messages if getattr(message, "method", "") == "INVITE"]
+
+
 def test_a_gateway_of_a_b2bua_answers(b2bua: Stage) -> None:
     b2bua.one.answer(b2bua.one.expect("INVITE"), 200, [("contact", "<sip:192.0.2.50>")])
     b2bua.alice.expect(200)

@@ -24,6 +24,7 @@ from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI, URI, parse_uri
+from twisted_sip.proxy.gateways.guard import gateway_named
 from twisted_sip.proxy.location_router import LocationRouter
 from twisted_sip.proxy.static_routes import StaticRoute, StaticRouter
 
@@ -177,6 +178,11 @@ class Routing:
     def _find(self, incoming: Any, uri: URI) -> Route:
         if not self._element.domains.is_local_uri(uri) and self.is_stranger(incoming.user):
             incoming.note("location", "403: strangers may call our users alone", "server.domains")
+            raise RemoteProtocolError("Forbidden", status=403)
+        gateway = gateway_named(self._static.gateways, uri)
+        if gateway is not None:
+            # The routes say who may call what.
+            incoming.note("gateway", "403: {0} is reached by routes alone", gateway.key, gateway.settings.label)
             raise RemoteProtocolError("Forbidden", status=403)
         return self._registered.find(incoming, uri)
 

@@ -7,7 +7,7 @@ where ENUM says.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from inspect import isawaitable
 from typing import Any
 
@@ -19,6 +19,7 @@ from twisted_sip.interfaces.routing import IRouter, Target
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.response import Response
 from twisted_sip.message.uri import URI
+from twisted_sip.proxy.gateways.live import LiveGateway
 from twisted_sip.proxy.routes.conditions import Conditions
 from twisted_sip.proxy.routes.dialled import Dialled, dialled
 from twisted_sip.proxy.routes.emergency import EmergencyCalls
@@ -175,6 +176,11 @@ class StaticRouter:
         self._now = now
         self.emergency = emergency
         self.routes = tuple(routes)
+
+    @property
+    def gateways(self) -> Iterable[LiveGateway]:
+        """All gateways that routes may lead to."""
+        return self._ways.gateways or ()
 
     @property
     def routes(self) -> tuple[StaticRoute, ...]:

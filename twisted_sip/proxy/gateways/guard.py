@@ -6,6 +6,8 @@ Path, a Contact or a record of their own name servers would lead them past all r
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.flow import Address
 from twisted_sip.interfaces.processing import IncomingRequest
@@ -44,6 +46,18 @@ class GatewayGuard:
             if _is_at(gateway, address) or _is_called(gateway, uri):
                 incoming.note("gateway", "403: {0} is reached by routes alone", gateway.key, gateway.settings.label)
                 raise RemoteProtocolError("Forbidden", status=403)
+
+
+def gateway_named(gateways: Iterable[LiveGateway], uri: URI) -> LiveGateway | None:
+    """Return which of *gateways* the host and port of *uri* mean, as far as that tells; None for none of them."""
+    if not isinstance(uri, SIPURI):
+        return None
+    host = uri.maddr or uri.host
+    addresses = [Address(host.strip("[]"), port) for port in ((uri.port,) if uri.port else (5060, 5061))]
+    for gateway in gateways:
+        if _is_called(gateway, uri) or (numeric_host(host) and any(_is_at(gateway, each) for each in addresses)):
+            return gateway
+    return None
 
 
 def _is_at(gateway: LiveGateway, address: Address) -> bool:
