@@ -251,3 +251,13 @@ def test_contacts_of_our_users_are_in_our_domain(house: Any) -> None:
         "<sip:anonymous@anonymous.invalid?Reason=SIP%3Bcause%3D486>;index=1.1;rc=1",
     ]
     assert "192.0.2.10" not in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("source", "to", "kept"), [(ALICE, TRUSTED, 0), (TRUSTED, OTHER, 0), ("198.51.100.8", TRUSTED, 1)]
+)
+def test_the_forerunner_of_asserted_identities(house: Any, source: str, to: str, kept: int) -> None:
+    sender, got = house.peer(source), house.peer(to)
+    text = house.request("INVITE", f"sip:x@{to}", via=source, extra=("Remote-Party-ID: <sip:boss@example.com>",))
+    house.send(sender, text)
+    assert got.expect("INVITE").headers.names.count("remote-party-id") == kept

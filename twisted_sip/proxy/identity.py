@@ -21,7 +21,9 @@ from twisted_sip.proxy.privacy import hide_in_request, hide_in_response, levels_
 from twisted_sip.proxy.response_context import ResponseContext
 
 #: Most messages have none of these: asked in one go.
-_NOTHING = frozenset(("p-asserted-identity", "p-preferred-identity", "privacy", "history-info")).isdisjoint
+_NOTHING = frozenset(
+    ("p-asserted-identity", "p-preferred-identity", "privacy", "history-info", "remote-party-id")
+).isdisjoint
 
 #: The levels of privacy that keep the asserted identity inside (RFC 3325 section 7, RFC 3323 section 4.2).
 _KEEPS_IDENTITY = frozenset(("id", "user", "header"))
@@ -91,6 +93,10 @@ class IdentityPolicy:
             headers.remove("p-asserted-identity")
             asserted = False
             incoming.note("privacy", "P-Asserted-Identity of the untrusted is taken out", "proxy.trusted")
+        if "remote-party-id" in names and not (to_trusted and self._trusted(incoming.flow.remote.host)):
+            # What went before RFC 3325, which gateways still believe.
+            headers.remove("remote-party-id")
+            incoming.note("privacy", "Remote-Party-ID is taken out", "proxy.trusted")
         hints = headers.elements("p-preferred-identity")
         headers.remove("p-preferred-identity")
         if not to_trusted:
