@@ -143,6 +143,20 @@ def test_a_server_without_presence(arguments: list[str], tmp_path: Path) -> None
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_a_server_of_another_kind(tmp_path: Path) -> None:
+    with answering(tmp_path, {"ok": False, "error": "unknown command 'explain', known are status"}):
+        result = run("explain", "--last", "--state-dir", str(tmp_path))
+    line = "twisted-sip: the server that runs cannot tell: it is of another kind, or of another version\n"
+    assert (result.exit_code, result.stderr) == (1, line)
+
+
+def test_calls_of_a_server_of_another_kind(tmp_path: Path) -> None:
+    with answering(tmp_path, {"ok": True, "result": [{"state": "talking"}]}):
+        result = run("calls", "--state-dir", str(tmp_path))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("twisted-sip: the server that runs keeps no call records")
+
+
 def test_listing_watchers(tmp_path: Path) -> None:
     seen = [
         {"watcher": "sip:bob@example.com", "event": "presence", "state": "active", "expires_in": 75},

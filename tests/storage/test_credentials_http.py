@@ -9,7 +9,7 @@ import pytest
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError as Refused
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
@@ -29,12 +29,18 @@ class Service(Resource):
         super().__init__()
         self.answer = answer
         self.asked: list[tuple[bytes, bytes]] = []
+        self.endless = False
+        self.left: Deferred[None] = Deferred()
 
     def render_GET(self, request: Any) -> Any:
         self.asked.append((request.args[b"user"][0], request.args[b"realm"][0]))
         if self.answer is None:
             return NOT_DONE_YET
         request.setResponseCode(self.answer[0])
+        if self.endless:
+            request.notifyFinish().addErrback(lambda failure: self.left.callback(None))
+            request.write(self.answer[1])
+            return NOT_DONE_YET
         return self.answer[1]
 
 
@@ -57,9 +63,37 @@ class HTTPCredentialTests(TestCase):
 
         return HTTPCredentialStore(f"http://127.0.0.1:{self.port.getHost().port}/ha1", self.clock, get=get, **how)
 
+    def asked_soon(self, store: HTTPCredentialStore) -> Deferred[Any]:
+        found = store.lookup("alice", "example.com")
+        assert isinstance(found, Deferred)
+        return found
+
     async def asked(self, store: HTTPCredentialStore, user: str = "alice") -> Credential | None:
         found = store.lookup(user, "example.com")
         return await found if isinstance(found, Deferred) else found
+
+    async def test_an_answer_without_an_end_is_given_up(self) -> None:
+        self.service.endless = True
+        for status in (200, 404):
+            self.service.answer = status, b"{"
+            self.service.left = Deferred()
+            store = self.store(timeout=5.0)
+            asked = self.asked_soon(store)
+            while not any(call.getTime() == self.clock.seconds() + 5.0 for call in self.clock.getDelayedCalls()):
+                await deferLater(reactor, 0.01, lambda: None)
+            # The head is there by then.
+            await deferLater(reactor, 0.1, lambda: None)
+            self.clock.advance(5.0)
+            with pytest.raises(StoreError, match="no answer"):
+                await asked
+            await self.service.left
+
+    async def test_an_answer_that_is_too_long_is_given_up(self) -> None:
+        self.service.endless = True
+        self.service.answer = 200, b"x" * 1_000_000
+        with pytest.raises(StoreError, match="no JSON object"):
+            await self.asked(self.store())
+        await self.service.left
 
     async def test_found_remembered_and_asked_again(self) -> None:
         store = self.store(remember=30.0)

@@ -152,7 +152,14 @@ def _under_way(state_dir: Path, path: Path, wanted: CallFilter, limit: int) -> l
     """Return the calls of now; where no server runs, those that it has left behind."""
     try:
         with ControlClient(state_dir) as server:
-            return [record_from(one) for one in server.ask("calls", wanted=attrs.asdict(wanted), limit=limit)]
+            found = server.ask("calls", wanted=attrs.asdict(wanted), limit=limit)
+            try:
+                return [record_from(one) for one in found]
+            except (TypeError, ValueError, AttributeError) as error:
+                raise Failed(
+                    "the server that runs keeps no call records: it is a user agent (twistd sip-ua), or of another "
+                    "version"
+                ) from error
     except NoServer:
         if not path.exists():
             return []

@@ -16,6 +16,9 @@ from twisted_sip.tap.control import SOCKET_NAME, open_way
 #: Seconds that a server may take to answer.
 _PATIENCE = 10.0
 
+#: Commands of a server that serves presence and messages.
+_PRESENCE = frozenset({"presence", "presence-list", "presence-follow", "watchers", "messages", "messages-purge"})
+
 
 class NoServer(Failed):
     """No server runs with the state directory."""
@@ -98,6 +101,8 @@ class ControlClient:
                 reason = (
                     "the server that runs cannot tell: it serves no presence (twistd sip-presence, or "
                     "sip-proxy --presence), or is of another version"
+                    if command in _PRESENCE
+                    else "the server that runs cannot tell: it is of another kind, or of another version"
                 )
             raise Failed(reason)
         return answer

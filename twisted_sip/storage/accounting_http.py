@@ -17,15 +17,18 @@ import treq
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.error import ConnectError, ConnectingCancelledError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseFailed, ResponseNeverReceived
 
 from twisted_sip.errors import LocalProtocolError, StoreError
 from twisted_sip.storage.accounting_sqlite import SQLiteAccounting
+from twisted_sip.storage.http_answer import body_of
 
 _log = Logger()
+
+#: Bytes of an answer that are read, though nobody wants to know.
+_MOST = 65536
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _NO_ANSWER = (ConnectError, ConnectingCancelledError, CancelledError, ResponseFailed, ResponseNeverReceived)
@@ -142,11 +145,9 @@ class CallbackDelivery:
                 self._failed(f"no answer: {_why(error)}")
             return False
         code = int(response.code)
-        rest = _Rest()
-        response.deliverBody(rest)
         with contextlib.suppress(TimeoutError, CancelledError):
             # The status says it all, however the rest goes; it is waited for so that the connection is of use again.
-            await rest.over.addTimeout(self._timeout, self._clock)
+            await body_of(response, _MOST).addTimeout(self._timeout, self._clock)
         if 200 <= code < 300:
             return True
         self._failed(f"answered {code}")
@@ -179,25 +180,6 @@ class CallbackDelivery:
             self._round.addBoth(done.callback)
             self._round.cancel()
         return done
-
-
-class _Rest(Protocol):
-    """What an answer says beyond its status, which nobody reads.
-
-    :ivar over: fires at its end; who cancels it closes the connection.
-    """
-
-    def __init__(self) -> None:
-        self.over: Deferred[None] = Deferred(self._give_up)
-
-    def _give_up(self, over: Deferred[None]) -> None:
-        if self.transport is not None:
-            self.transport.loseConnection()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """There is no more of it."""
-        if not self.over.called:
-            self.over.callback(None)
 
 
 def _why(error: Exception) -> str:

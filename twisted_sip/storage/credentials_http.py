@@ -21,6 +21,7 @@ from zope.interface import implementer
 
 from twisted_sip.errors import LocalProtocolError, StoreError
 from twisted_sip.interfaces.credentials import ALGORITHMS, Credential, ICredentialStore
+from twisted_sip.storage.http_answer import body_of
 
 #: The largest answer that is read, in bytes.
 _MOST = 16_384
@@ -77,7 +78,9 @@ class HTTPCredentialStore:
             waiting.append(waiter)
             return waiter
         self._asked[key] = [waiter]
-        Deferred.fromCoroutine(self._ask(user, realm)).addBoth(self._answer, key)
+        # An answer may have no end.
+        asked = Deferred.fromCoroutine(self._ask(user, realm)).addTimeout(self._timeout, self._clock)
+        asked.addBoth(self._answer, key)
         return waiter
 
     async def _ask(self, user: str, realm: str) -> Credential | None:
@@ -88,20 +91,16 @@ class HTTPCredentialStore:
                 headers={"accept": "application/json"},
                 timeout=self._timeout,
                 allow_redirects=False,
+                unbuffered=True,
             )
-            if response.code == 404:
-                return None
-            if response.code != 200:
-                raise StoreError(f"{self._url}: answered {response.code}, expected 200 or 404")
-            body = bytearray()
-
-            def collect(data: bytes) -> None:
-                body.extend(data[: _MOST + 1 - len(body)])
-
-            await treq.collect(response, collect)
+            body = await body_of(response, _MOST)
         except (ConnectError, ConnectingCancelledError, CancelledError, ResponseFailed, ResponseNeverReceived) as error:
             raise StoreError(f"{self._url}: no answer: {error or type(error).__name__}") from error
-        return self._read(bytes(body), user, realm)
+        if response.code == 404:
+            return None
+        if response.code != 200:
+            raise StoreError(f"{self._url}: answered {response.code}, expected 200 or 404")
+        return self._read(body, user, realm)
 
     def _read(self, body: bytes, user: str, realm: str) -> Credential:
         try:
