@@ -19,6 +19,7 @@ import json
 import pathlib
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -213,6 +214,8 @@ def main() -> int:
     args = parser.parse_args()
     console = Console(stderr=args.json)
     work = pathlib.Path(tempfile.mkdtemp(prefix="soak-"))
+    # Whoever ends it by a signal shall leave no server behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     soak = Soak(args, work, console)
     try:
         soak.run()
