@@ -65,6 +65,8 @@ def test_the_databases_and_ports_of_presence(tmp_path: Path) -> None:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
         taken = f"tcp:{busy.getsockname()[1]}:interface=127.0.0.1"
+        metrics = check(tmp_path, f'{SERVER}[metrics]\nenabled = true\nlisten = ["{taken}"]\n', 1)
+        assert ("error", f"metrics {taken}", "address already in use, choose another port") in metrics
         found = check(tmp_path, f'{SERVER}[xcap]\nlisten = ["{taken}", "tcp:0:interface=[::1]"]\n', 1)
     kept = {subject: (level, text) for level, subject, text in found}
     assert kept["publications"] == ("ok", "0 in the database")

@@ -26,6 +26,7 @@ from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.constraints import ListenDescriptor
 from twisted_sip.tap.hosts import host_names
 from twisted_sip.tap.transport_settings import transport_settings
+from twisted_sip.tap.watching_sections import DEFAULT_METRICS_LISTEN
 from twisted_sip.transport.certificates import load_key_pair, utc_now
 from twisted_sip.transport.descriptors import parse_descriptor
 from twisted_sip.transport.identity import proves
@@ -78,7 +79,7 @@ def surroundings(
     else:
         yield from _ports(configuration)
         if more is not None:
-            yield from _xcap_ports(configuration)
+            yield from _web_ports(configuration)
 
 
 def _running(directory: Path) -> dict[str, Any]:
@@ -250,11 +251,15 @@ def _ports(configuration: Configuration) -> Iterator[Finding]:
             element.stop().addErrback(lambda failure: None)
 
 
-def _xcap_ports(configuration: Configuration) -> Iterator[Finding]:
-    """Look whether the ports of XCAP are free, where they are written: others cost a warning when the server starts."""
-    if not configuration.xcap.enabled:
-        return
-    for text in configuration.xcap.listen:
+def _web_ports(configuration: Configuration) -> Iterator[Finding]:
+    """Look whether the ports of XCAP are free, where they are written, and those of metrics.
+
+    Others of XCAP cost a warning when the server starts.
+    """
+    xcap, metrics = configuration.xcap, configuration.metrics
+    wanted = [("xcap", text) for text in xcap.listen if xcap.enabled]
+    wanted += [("metrics", text) for text in metrics.listen or DEFAULT_METRICS_LISTEN if metrics.enabled]
+    for name, text in wanted:
         descriptor = parse_descriptor(text)
         host = descriptor.interface or "0.0.0.0"
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -263,6 +268,6 @@ def _xcap_ports(configuration: Configuration) -> Iterator[Finding]:
                 tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 tried.bind((host, descriptor.port))
         except OSError as error:
-            yield Finding("error", f"xcap {text}", (error.strerror or str(error)).lower(), "choose another port")
+            yield Finding("error", f"{name} {text}", (error.strerror or str(error)).lower(), "choose another port")
         else:
-            yield Finding("ok", f"xcap {text}", "can be listened on")
+            yield Finding("ok", f"{name} {text}", "can be listened on")
