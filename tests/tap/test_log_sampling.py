@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from twisted.logger import LogEvent, LogLevel
 
 from twisted_sip.tap.log_sampling import Sampling
@@ -44,10 +45,11 @@ def test_what_is_critical_is_always_written() -> None:
     assert len(written) == 5
 
 
-def test_events_without_format_are_of_one_kind() -> None:
+@pytest.mark.parametrize("how", [{}, {"log_format": "{log_io}"}, {"log_format": "{log_text}"}])
+def test_events_without_format_are_of_one_kind(how: dict[str, str]) -> None:
     written: list[LogEvent] = []
     log = Sampling(written.append, 1)
     for _ in range(3):
-        log({"log_time": 1.0, "log_text": "of another library"})
+        log({"log_time": 1.0, "log_text": "of another library", **how})
     log({"log_time": 2.0})
     assert [each.get("line") for each in written] == [None, "(lines of another library)", None]

@@ -13,6 +13,9 @@ from zope.interface import implementer
 
 _log = Logger()
 
+#: The formats that Twisted gives to what comes from its old log.
+_OF_OTHERS = ("", "{log_io}", "{log_text}")
+
 #: A kind of line: namespace, level and format.
 _Kind = tuple[str, str, str]
 
@@ -60,6 +63,6 @@ class Sampling:
                 "log_logger": _log,
                 "log_source": None,
                 "count": count,
-                "line": text or "(lines of another library)",
+                "line": "(lines of another library)" if text in _OF_OTHERS else text,
             }
         )
