@@ -211,7 +211,8 @@ class AbortedHandshakes(TestCase):
         connections = self.layer.connections
         self.assertEqual((len(connections), connections.inbound, connections._sources), (0, 0, {}))
         self.assertEqual(self.nobody.heard, 0)
-        self.assertEqual(descriptors(), sockets)
+        # Fewer, where the collector has closed what tests before this one have left.
+        self.assertLessEqual(descriptors(), sockets)
         # Exceptions in log events would keep all of them, by their frames.
         self.assertLessEqual(alive(SIPStreamProtocol, TLSMemoryBIOProtocol, SSL.Connection), objects)
         self.assertLessEqual(len(reactor.getDelayedCalls()), timers)
