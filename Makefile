@@ -18,7 +18,6 @@ COVERED = message sdp transaction auth dialog media events presence messaging
 MEASURED = $(addprefix tests/,agent auth b2bua dialog documents element events flows media message messaging presence sdp \
     torture transaction xcap)
 PLAYS = $(wildcard $(addsuffix /test_simulation.py,$(MEASURED)))
-OTHERS = $(filter-out $(MEASURED) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/))) $(PLAYS)
 export SEEDS FUZZ_SECONDS
 
 .PHONY: run test lint types unit soak soak-load bench docs reference clean
@@ -43,7 +42,8 @@ unit: $(VENV)/installed-dev
 	for room in $(COVERED); do \
 	    $(BIN)/coverage report --include="twisted_sip/$$room/*" --skip-covered --fail-under=95 || exit 1; \
 	done
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(OTHERS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(PLAYS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(MEASURED)) tests
 
 soak: $(VENV)/installed-dev
 	SEEDS=500 $(BIN)/pytest tests/simulation

@@ -265,14 +265,14 @@ class Session:
         if "tested by" in block.notes:
             return
         if "file" in block.notes:
-            text = block.text if block.language == "python" else self._ports.changed(block.text)
+            text = self._ports.changed(block.text)
             (self._where / block.notes["file"]).write_text(text, "utf-8")
         elif block.language == "console":
             for command, shown in block.commands():
                 self._run(block, command, shown)
         elif block.language == "python":
             script = self._where / f"line_{block.line}.py"
-            script.write_text(block.text, "utf-8")
+            script.write_text(self._ports.changed(block.text), "utf-8")
             self._run(block, f"python {script.name}", "")
 
     def _run(self, block: Block, command: str, shown: str) -> None:
