@@ -272,7 +272,7 @@ class Session:
                 self._run(block, command, shown)
         elif block.language == "python":
             script = self._where / f"line_{block.line}.py"
-            script.write_text(self._ports.changed(block.text), "utf-8")
+            script.write_text(block.text, "utf-8")
             self._run(block, f"python {script.name}", "")
 
     def _run(self, block: Block, command: str, shown: str) -> None:
