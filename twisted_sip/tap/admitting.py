@@ -23,12 +23,14 @@ def _nobody(host: str) -> None:
 
 
 class ServerAdmission(AdmissionProcessor):
-    """Asks with 401 where a part of the server is the UAS, with 407 where the proxy forwards.
+    """Asks with 401 where the server is the UAS, with 407 where the proxy forwards.
 
+    :ivar forwards: whether there is a proxy; without one every request ends here.
     :ivar claims: tell whether a request is for them.
     :ivar gateway_at: gives the gateway of ours at an address that may call our users.
     """
 
+    forwards = True
     claims: tuple[Callable[[Request], bool], ...] = ()
     gateway_at: Callable[[str], LiveGateway | None] = staticmethod(_nobody)
 
@@ -39,7 +41,7 @@ class ServerAdmission(AdmissionProcessor):
 
     def answers_itself(self, request: Request) -> bool:
         """Tell whether this server answers *request* itself (RFC 3261 section 22.1)."""
-        return super().answers_itself(request) or any(claims(request) for claims in self.claims)
+        return not self.forwards or super().answers_itself(request) or any(claims(request) for claims in self.claims)
 
     def _stranger(self, incoming: IncomingRequest, for_us: bool) -> Verdict:
         """A request that does not claim to be from one of our users: it may be from a gateway."""

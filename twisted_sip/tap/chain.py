@@ -43,6 +43,7 @@ def build_chain(server: Server, element: Element) -> list[Any]:
         server.proxy = make_proxy(server, element)
         services.append(server.proxy)
     admission = ServerAdmission(element.domains, element.dialog_tokens, authenticator, path_admits(server.proxy))
+    admission.forwards = server.forwards
     admission.claims = tuple(part.claims for part in server.parts)
     admission.follow(server.configuration)
     admission.domain = server.domains[0]
