@@ -8,6 +8,9 @@ import attrs
 import pytest
 from twisted.internet.defer import Deferred, TimeoutError, succeed
 from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
 
 from twisted_sip.errors import LocalProtocolError
 from twisted_sip.interfaces.push import PushNotification
@@ -26,7 +29,8 @@ class Service:
         self.code = code
         self.body = body
         self.asked: list[tuple[str, dict[str, Any]]] = []
-        self.slow = False
+        self.slow = self.endless = False
+        self.transport = StringTransport()
         self.waiting: list[Deferred[Any]] = []
 
     def post(self, url: str, **how: Any) -> Deferred[Any]:
@@ -36,15 +40,11 @@ class Service:
         self.waiting.append(Deferred())
         return self.waiting[-1]
 
-    # What treq.collect asks of a response.
-    length = 7
-
     def deliverBody(self, protocol: Any) -> None:
-        from twisted.python.failure import Failure
-        from twisted.web.client import ResponseDone
-
+        protocol.makeConnection(self.transport)
         protocol.dataReceived(self.body)
-        protocol.connectionLost(Failure(ResponseDone()))
+        if not self.endless:
+            protocol.connectionLost(Failure(ResponseDone()))
 
 
 def outcome(service: Service, clock: Clock | None = None) -> list[Any]:
@@ -63,6 +63,8 @@ def test_the_service_is_told_all_it_needs() -> None:
         "provider": "apns", "param": "t.a.voip", "prid": "00fc", "aor": "sip:alice@example.com", "method": "INVITE",
     }  # fmt: skip
     assert how["allow_redirects"] is False
+    # Else treq keeps the whole of an answer, however long.
+    assert how["unbuffered"] is True
 
 
 @pytest.mark.parametrize("code", [301, 404, 410, 500])
@@ -72,8 +74,18 @@ def test_everything_but_2xx_is_a_failure(code: int) -> None:
 
 
 def test_a_service_that_says_too_much() -> None:
-    (failure,) = outcome(Service(200, b"x" * 100_000))
-    assert failure.check(PushFailed)
+    service = Service(200, b"x" * 100_000)
+    (failure,) = outcome(service)
+    assert failure.check(PushFailed) and service.transport.disconnecting
+
+
+def test_a_service_that_goes_on_for_ever() -> None:
+    """It keeps neither a device that is to be woken nor a connection."""
+    service, clock = Service(), Clock()
+    service.endless = True
+    found = outcome(service, clock)
+    clock.advance(5)
+    assert found[0].check(TimeoutError) and service.transport.disconnecting
 
 
 def test_a_service_that_says_nothing() -> None:

@@ -8,6 +8,8 @@ from typing import Any
 from twisted.internet.defer import CancelledError
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone, ResponseFailed
+from twisted.web.http import PotentialDataLoss
 
 from twisted_sip.storage.http_answer import body_of
 
@@ -55,3 +57,22 @@ def test_who_gives_up_closes_the_connection() -> None:
     body = body_of(gone, 10).addBoth(found.append)
     body.cancel()
     assert found[1].check(CancelledError)
+
+
+def test_one_that_breaks_off() -> None:
+    answer, found = Answer(), list[Any]()
+    body_of(answer, 10, whole=True).addBoth(found.append)
+    answer.body.dataReceived(b"012")
+    answer.body.connectionLost(Failure(ResponseFailed([])))
+    assert found[0].check(ResponseFailed)
+    for reason in (ResponseDone(), PotentialDataLoss()):
+        answer = Answer()
+        body_of(answer, 10, whole=True).addBoth(found.append)
+        answer.body.dataReceived(b"012")
+        answer.body.connectionLost(Failure(reason))
+        assert found.pop() == b"012"
+    answer = Answer()
+    body_of(answer, 2, whole=True).addBoth(found.append)
+    answer.body.dataReceived(b"012")
+    answer.body.connectionLost(Failure(ResponseFailed([])))
+    assert found.pop() == b"012"

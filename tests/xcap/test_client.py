@@ -10,6 +10,7 @@ import treq
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionRefusedError as Refused
+from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
@@ -44,6 +45,35 @@ class Odd(Resource):
         for name, value in headers:
             request.responseHeaders.addRawHeader(name, value)
         return body
+
+
+class Raw(Factory):
+    """Answers with some bytes, and no more.
+
+    :ivar closed: fires when the client has closed the connection.
+    """
+
+    noisy = False
+
+    def __init__(self, answer: bytes, hang_up: bool = False) -> None:
+        self.answer = answer
+        self.hang_up = hang_up
+        self.closed: Deferred[None] = Deferred()
+
+    def buildProtocol(self, addr: Any) -> Protocol:
+        factory = self
+
+        class Answering(Protocol):
+            def dataReceived(self, data: bytes) -> None:
+                assert self.transport is not None
+                self.transport.write(factory.answer)
+                if factory.hang_up:
+                    self.transport.loseConnection()
+
+            def connectionLost(self, reason: Any = None) -> None:
+                factory.closed.callback(None)
+
+        return Answering()
 
 
 class OddServerTests(TestCase):
@@ -109,6 +139,26 @@ class OddServerTests(TestCase):
         self.patch(client_module, "ANSWER_LIMIT", 1000)
         self.odd.answer = (200, [], b"x" * 1001)
         assert "too long" in str(await self.refused())
+
+    async def test_answers_that_go_on_for_ever(self) -> None:
+        """The connection is closed: nobody waits for the rest, and nothing is kept of it."""
+        for headers in (b"Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n", b"Content-Length: 10\r\n\r\nabcd"):
+            raw = Raw(b"HTTP/1.1 200 OK\r\n" + headers)
+            port = reactor.listenTCP(0, raw, interface="127.0.0.1")
+            self.addCleanup(port.stopListening)
+            self.root = f"http://127.0.0.1:{port.getHost().port}/x"
+            with pytest.raises(XCAPError, match="no answer"):
+                await self.client(timeout=0.2).get_document("pres-rules")
+            await raw.closed
+
+    async def test_answers_that_break_off(self) -> None:
+        """Half of a document is none."""
+        raw = Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabcd", hang_up=True)
+        port = reactor.listenTCP(0, raw, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        self.root = f"http://127.0.0.1:{port.getHost().port}/x"
+        with pytest.raises(XCAPError, match="no answer"):
+            await self.client().get_document("pres-rules")
 
     async def test_silence(self) -> None:
         assert "no answer" in str(await self.refused(timeout=0.05))

@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from twisted_sip.errors import LocalProtocolError, SIPError
 from twisted_sip.interfaces.push import IPushNotifier, PushNotification
+from twisted_sip.storage.http_answer import body_of
 
 #: The largest answer that is read, in bytes.
 _MOST = 65_536
@@ -91,16 +92,10 @@ class HTTPPushNotifier:
             timeout=self._timeout,
             reactor=self._clock,
             allow_redirects=False,
+            unbuffered=True,
         )
-        size = 0
-
-        def count(data: bytes) -> None:
-            nonlocal size
-            size += len(data)
-            if size > _MOST:
-                raise PushFailed("the push service says too much")
-
         # Read to its end, so that the connection is free for the next one.
-        await treq.collect(response, count)
+        if len(await body_of(response, _MOST)) > _MOST:
+            raise PushFailed("the push service says too much")
         if not 200 <= response.code < 300:
             raise PushFailed(f"the push service answers {response.code}")

@@ -10,16 +10,19 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+from twisted.web.http import PotentialDataLoss
 
 
-def body_of(response: Any, most: int) -> Deferred[bytes]:
+def body_of(response: Any, most: int, *, whole: bool = False) -> Deferred[bytes]:
     """Read the body of *response*, which was asked for with ``unbuffered=True``.
 
     :param most: bytes; of a body that has more the connection is closed.
+    :param whole: a body that breaks off is none.
     :return: fires with the body when there is no more of it, however it ended, or with ``most + 1`` bytes of a longer
-        one. Who cancels it closes the connection.
+        one. Who cancels it closes the connection. With *whole* it fails with what HTTP says of one that breaks off.
     """
-    body = _Body(most)
+    body = _Body(most, whole)
     response.deliverBody(body)
     return body.over
 
@@ -30,8 +33,9 @@ class _Body(Protocol):
     :ivar over: fires with them.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, whole: bool) -> None:
         self._most = most
+        self._whole = whole
         self._read = bytearray()
         self.over: Deferred[bytes] = Deferred(self._give_up)
 
@@ -44,7 +48,10 @@ class _Body(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """There is no more of it."""
-        self._end()
+        if self._whole and not self.over.called and not reason.check(ResponseDone, PotentialDataLoss):
+            self.over.errback(reason)
+        else:
+            self._end()
 
     def _end(self) -> None:
         if not self.over.called:

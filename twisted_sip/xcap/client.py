@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import attrs
 import treq
 from hyperlink import EncodedURL
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.error import ConnectError, ConnectingCancelledError
+from twisted.internet.interfaces import IReactorTime
 from twisted.web.client import ResponseFailed, ResponseNeverReceived
 
 from twisted_sip.auth.client import ANY_REALM, DigestClient
@@ -23,6 +24,7 @@ from twisted_sip.interfaces.credentials import ALGORITHMS
 from twisted_sip.message.header_map import HeaderMap
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
+from twisted_sip.storage.http_answer import body_of
 from twisted_sip.xcap.selectors import DocumentSelector, SelectorError, canonical_xui, encode_node
 from twisted_sip.xcap.server import ATTRIBUTE_TYPE, ELEMENT_TYPE
 from twisted_sip.xcap.source_tree import attribute_value
@@ -30,7 +32,14 @@ from twisted_sip.xcap.source_tree import attribute_value
 #: The most bytes of an answer that are read.
 ANSWER_LIMIT = 2 << 20
 
-_NO_ANSWER = (ConnectError, ConnectingCancelledError, CancelledError, ResponseFailed, ResponseNeverReceived)
+_NO_ANSWER = (
+    ConnectError,
+    ConnectingCancelledError,
+    CancelledError,
+    TimeoutError,
+    ResponseFailed,
+    ResponseNeverReceived,
+)
 
 #: Where one challenge ends and the next begins.
 _CHALLENGES = re.compile(r",\s*(?=[A-Za-z][\w-]*\s+[\w-]+\s*=)")
@@ -96,6 +105,7 @@ class XCAPClient:
     :param algorithms: the digest algorithms that may be used.
     :param timeout: seconds until an answer is given up.
     :param request: ``treq.request``, or what behaves like it.
+    :param clock: what times answers that have begun, None for the reactor that treq uses.
     :raises LocalProtocolError: the root is no http or https URI, *aor* is no SIP URI of a user.
     """
 
@@ -111,6 +121,7 @@ class XCAPClient:
         algorithms: Iterable[str] = ALGORITHMS,
         timeout: float = 30.0,
         request: Callable[..., Deferred[Any]] = treq.request,
+        clock: IReactorTime | None = None,
     ) -> None:
         parts = urlsplit(root)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
@@ -132,6 +143,11 @@ class XCAPClient:
             )
         self._timeout = timeout
         self._request = request
+        if clock is None:
+            from twisted.internet import reactor
+
+            clock = cast(IReactorTime, reactor)
+        self._clock = clock
 
     # -- documents (sections 7.1 to 7.3) ----------------------------------------------
 
@@ -322,14 +338,16 @@ class XCAPClient:
             fields["Authorization"] = authorization[0]
         try:
             response = await self._request(
-                method, url, headers=fields, data=body or None, timeout=self._timeout, allow_redirects=False
+                method,
+                url,
+                headers=fields,
+                data=body or None,
+                timeout=self._timeout,
+                allow_redirects=False,
+                unbuffered=True,
             )
-            content = bytearray()
-
-            def collect(data: bytes) -> None:
-                content.extend(data[: ANSWER_LIMIT + 1 - len(content)])
-
-            await treq.collect(response, collect)
+            # An answer may have no end.
+            content = await body_of(response, ANSWER_LIMIT, whole=True).addTimeout(self._timeout, self._clock)
         except _NO_ANSWER as error:
             raise XCAPError(f"{self.root}: no answer: {error or type(error).__name__}") from error
         if len(content) > ANSWER_LIMIT:
@@ -341,7 +359,7 @@ class XCAPClient:
                 # HTTP lets several challenges share a line (RFC 9110 section 11.6.1), SIP does not.
                 for part in _CHALLENGES.split(text) if name == b"www-authenticate" else (text,):
                     answer.append(name.decode(), part)
-        return response.code, answer, bytes(content)
+        return response.code, answer, content
 
 
 def _pointer(text: str) -> str:
