@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.web.pages import notFound
 from twisted.web.resource import IResource, Resource
-from twisted.web.server import Request, Site
+from twisted.web.server import Request
 
 from twisted_sip import __version__
 from twisted_sip.console.call_counts import CallCounts
@@ -21,6 +21,7 @@ from twisted_sip.tap.part import Part, Prepared
 from twisted_sip.tap.startup import StartFailure
 from twisted_sip.tap.watching_sections import DEFAULT_METRICS_LISTEN
 from twisted_sip.tap.web_ports import WebChange, WebPorts
+from twisted_sip.tap.web_site import BoundedSite
 from twisted_sip.transport.receiver import Watcher
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from twisted_sip.tap.composition import Server
     from twisted_sip.tap.configuration import Configuration
 
-#: Seconds after which a connection on which nothing comes is closed.
-_IDLE = 60
+#: The most connections at a time: a few are to look on.
+_MOST = 100
 
 
 class MetricsPart(Part):
@@ -69,9 +70,8 @@ class MetricsPart(Part):
             server.configuration.metrics.path.strip("/").encode(),
             MetricsResource(ServerMetrics(sources, self.calls), server.reactor),
         )
-        site = Site(root, timeout=_IDLE)
-        site.noisy = False
-        self.web = WebPorts(server.reactor, site, "metrics", "metrics.listen")
+        self.web = WebPorts(server.reactor, BoundedSite(root, server.reactor), "metrics", "metrics.listen")
+        self.web.connections.most = _MOST
         try:
             self._prepare(server.configuration, element).commit()
         except ConfigurationError as error:

@@ -174,6 +174,11 @@ class XCAPSection:
     path: str = setting("/xcap-root", "The path of the XCAP root.", path_below_root)
     max_documents: int = setting(100, "The most documents of one user.", attrs.validators.ge(1))
     max_bytes: int = setting(1 << 20, "The most bytes of all documents of one user.", attrs.validators.ge(1024))
+    max_connections: int = setting(1000, "The most HTTP connections at a time.", attrs.validators.ge(1))
+    max_connections_per_source: int = setting(
+        100, "The most HTTP connections of one source at a time; those of this host have no such limit.",
+        attrs.validators.ge(1),
+    )  # fmt: skip
 
 
 @checked("")

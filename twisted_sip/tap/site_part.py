@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.web.resource import Resource
-from twisted.web.server import Site
 
 from twisted_sip.element.element import Element
 from twisted_sip.errors import ConfigurationError
@@ -19,9 +18,10 @@ from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.hosts import is_address
 from twisted_sip.tap.part import Part, Prepared
 from twisted_sip.tap.presence_part import PresencePart
-from twisted_sip.tap.sections import DEFAULT_XCAP_LISTEN
+from twisted_sip.tap.sections import DEFAULT_XCAP_LISTEN, XCAPSection
 from twisted_sip.tap.startup import StartFailure
 from twisted_sip.tap.web_ports import WebChange, WebPorts
+from twisted_sip.tap.web_site import BoundedSite
 from twisted_sip.transport.descriptors import parse_descriptor
 from twisted_sip.xcap.diff_package import XCAPDiffPackage
 from twisted_sip.xcap.digest import HTTPDigest
@@ -30,10 +30,6 @@ from twisted_sip.xcap.usages import default_usages
 
 if TYPE_CHECKING:
     from twisted_sip.tap.composition import Server
-
-
-#: Seconds after which a connection on which nothing comes is closed, and the most of them at a time.
-_IDLE = 60
 
 
 class SitePart(Part):
@@ -72,8 +68,9 @@ class SitePart(Part):
             documents, usages, self._digest, root=self._root(server), now=server.reactor.seconds
         )
         root.putChild(section.path.strip("/").encode(), self._resource)
-        site = Site(root, requestFactory=BoundedRequest, timeout=_IDLE)
+        site = BoundedSite(root, server.reactor, requestFactory=BoundedRequest)
         self.web = WebPorts(server.reactor, site)
+        self._bound(self.web, section)
         try:
             self._prepare(server.configuration, element).commit()
         except ConfigurationError as error:
@@ -95,6 +92,8 @@ class SitePart(Part):
 
         def commit() -> None:
             change.commit()
+            if self.web is not None:
+                self._bound(self.web, configuration.xcap)
             if self._digest is not None:
                 self._digest.domains = tuple(canonical_host(realm) for realm in server.realms())
             if self._resource is not None:
@@ -103,6 +102,11 @@ class SitePart(Part):
                 self._diffs.root = self._root(server)
 
         return Prepared(commit, change.roll_back, change.opened, change.closed)
+
+    @staticmethod
+    def _bound(web: WebPorts, section: XCAPSection) -> None:
+        web.connections.most = section.max_connections
+        web.connections.most_per_source = section.max_connections_per_source
 
     def _root(self, server: Server) -> str:
         """Return the XCAP root URI as clients are to write it."""

@@ -12,6 +12,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.web.server import Site
 
 from twisted_sip.errors import ConfigurationError
+from twisted_sip.tap.web_site import WebConnections
 from twisted_sip.transport.descriptors import Descriptor, parse_descriptor
 from twisted_sip.transport.tls import TLSContexts
 
@@ -25,6 +26,7 @@ class WebPorts:
     :param site: what is served.
     :param serves: what people call that.
     :param key: the key of the configuration that says where.
+    :ivar connections: those that there are.
     :ivar ports: Twisted's ports, by where they are to be: transport and address.
     """
 
@@ -33,6 +35,7 @@ class WebPorts:
         self._site = site
         self._serves = serves
         self._key = key
+        self.connections = WebConnections()
         self.ports: dict[tuple[int, str], Any] = {}
 
     def prepare(self, texts: Iterable[str], contexts: TLSContexts, *, must: bool) -> WebChange:
@@ -73,9 +76,9 @@ class WebPorts:
 
     def _factory(self, descriptor: Descriptor, contexts: TLSContexts) -> Any:
         if not descriptor.kind.secure:
-            return self._site
+            return self.connections.bounded(self._site)
         given = [descriptor.certificate] if descriptor.certificate is not None else []
-        return TLSMemoryBIOFactory(contexts.server(given), False, self._site)
+        return self.connections.bounded(TLSMemoryBIOFactory(contexts.server(given), False, self._site))
 
     async def close(self) -> None:
         """Close all."""
