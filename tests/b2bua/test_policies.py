@@ -168,3 +168,28 @@ def test_where_nobody_is(scene: Scene, policies: MemoryCallPolicyStore) -> None:
     policies.set("sip:bob@example.com", CallPolicy(forward_busy="sip:nobody@example.com"))
     scene.agents["bob"].does = lambda call: call.reject(486)
     assert called(scene).ending.status == 480
+
+
+@pytest.mark.parametrize("temporary", [False, True])
+def test_a_device_is_no_way_past_a_policy(scene: Scene, policies: MemoryCallPolicyStore, temporary: bool) -> None:
+    """RFC 5627 section 6.1: a GRUU means one device, so calls for it are forwarded to nobody else."""
+    instance = "urn:uuid:00000000-0000-1000-8000-000000000001"
+    (known,) = scene.location.lookup("sip:bob@example.com")
+    scene.bind("bob", known.contact, instance=f"<{instance}>", series="1.0123456789abcdef")
+    (binding,) = scene.location.lookup("sip:bob@example.com")
+    gruu = f"sip:bob@example.com;gr={instance}"
+    if temporary:
+        gruu = scene.b2bua.element.temporary_gruus.make(binding)
+
+    def call() -> Any:
+        made = scene.agents["alice"].call(gruu)
+        scene.run(3.0)
+        return made
+
+    policies.set("sip:bob@example.com", CallPolicy(blocked=("alice@example.com",)))
+    assert call().ending.status == 603
+    policies.set("sip:bob@example.com", CallPolicy(forward_always="sip:carol@example.com"))
+    assert call().established and len(scene.agents["bob"].arrived) == 1 and not scene.agents["carol"].arrived
+    policies.set("sip:bob@example.com", CallPolicy(forward_busy="sip:carol@example.com"))
+    scene.agents["bob"].does = lambda call: call.reject(486)
+    assert call().ending.status == 486 and not scene.agents["carol"].arrived

@@ -115,7 +115,7 @@ class B2BUA(LegMaking):
         self.users = UserCalls(settings.max_calls_per_user)
         self.transfers = Transfers(self)
         self.referring = self.transfers.referring
-        policing = None if policies is None else Policing(policies, element.domains.is_local_uri, now)
+        policing = None if policies is None else Policing(policies, element, now)
         self._routing = Routing(element, location, routes, trusts_everybody=trusts_everybody, policing=policing)
         self._admission = (
             AdmissionProcessor(element.domains, element.dialog_tokens, authenticator) if authenticator else None

@@ -21,6 +21,7 @@ from twisted_sip.message.uri import SIPURI, URI, parse_uri
 
 if TYPE_CHECKING:
     from twisted_sip.b2bua.bridged_call import BridgedCall
+    from twisted_sip.element.element import Element
 
 _log = Logger()
 
@@ -53,14 +54,17 @@ class Policed:
 class Policing:
     """The call policies of our users.
 
+    A call for a GRUU is declined as others are, but stays with its device (RFC 5627 section 6.1).
+
     :param store: an ICallPolicyStore.
-    :param is_local_uri: tells whether a URI is in one of our domains.
+    :param element: knows our domains, and whose temporary GRUUs are.
     :param now: seconds since the epoch.
     """
 
-    def __init__(self, store: Any, is_local_uri: Callable[[URI], bool], now: Callable[[], float]) -> None:
+    def __init__(self, store: Any, element: Element, now: Callable[[], float]) -> None:
+        self._owner_of = element.temporary_gruus.owner_of
         self._store: ICallPolicyStore = store
-        self._is_local_uri = is_local_uri
+        self._is_local_uri = element.domains.is_local_uri
         self._now = now
 
     def asked(self, uri: URI) -> Any:
@@ -71,7 +75,8 @@ class Policing:
         """
         if not isinstance(uri, SIPURI) or not uri.user or not self._is_local_uri(uri):
             return None
-        return self._store.lookup(uri.address_of_record)
+        owner = self._owner_of(uri)
+        return self._store.lookup(owner) if owner else None
 
     async def arrived(self, call: BridgedCall, policed: Policed, found: Any = _NOT_ASKED) -> Policed:
         """Follow *policed* to somebody who takes calls, and return where that is.
@@ -81,15 +86,17 @@ class Policing:
         """
         while isinstance(policed.uri, SIPURI) and policed.uri.user and self._is_local_uri(policed.uri):
             if found is _NOT_ASKED:
-                found = self._store.lookup(policed.uri.address_of_record)
+                found = self.asked(policed.uri)
             policed.policy = await found if isawaitable(found) else found
             found = _NOT_ASKED
             made = self._decide(call, policed.policy, Outcome.ARRIVED)
+            if made.action is not Action.DECLINE and "gr" in policed.uri.params:
+                break
             if made.action is Action.PROCEED:
                 return policed
             if made.action is Action.DECLINE:
                 text = "{0}: " + f"{made.status} {made.reason}".rstrip()
-                call.caller_leg.incoming.note("policy", text, f"policy.{made.rule}", policed.uri.address_of_record)
+                call.caller_leg.incoming.note("policy", text, f"policy.{made.rule}", self._owner_of(policed.uri))
                 raise RemoteProtocolError(made.reason, status=made.status)
             policed = self._forward(call, policed, made)
         policed.policy = None
@@ -101,7 +108,11 @@ class Policing:
         :raises RemoteProtocolError: as for :meth:`arrived`.
         """
         outcome = _outcome(call, status)
-        if outcome is None or policed.policy is None:
+        if (
+            outcome is None
+            or policed.policy is None
+            or (isinstance(policed.uri, SIPURI) and "gr" in policed.uri.params)
+        ):
             return None
         made = self._decide(call, policed.policy, outcome)
         if made.action is not Action.FORWARD:

@@ -76,6 +76,14 @@ class TemporaryGRUUs:
         opened = self._opened(user[len(PREFIX) :], _GRUU, host)
         return None if opened is None else (f"sip:{opened[0]}@{host}", opened[1])
 
+    def owner_of(self, uri: SIPURI) -> str:
+        """Return the address-of-record of whom *uri* is, an address, a GRUU or a temporary GRUU; empty for what looks
+        like a temporary GRUU and is none."""
+        if ";" not in uri.text or uri.params.get("gr", "-"):
+            return uri.address_of_record
+        meant = self.read(uri)
+        return "" if meant is None else meant[0]
+
     @staticmethod
     def belongs(binding: Binding, series: str) -> bool:
         """Tell whether *binding* is one of the *series* that :meth:`read` has given."""

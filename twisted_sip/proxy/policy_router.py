@@ -53,6 +53,10 @@ class Way(Protocol):
     def location_router(self) -> IRouter: ...
 
 
+def _named(uri: SIPURI) -> str:
+    return uri.address_of_record
+
+
 def outcome_of(ended: Sequence[Ended]) -> Outcome | None:
     """Return what has become of a call whose branches have *ended* so, None for what no policy speaks of."""
     if not ended:
@@ -70,12 +74,14 @@ def outcome_of(ended: Sequence[Ended]) -> Outcome | None:
 class PolicyRouter:
     """Asks the call policies of our users; put it before the location router.
 
-    A call for a GRUU is declined as others are, but stays with its device (RFC 5627 section 6.1).
+    A call for a GRUU is declined as others are, but stays with its device (RFC 5627 section 6.1). So is one for a
+    temporary GRUU that is good still; of others nobody is told whose they were.
 
     :param store: an ICallPolicyStore.
     :param is_local_uri: tells whether a URI is in one of our domains.
     :param now: seconds since the epoch.
     :param way: gives what finds where forwarded calls go: the proxy.
+    :param owner_of: gives the address-of-record of whom a URI in our domains is, empty for nobody's.
     """
 
     #: Asked about GRUUs too.
@@ -87,7 +93,9 @@ class PolicyRouter:
         is_local_uri: Callable[[URI], bool],
         now: Callable[[], float],
         way: Callable[[], Way],
+        owner_of: Callable[[SIPURI], str] = _named,
     ) -> None:
+        self._owner_of = owner_of
         self._store: ICallPolicyStore = store
         self._is_local_uri = is_local_uri
         self._now = now
@@ -100,25 +108,38 @@ class PolicyRouter:
         uri = request.known_uri or request.uri
         if request.method != "INVITE" or not isinstance(uri, SIPURI) or not uri.user or not self._is_local_uri(uri):
             return ()
-        found: Any = self._store.lookup(uri.address_of_record)
+        owner = self._owner_of(uri)
+        found: Any = self._store.lookup(owner) if owner else None
         if isinstance(found, Deferred):
-            return found.addCallback(self._decided, incoming, uri)
-        return self._decided(found, incoming, uri)
+            return found.addCallback(self._decided, incoming, uri, owner)
+        return self._decided(found, incoming, uri, owner)
 
-    def _decided(self, policy: CallPolicy | None, incoming: IncomingRequest, uri: SIPURI) -> Any:
+    def _decided(self, policy: CallPolicy | None, incoming: IncomingRequest, uri: SIPURI, aor: str) -> Any:
         if policy is None:
             return ()
         made = self.decide(policy, incoming, Outcome.ARRIVED)
-        aor = uri.address_of_record
         gruu = ";" in uri.text and "gr" in uri.params
         if made.action is Action.FORWARD and not gruu:
             return _deferred(self.forward(incoming, uri, made))
         if made.action is Action.DECLINE:
-            incoming.note("policy", "{0}: " + f"{made.status} {made.reason}".rstrip(), f"policy.{made.rule}", aor)
-            return response_to(incoming.request, made.status, made.reason, to_tag=incoming.to_tag)
+            if gruu and not uri.params.get("gr"):
+                return _deferred(self._declined_if_good(incoming, made, aor))
+            return self._declined(incoming, made, aor)
         if not gruu and (policy.forward_busy or policy.forward_no_answer or policy.forward_unavailable):
             return _deferred(self._attended(incoming, CallForwarding(self, incoming, uri, policy)))
         return ()
+
+    @staticmethod
+    def _declined(incoming: IncomingRequest, made: PolicyDecision, aor: str) -> Response:
+        incoming.note("policy", "{0}: " + f"{made.status} {made.reason}".rstrip(), f"policy.{made.rule}", aor)
+        return response_to(incoming.request, made.status, made.reason, to_tag=incoming.to_tag)
+
+    async def _declined_if_good(self, incoming: IncomingRequest, made: PolicyDecision, aor: str) -> Routed:
+        """Decline a call for a temporary GRUU; where its time is over it is answered as all such (section 6.1)."""
+        found: Any = self._way().location_router.route(incoming)
+        if isawaitable(found):
+            found = await found
+        return found if isinstance(found, Response) else self._declined(incoming, made, aor)
 
     def decide(self, policy: CallPolicy, incoming: IncomingRequest, outcome: Outcome) -> PolicyDecision:
         """Return what *policy* makes of a call with *outcome* so far."""

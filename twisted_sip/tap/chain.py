@@ -121,7 +121,13 @@ def make_proxy(server: Server, element: Element) -> ProxyService:
         settings=configuration.proxy,
         routers=[
             *[router for part in server.parts for router in part.routers(server, element)],
-            PolicyRouter(server.call_policies, element.domains.is_local_uri, server.reactor.seconds, lambda: proxy),
+            PolicyRouter(
+                server.call_policies,
+                element.domains.is_local_uri,
+                server.reactor.seconds,
+                lambda: proxy,
+                element.temporary_gruus.owner_of,
+            ),
         ],
         policies=[
             # Asked of the server each time: the networks may change.
