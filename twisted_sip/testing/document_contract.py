@@ -9,21 +9,17 @@ Mix it into a test case of your own, and run that with trial or pytest::
 
 from __future__ import annotations
 
-import unittest
 from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from twisted_sip.errors import DocumentConflict, QuotaExceeded, StoreError
 from twisted_sip.interfaces.documents import Document, DocumentChange, IDocumentStore
 from twisted_sip.storage.document_quota import DocumentQuota
+from twisted_sip.testing.store_contract import START, StoreContract
 
-#: When the tests begin, in seconds since the epoch.
-START = 1_800_000_000.0
 ALICE = "sip:alice@example.com"
 BOB = "sip:bob@example.com"
 #: What one user may have in the tests.
@@ -37,15 +33,8 @@ def document(
     return Document(auid=auid, owner=owner, name=name, etag=etag, content=content, changed_at=START)
 
 
-class DocumentStoreContract:
-    """Test cases for one kind of store.
-
-    :ivar clock: the time the store goes by.
-    :ivar store: the store under test, made anew for each case.
-    """
-
-    clock: Clock
-    store: Any
+class DocumentStoreContract(StoreContract):
+    """Test cases for one kind of store."""
 
     # -- for the store's own tests to fill in ---------------------------------------
 
@@ -53,48 +42,8 @@ class DocumentStoreContract:
         """Return an empty store that grants each user *quota*."""
         raise NotImplementedError
 
-    def crash_and_reopen(self) -> Any:
-        """Let go of the store as a crash would and return one that stands on what it left behind.
-
-        Stores that outlive nothing leave this alone.
-        """
-        raise unittest.SkipTest("this store does not outlive its process")
-
-    def fail_writes(self, failing: bool) -> None:
-        """Make the store unable to write, or able again. Stores that cannot fail leave this alone."""
-        raise unittest.SkipTest("this store cannot fail")
-
-    def wait(self, value: Any) -> Any:
-        """Return the result of *value*, a Deferred or not, or raise its failure.
-
-        Stores with I/O of their own override this.
-        """
-        if not isinstance(value, Deferred):
-            return value
-        results: list[Any] = []
-        value.addBoth(results.append)
-        for _ in range(100):
-            if results:
-                break
-            self.clock.advance(0.01)
-        if not results:
-            raise AssertionError("the store does not answer")
-        if isinstance(results[0], Failure):
-            results[0].raiseException()
-        return results[0]
-
-    # -- the frame ---------------------------------------------------------------------
-
-    def setUp(self) -> None:
-        """Make a store."""
-        self.clock = Clock()
-        self.clock.advance(START)
-        self.store = self.make_store(self.clock, QUOTA)
-
-    def tearDown(self) -> None:
-        """Close it; nothing may be left to do."""
-        self.wait(self.store.close())
-        assert not self.clock.getDelayedCalls(), "a closed store still has calls pending"
+    def _empty(self) -> Any:
+        return self.make_store(self.clock, QUOTA)
 
     def _put(self, made: Document, replaces: str = "") -> None:
         assert self.wait(self.store.put(made, replaces)) is None

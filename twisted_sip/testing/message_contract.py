@@ -10,28 +10,19 @@ Mix it into a test case of your own, and run that with trial or pytest::
 from __future__ import annotations
 
 import random
-import unittest
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from twisted_sip.errors import QuotaExceeded, StoreError, StoreFull
 from twisted_sip.interfaces.message_store import IMessageStore, StoredMessage
 from twisted_sip.testing.made_messages import ALICE, BOB, START, message
+from twisted_sip.testing.store_contract import StoreContract
 
 
-class MessageStoreContract:
-    """Test cases for one kind of store.
-
-    :ivar clock: the time the store goes by.
-    :ivar store: the store under test, made anew for each case.
-    """
-
-    clock: Clock
-    store: Any
+class MessageStoreContract(StoreContract):
+    """Test cases for one kind of store."""
 
     # -- for the store's own tests to fill in ---------------------------------------
 
@@ -41,49 +32,6 @@ class MessageStoreContract:
         :param limits: ``per_user``, ``bytes_per_user``, ``messages``, ``bytes``: what may be kept, where it matters.
         """
         raise NotImplementedError
-
-    def crash_and_reopen(self) -> Any:
-        """Let go of the store as a crash would and return one that stands on what it left behind.
-
-        Stores that outlive nothing leave this alone.
-        """
-        raise unittest.SkipTest("this store does not outlive its process")
-
-    def fail_writes(self, failing: bool) -> None:
-        """Make the store unable to write, or able again. Stores that cannot fail leave this alone."""
-        raise unittest.SkipTest("this store cannot fail")
-
-    def wait(self, value: Any) -> Any:
-        """Return the result of *value*, a Deferred or not, or raise its failure.
-
-        Stores with I/O of their own override this.
-        """
-        if not isinstance(value, Deferred):
-            return value
-        results: list[Any] = []
-        value.addBoth(results.append)
-        for _ in range(100):
-            if results:
-                break
-            self.clock.advance(0.01)
-        if not results:
-            raise AssertionError("the store does not answer")
-        if isinstance(results[0], Failure):
-            results[0].raiseException()
-        return results[0]
-
-    # -- the frame ---------------------------------------------------------------------
-
-    def setUp(self) -> None:
-        """Make a store."""
-        self.clock = Clock()
-        self.clock.advance(START)
-        self.store = self.make_store(self.clock)
-
-    def tearDown(self) -> None:
-        """Close it; nothing may be left to do."""
-        self.wait(self.store.close())
-        assert not self.clock.getDelayedCalls(), "a closed store still has calls pending"
 
     def _another(self, **limits: int) -> None:
         self.wait(self.store.close())

@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from twisted_sip.interfaces.publication import IPublicationStore, Publication, PublicationChange
-from twisted_sip.testing.record_contract import START, RecordStoreContract
+from twisted_sip.testing.record_contract import RecordStoreContract
+from twisted_sip.testing.store_contract import START
 
 ALICE = "sip:alice@example.com"
 

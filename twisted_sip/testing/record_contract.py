@@ -6,30 +6,19 @@ The contract of each kind says what its records look like; a test case of your o
 from __future__ import annotations
 
 import random
-import unittest
 from collections.abc import Iterable
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from twisted_sip.errors import StoreError
-
-#: When the tests begin, in seconds since the epoch.
-START = 1_800_000_000.0
+from twisted_sip.testing.store_contract import START, StoreContract
 
 
-class RecordStoreContract:
-    """Test cases for one kind of store of records.
+class RecordStoreContract(StoreContract):
+    """Test cases for one kind of store of records."""
 
-    :ivar clock: the time the store goes by.
-    :ivar store: the store under test, made anew for each case.
-    """
-
-    clock: Clock
-    store: Any
     #: The interface that the store provides, and how a record is made and named in a change.
     interface: Any
 
@@ -52,49 +41,6 @@ class RecordStoreContract:
     def make_store(self, clock: Clock) -> Any:
         """Return an empty store that takes the time from *clock*, whose seconds are seconds since the epoch."""
         raise NotImplementedError
-
-    def crash_and_reopen(self) -> Any:
-        """Let go of the store as a crash would and return one that stands on what it left behind.
-
-        Stores that outlive nothing leave this alone.
-        """
-        raise unittest.SkipTest("this store does not outlive its process")
-
-    def fail_writes(self, failing: bool) -> None:
-        """Make the store unable to write, or able again. Stores that cannot fail leave this alone."""
-        raise unittest.SkipTest("this store cannot fail")
-
-    def wait(self, value: Any) -> Any:
-        """Return the result of *value*, a Deferred or not, or raise its failure.
-
-        Stores with I/O of their own override this.
-        """
-        if not isinstance(value, Deferred):
-            return value
-        results: list[Any] = []
-        value.addBoth(results.append)
-        for _ in range(100):
-            if results:
-                break
-            self.clock.advance(0.01)
-        if not results:
-            raise AssertionError("the store does not answer")
-        if isinstance(results[0], Failure):
-            results[0].raiseException()
-        return results[0]
-
-    # -- the frame ---------------------------------------------------------------------
-
-    def setUp(self) -> None:
-        """Make a store."""
-        self.clock = Clock()
-        self.clock.advance(START)
-        self.store = self.make_store(self.clock)
-
-    def tearDown(self) -> None:
-        """Close it; nothing may be left to do."""
-        self.wait(self.store.close())
-        assert not self.clock.getDelayedCalls(), "a closed store still has calls pending"
 
     def _commit(self, *records: Any, remove: Iterable[str] = ()) -> None:
         self.wait(self.store.commit(self.change(records, remove)))

@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from twisted_sip.interfaces.subscription import ISubscriptionStore, SubscriptionChange, SubscriptionRecord
-from twisted_sip.testing.record_contract import START, RecordStoreContract
+from twisted_sip.testing.record_contract import RecordStoreContract
+from twisted_sip.testing.store_contract import START
 
 
 def subscription(key: str = "one", *, expires_at: float = START + 3600, **fields: Any) -> SubscriptionRecord:
