@@ -17,13 +17,14 @@ from twisted_sip.testing.peer import Peer
 from twisted_sip.transport.certificates import utc_now
 from twisted_sip.transport.self_signed import make_self_signed
 
+from .threadless import stop, without_threads
+
 HOST, SECOND = "192.0.2.1", "192.0.2.2"
 
 
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads would need the time of the world, and the control socket a real one."""
-    monkeypatch.setattr("twisted_sip.tap.composition.ControlSocket", lambda reactor, directory, commands: None)
-    monkeypatch.setattr("twisted_sip.tap.stores.WriterThread", lambda reactor, name: InlineThread())
+    without_threads(monkeypatch)
     for module in ("presence_part", "reg_event_part"):
         monkeypatch.setattr(f"twisted_sip.tap.{module}.WriterThread", lambda reactor, name: LaterThread(reactor))
 
@@ -102,11 +103,4 @@ class Stage:
         return '[tls]\ncertificate = "cert.pem"\nprivate_key = "key.pem"\n'
 
     def stop(self) -> None:
-        done: list[Any] = []
-        stopping: Any = self.server.stopService()
-        stopping.addBoth(done.append)
-        for _ in range(500):
-            self.network.advance(0.05)
-            if done:
-                break
-        assert done == [None]
+        stop(self.server, self.network)

@@ -17,7 +17,6 @@ from twisted.internet.testing import StringTransport
 from twisted_sip import __version__
 from twisted_sip.console.metric_table import BY_COUNT, METRICS, TRANSACTIONS
 from twisted_sip.interfaces.accounting import CallRecord
-from twisted_sip.storage.batch_writer import InlineThread
 from twisted_sip.tap import metrics_part
 from twisted_sip.tap.composition import Server
 from twisted_sip.tap.configuration import Configuration, overridden, read
@@ -25,6 +24,8 @@ from twisted_sip.tap.making import watching_parts
 from twisted_sip.tap.metrics_part import MetricsPart
 from twisted_sip.testing.network import Network
 from twisted_sip.testing.peer import Peer
+
+from .threadless import without_threads
 
 HOST = "192.0.2.1"
 ROOT = Path(__file__).parents[2]
@@ -110,8 +111,7 @@ class Stage:
 @pytest.fixture
 def on_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Stage]]:
     """Makes servers. Threads would need the time of the world, and the control socket a real one."""
-    monkeypatch.setattr("twisted_sip.tap.composition.ControlSocket", lambda reactor, directory, commands: None)
-    monkeypatch.setattr("twisted_sip.tap.stores.WriterThread", lambda reactor, name: InlineThread())
+    without_threads(monkeypatch)
     made: list[Stage] = []
 
     def make(**how: Any) -> Stage:

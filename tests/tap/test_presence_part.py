@@ -21,6 +21,8 @@ from twisted_sip.tap.presence_part import PresencePart
 from twisted_sip.testing.network import Network
 from twisted_sip.testing.peer import Peer
 
+from .threadless import stop, without_threads
+
 HOST, ALICE = "192.0.2.1", "sip:alice@example.com"
 BODY = Presence(ALICE).with_status("open").to_xml().decode().replace("\n", "")
 
@@ -66,24 +68,13 @@ class Stage:
         return self.ask("PUBLISH", uri, "Event: presence", "Content-Type: application/pidf+xml", body=BODY)
 
     def stop(self) -> None:
-        done: list[Any] = []
-        stopping: Any = self.server.stopService()
-        stopping.addBoth(done.append)
-        for _ in range(500):
-            self.network.advance(0.05)
-            if done:
-                break
-        assert done == [None]
+        stop(self.server, self.network)
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads would need the time of the world, and the control socket a real one."""
-    monkeypatch.setattr("twisted_sip.tap.composition.ControlSocket", lambda reactor, directory, commands: None)
-    from twisted_sip.storage.batch_writer import InlineThread
-
-    for module in ("presence_part", "stores"):
-        monkeypatch.setattr(f"twisted_sip.tap.{module}.WriterThread", lambda reactor, name: InlineThread())
+    without_threads(monkeypatch, "presence_part")
 
 
 @pytest.fixture

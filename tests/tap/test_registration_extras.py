@@ -26,6 +26,8 @@ from twisted_sip.tap.startup import StartFailure
 from twisted_sip.testing.network import Network
 from twisted_sip.testing.peer import Peer
 
+from .threadless import stop, without_threads
+
 HOST, ALICE, BOB = "192.0.2.1", "sip:alice@example.com", "sip:bob@example.com"
 INSTANCE = '+sip.instance="<urn:uuid:00000000-0000-1000-8000-000000000001>"'
 PN = "pn-provider=apns;pn-param=t.a.voip;pn-prid=00fc"
@@ -113,24 +115,13 @@ class Stage:
         return self.ask(by or aor, "REGISTER", "sip:example.com", aor, f"Contact: {contact}", *lines, **how)
 
     def stop(self) -> None:
-        done: list[Any] = []
-        stopping: Any = self.server.stopService()
-        stopping.addBoth(done.append)
-        for _ in range(500):
-            self.network.advance(0.05)
-            if done:
-                break
-        assert done == [None]
+        stop(self.server, self.network)
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads would need the time of the world, and the control socket a real one."""
-    monkeypatch.setattr("twisted_sip.tap.composition.ControlSocket", lambda reactor, directory, commands: None)
-    from twisted_sip.storage.batch_writer import InlineThread
-
-    for module in ("reg_event_part", "stores"):
-        monkeypatch.setattr(f"twisted_sip.tap.{module}.WriterThread", lambda reactor, name: InlineThread())
+    without_threads(monkeypatch, "reg_event_part")
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from twisted_sip.tap.startup import StartFailure
 from twisted_sip.testing.network import Network
 from twisted_sip.testing.peer import Peer
 
+from .threadless import stop, without_threads
+
 HOST = "192.0.2.1"
 TEXT = """
 [[route]]
@@ -79,23 +81,13 @@ class Stage:
         )
 
     def stop(self) -> None:
-        done: list[Any] = []
-        stopping: Any = self.server.stopService()
-        stopping.addBoth(done.append)
-        for _ in range(500):
-            self.network.advance(0.05)
-            if done:
-                break
-        assert done == [None]
+        stop(self.server, self.network)
 
 
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Stage]]:
     """Makes servers. Threads would need the time of the world, and the control socket a real one."""
-    from twisted_sip.storage.batch_writer import InlineThread
-
-    monkeypatch.setattr("twisted_sip.tap.composition.ControlSocket", lambda reactor, directory, commands: None)
-    monkeypatch.setattr("twisted_sip.tap.stores.WriterThread", lambda reactor, name: InlineThread())
+    without_threads(monkeypatch)
     (tmp_path / "rates.csv").write_text("prefix,rate,gateway\n49,0.02,berlin\n4989,0.01,munich\n")
     made: list[Stage] = []
 
