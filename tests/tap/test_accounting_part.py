@@ -19,6 +19,7 @@ from twisted_sip.tap.accounting_part import AccountingPart
 from twisted_sip.tap.b2bua_part import B2BUAPart
 from twisted_sip.tap.configuration import read
 from twisted_sip.tap.control import CommandError
+from twisted_sip.tap.control_rows import LOOKS_FOR_A_ROW, Rows
 from twisted_sip.testing.behaviour import Behaviour
 from twisted_sip.testing.phone import SimulatedPhone
 
@@ -58,8 +59,13 @@ class House(Stage):
         return self.phone("alice").call(BOB, Behaviour(talks=talks))
 
     def live(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.part.commands()["calls"]({})  # type: ignore[assignment]
-        return found
+        return self.told({})
+
+    def told(self, request: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return what a client is told of live calls."""
+        answer = self.part.commands()["calls"](request)
+        assert isinstance(answer, Rows)
+        return [row for row in answer.rows if row is not None]
 
     @property
     def records(self) -> list[Any]:
@@ -99,7 +105,7 @@ def test_a_call_is_live_and_then_a_record(tmp_path: Path, b2bua: bool) -> None:
 
 
 def test_of_many_calls_those_that_are_asked_for_are_told(house: House) -> None:
-    calls = house.part.commands()["calls"]
+    calls = house.told
     house.part.live.append(
         lambda: [CallRecord(id=str(number), caller=ALICE, callee=BOB, set_up=float(number)) for number in range(50)]
     )
@@ -107,9 +113,30 @@ def test_of_many_calls_those_that_are_asked_for_are_told(house: House) -> None:
     assert [one["id"] for one in calls({"limit": 2, "wanted": {"until": 10}})] == ["9", "8"]
     assert calls({"wanted": {"callee": "carol"}}) == []
     assert len(calls({})) == 50
+    wrong: dict[str, Any]
     for wrong in ({"limit": "x"}, {"wanted": {"nothing": 1}}, {"wanted": {"caller": 5}}, {"wanted": []}):
         with pytest.raises(CommandError):
             calls(wrong)
+
+
+@pytest.mark.parametrize("request_", [{}, {"limit": 5}, {"limit": 5, "wanted": {"callee": "carol"}}])
+def test_of_very_many_calls_is_told_a_few_at_a_time(house: House, request_: dict[str, Any]) -> None:
+    given = 0
+
+    def many() -> Iterator[CallRecord]:
+        nonlocal given
+        for number in range(10_000):
+            given += 1
+            yield CallRecord(id=str(number), caller=ALICE, callee=BOB, set_up=float(number))
+
+    house.part.live.append(many)
+    answer = house.part.commands()["calls"](request_)
+    assert isinstance(answer, Rows)
+    rows = iter(answer.rows)
+    assert given == 0
+    for taken in range(1, 20):
+        next(rows)
+        assert given <= taken * LOOKS_FOR_A_ROW + 1
 
 
 def test_nobody_answers_where_nobody_is(house: House) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from twisted_sip.interfaces.location import Binding, LocationChange
 from twisted_sip.storage.location_memory import MemoryLocationStore
 from twisted_sip.tap.control import ControlProtocol, ControlSocket, Stream
 from twisted_sip.tap.control_commands import ban_commands, contact_commands, trace_commands
+from twisted_sip.tap.control_rows import ROWS_AT_A_TIME, Rows, sifted
 
 
 class ControlCase(SynchronousTestCase):
@@ -29,7 +30,8 @@ class ControlCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.commands: dict[str, Any] = {}
         self.transport = StringTransport()
-        self.protocol = ControlProtocol(self.commands)
+        self.clock = Clock()
+        self.protocol = ControlProtocol(self.commands, self.clock)
         self.protocol.makeConnection(self.transport)
 
     def answers(self) -> list[dict[str, Any]]:
@@ -116,6 +118,122 @@ class ProtocolTests(ControlCase):
         self.assertEqual(self.answers(), [{"skipped": 3}, {"event": 3}])
 
 
+class RowsTests(ControlCase):
+    """Long answers: bit by bit, and nothing else in between."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.made = 0
+        self.commands |= {"many": self.many, "one": lambda request: 1}
+
+    def many(self, request: Any) -> Rows:
+        def rows() -> Iterator[int]:
+            for number in range(request["count"]):
+                self.made += 1
+                yield number
+
+        return Rows(rows())
+
+    def give(self, *commands: str) -> None:
+        for command in commands:
+            line = json.dumps({"command": command, "count": 10 * ROWS_AT_A_TIME})
+            self.protocol.dataReceived(line.encode() + b"\n")
+
+    def turns(self) -> None:
+        """Let the reactor turn until there is nothing left to do."""
+        self.clock.advance(0)
+
+    def test_few_are_told_at_once(self) -> None:
+        for count in (0, 1, 2, ROWS_AT_A_TIME - 1):
+            self.assertEqual(self.ask("many", count=count), {"ok": True, "result": list(range(count))})
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_many_take_many_turns(self) -> None:
+        self.give("many")
+        self.assertEqual(self.made, ROWS_AT_A_TIME)
+        self.turns()
+        self.assertEqual(self.answers(), [{"ok": True, "result": list(range(10 * ROWS_AT_A_TIME))}])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_what_brings_nothing_is_work_too(self) -> None:
+        looked: list[int] = []
+
+        def row(number: int) -> int | None:
+            looked.append(number)
+            return None if number % 500 else number
+
+        self.commands["some"] = lambda request: Rows(sifted(range(5000), row))
+        self.give("some")
+        self.assertLess(len(looked), 1500)
+        self.turns()
+        self.assertEqual(self.answers(), [{"ok": True, "result": list(range(0, 5000, 500))}])
+
+    def test_what_is_asked_meanwhile_is_answered_after_it(self) -> None:
+        later: Deferred[int] = Deferred()
+        self.commands["later"] = lambda request: later
+        self.give("later", "many", "one", "many", "one")
+        later.callback(2)
+        self.turns()
+        many = list(range(10 * ROWS_AT_A_TIME))
+        self.assertEqual([answer["result"] for answer in self.answers()], [many, 1, many, 1, 2])
+        self.assertEqual(self.transport.producerState, "producing")
+
+    def test_a_slow_reader_holds_it_up(self) -> None:
+        self.give("many")
+        self.assertEqual(self.transport.producerState, "paused")
+        assert self.transport.producer is not None
+        self.transport.producer.pauseProducing()
+        self.turns()
+        self.assertEqual(self.made, ROWS_AT_A_TIME)
+        self.transport.producer.resumeProducing()
+        self.assertEqual(self.made, 2 * ROWS_AT_A_TIME)
+        self.turns()
+        self.assertEqual(len(self.answers()[0]["result"]), 10 * ROWS_AT_A_TIME)
+
+    def test_it_does_not_begin_for_a_reader_who_is_behind(self) -> None:
+        assert self.transport.producer is not None
+        self.transport.producer.pauseProducing()
+        self.give("many")
+        self.assertEqual(self.made, 0)
+        self.transport.producer.resumeProducing()
+        self.turns()
+        self.assertEqual(len(self.answers()[0]["result"]), 10 * ROWS_AT_A_TIME)
+
+    def test_events_meanwhile_are_left_out(self) -> None:
+        senders: list[Callable[[Any], None]] = []
+
+        def start(send: Callable[[Any], None]) -> Callable[[], None]:
+            senders.append(send)
+            return lambda: None
+
+        self.commands["follow"] = lambda request: Stream(start)
+        self.ask("follow")
+        self.give("many")
+        senders[0]("left out")
+        self.turns()
+        senders[0]("told")
+        self.assertEqual(self.answers()[1:], [{"skipped": 1}, {"event": "told"}])
+
+    def test_one_that_fails_has_no_end(self) -> None:
+        def rows() -> Iterator[int]:
+            yield from range(2 * ROWS_AT_A_TIME)
+            raise RuntimeError("broken")
+
+        self.commands["broken"] = lambda request: Rows(rows())
+        self.give("broken")
+        self.turns()
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.assertTrue(self.transport.disconnecting)
+        self.assertFalse(self.transport.value().endswith(b"\n"))
+
+    def test_who_goes_away_is_told_no_more(self) -> None:
+        self.give("many", "many")
+        self.protocol.connectionLost(Failure(ConnectionDone()))
+        self.turns()
+        self.assertEqual(self.made, ROWS_AT_A_TIME)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
 class CommandTests(ControlCase):
     def test_no_trace(self) -> None:
         self.commands |= trace_commands(None)
@@ -141,8 +259,12 @@ class CommandTests(ControlCase):
         clock.advance(30)
         listed = self.ask("contacts")["result"]
         self.assertEqual(
-            [(one["aor"], one["q"], one["expires_in"]) for one in listed],
-            [("sip:alice@example.com", 1000, 60), ("sip:bob@example.com", 900, 60), ("sip:bob@example.com", 500, 60)],
+            sorted((one["aor"], -one["q"], one["expires_in"]) for one in listed),
+            [
+                ("sip:alice@example.com", -1000, 60),
+                ("sip:bob@example.com", -900, 60),
+                ("sip:bob@example.com", -500, 60),
+            ],
         )
         self.assertEqual(len(self.ask("contacts", aor="sip:bob@example.com")["result"]), 2)
         self.assertEqual(self.ask("contacts", aor="sip:carol@example.com")["result"], [])

@@ -19,6 +19,7 @@ from twisted_sip.storage.location_memory import MemoryLocationStore
 from twisted_sip.storage.message_memory import MemoryMessageStore
 from twisted_sip.storage.publication_memory import MemoryPublicationStore
 from twisted_sip.tap.control import CommandError, Stream
+from twisted_sip.tap.control_rows import Rows
 from twisted_sip.tap.presence_commands import message_commands, presence_commands
 
 ALICE, BOB = "sip:alice@example.com", "sip:bob@example.com"
@@ -67,7 +68,8 @@ class House:
         return str(result_of(self.service.publish(ALICE, document.with_device("urn:x"), expires=expires)))
 
     def ask(self, command: str, **arguments: Any) -> Any:
-        return result_of(self.commands[command](arguments))
+        answer = result_of(self.commands[command](arguments))
+        return sorted(answer.rows, key=lambda one: one["aor"]) if isinstance(answer, Rows) else answer
 
 
 @pytest.fixture

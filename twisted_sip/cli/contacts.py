@@ -15,7 +15,7 @@ from twisted_sip.cli.output import Failed, duration, json_option, print_json, pr
 from twisted_sip.errors import StoreError
 from twisted_sip.storage.location_sqlite import LOCATION_FILE, stored_bindings
 from twisted_sip.tap.configuration import Configuration
-from twisted_sip.tap.control_commands import listed_contacts
+from twisted_sip.tap.control_commands import contact_row
 
 
 @click.command()
@@ -26,6 +26,7 @@ def contacts(aor: str | None, as_json: bool, state_dir: Path | None, config: Pat
     """List the contacts of all users, or of AOR (alice@example.com)."""
     wanted = canonical_aor(aor) if aor else ""
     found = _found(state.settings(state_dir, config), wanted)
+    found.sort(key=lambda binding: (binding["aor"], -binding["q"], binding["key"]))
     if as_json:
         print_json(found)
         return
@@ -61,4 +62,4 @@ def _found(settings: Configuration, aor: str) -> list[dict[str, Any]]:
         except StoreError as error:
             raise Failed(str(error)) from error
         click.echo("twisted-sip: no server runs; these are from its database", err=True)
-        return listed_contacts(bindings, aor, now)
+        return [contact_row(binding, now) for binding in bindings if not aor or binding.aor == aor]

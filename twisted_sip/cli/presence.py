@@ -51,12 +51,17 @@ def presence(aor: str | None, watch: bool, as_json: bool, state_dir: Path | None
         if watch:
             _watch(directory, server, wanted, as_json)
             return
-        found: Any = server.ask("presence", aor=wanted) if wanted else server.ask("presence-list")
+        found: Any = server.ask("presence", aor=wanted) if wanted else _everybody(server)
     if as_json:
         print_json(found)
         return
     rows = [_row(one, one["expires_in"]) for one in ([found] if wanted else found)]
     print_table(_COLUMNS, rows, "nobody is there")
+
+
+def _everybody(server: ControlClient) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = server.ask("presence-list")
+    return sorted(found, key=lambda one: str(one["aor"]))
 
 
 def _row(one: Mapping[str, Any], expires_in: float | None) -> list[object]:
@@ -122,7 +127,7 @@ class _People:
     def look(self) -> list[dict[str, Any]]:
         """Ask the server anew; return the states."""
         with ControlClient(self._directory) as server:
-            found = [server.ask("presence", aor=self._aor)] if self._aor else server.ask("presence-list")
+            found = [server.ask("presence", aor=self._aor)] if self._aor else _everybody(server)
         for one in found:
             self.take(one)
         return list(found)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from heapq import nlargest
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from heapq import heappush, heappushpop
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,7 @@ from twisted_sip.storage.accounting_sqlite import SQLiteAccounting
 from twisted_sip.storage.accounting_text import record_text
 from twisted_sip.storage.batch_writer import WriterThread
 from twisted_sip.tap.control import Command, CommandError
+from twisted_sip.tap.control_rows import LOOKS_FOR_A_ROW, Rows, sifted
 from twisted_sip.tap.part import Part, Prepared
 
 if TYPE_CHECKING:
@@ -63,7 +66,7 @@ class AccountingPart(Part):
 
     :ivar sink: where records go, None where none are kept and before the start.
     :ivar ledger: makes the records of a proxy, None where nothing is forwarded.
-    :ivar live: give the records of calls that are under way; others may add to it.
+    :ivar live: give the records of calls that are under way, or None for what is none; others may add to it.
     """
 
     sections = ("accounting",)
@@ -81,7 +84,7 @@ class AccountingPart(Part):
     def __init__(self) -> None:
         self.sink: Any = None
         self.ledger: CallLedger | None = None
-        self.live: list[Callable[[], Iterable[CallRecord]]] = []
+        self.live: list[Callable[[], Iterable[CallRecord | None]]] = []
         self._section: AccountingSection | None = None
         self._element: Element | None = None
         self._database: SQLiteAccounting | None = None
@@ -164,19 +167,11 @@ class AccountingPart(Part):
             return None
         return Deferred.fromCoroutine(_pruned(database, time.time() - section.keep_days * _DAY)).addErrback(_failed)
 
-    def _set_ups(self) -> Iterable[CallRecord]:
-        """Return the records of calls that the proxy is setting up: their transactions know of them."""
+    def _set_ups(self) -> Iterable[CallRecord | None]:
+        """Give the records of calls that the proxy is setting up: their transactions know of them."""
         element, ledger = self._element, self.ledger
         assert element is not None and ledger is not None
-        found = []
-        for transaction in element.transactions.servers.values():
-            context = getattr(transaction, "user", None)
-            if isinstance(context, ResponseContext) and context.setting_up:
-                try:
-                    found.append(ledger.record_of(context))
-                except RemoteProtocolError:
-                    continue
-        return found
+        return _being_set_up(list(element.transactions.servers.values()), ledger)
 
     def policies(self) -> Sequence[IForwardingPolicy]:
         return () if self.ledger is None else (self.ledger,)
@@ -184,12 +179,7 @@ class AccountingPart(Part):
     def commands(self) -> Mapping[str, Command]:
         def calls(request: Mapping[str, Any]) -> Any:
             wanted, limit = _wanted(request)
-            now = time.time()
-            records = [record for give in self.live for record in give() if wanted.fits(record, now)]
-            if limit:
-                # To tell of all of them takes longer than a retransmission where there are very many.
-                records = nlargest(limit, records, key=_begun)
-            return [json.loads(record_text(record)) for record in records]
+            return Rows(_found(chain.from_iterable([give() for give in self.live]), wanted, limit))
 
         return {"calls": calls}
 
@@ -249,6 +239,16 @@ class AccountingPart(Part):
             await database.close()
 
 
+def _being_set_up(transactions: Iterable[Any], ledger: CallLedger) -> Iterator[CallRecord | None]:
+    for transaction in transactions:
+        context = getattr(transaction, "user", None)
+        if isinstance(context, ResponseContext) and context.setting_up:
+            with suppress(RemoteProtocolError):
+                yield ledger.record_of(context)
+                continue
+        yield None
+
+
 def _wanted(request: Mapping[str, Any]) -> tuple[CallFilter, int]:
     """Return which calls are asked for, and how many at most, 0 for all.
 
@@ -263,8 +263,21 @@ def _wanted(request: Mapping[str, Any]) -> tuple[CallFilter, int]:
         raise CommandError("wanted has a key or a value that is not known") from error
 
 
-def _begun(record: CallRecord) -> float:
-    return record.set_up
+def _found(records: Iterable[CallRecord | None], wanted: CallFilter, limit: int) -> Iterator[Any]:
+    """Yield those of *records* that are *wanted* as JSON can say them: the *limit* that began last, 0 for all."""
+    now = time.time()
+    fitting = sifted(records, lambda record: record if record is not None and wanted.fits(record, now) else None)
+    if limit:
+        latest: list[tuple[float, int, CallRecord]] = []
+        for number, record in enumerate(fitting):
+            if record is not None:
+                add = heappush if len(latest) < limit else heappushpop
+                add(latest, (record.set_up, number, record))
+            if record is None or number % LOOKS_FOR_A_ROW == 0:
+                yield None
+        fitting = (record for *_, record in sorted(latest, reverse=True))
+    for record in fitting:
+        yield None if record is None else json.loads(record_text(record))
 
 
 async def _pruned(database: SQLiteAccounting, before: float) -> None:

@@ -110,10 +110,10 @@ class B2BUAPart(Part):
         return [self.b2bua]
 
     def _live(self) -> Iterable[CallRecord]:
-        """Return the records of the calls that are under way."""
+        """Give the records of the calls that are under way."""
         if self.b2bua is None:
-            return []
-        return [call.notes.record() for call in (*self.b2bua.bridged, *self.b2bua.click_calls)]
+            return ()
+        return (call.notes.record() for call in (*self.b2bua.bridged, *self.b2bua.click_calls))
 
     def front_links(self) -> Sequence[Any]:
         assert self.b2bua is not None

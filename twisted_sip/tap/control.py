@@ -3,13 +3,15 @@
 A request is one line of JSON, ``{"command": "trace", "call_id": "..."}``; the answer is one line, ``{"ok": true,
 "result": ...}`` or ``{"ok": false, "error": "..."}``. A command that goes on (following the trace) is answered with
 ``{"ok": true, "stream": true}`` and then one line ``{"event": ...}`` for each thing that happens until the connection
-ends; where the reader is too slow events are left out and ``{"skipped": n}`` says how many.
+ends; where the reader is too slow events are left out and ``{"skipped": n}`` says how many. What is asked while a long
+answer is written is answered after it.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -18,13 +20,14 @@ import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError, ConnectionDone
-from twisted.internet.interfaces import IAddress, IListeningPort, IPushProducer
+from twisted.internet.interfaces import IAddress, IListeningPort, IPushProducer, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twisted_sip.tap.control_rows import Rows, RowWriter
 from twisted_sip.tap.startup import StartFailure, os_error_words
 
 _log = Logger()
@@ -54,7 +57,7 @@ class Stream:
     start: Callable[[Callable[[Any], None]], Callable[[], None]]
 
 
-#: A command is given the request and returns what JSON can say, a Stream, or a Deferred of either.
+#: A command is given the request and returns what JSON can say, Rows, a Stream, or a Deferred of one of them.
 Command = Callable[[Mapping[str, Any]], Any]
 
 
@@ -63,13 +66,17 @@ class ControlProtocol(LineOnlyReceiver):
     """One connection of somebody who asks.
 
     :param commands: command name -> command.
+    :param clock: gives turns for long answers.
     """
 
     delimiter = b"\n"
     MAX_LENGTH = _MAX_REQUEST
 
-    def __init__(self, commands: Mapping[str, Command]) -> None:
+    def __init__(self, commands: Mapping[str, Command], clock: IReactorTime) -> None:
         self._commands = commands
+        self._clock = clock
+        self._rows: RowWriter | None = None
+        self._later: deque[Mapping[str, Any] | Rows] = deque()
         self._ends: list[Callable[[], None]] = []
         self._paused = False
         self._skipped = 0
@@ -108,7 +115,7 @@ class ControlProtocol(LineOnlyReceiver):
             self._answer({"ok": True, "stream": True})
             self._ends.append(result.start(self._event))
         else:
-            self._answer({"ok": True, "result": result})
+            self._answer(result if isinstance(result, Rows) else {"ok": True, "result": result})
 
     def _failed(self, failure: Failure) -> None:
         if failure.check(CommandError) is None:
@@ -116,22 +123,51 @@ class ControlProtocol(LineOnlyReceiver):
         self._answer({"ok": False, "error": failure.getErrorMessage()})
 
     def _event(self, event: Any) -> None:
-        if self._paused:
+        if self._paused or self._rows is not None:
             self._skipped += 1
             return
         self._answer({"event": event})
 
-    def _answer(self, answer: Mapping[str, Any]) -> None:
-        self._wire.write(json.dumps(answer).encode("utf-8") + b"\n")
+    def _answer(self, answer: Mapping[str, Any] | Rows) -> None:
+        if self._rows is not None:
+            self._later.append(answer)
+        elif isinstance(answer, Rows):
+            # Who asks for much waits for it: no more questions are read meanwhile.
+            self._wire.pauseProducing()
+            self._rows = RowWriter(answer, self._clock, self._wire.write, self._told)
+            if not self._paused:
+                self._rows.go_on()
+        else:
+            self._wire.write(json.dumps(answer).encode("utf-8") + b"\n")
+
+    def _told(self, whole: bool) -> None:
+        """A long answer has ended."""
+        self._rows = None
+        if not whole:
+            self._wire.loseConnection()
+            return
+        while self._later and self._rows is None:
+            self._answer(self._later.popleft())
+        if self._rows is None:
+            self._wire.resumeProducing()
+            self._tell_skipped()
 
     def pauseProducing(self) -> None:
-        """Leave events out until the reader has caught up."""
+        """Leave events out, and long answers where they are, until the reader has caught up."""
         self._paused = True
+        if self._rows is not None:
+            self._rows.pause()
 
     def resumeProducing(self) -> None:
         """Go on with events, and say how many were left out."""
         self._paused = False
-        if self._skipped:
+        if self._rows is not None:
+            self._rows.go_on()
+        else:
+            self._tell_skipped()
+
+    def _tell_skipped(self) -> None:
+        if self._skipped and not self._paused:
             skipped, self._skipped = self._skipped, 0
             self._answer({"skipped": skipped})
 
@@ -139,7 +175,10 @@ class ControlProtocol(LineOnlyReceiver):
         """The connection is about to end; :meth:`connectionLost` cleans up."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """End what was followed."""
+        """End what was followed, and what was being told."""
+        self._later.clear()
+        if self._rows is not None:
+            self._rows.stop()
         ends, self._ends = self._ends, []
         for end in ends:
             end()
@@ -183,7 +222,7 @@ class ControlSocket(Service):
         :raises StartFailure: it cannot be made.
         """
         super().startService()  # type: ignore[no-untyped-call]
-        factory = _ControlFactory(self.commands, self._connections)
+        factory = _ControlFactory(self.commands, self._connections, self._reactor)
         # Only its owner may get at the state directory, so nobody else gets in before the mode is set.
         try:
             path, self._directory = open_way(self._state_dir)
@@ -218,9 +257,10 @@ class ControlSocket(Service):
 class _ControlFactory(Factory):
     noisy = False
 
-    def __init__(self, commands: Mapping[str, Command], connections: set[Protocol]) -> None:
+    def __init__(self, commands: Mapping[str, Command], connections: set[Protocol], clock: IReactorTime) -> None:
         self._commands = commands
         self._connections = connections
+        self._clock = clock
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
         connections = self._connections
@@ -234,4 +274,4 @@ class _ControlFactory(Factory):
                 connections.discard(self)
                 super().connectionLost(reason)
 
-        return Connection(self._commands)
+        return Connection(self._commands, self._clock)

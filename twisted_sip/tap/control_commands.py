@@ -12,6 +12,7 @@ from twisted_sip.auth.bans import Bans
 from twisted_sip.element.trace import Trace, TracedMessage
 from twisted_sip.interfaces.location import Binding, ILocationStore
 from twisted_sip.tap.control import Command, CommandError, Stream
+from twisted_sip.tap.control_rows import Rows
 
 
 def read_text(request: Mapping[str, Any], key: str) -> str:
@@ -77,26 +78,25 @@ def trace_commands(trace: Trace | None) -> dict[str, Command]:
     return {"trace": show, "trace-list": calls, "trace-follow": follow}
 
 
-def listed_contacts(bindings: Iterable[Binding], aor: str, now: float) -> list[dict[str, Any]]:
-    """Return *bindings*, of *aor* alone unless it is empty, by user and preference, as JSON can say them.
+def contact_row(binding: Binding, now: float) -> dict[str, Any]:
+    """Return *binding* as JSON can say it.
 
     :param now: seconds since the epoch.
     """
-    listed = sorted(bindings, key=lambda binding: (binding.aor, -binding.q, binding.key))
-    return [
-        {**attrs.asdict(binding), "expires_in": max(0, round(binding.expires_at - now))}
-        for binding in listed
-        if not aor or binding.aor == aor
-    ]
+    return {**attrs.asdict(binding), "expires_in": max(0, round(binding.expires_at - now))}
 
 
 def contact_commands(store: ILocationStore, clock: Callable[[], float]) -> dict[str, Command]:
-    """Return the command that lists the bindings in *store*; *clock* gives seconds since the epoch."""
+    """Return the command that lists the bindings in *store*, in no order; *clock* gives seconds since the epoch."""
 
-    def contacts(request: Mapping[str, Any]) -> Deferred[list[dict[str, Any]]]:
+    def contacts(request: Mapping[str, Any]) -> Deferred[Rows]:
         aor = read_text(request, "aor")
         found: Deferred[Any] = maybeDeferred(store.lookup, aor) if aor else maybeDeferred(store.bindings)
-        return found.addCallback(lambda bindings: listed_contacts(bindings, aor, clock()))
+
+        def listed(bindings: Iterable[Binding]) -> Rows:
+            return Rows(contact_row(binding, clock()) for binding in bindings if not aor or binding.aor == aor)
+
+        return found.addCallback(listed)
 
     return {"contacts": contacts}
 

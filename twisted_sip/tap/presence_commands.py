@@ -13,6 +13,7 @@ from twisted_sip.interfaces.location import Binding, ILocationStore
 from twisted_sip.interfaces.message_store import IMessageStore, StoredMessage
 from twisted_sip.presence.service import PresenceService
 from twisted_sip.tap.control import Command, CommandError, Stream
+from twisted_sip.tap.control_rows import Rows
 
 
 def _aor(request: Mapping[str, Any], default: str | None = None) -> str:
@@ -89,14 +90,14 @@ def presence_commands(
 
         return Stream(start)
 
-    def everybody(request: Mapping[str, Any]) -> Deferred[list[dict[str, Any]]]:
+    def everybody(request: Mapping[str, Any]) -> Deferred[Rows]:
         registered: Deferred[Any] = succeed(())
         if location is not None and service.settings.registration_fallback:
             found: Callable[[], Any] = location.bindings
             registered = maybeDeferred(found)
 
-        def listed(bindings: Iterable[Binding]) -> list[dict[str, Any]]:
-            return [state(aor) for aor in sorted({*service.presentities(), *(each.aor for each in bindings)})]
+        def listed(bindings: Iterable[Binding]) -> Rows:
+            return Rows(map(state, {*service.presentities(), *(each.aor for each in bindings)}))
 
         return registered.addCallback(listed)
 
