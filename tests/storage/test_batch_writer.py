@@ -97,6 +97,20 @@ def test_under_load_changes_wait_for_more_company() -> None:
     assert batches[2:] == [[9]]
 
 
+def test_what_is_a_load_may_be_said() -> None:
+    clock, batches = Clock(), []
+    write = lambda batch: batches.append(list(batch))  # noqa: E731
+    writer: BatchWriter[int] = BatchWriter(InlineThread(), clock, write, _ignore, busy=2)
+    writer.add(1)
+    writer.add(2)
+    clock.advance(0.005)
+    writer.add(3)
+    clock.advance(0.005)
+    assert batches == [[1, 2]]
+    clock.advance(0.010)
+    assert batches == [[1, 2], [3]]
+
+
 def _ignore(batch: list[int], failure: Failure | None) -> None:
     """Nobody waits."""
 

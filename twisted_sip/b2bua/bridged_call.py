@@ -66,7 +66,7 @@ class BridgedCall(SetUp):
         leg.bridged = self
 
     def __repr__(self) -> str:
-        return f"<BridgedCall {self.notes.caller} to {self.notes.callee}>"
+        return f"<BridgedCall {self.notes.call.caller} to {self.notes.call.callee}>"
 
     @property
     def request(self) -> Request:

@@ -181,15 +181,16 @@ class JoinedLegs:
 
     def leg_over(self, call: Call) -> None:
         """A leg has ended."""
-        self.notes.leg_ended(call)
         if self.over:
             return
         if self.following is not None and self.following.leg_over(call):
-            return
-        if call is self.caller:
+            self.notes.leg_ended(call)
+        elif call is self.caller:
             self.caller_over(call)
         elif call is self.callee:
             self.callee_over(call)
+        else:
+            self.notes.leg_ended(call)
 
     def caller_over(self, call: Call) -> None:
         """The caller has gone."""

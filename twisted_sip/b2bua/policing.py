@@ -144,4 +144,4 @@ def _outcome(call: BridgedCall, status: int) -> Outcome | None:
         return Outcome.BUSY
     if status not in _NOBODY:
         return None
-    return Outcome.NO_ANSWER if call.notes.ringing is not None else Outcome.UNAVAILABLE
+    return Outcome.NO_ANSWER if call.notes.call.ringing is not None else Outcome.UNAVAILABLE

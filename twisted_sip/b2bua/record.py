@@ -1,4 +1,4 @@
-"""Makes the record of a call while it goes on, and tells the sink of it."""
+"""The record of a call while it goes on, and what the sink is told of it."""
 
 from __future__ import annotations
 
@@ -16,62 +16,18 @@ if TYPE_CHECKING:
 
 _log = Logger()
 
-
-class LegNotes:
-    """What is known of one leg."""
-
-    __slots__ = ("answered", "began", "call", "ended")
-
-    def __init__(self, call: Call, now: float) -> None:
-        self.call = call
-        self.began = now
-        self.answered: float | None = None
-        self.ended: float | None = None
-
-    def record(self) -> LegRecord:
-        """Return its record."""
-        call = self.call
-        ending = call.ending
-        if ending is None:
-            status, reason = 0 if self.answered is None else 200, ""
-        else:
-            status, reason = ending.status, ending.reason
-        return LegRecord(
-            call_id=call.id,
-            incoming=not call.outgoing,
-            uri=call.remote.uri_text,
-            began=self.began,
-            answered=self.answered,
-            ended=self.ended,
-            status=status,
-            reason=reason,
-        )
+#: A leg that begins within so many seconds of the call begins with it.
+_AT_ONCE = 0.01
 
 
 class CallNotes:
-    """What is known of one call.
+    """What is known of one call: its one record, which changes with it.
 
-    :ivar id: what its record is known by.
-    :ivar set_up: when it began, in seconds since the epoch; *ringing* and *answered* alike.
-    :ivar callee_user: the address-of-record of the user of ours who has answered, or was called; empty for none.
+    :ivar call: the record; what it says of its legs is what the sink was told last.
     :ivar hold: what the caller's 2xx waits for: that the record is durable. None for nothing.
     """
 
-    __slots__ = (
-        "_legs",
-        "_now",
-        "_over",
-        "_sink",
-        "answered",
-        "callee",
-        "callee_user",
-        "caller",
-        "hold",
-        "id",
-        "ringing",
-        "set_up",
-        "user",
-    )
+    __slots__ = ("_legs", "_now", "_over", "_sink", "call", "hold")
 
     def __init__(self, sink: Any, now: Callable[[], float], *, id: str, user: str, caller: str, callee: str) -> None:
         """Begin.
@@ -81,60 +37,64 @@ class CallNotes:
         """
         self._sink = sink
         self._now = now
-        self._legs: dict[Call, LegNotes] = {}
+        self._legs: dict[Call, LegRecord] = {}
         self._over = False
-        self.id = id
-        self.user = user
-        self.caller = caller
-        self.callee = callee
-        self.callee_user = ""
+        self.call = CallRecord(id=id, user=user, caller=caller, callee=callee, set_up=now())
         self.hold: Deferred[Any] | None = None
-        self.set_up = now()
-        self.ringing: float | None = None
-        self.answered: float | None = None
 
     def leg_began(self, call: Call) -> None:
         """A leg begins."""
-        # The first leg is what the call began with.
-        self._legs[call] = LegNotes(call, self._now() if self._legs else self.set_up)
-        if not self.callee_user:
-            self._note_user(call)
+        record, legs = self.call, self._legs
+        began = record.set_up
+        if legs:
+            # The first leg is what the call began with.
+            now = self._now()
+            if now - began >= _AT_ONCE:
+                began = now
+        outgoing = call.outgoing
+        legs[call] = LegRecord(call_id=call.id, incoming=not outgoing, uri=call.remote.uri_text, began=began)
+        if not outgoing:
+            if not record.call_id:
+                record.call_id = call.id
+        elif not record.callee_user:
+            record.callee_user = getattr(call.leg, "user", "")
 
     def leg_ended(self, call: Call) -> None:
         """A leg is over."""
-        notes = self._legs.get(call)
-        if notes is not None and notes.ended is None:
-            notes.ended = self._now()
+        leg = self._legs.get(call)
+        if leg is not None and leg.ended is None:
+            leg.ended = self._now()
 
     def rang(self) -> None:
         """The callee's device rings."""
-        if self.ringing is None:
-            self.ringing = self._now()
+        if self.call.ringing is None:
+            self.call.ringing = self._now()
 
     def was_answered(self, *calls: Call) -> None:
         """The call is answered; *calls* are the legs in which it is."""
         now = self._now()
+        record, legs = self.call, self._legs
         for call in calls:
-            notes = self._legs.get(call)
-            if notes is not None and notes.answered is None:
-                notes.answered = now
-                self._note_user(call)
-        if self.answered is None:
-            self.answered = now
+            leg = legs.get(call)
+            if leg is not None and leg.answered is None:
+                self._leg_answered(call, leg, now)
+        if record.answered is None:
+            record.answered = record.known_until = now
             if self._sink is not None:
                 self.hold = self._tell(self._sink.answered, self.record())
 
     def was_answered_leg(self, call: Call) -> None:
         """One leg is answered, the call is not yet."""
-        notes = self._legs.get(call)
-        if notes is not None and notes.answered is None:
-            notes.answered = self._now()
-            self._note_user(call)
+        leg = self._legs.get(call)
+        if leg is not None and leg.answered is None:
+            self._leg_answered(call, leg, self._now())
 
-    def _note_user(self, call: Call) -> None:
-        user = getattr(call.leg, "user", "") if call.outgoing else ""
-        if user:
-            self.callee_user = user
+    def _leg_answered(self, call: Call, leg: LegRecord, now: float) -> None:
+        leg.answered = now
+        if call.outgoing:
+            user = getattr(call.leg, "user", "")
+            if user:
+                self.call.callee_user = user
 
     def ended(self, result: Result, status: int, reason: str, by: str) -> None:
         """The call is over."""
@@ -142,34 +102,33 @@ class CallNotes:
             return
         self._over = True
         if self._sink is not None:
+            record = self.call
             now = self._now()
-            for notes in self._legs.values():
-                if notes.ended is None:
-                    notes.ended = now
-            self._tell(self._sink.ended, self.record(result, status, reason, by, now))
+            for leg in self._legs.values():
+                if leg.ended is None:
+                    leg.ended = now
+            record.ended = now
+            if record.answered is not None:
+                record.known_until = now
+            record.result = result
+            record.status = status
+            record.reason = reason
+            record.ended_by = by
+            self._tell(self._sink.ended, self.record())
 
-    def record(
-        self, result: Result = "", status: int = 0, reason: str = "", by: str = "", ended: float | None = None
-    ) -> CallRecord:
+    def record(self) -> CallRecord:
         """Return the record as it is now."""
-        return CallRecord(
-            id=self.id,
-            user=self.user,
-            callee_user=self.callee_user,
-            caller=self.caller,
-            callee=self.callee,
-            set_up=self.set_up,
-            ringing=self.ringing,
-            answered=self.answered,
-            ended=ended,
-            result=result,
-            status=status,
-            reason=reason,
-            ended_by=by,
-            call_id=next((call.id for call in self._legs if not call.outgoing), ""),
-            known_until=self.answered and (ended or self.answered),
-            legs=tuple([notes.record() for notes in self._legs.values()]),
-        )
+        legs = self._legs
+        for call, leg in legs.items():
+            ending = call.ending
+            if ending is not None:
+                leg.status = ending.status
+                leg.reason = ending.reason
+            elif leg.answered is not None:
+                leg.status = 200
+        record = self.call
+        record.legs = tuple(legs.values())
+        return record
 
     def _tell(self, tell: Callable[[CallRecord], Any], record: CallRecord) -> Deferred[Any] | None:
         try:
@@ -180,4 +139,4 @@ class CallNotes:
         return told.addErrback(self._not_kept) if told is not None and isinstance(told, Deferred) else None
 
     def _not_kept(self, failure: Failure) -> None:
-        _log.failure("a call record was not kept: {id}", failure, id=self.id)
+        _log.failure("a call record was not kept: {id}", failure, id=self.call.id)

@@ -56,8 +56,8 @@ def open_text(record: CallRecord) -> str:
     return (
         f'{{"id":"{record.id}","user":{_text(record.user)},"callee_user":{_text(record.callee_user)},'
         f'"caller":{_text(record.caller)},"callee":{_text(record.callee)},"call_id":{_text(record.call_id)},'
-        f'"set_up":{record.set_up:.6f},"answered":{record.answered:.6f},"interval":{record.interval:.0f}'
-        f'{"" if ringing is None else f""","ringing":{ringing:.6f}"""},"caller_tag":{_text(record.caller_tag)},'
+        f'"set_up":{_TIMES[record.set_up]},"answered":{_TIMES[record.answered]},"interval":{record.interval:.0f}'
+        f'{"" if ringing is None else f""","ringing":{_TIMES[ringing]}"""},"caller_tag":{_text(record.caller_tag)},'
         f'"callee_tag":{_text(record.callee_tag)},"target":{_text(record.target)}'
         f'{f""","legs":{legs_text(legs)}""" if legs else ""}}}'
     )
