@@ -15,6 +15,7 @@ from twisted_sip.dialog.client_request import ClientRequest
 from twisted_sip.dialog.dialog import TARGET_REFRESH
 from twisted_sip.element.outgoing import Outgoing
 from twisted_sip.element.straight import StraightUser
+from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.message.header_map import Lines
 from twisted_sip.message.kept import Kept
@@ -87,8 +88,14 @@ class Wire:
         sender = self._element.sender
         self._under_way[outgoing] = carried = _Carried(self, outgoing)
         simple = credentials is None and not secure and "route" not in request.headers.names
-        if not simple or not sender.start_straight(request, carried, flow):
-            carried.outgoing = sender.send(request, carried, flow=flow, credentials=credentials, secure_required=secure)
+        try:
+            if not simple or not sender.start_straight(request, carried, flow):
+                carried.outgoing = sender.send(
+                    request, carried, flow=flow, credentials=credentials, secure_required=secure
+                )
+        except RemoteProtocolError as error:
+            # It may not go there. Whoever sends it is not done with that yet.
+            self._element.reactor.callLater(0, carried.failed, None, error.status, error.reason)
 
     def cancel(self, outgoing: ClientRequest, headers: Iterable[tuple[str, str]]) -> None:
         """Cancel an INVITE."""

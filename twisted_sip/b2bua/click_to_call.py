@@ -267,7 +267,7 @@ class ClickToCall(JoinedLegs):
         if streamless and self.bridge is not None and status in _NO_STREAMS:
             hunt.again(attempt, self._start(attempt.target, False, streamless=False))
         else:
-            hunt.lost(attempt, status or 408)
+            hunt.lost(attempt, status or 408, response is not None)
 
     def _nobody(self, status: int) -> None:
         if self.over:

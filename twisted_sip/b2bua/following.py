@@ -149,12 +149,12 @@ class Following:
         self._tell(200, True)
         return True
 
-    def lost(self, call: Call, status: int) -> None:
-        """It has come to nothing."""
+    def lost(self, call: Call, status: int, said: bool = True) -> None:
+        """It has come to nothing; *said*: its peer has said so."""
         self._bridged.notes.leg_ended(call)
         attempt = self.hunt.attempt_of(call)
         if attempt is not None and not self._over:
-            self.hunt.lost(attempt, status)
+            self.hunt.lost(attempt, status, said)
 
     def leg_over(self, call: Call) -> bool:
         """A leg of the old call has ended; return True if the transfer goes on all the same."""

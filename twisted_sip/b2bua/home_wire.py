@@ -1,11 +1,12 @@
 """How messages leave to phones whose registrar we are: where they are we know better than their Contact.
 
 RFC 5627 section 6.1 (a GRUU of our domain leads to us and to nobody else), RFC 5626 section 5.3 (flows through NATs).
+An INVITE gets to a gateway by a route alone, whatever name has led there.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted_sip.agent.wire import Wire
 from twisted_sip.interfaces.flow import Flow
@@ -23,10 +24,21 @@ class HomeWire(Wire):
 
     :ivar routing: knows where registered phones are.
     :ivar target: where our INVITE went, None for a call that has come in.
+    :ivar incoming: the request that our INVITE is for, None where there was none.
     """
 
     routing: Routing | None = None
     target: Target | None = None
+    incoming: Any = None
+
+    def put_contact(self, request: Request, flow: Flow, *, within: bool) -> None:
+        """See Wire.
+
+        :raises RemoteProtocolError: an INVITE may not go there (403).
+        """
+        if not within and self.routing is not None and self.target is not None and request.method == "INVITE":
+            self.routing.check_way(request, self.target, flow.remote, self.incoming)
+        super().put_contact(request, flow, within=within)
 
     def way_within(self, request: Request) -> Flow | None:
         """See Wire; a GRUU of ours is replaced by where its device is."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted_sip.b2bua.failures import best_status
 from twisted_sip.interfaces.routing import Target
@@ -116,8 +116,8 @@ class Hunt:
         terms = attempt.target.failover
         if terms is not None:
             terms.outcome(status, said)
-            if said and status not in terms.statuses:
-                # A gateway has said what the callee says: others would say the same.
+            if said and (status not in terms.statuses or _rang(attempt.call)):
+                # A gateway has said what the callee says, or the callee was reached: others would say the same.
                 self._groups.clear()
         if status >= 600:
             # Section 16.7 step 5: nobody else is to be asked.
@@ -142,6 +142,12 @@ class Hunt:
         # Whose search it was is let go of.
         self._start, self._failed = _nobody, _nothing
         return calls
+
+
+def _rang(call: Call) -> bool:
+    """Tell whether the callee of *call*, which has come to nothing, was reached."""
+    attempt: Any = getattr(call.leg, "attempt", None)
+    return attempt is not None and bool(attempt.rang)
 
 
 def _nobody(target: Target, one_of_several: bool) -> int:

@@ -10,6 +10,7 @@ import attrs
 from twisted_sip.agent.account import Account
 from twisted_sip.agent.call import Call
 from twisted_sip.agent.user_agent import UserAgent
+from twisted_sip.b2bua.gateway_leg import GatewayLeg
 from twisted_sip.b2bua.header_policy import HeaderPolicy
 from twisted_sip.b2bua.home_wire import HomeWire
 from twisted_sip.b2bua.joined_legs import JoinedLegs
@@ -121,8 +122,11 @@ class LegMaking(UserAgent):
         hops = caller.request.max_forwards
         if hops == 0:
             raise RemoteProtocolError("Too Many Hops", status=483)
+        if target.failover is not None:
+            text = f"sent to {target.failover.name}: {target.uri}"
+            bridged.caller_leg.incoming.note("gateway", text, target.failover.key)
         fields = self.policy.invite_fields(caller.request.headers) if headers is None else list(headers)
-        return self.make_leg(
+        call = self.make_leg(
             bridged,
             target,
             identity or self.identity(bridged),
@@ -133,6 +137,9 @@ class LegMaking(UserAgent):
             reliable=bridged.bridge is None or bool(caller.request.body) or caller_takes_reliable(bridged),
             address="" if self.plane is not None else bridged.caller_leg.own.address,
         )
+        if isinstance(call.wire, HomeWire):
+            call.wire.incoming = bridged.caller_leg.incoming
+        return call
 
     def make_leg(
         self,
@@ -190,6 +197,8 @@ class LegMaking(UserAgent):
         leg.user = target.aor
         self.equip(leg, address)
         self.table.enter(call)
+        if target.failover is not None:
+            GatewayLeg(leg, target.failover, element.timers)
         return call
 
 

@@ -269,7 +269,7 @@ class CalleeLeg(BridgedLeg, OutgoingLeg):
             if attempt.winner is not None and not self.call.over:
                 following.answered(self)
             else:
-                following.lost(self.call, attempt.status or 408)
+                following.lost(self.call, attempt.status or 408, attempt.response is not None)
             return
         if bridged.leg_at(self.side) is self.call:
             # It was let in already, with its offer.

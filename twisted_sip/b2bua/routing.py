@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 
 from twisted_sip.b2bua.policing import Policed, Policing
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
-from twisted_sip.interfaces.flow import Flow
+from twisted_sip.interfaces.flow import Address, Flow
 from twisted_sip.interfaces.location import ILocationStore
 from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.interfaces.routing import Target
@@ -24,7 +24,7 @@ from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI, URI, parse_uri
-from twisted_sip.proxy.gateways.guard import gateway_named
+from twisted_sip.proxy.gateways.guard import GatewayGuard, gateway_named
 from twisted_sip.proxy.location_router import LocationRouter
 from twisted_sip.proxy.static_routes import StaticRoute, StaticRouter
 
@@ -175,6 +175,15 @@ class Routing:
             flow = self._registered.flow_of_binding(target.aor, target.key)
         return flow
 
+    def check_way(self, request: Request, target: Target, address: Address, incoming: Any) -> None:
+        """Look at *request*, an INVITE of ours about to leave for *address*: gateways are reached by routes alone.
+
+        :param incoming: is told why it is refused, None for nobody.
+        :raises RemoteProtocolError: it may not go there (403).
+        """
+        if any(self._static.gateways):
+            GatewayGuard(self._static.gateways)(request, target, address, incoming or Asked(target.uri, ""))
+
     def _find(self, incoming: Any, uri: URI) -> Route:
         if not self._element.domains.is_local_uri(uri) and self.is_stranger(incoming.user):
             incoming.note("location", "403: strangers may call our users alone", "server.domains")
@@ -240,7 +249,8 @@ def targets_of(route: Route) -> Sequence[Target] | int:
         else:
             # Those that are written one after the other are tried so.
             uri = parse_uri(one) if isinstance(one, str) else one
-            targets.append(Target(uri=uri, q=1000 - place))
+            # Where a program leads it was asked for: it may be a gateway.
+            targets.append(Target(uri=uri, q=1000 - place, configured=True))
     if not targets:
         return 480 if several else 404
     return targets

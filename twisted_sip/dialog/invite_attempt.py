@@ -44,6 +44,8 @@ class InviteAttempt:
     :ivar winner: the session that has been accepted, None without one.
     :ivar status: of the final response that decided; 408 or 503 where none came; 0 before.
     :ivar response: that response, None without one. A 3xx has other addresses in its Contacts.
+    :ivar heard: a response to it has come, be it 100.
+    :ivar rang: so has a 180.
     :ivar cancelled: it was given up.
     :ivar timed_out: because it took too long: Expires, or the ring timeout.
     :ivar wanted: a 2xx that comes in spite of a CANCEL is welcome (section 15).
@@ -81,6 +83,7 @@ class InviteAttempt:
         self.winner: Session | None = None
         self.status = 0
         self.response: Response | None = None
+        self.heard = self.rang = False
         self.cancelled = False
         self.timed_out = False
         self.wanted = False
@@ -161,7 +164,10 @@ class InviteAttempt:
         if outgoing is not self._outgoing:
             return
         status = response.status
+        self.heard = True
         if status < 200:
+            if status == 180:
+                self.rang = True
             if status > 100 and not self.over:
                 self._progress(response)
         elif status < 300:

@@ -9,6 +9,7 @@ import pytest
 from twisted_sip.interfaces.routing import Target
 from twisted_sip.message.request import Request
 from twisted_sip.proxy.gateways.guard import GatewayGuard
+from twisted_sip.proxy.gateways.settings import GatewaysSettings
 from twisted_sip.proxy.routes.emergency import EmergencyCalls, EmergencySettings
 from twisted_sip.proxy.settings import ProxySettings
 from twisted_sip.proxy.static_routes import StaticRoute, StaticRouter
@@ -165,3 +166,34 @@ def test_what_the_operator_writes_may_lead_there() -> None:
 
 def _nothing(*what: Any) -> None:
     pass
+
+
+def test_where_it_was_once(trunk: Any) -> None:
+    """An address at which it has not been for an hour may be somebody else's; where it was last is known for good."""
+    made = trunk("sip:gw.example.net", settings=GatewaysSettings(probe_interval=0))
+    (gateway,) = made.gateways
+    for host in ("192.0.2.50", "192.0.2.51", "192.0.2.50"):
+        gateway.probe_answered(200, 0.1, host)
+        made.house.network.advance(1)
+    assert sorted(gateway.addresses) == ["192.0.2.50", "192.0.2.51"]
+    made.house.network.advance(1800)
+    gateway.probe_answered(200, 0.1, "[2001:db8::1]")
+    made.house.network.advance(1801)
+    assert tuple(gateway.addresses) == ("2001:db8::1",)
+    made.house.network.advance(100_000)
+    assert tuple(gateway.addresses) == ("2001:db8::1",)
+    for number in range(20):
+        gateway.probe_answered(200, 0.1, f"192.0.2.{number}")
+    assert len(gateway.addresses) == 8
+
+
+def test_those_that_are_asked_seldom(trunk: Any) -> None:
+    made = trunk("sip:gw.example.net", settings=GatewaysSettings(probe_interval=3600.0))
+    (gateway,) = made.gateways
+    gateway.probe_answered(200, 0.1, "192.0.2.50")
+    made.house.network.advance(1)
+    gateway.probe_answered(200, 0.1, "192.0.2.51")
+    made.house.network.advance(7200)
+    assert len(gateway.addresses) == 2
+    made.house.network.advance(3600)
+    assert tuple(gateway.addresses) == ("192.0.2.51",)

@@ -17,7 +17,6 @@ from twisted_sip.message.request import Request
 from twisted_sip.message.route_set import next_hop
 from twisted_sip.message.uri import SIPURI, URI
 from twisted_sip.proxy.gateways.live import LiveGateway
-from twisted_sip.proxy.gateways.table import Gateways
 from twisted_sip.transport.resolver_selection import numeric_host
 
 
@@ -27,7 +26,7 @@ class GatewayGuard:
     :param gateways: all that there are.
     """
 
-    def __init__(self, gateways: Gateways) -> None:
+    def __init__(self, gateways: Iterable[LiveGateway]) -> None:
         self._gateways = gateways
 
     def __call__(self, request: Request, target: Target, address: Address, incoming: IncomingRequest) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.logger import Logger
@@ -17,8 +17,9 @@ from twisted_sip.transport.resolver_selection import numeric_host
 
 _log = Logger()
 
-#: Addresses by which one gateway is known; the latest are kept.
-_MOST_ADDRESSES = 8
+#: Addresses by which one gateway is known; the latest are kept, and those that have answered a probe within so many
+#: seconds, or three intervals of probes.
+_MOST_ADDRESSES, _ADDRESS_TIME = 8, 3600.0
 
 
 def _address(host: str) -> str:
@@ -51,18 +52,18 @@ class LiveGateway:
     :ivar failed: how many of them it did not answer, or with a status that leads to the next gateway.
     :ivar round_trip: seconds that the last probe took, None before.
     :ivar channels: its calls, counted where there is a limit.
-    :ivar addresses: the numeric hosts that it is known by: that of its URI, or those from which it has answered probes.
     :ivar troubled: called with it when a request has shown that it does not work.
     """
 
     __slots__ = (
         "_clock",
+        "_fixed",
         "_hold_until",
         "_probes_failed",
+        "_seen",
         "_state",
         "_terms",
         "_texts",
-        "addresses",
         "by_hand",
         "channels",
         "failed",
@@ -98,7 +99,8 @@ class LiveGateway:
         self.failed = 0
         self.round_trip: float | None = None
         self.channels = Channels(clock)
-        self.addresses: tuple[str, ...] = ()
+        # Numeric hosts from which it has answered probes -> when; the latest comes last.
+        self._seen: dict[str, float] = {}
         self.troubled = troubled
         self.adopt(settings, watch, key)
 
@@ -112,8 +114,7 @@ class LiveGateway:
         uri = parse_uri(settings.uri)
         assert isinstance(uri, SIPURI)  # the configuration was checked
         self.uri = uri
-        if numeric_host(uri.host):
-            self.addresses = (_address(uri.host),)
+        self._fixed = (_address(uri.host),) if numeric_host(uri.host) else ()
         self._texts = (f"{uri.scheme}:", uri.text[len(uri.scheme) + 1 :])
         self._terms = Failover(
             statuses=frozenset(watch.failover),
@@ -124,6 +125,23 @@ class LiveGateway:
             name=settings.label,
             key=key,
         )
+
+    @property
+    def addresses(self) -> Sequence[str]:
+        """The numeric hosts that it is known by: that of its URI, or those from which it has answered probes.
+
+        Who has moved is forgotten at its old address, which may be somebody else's by then; the latest one stays.
+        """
+        if self._fixed:
+            return self._fixed
+        seen = self._seen
+        if len(seen) > 1:
+            given = self.settings.probe_interval
+            interval = self.watch.probe_interval if given is None else given
+            oldest = self._clock() - max(_ADDRESS_TIME, 3 * interval)
+            while len(seen) > 1 and seen[next(iter(seen))] < oldest:
+                del seen[next(iter(seen))]
+        return tuple(seen)
 
     # -- whether it is used -----------------------------------------------------------
 
@@ -188,9 +206,12 @@ class LiveGateway:
 
     def probe_answered(self, status: int, round_trip: float, host: str = "") -> None:
         """A probe was answered, by *host*: it lives, whatever it says, but for 408 and 503."""
-        host = _address(host)
-        if host and host not in self.addresses:
-            self.addresses = (host, *self.addresses)[:_MOST_ADDRESSES]
+        if host:
+            seen = self._seen
+            seen.pop(_address(host), None)
+            seen[_address(host)] = self._clock()
+            if len(seen) > _MOST_ADDRESSES:
+                del seen[next(iter(seen))]
         if status in (408, 503):
             self.probe_failed(f"answered {status} to a probe")
         else:
