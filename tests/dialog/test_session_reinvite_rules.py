@@ -48,7 +48,7 @@ class TestExecuted:
             invite.cancelled()
             invite.cancelled()
         else:
-            invite._deadline_passed(504)
+            invite.expire(504)
         pair.advance(0.3)
         assert ("modified", ("INVITE", 200)) in pair.alice.told and bob.can_reinvite and alice.can_reinvite
         pair.settle()
@@ -73,7 +73,7 @@ class TestExecuted:
         """Section 3.4: by a peer that does not know better."""
         pair.alice.manual.add("offer_wanted")
         alice, _, invite = progressing(pair)
-        outgoing = alice.modification.invite.outgoing
+        outgoing = alice.inviting.outgoing
         invite.close()
         outgoing.response_received(Response(488, "", [("cseq", outgoing.request.headers.first("cseq"))]))
         assert ("offer_wanted", "resync") in pair.alice.told and "rolled_back" not in pair.alice.names()
@@ -103,7 +103,7 @@ class TestLateOffer:
     def test_overtaken_by_the_2xx(self, pair: Any) -> None:
         pair.alice.manual.add("offer_received")
         alice, _, invite = progressing(pair, offer=False)
-        outgoing = alice.modification.invite.outgoing
+        outgoing = alice.inviting.outgoing
         fields = [("cseq", outgoing.request.headers.first("cseq")), ("contact", "<sip:bob>")]
         outgoing.response_received(Response(200, "", fields))
         assert alice.offers.stable and "ACK" in pair.link.words("alice")

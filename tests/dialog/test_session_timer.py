@@ -33,8 +33,8 @@ class TestWords:
     def test_request(self) -> None:
         """Sections 7.1 and 7.4."""
         assert make().request_fields() == []
-        assert make(session_expires=600).request_fields(first=True) == [("session-expires", "600")]
-        assert make(session_expires=100, min_se=200, refresher="local").request_fields(first=True) == [
+        assert SessionTerms(session_expires=600).interval_fields(0) == [("session-expires", "600")]
+        assert SessionTerms(session_expires=100, min_se=200, refresher="local").interval_fields(0) == [
             ("session-expires", "200;refresher=uac"),
             ("min-se", "200"),
         ]

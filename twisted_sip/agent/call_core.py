@@ -33,6 +33,9 @@ from twisted_sip.message.response import Response
 if TYPE_CHECKING:
     from twisted_sip.agent.call import Call
 
+# To ask an enumeration for its members is slow.
+_ESTABLISHED, _ENDING, _ENDED = CallState.ESTABLISHED, CallState.ENDING, CallState.ENDED
+
 #: What is told of nearly every call; events do not change.
 _ANSWERED = Answered(status=200)
 _CONFIRMED = Confirmed()
@@ -51,8 +54,11 @@ class CallCore(CallParts):
             return succeed(self._call)
         if self._refusal is not None:
             return self._unheeded(fail(self._refusal))
-        waiting: Deferred[Call] = Deferred(self._answered.remove)
-        self._answered.append(waiting)
+        line = self._answered
+        if line is None:
+            line = self._answered = []
+        waiting: Deferred[Call] = Deferred(line.remove)
+        line.append(waiting)
         return waiting
 
     @property
@@ -60,8 +66,11 @@ class CallCore(CallParts):
         """A Deferred that fires with how it ended. Never fails. Another one each time."""
         if self.ending is not None:
             return succeed(self.ending)
-        waiting: Deferred[CallEnd] = Deferred(self._ended.remove)
-        self._ended.append(waiting)
+        line = self._ended
+        if line is None:
+            line = self._ended = []
+        waiting: Deferred[CallEnd] = Deferred(line.remove)
+        line.append(waiting)
         return waiting
 
     def events(self) -> EventStream[CallEvent]:
@@ -89,7 +98,7 @@ class CallCore(CallParts):
 
     def leave(self, reason: Reason | str | tuple[Reason, ...] = "", headers: Iterable[tuple[str, str]] = ()) -> None:
         """As :meth:`hangup`, for those who do not wait for its end."""
-        if self.state is CallState.ENDED or self.state is CallState.ENDING:
+        if self.state is _ENDED or self.state is _ENDING:
             return
         fields = list(headers)
         if reason:
@@ -152,7 +161,7 @@ class CallCore(CallParts):
 
     def become(self, state: CallState) -> None:
         """It is in *state* now."""
-        if self.state is not CallState.ENDED:
+        if self.state is not _ENDED:
             self.state = state
 
     def media_agreed(self, remote: SessionBody | None) -> None:
@@ -165,13 +174,13 @@ class CallCore(CallParts):
 
     def was_answered(self, status: int = 200) -> None:
         """A 2xx has come or gone."""
-        if self._established_at is not None or self.state is CallState.ENDED:
+        if self._established_at is not None or self.state is _ENDED:
             return
         self._established_at = self.agent.element.timers.now()
-        self.state = CallState.ESTABLISHED
+        self.state = _ESTABLISHED
         self.log.add(_ANSWERED if status == 200 else Answered(status=status))
         if self._answered:
-            waiting, self._answered = self._answered, []
+            waiting, self._answered = self._answered, None
             for waiter in waiting:
                 waiter.callback(self._call)
 
@@ -201,35 +210,38 @@ class CallCore(CallParts):
         elif cause == "cancel" and any(found.cause == 200 for found in ending.reasons):
             # RFC 3326 section 3.1: another device was faster.
             cause = "elsewhere"
-        if self._established_at is None:
+        began = self._established_at
+        if began is None:
             self._refusal = CallRefused(f"the call ended: {cause} {status}", status=status or 487)
-        self._end(
-            CallEnd(by=by, cause=cause, status=status, reason=reason, seconds=self.seconds, reasons=ending.reasons)
-        )
+            seconds = 0.0
+        else:
+            seconds = self.agent.element.timers.now() - began
+        self._end(CallEnd(by, cause, status, reason, seconds, ending.reasons))
 
     def _end(self, end: CallEnd) -> None:
-        if self.state is CallState.ENDED:
+        if self.state is _ENDED:
             return
         self.ending = end
-        self.state = CallState.ENDED
+        self.state = _ENDED
+        self.over = True
         if self._descriptions is not None:
             self._descriptions.close()
         if self._changes is not None:
             self._changes.close()
         if self._answered:
             refusal = self._refusal or CallRefused("the call is over", status=487)
-            answered, self._answered = self._answered, []
+            answered, self._answered = self._answered, None
             for waiter in answered:
                 waiter.errback(refusal)
                 self._unheeded(waiter)
         log = self.log
-        log.add(Ended(end=end))
+        log.add(Ended(end))
         log.close()
         if self._ended:
-            ended, self._ended = self._ended, []
+            ended, self._ended = self._ended, None
             for waiting in ended:
                 waiting.callback(end)
-        self.agent.table.ended(self._call)
+        self.agent.table.ended(self)  # type: ignore[arg-type]
 
     def _unheeded(self, failed: Deferred[Call]) -> Deferred[Call]:
         """Callers who hang up are no news: nobody has to look at what tells that a call of theirs was not answered."""
@@ -240,7 +252,7 @@ class CallCore(CallParts):
 
     def gone(self) -> None:
         """Nothing of it is left in any table."""
-        self.agent.table.forget(self._call)
+        self.agent.table.forget(self)  # type: ignore[arg-type]
 
     def _confirmed_session(self) -> Session:
         session = self.session

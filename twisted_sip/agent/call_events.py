@@ -42,7 +42,7 @@ class CallRefused(RequestRefused):
         self.response = response
 
 
-@attrs.frozen(slots=True, kw_only=True)
+@attrs.frozen(slots=True)
 class CallEnd:
     """How a call ended.
 
@@ -231,7 +231,7 @@ class Joined:
     by: Call
 
 
-@attrs.frozen(slots=True, kw_only=True)
+@attrs.frozen(slots=True)
 class Ended:
     """It is over: the last event.
 

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from twisted_sip.agent.user_agent import UserAgent
 
 
+# To ask an enumeration for its members is slow.
+_TRYING = CallState.TRYING
+
+
 class CallParts:
     """What a call has, and what it is; see Call.
 
@@ -40,6 +44,7 @@ class CallParts:
     :ivar local: our address as the peer sees it, without tag; and *remote*, the peer's.
     :ivar request: the INVITE that it was made by, as it came or was last sent.
     :ivar state: where it is.
+    :ivar over: it has ended.
     :ivar session: its session, None before there is one that counts.
     :ivar identity: the address-of-record that the caller has proved to have, empty for none.
     :ivar on_hold: we have put the peer on hold, and *held*: it has put us on hold.
@@ -58,7 +63,6 @@ class CallParts:
         agent: UserAgent,
         account: Account,
         wire: Wire,
-        *,
         id: str,
         outgoing: bool,
         local: NameAddr,
@@ -74,7 +78,8 @@ class CallParts:
         self.local = local
         self.remote = remote
         self.request = request
-        self.state = CallState.TRYING
+        self.state = _TRYING
+        self.over = False
         self.session: Session | None = None
         self._body = body
         # Made when somebody asks for them.
@@ -93,8 +98,9 @@ class CallParts:
         self.log: EventLog[CallEvent] = EventLog()
         self.answer_response: Response | None = None
         self._established_at: float | None = None
-        self._answered: list[Deferred[Call]] = []
-        self._ended: list[Deferred[CallEnd]] = []
+        # Who waits for it to be answered, and to end: mostly nobody.
+        self._answered: list[Deferred[Call]] | None = None
+        self._ended: list[Deferred[CallEnd]] | None = None
         self._refusal: CallRefused | None = None
         self._cause: tuple[str, int, str] | None = None
 
@@ -164,11 +170,6 @@ class CallParts:
     def established(self) -> bool:
         """True while it is answered and not over."""
         return self.state is CallState.ESTABLISHED
-
-    @property
-    def over(self) -> bool:
-        """True once it has ended."""
-        return self.state is CallState.ENDED
 
     @property
     def leaving(self) -> bool:

@@ -43,6 +43,8 @@ class CallTable:
     def __init__(self, agent: UserAgent) -> None:
         self._agent = agent
         self._alive: dict[Call, None] = {}
+        #: How many calls are not over.
+        self.alive = 0
         self._leaving: dict[Call, None] = {}
         self._ended: deque[DialogID] = deque(maxlen=_ENDED)
         self._timers: dict[Call, list[Timer]] = {}
@@ -59,11 +61,6 @@ class CallTable:
         """The calls that are not over."""
         return tuple(self._alive)
 
-    @property
-    def alive(self) -> int:
-        """How many calls are not over."""
-        return len(self._alive)
-
     def call_of(self, session: Session) -> Call | None:
         """Return the call that *session* belongs to, None if to none."""
         call: Call | None = getattr(session.user, "call", None)
@@ -77,7 +74,9 @@ class CallTable:
 
     def enter(self, call: Call) -> None:
         """*call* begins."""
-        self._alive[call] = None
+        alive = self._alive
+        alive[call] = None
+        self.alive = len(alive)
         call.account.calls += 1
         listener = self._agent.listener
         if listener is not None:
@@ -157,8 +156,10 @@ class CallTable:
 
     def ended(self, call: Call) -> None:
         """*call* is over."""
-        if call in self._alive:
-            del self._alive[call]
+        alive = self._alive
+        if call in alive:
+            del alive[call]
+            self.alive = len(alive)
             self._leaving[call] = None
             call.account.calls -= 1
         if call.session is not None:

@@ -47,6 +47,11 @@ class EventLog(Generic[E]):
             return
         events = self._events
         events.append(event)
+        if self._observers or self._waiting or len(events) > self._kept:
+            self._tell(event)
+
+    def _tell(self, event: E) -> None:
+        events = self._events
         if len(events) > self._kept:
             del events[0]
             self._gone += 1

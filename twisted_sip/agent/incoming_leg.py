@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 
 class IncomingLeg(Leg):
-    """The sessions' user of a call that has come in: there is one session."""
+    """The sessions' user of a call that has come in: there is one session.
+
+    :ivar invite: the INVITE.
+    """
+
+    invite: ServerInvite
 
     def __init__(self, call: Call, wire: Wire, incoming: Any, terms: SessionTerms) -> None:
         """Begin the session.
@@ -31,14 +36,15 @@ class IncomingLeg(Leg):
         :param incoming: the element's Incoming.
         :raises RemoteProtocolError: answer with its status; InviteRefused has header fields for that.
         """
-        super().__init__(call, wire)
+        self.call = call
+        self.wire = wire
         self._describing: Deferred[SessionBody | None] | None = None
         self._described = False
         #: An answer is being made.
         self.answering = False
         self._held_back = False
         element = call.agent.element
-        call.session = Session.invited(
+        call.session = session = Session.invited(
             incoming,
             self,
             element.timers,
@@ -47,14 +53,9 @@ class IncomingLeg(Leg):
             local_tag=incoming.to_tag,
             random=call.agent.chance,
         )
+        assert session.invite is not None  # that is how it was made
+        self.invite = session.invite
         incoming.start_transaction(self, trying=True)
-
-    @property
-    def invite(self) -> ServerInvite:
-        """The INVITE."""
-        session = self.call.session
-        assert session is not None and session.invite is not None
-        return session.invite
 
     # -- for the call -----------------------------------------------------------------------
 
@@ -175,6 +176,14 @@ class IncomingLeg(Leg):
         elif self.call.session is not None:
             # The 2xx waits for a PRACK.
             self.call.session.bye(headers)
+
+    def part(self) -> None:
+        """Nothing of the call is left: what repeats the INVITE gets the 2xx again, and no more is to come of it."""
+        super().part()
+        incoming: Any = self.invite.incoming
+        transaction = incoming.transaction
+        if transaction is not None and transaction.user is self:
+            transaction.user = self.call.agent.element
 
     def start(self) -> None:
         """It has begun already."""

@@ -17,8 +17,10 @@ from twisted_sip.agent.referral import ReferralNotifier
 from twisted_sip.agent.registered_way import came_by_registration
 from twisted_sip.agent.screening import is_anonymous, is_unreadable, unsupported
 from twisted_sip.agent.transfer import Transfer
+from twisted_sip.dialog.dialog import DialogID
 from twisted_sip.dialog.dialogs import INVITE_USAGE, dialog_id_of
 from twisted_sip.dialog.session import CONFIRMED, Session
+from twisted_sip.dialog.session_offers import SDP, is_plain
 from twisted_sip.dialog.session_terms import InviteRefused, SessionTerms
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, Verdict
@@ -29,6 +31,9 @@ from twisted_sip.transport.listener import is_loopback
 
 if TYPE_CHECKING:
     from twisted_sip.agent.user_agent import UserAgent
+
+#: The header fields that have a call take the place of another one, or join it.
+_CALL_CONTROL = frozenset(("replaces", "join"))
 
 #: Methods that begin nothing.
 _IN_DIALOG_ONLY = frozenset(("BYE", "PRACK", "UPDATE", "INFO", "NOTIFY"))
@@ -52,15 +57,15 @@ class Ingress:
             if request.method == "ACK":
                 return TAKEN
             raise
-        return self._within(incoming) if tag else self._outside(incoming)
+        return self.within(incoming, dialog_id_of(incoming.request)) if tag else self._outside(incoming)
 
     # -- within dialogs --------------------------------------------------------------------------
 
-    def _within(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
+    def within(self, incoming: IncomingRequest, id: DialogID) -> Verdict | Deferred[Verdict]:
+        """Take a request within the dialog with *id*, if there is one; see :meth:`process`."""
         agent = self._agent
         request = incoming.request
         method = request.method
-        id = dialog_id_of(request)
         session = agent.dialogs.usage(id, INVITE_USAGE)
         if method == "ACK":
             if isinstance(session, Session):
@@ -74,7 +79,7 @@ class Ingress:
         if isinstance(session, Session):
             # Who knows the tags of a dialog is no stranger: what he sends again gets the same answer (section 17.2).
             incoming.start_transaction()
-            if method != "INVITE":
+            if method != "INVITE" and not _CALL_CONTROL.isdisjoint(request.headers.names):
                 _refuse_call_control(request)
             if session.request_received(incoming):
                 return TAKEN
@@ -235,28 +240,32 @@ class Ingress:
         request = incoming.request
         names = request.headers.names
         account = agent.account_for(request)
-        replaced = replaced_by(request) if "replaces" in names else None
-        joined = joined_by(request) if "join" in names else None
-        if replaced is not None and joined is not None:
-            # RFC 3891 section 3.
-            raise RemoteProtocolError("Replaces and Join contradict each other")
-        old = self._replaceable(replaced) if replaced is not None else None
-        other = self._joinable(joined) if joined is not None else None
-        full = self._no_room(account)
-        # Who takes the place of another call needs no room, but for one at a time.
-        if full is not None and (old is None or any(call.replaces is old for call in agent.calls)):
-            return response_to(request, full[0], "", full[1], to_tag=incoming.to_tag)
-        if old is None and agent.settings.max_calls_per_source and self._is_crowded(incoming):
+        settings = agent.settings
+        old = other = None
+        if not _CALL_CONTROL.isdisjoint(names):
+            replaced = replaced_by(request) if "replaces" in names else None
+            joined = joined_by(request) if "join" in names else None
+            if replaced is not None and joined is not None:
+                # RFC 3891 section 3.
+                raise RemoteProtocolError("Replaces and Join contradict each other")
+            old = self._replaceable(replaced) if replaced is not None else None
+            other = self._joinable(joined) if joined is not None else None
+        if agent.table.alive >= settings.max_calls or 0 < settings.max_calls_per_account <= account.calls:
+            full = self._no_room(account)
+            # Who takes the place of another call needs no room, but for one at a time.
+            if full is not None and (old is None or any(call.replaces is old for call in agent.calls)):
+                return response_to(request, full[0], "", full[1], to_tag=incoming.to_tag)
+        if old is None and settings.max_calls_per_source and self._is_crowded(incoming):
             return response_to(request, 486, to_tag=incoming.to_tag)
-        if agent.settings.reject_anonymous and is_anonymous(request):
+        if settings.reject_anonymous and is_anonymous(request):
             return response_to(request, 433, "Anonymity Disallowed", to_tag=incoming.to_tag)
         accept = terms.accept
-        if request.body and is_unreadable(request, accept):
+        if request.body and not (SDP in accept and is_plain(request, SDP)) and is_unreadable(request, accept):
             return response_to(request, 415, "", [("accept", ", ".join(accept))], to_tag=incoming.to_tag)
         found = agent.screen(incoming)
-        if old is None and other is None and (found is None or isinstance(found, int)):
+        if found is None and old is None and other is None:
             # The usual case: nobody has to be waited for.
-            return self._screened(found, incoming, account, None, None)
+            return self._screened(None, incoming, account, None, None)
         screening = deferred(lambda: found)
         if old is not None or other is not None:
             screening.addCallback(lambda status: deferred(self._authorized, status, incoming, old, other))
@@ -311,27 +320,29 @@ class Ingress:
             return TAKEN
         agent = self._agent
         headers = request.headers
-        names = headers.names
+        names, known = headers.names, headers.parsed.get
         straight = (names.count("via") == 1 and "," not in headers.lines[names.index("via")]) or len(
             headers.elements("via")
         ) == 1
         flow = incoming.flow
         local = account.registration is None or not came_by_registration(account, request, flow, agent.settings.servers)
-        wire = agent.wire_type(agent.element, account, flow=flow if straight else None, came_by=flow, local=local)
+        wire = agent.wire_type(agent.element, account, flow if straight else None, flow, False, local)
         hops = request.max_forwards
-        wire.hops = 70 if hops is None else min(70, hops)
+        if hops is not None and hops < 70:
+            wire.hops = hops
         call = Call(
             agent,
             account,
             wire,
-            id=request.call_id,
-            outgoing=False,
-            local=request.to.without("tag"),
-            remote=request.from_.without("tag"),
-            request=request,
+            known("call-id") or request.call_id,
+            False,
+            (known("to") or request.to).without("tag"),
+            (known("from") or request.from_).without("tag"),
+            request,
         )
         call.identity = incoming.user or proved_identity(agent, incoming)
-        call.replaces, call.joins = old, other
+        if old is not None or other is not None:
+            call.replaces, call.joins = old, other
         if "referred-by" in names:
             # Should it be ours, which has come back by another name: it counts on.
             call.referrals = max((known.referrals for known in agent.calls if known.id == call.id), default=0)

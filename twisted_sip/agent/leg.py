@@ -34,15 +34,18 @@ _log = Logger()
 
 
 class Leg:
-    """The user of the sessions of one call."""
+    """The user of the sessions of one call.
 
-    def __init__(self, call: Call, wire: Wire) -> None:
-        self.call = call
-        self.wire = wire
+    :ivar call: the call.
+    :ivar wire: how its messages leave.
+    """
+
+    call: Call
+    wire: Wire
 
     def part(self) -> None:
         """Nothing of the call is left: let go of its session."""
-        if self.call.session is not None and not self.wire:
+        if self.call.session is not None and not self.wire.under_way:
             self.call.session.part()
 
     # -- sending ---------------------------------------------------------------------------

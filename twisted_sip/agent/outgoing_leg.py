@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: Makes the INVITE to a URI with a CSeq number.
 Making = Callable[[str, int], Request]
 
+# To ask an enumeration for its members is slow.
+_TRYING, _RINGING = CallState.TRYING, CallState.RINGING
+
 #: What nearly every call has; events do not change.
 _RINGS = Progress(status=180, reason="Ringing", early_media=False)
 
@@ -43,15 +46,17 @@ class OutgoingLeg(Leg):
         :param make: makes the INVITE anew; the first one, to *uri*, is ``call.request``.
         :param expires: the Expires of the INVITE.
         """
-        super().__init__(call, wire)
+        self.call = call
+        self.wire = wire
         self.attempt: InviteAttempt | None = None
-        self._make = make
+        # None once there is no other target to be tried.
+        self._make: Making | None = make
         self._uri = uri
         self._terms = terms
         self._expires = expires
         self._offer: SessionBody | None = None
-        self._tried: list[str] = [uri]
-        self._targets: list[str] = []
+        self._tried: tuple[str, ...] = (uri,)
+        self._targets: tuple[str, ...] = ()
         self._sessions: set[Session] = set()
         self._attempts = 0
         self._answers: dict[Session, SessionBody] = {}
@@ -79,7 +84,7 @@ class OutgoingLeg(Leg):
     def _invite(self, uri: str) -> None:
         call = self.call
         element = call.agent.element
-        if self.attempt is not None:
+        if self.attempt is not None and self._make is not None:
             call.request = self._make(uri, call.request.cseq.number + 1)
         self._attempts += 1
         self.attempt = attempt = InviteAttempt(
@@ -88,9 +93,9 @@ class OutgoingLeg(Leg):
             element.timers,
             call.agent.dialogs,
             self._terms,
-            random=call.agent.chance,
-            offer=self._offer,
-            expires=self._expires,
+            call.agent.chance,
+            self._offer,
+            self._expires,
         )
         attempt.start()
 
@@ -119,13 +124,14 @@ class OutgoingLeg(Leg):
     def progressed(self, session: Session, response: Response) -> None:
         """A provisional response."""
         call = self.call
-        if call.state is CallState.TRYING and response.status >= 180:
-            call.become(CallState.RINGING)
-        early = session in self._answers or bool(response.body)
-        if response.status == 180 and not early and response.reason == "Ringing":
+        status = response.status
+        if call.state is _TRYING and status >= 180:
+            call.state = _RINGING
+        early = bool(response.body) or session in self._answers
+        if status == 180 and not early and response.reason == "Ringing":
             call.log.add(_RINGS)
         else:
-            call.log.add(Progress(status=response.status, reason=response.reason, early_media=early))
+            call.log.add(Progress(status=status, reason=response.reason, early_media=early))
 
     def _adopt(self, session: Session) -> None:
         """The session that was accepted is that of the call, from the first that is heard of that."""
@@ -166,7 +172,10 @@ class OutgoingLeg(Leg):
     def attempt_over(self, attempt: InviteAttempt) -> None:
         """It has its outcome."""
         call = self.call
-        if attempt is not self.attempt or attempt.winner is not None or call.over:
+        if attempt.winner is not None:
+            self._make = None
+            return
+        if attempt is not self.attempt or call.over:
             return
         response = attempt.response
         if 300 <= attempt.status < 400 and response is not None:
@@ -203,15 +212,16 @@ class OutgoingLeg(Leg):
             if isinstance(uri, SIPURI) and (uri.secure or not self._uri.lower().startswith("sips:")):
                 text = uri.replace(headers="", params=uri.params.without("method")).text
                 if text not in self._tried and text not in self._targets:
-                    self._targets.append(text)
+                    self._targets += (text,)
 
     def _try_next(self) -> bool:
         """Go on to the next target of a redirection, if there is one."""
         call = self.call
         if not self._targets or len(self._tried) > call.agent.settings.follow_redirects:
             return False
-        target = self._targets.pop(0)
-        self._tried.append(target)
+        target, *left = self._targets
+        self._targets = tuple(left)
+        self._tried += (target,)
         call.become(CallState.TRYING)
         call.log.add(Redirected(uri=target))
         try:
@@ -227,15 +237,18 @@ class OutgoingLeg(Leg):
 
     def ended(self, session: Session) -> None:
         """A session is over; the call is, if it was its session."""
-        self._answers.pop(session, None)
-        self._adopt(session)
+        if self._answers:
+            self._answers.pop(session, None)
+        if self.call.session is None:
+            self._adopt(session)
         if session is self.call.session and session.ending is not None:
             self.call.session_ended(session.ending)
 
     def gone(self, session: Session) -> None:
         """Nothing is left of a session."""
         self._sessions.discard(session)
-        self._check_gone()
+        if not self._sessions:
+            self._check_gone()
 
     def close(self) -> None:
         """Let go of it at once."""
@@ -248,7 +261,7 @@ class OutgoingLeg(Leg):
 
     def part(self) -> None:
         """Nothing of the call is left: let go of its attempt."""
-        if self.attempt is not None and self.attempt.gone and not self.wire:
+        if self.attempt is not None and self.attempt.gone and not self.wire.under_way:
             self.attempt.part()
             self.attempt = None
 

@@ -39,6 +39,7 @@ class Wire:
     :ivar contact: our Contact as it was told last, empty before.
     :ivar straight: the same where nothing stood between.
     :ivar outside: the flow for requests outside of dialogs, None to look for one.
+    :ivar under_way: the requests that are on their way.
     :ivar hops: the Max-Forwards of the INVITE: a REFER goes no further, so that transfers from call to call end.
     """
 
@@ -46,7 +47,6 @@ class Wire:
         self,
         element: Element,
         account: Account,
-        *,
         flow: Flow | None = None,
         came_by: Flow | None = None,
         anonymous: bool = False,
@@ -71,11 +71,9 @@ class Wire:
         self._local = local
         # The flow by which an INVITE of ours left; it need not lead to the peer.
         self._left_by: Flow | None = None
-        self._under_way: dict[ClientRequest, _Carried] = {}
-
-    def __len__(self) -> int:
-        """How many requests are on their way."""
-        return len(self._under_way)
+        # The flow by which our Contact was told last, if it is the same each time.
+        self._told_by: Flow | None = None
+        self.under_way: dict[ClientRequest, _Carried] = {}
 
     def send(self, outgoing: ClientRequest) -> None:
         """Send a request of a machine."""
@@ -83,10 +81,14 @@ class Wire:
         if request.method == "REFER":
             request.headers.set("max-forwards", str(self.hops))
         secure = outgoing.secure
-        flow = self._way_of(request, secure, within=outgoing.within)
+        flow: Flow | None
+        if not outgoing.within and self.outside is None:
+            flow = None
+        else:
+            flow = self._way_of(request, secure, within=outgoing.within)
         credentials = self.account.credentials
         sender = self._element.sender
-        self._under_way[outgoing] = carried = _Carried(self, outgoing)
+        self.under_way[outgoing] = carried = _Carried(self, outgoing)
         simple = credentials is None and not secure and "route" not in request.headers.names
         try:
             if not simple or not sender.start_straight(request, carried, flow):
@@ -99,7 +101,7 @@ class Wire:
 
     def cancel(self, outgoing: ClientRequest, headers: Iterable[tuple[str, str]]) -> None:
         """Cancel an INVITE."""
-        under_way = self._under_way.get(outgoing)
+        under_way = self.under_way.get(outgoing)
         if under_way is not None:
             under_way.cancel(headers)
 
@@ -113,10 +115,14 @@ class Wire:
         request = incoming.request
         if 100 < response.status < 300 and request.method in TARGET_REFRESH and "contact" not in response.headers.names:
             # One that is sent again has it.
-            secure = request.uri_text[:5].lower() == "sips:" and incoming.flow.kind.secure
-            contact = self.account.contact(incoming.flow, secure=secure, anonymous=self.anonymous, local=self._local)
-            self.contact = contact
-            response.headers.add(_CONTACTS[contact])
+            flow = incoming.flow
+            if flow is not self._told_by:
+                secure = request.uri_text[:5].lower() == "sips:" and flow.kind.secure
+                account = self.account
+                self.contact = account.contact(flow, secure=secure, anonymous=self.anonymous, local=self._local)
+                if account.registration is None and not flow.kind.secure:
+                    self._told_by = flow
+            response.headers.add(_CONTACTS[self.contact])
         incoming.send(response)
 
     def put_contact(self, request: Request, flow: Flow, *, within: bool) -> None:
@@ -134,14 +140,11 @@ class Wire:
             self._local = account.registration is None or not leaves_by_registration(account, request, flow)
         contact = account.contact(flow, secure=secure, anonymous=self.anonymous, local=self._local)
         self.contact = contact
+        self._told_by = None
         if "contact" in headers.names:
             headers.set("contact", f"<{contact}>")
         else:
             headers.add(_CONTACTS[contact])
-
-    def done(self, outgoing: ClientRequest) -> None:
-        """*outgoing* has its outcome."""
-        self._under_way.pop(outgoing, None)
 
     def local_host(self, peer: NameAddr) -> str:
         """Return the numeric address of ours by which messages to *peer* leave."""
@@ -269,12 +272,12 @@ class _Carried(StraightUser):
             self.note_answer(response)
         carries = self._carries
         if response.status >= 200:
-            self._wire.done(carries)
+            self._wire.under_way.pop(carries, None)
             if transaction is not None:
                 self.transaction = None
                 transaction.forget()
         carries.response_received(response)
 
     def failed(self, outgoing: Any, status: int, reason: str) -> None:
-        self._wire.done(self._carries)
+        self._wire.under_way.pop(self._carries, None)
         self._carries.failed(status)

@@ -297,7 +297,7 @@ class Bridge:
         if exchange.side == side or exchange.in_response:
             return
         if status < 300:
-            if session.modification.invite is not None or session.modification.update is not None:
+            if session.inviting is not None or session.modification.update is not None:
                 # That was the one before; what has waited for it is on its way already.
                 return
             # The offer was not answered, or none was made.

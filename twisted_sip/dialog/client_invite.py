@@ -30,6 +30,7 @@ _MOST_PRACKS = 16
 
 
 _CREDENTIALS = ("authorization", "proxy-authorization")
+_SECRETS = frozenset(_CREDENTIALS)
 
 
 class ClientInvite:
@@ -44,13 +45,15 @@ class ClientInvite:
 
     outgoing: ClientRequest
 
-    def __init__(self, session: Session, *, initial: bool, offered: bool) -> None:
-        """Wait for responses; *outgoing* is to be set.
+    def __init__(self, session: Session, offered: bool, initial: ClientRequest | None = None) -> None:
+        """Wait for responses.
 
-        :param initial: it is the one that has made the dialog.
         :param offered: it has an offer, which the session's tracker knows as carried by this object.
+        :param initial: it is this one, which has made the dialog; otherwise *outgoing* is to be set.
         """
-        self.initial = initial
+        self.initial = initial is not None
+        if initial is not None:
+            self.outgoing = initial
         self.accepted = False
         self.resolved = False
         self.pracks = 0
@@ -99,10 +102,10 @@ class ClientInvite:
         :return: False if it is to be discarded: a retransmission, or out of order.
         """
         session = self._session
-        rseq = self._reliable(response)
+        rseq = self._reliable(response) if "require" in response.headers.names else None
         if rseq is None:
             session.user.progressed(session, response)
-            if session.over:
+            if session.over or not response.body:
                 return True
             body = _description(response)
             if body is not None and session.offers.awaits(self) and session.offers.preview(body):
@@ -131,7 +134,7 @@ class ClientInvite:
         return True
 
     def _reliable(self, response: Response) -> int | None:
-        if "require" not in response.headers.names or "100rel" not in option_tags(response, "require"):
+        if "100rel" not in option_tags(response, "require"):
             return None
         try:
             rseq: int | None = response.typed("rseq")
@@ -205,8 +208,11 @@ class ClientInvite:
         """Take the first 2xx in this dialog; the session is confirmed and has its target."""
         session = self._session
         self.accepted = True
-        self._number = min(response.cseq.number, self.outgoing.request.cseq.number)
-        body = _description(response)
+        answered, sent = response.headers.parsed, self.outgoing.request.headers.parsed
+        number = (answered.get("cseq") or response.cseq)[0]
+        first = (sent.get("cseq") or self.outgoing.request.cseq)[0]
+        self._number = number if number < first else first
+        body = _description(response) if response.body else None
         if session.offers.awaits(self):
             body = body or session.offers.previewed
             if body is None:
@@ -260,9 +266,13 @@ class ClientInvite:
         if ack is None:
             if self._pending is not None or self._deadline is not None:
                 self._drop_offer()
-            # The offer of a provisional response that a 2xx has overtaken.
-            session.offers.abandon(self)
-            fields = _credentials(self.outgoing.request) + list(headers or [])
+            if session.offers.carrier is self:
+                # The offer of a provisional response that a 2xx has overtaken.
+                session.offers.abandon(self)
+            invite = self.outgoing.request
+            fields = [] if _SECRETS.isdisjoint(invite.headers.names) else _credentials(invite)
+            if headers:
+                fields += headers
             ack = self._ack = session.dialog.request("ACK", fields, cseq=self._number)
             if body is not None:
                 body.put_into(ack)
@@ -343,9 +353,6 @@ class _Prack:
 
 def _credentials(invite: Request) -> list[Header]:
     """Return the credentials of the INVITE, which its ACK has as well (section 13.2.2.4)."""
-    names = invite.headers.names
-    if "authorization" not in names and "proxy-authorization" not in names:
-        return []
     return [(name, value) for name in _CREDENTIALS for value in invite.headers.all(name)]
 
 

@@ -25,10 +25,11 @@ class ClientRequest:
     :ivar request: the request, as last sent.
     :ivar method: its method.
     :ivar secure: it must leave over a secure transport (RFC 3261 section 12.1.2).
+    :ivar within: it is in a dialog.
     :ivar done: it has had its final response or its failure.
     """
 
-    __slots__ = ("_dialog", "_user", "done", "method", "request", "secure")
+    __slots__ = ("_dialog", "_user", "done", "method", "request", "secure", "within")
 
     def __init__(self, request: Request, user: ClientRequestUser, dialog: Dialog | None = None) -> None:
         """Wrap *request*.
@@ -38,14 +39,10 @@ class ClientRequest:
         self.request = request
         self.method = request.method
         self.secure = dialog.secure if dialog is not None else request.uri_text[:5].lower() == "sips:"
+        self.within = dialog is not None
         self.done = False
         self._user = user
         self._dialog = dialog
-
-    @property
-    def within(self) -> bool:
-        """True if it is in a dialog."""
-        return self._dialog is not None
 
     def sent(self, request: Request) -> None:
         """It leaves as *request*: another server is tried, or a challenge was answered.
@@ -67,9 +64,10 @@ class ClientRequest:
 
     def response_received(self, response: Response) -> None:
         """Take a *response*: every provisional one, the final one, for INVITE every 2xx."""
-        if self.done and not (self.method == "INVITE" and 200 <= response.status < 300):
+        status = response.status
+        if self.done and not (self.method == "INVITE" and 200 <= status < 300):
             return
-        if response.status >= 200:
+        if status >= 200:
             self.done = True
         self._user.response_received(self, response)
 

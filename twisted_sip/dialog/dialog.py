@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 from twisted_sip.dialog.remote_target import checked_route_set, target_of
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.message.builders import build_request
+from twisted_sip.message.cseq import CSeq
+from twisted_sip.message.header_map import HeaderMap
+from twisted_sip.message.methods import METHODS
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.route_set import apply_route_set, route_set_of_uac, route_set_of_uas
@@ -24,6 +27,8 @@ TARGET_REFRESH = frozenset(("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"))
 FIRST_CSEQ = 1
 
 _CSEQ_LIMIT = 1 << 32
+
+_new = tuple.__new__
 
 
 class DialogID(NamedTuple):
@@ -53,12 +58,14 @@ class Dialog:
     :ivar remote_target: the URI of the peer's Contact.
     :ivar secure: made over TLS by a request for a ``sips`` URI; our Contacts must be ``sips`` URIs then.
     :ivar early: made by a provisional response, and not confirmed yet.
+    :ivar id: what it is known by.
     """
 
     __slots__ = (
-        "_id",
+        "_fit",
         "call_id",
         "early",
+        "id",
         "local_cseq",
         "local_tag",
         "local_uri",
@@ -96,7 +103,9 @@ class Dialog:
         self.remote_target = remote_target
         self.secure = secure
         self.early = early
-        self._id: DialogID | None = None
+        self.id = DialogID(call_id, local_tag, remote_tag)
+        # A request of ours has found that SIP allows what its addresses are made of.
+        self._fit = False
 
     # -- establishment ------------------------------------------------------------
 
@@ -111,22 +120,26 @@ class Dialog:
         :raises RemoteProtocolError: From, To, Contact or Record-Route is missing or malformed.
         """
         flow = request.flow
-        secure = _is_secure(request) and flow is not None and flow.kind.secure
-        known = request.headers.parsed.get
+        secure = request.uri_text[:5].lower() == "sips:" and flow is not None and flow.kind.secure
+        headers = request.headers
+        known = headers.parsed.get
         sender = known("from") or request.from_
-        return cls(
-            call_id=known("call-id") or request.call_id,
-            local_tag=local_tag,
-            remote_tag=sender.tag,
-            local_uri=(known("to") or request.to).untagged,
-            remote_uri=sender.untagged,
-            local_cseq=None,
-            remote_cseq=(known("cseq") or request.cseq)[0],
-            route_set=checked_route_set(request, route_set_of_uas),
-            remote_target=target_of(request, secure),
-            secure=secure,
-            early=early,
-        )
+        # What Dialog() does, without the call: each call has one.
+        made = cls.__new__(cls)
+        made.call_id = call_id = known("call-id") or request.call_id
+        made.local_tag = local_tag
+        made.remote_tag = remote_tag = sender.tag
+        made.local_uri = (known("to") or request.to).untagged
+        made.remote_uri = sender.untagged
+        made.local_cseq = None
+        made.remote_cseq = (known("cseq") or request.cseq)[0]
+        made.route_set = checked_route_set(request, route_set_of_uas) if "record-route" in headers.names else ()
+        made.remote_target = target_of(request, secure)
+        made.secure = secure
+        made.early = early
+        made.id = _new(DialogID, (call_id, local_tag, remote_tag))
+        made._fit = False
+        return made
 
     @classmethod
     def as_uac(cls, request: Request, response: Response) -> Dialog:
@@ -136,22 +149,27 @@ class Dialog:
 
         :raises RemoteProtocolError: To, Contact or Record-Route of the response is missing or malformed.
         """
-        secure = _is_secure(request)
-        sender, recipient = request.headers.parsed.get("from") or request.from_, response.to
-        return cls(
-            call_id=request.call_id,
-            local_tag=sender.tag,
-            remote_tag=recipient.tag,
-            local_uri=sender.untagged,
-            remote_uri=recipient.untagged,
-            # Equal to the request's, but where a challenge was answered on the way.
-            local_cseq=max(request.cseq.number, response.cseq.number),
-            remote_cseq=None,
-            route_set=checked_route_set(response, route_set_of_uac),
-            remote_target=target_of(response, secure),
-            secure=secure,
-            early=response.status < 200,
-        )
+        secure = request.uri_text[:5].lower() == "sips:"
+        known, told = request.headers.parsed.get, response.headers.parsed.get
+        sender, recipient = known("from") or request.from_, told("to") or response.to
+        # Equal to each other, but where a challenge was answered on the way.
+        sent, answered = (known("cseq") or request.cseq)[0], (told("cseq") or response.cseq)[0]
+        made = cls.__new__(cls)
+        made.call_id = call_id = known("call-id") or request.call_id
+        made.local_tag = local_tag = sender.tag
+        made.remote_tag = remote_tag = recipient.tag
+        made.local_uri = sender.untagged
+        made.remote_uri = recipient.untagged
+        made.local_cseq = sent if sent > answered else answered
+        made.remote_cseq = None
+        routed = "record-route" in response.headers.names
+        made.route_set = checked_route_set(response, route_set_of_uac) if routed else ()
+        made.remote_target = target_of(response, secure)
+        made.secure = secure
+        made.early = response.status < 200
+        made.id = _new(DialogID, (call_id, local_tag, remote_tag))
+        made._fit = False
+        return made
 
     @classmethod
     def as_notified(cls, subscribe: Request, notify: Request) -> Dialog:
@@ -161,7 +179,7 @@ class Dialog:
 
         :raises RemoteProtocolError: From, Contact or Record-Route of the NOTIFY is missing or malformed.
         """
-        secure = _is_secure(subscribe)
+        secure = subscribe.uri_text[:5].lower() == "sips:"
         return cls(
             call_id=subscribe.call_id,
             local_tag=subscribe.from_.tag,
@@ -183,19 +201,12 @@ class Dialog:
         :raises RemoteProtocolError: Contact or Record-Route of the response is malformed; nothing has changed then.
         """
         if response is not None:
-            route_set = checked_route_set(response, route_set_of_uac)
-            if "contact" in response.headers.names:
+            names = response.headers.names
+            route_set = checked_route_set(response, route_set_of_uac) if "record-route" in names else ()
+            if "contact" in names:
                 self.remote_target = target_of(response, self.secure)
             self.route_set = route_set
         self.early = False
-
-    @property
-    def id(self) -> DialogID:
-        """What it is known by."""
-        id = self._id
-        if id is None:
-            id = self._id = DialogID(self.call_id, self.local_tag, self.remote_tag)
-        return id
 
     # -- requests of ours -----------------------------------------------------------
 
@@ -225,20 +236,47 @@ class Dialog:
             next_cseq: int | None = cseq
         else:
             next_cseq = self.local_cseq
-        made = build_request(
-            method,
-            self.remote_target,
-            from_=_with_tag(self.local_uri, self.local_tag),
-            to=_with_tag(self.remote_uri, self.remote_tag),
-            call_id=self.call_id,
-            cseq=cseq,
-            max_forwards=max_forwards,
-            headers=headers,
-            body=body,
-        )
+        if self._fit and max_forwards == 70 and method in METHODS:
+            made = self._made_again(method, cseq, headers, body)
+        else:
+            made = build_request(
+                method,
+                self.remote_target,
+                from_=_with_tag(self.local_uri, self.local_tag),
+                to=_with_tag(self.remote_uri, self.remote_tag),
+                call_id=self.call_id,
+                cseq=cseq,
+                max_forwards=max_forwards,
+                headers=headers,
+                body=body,
+            )
+            self._fit = True
         if self.route_set or "route" in made.headers.names:
             apply_route_set(made, self.route_set, self.remote_target)
         self.local_cseq = next_cseq
+        return made
+
+    def _made_again(self, method: str, cseq: int, headers: Iterable[tuple[str, str]], body: bytes) -> Request:
+        """As build_request does it, for those whose addresses have been looked at before."""
+        local_tag, remote_tag = self.local_tag, self.remote_tag
+        made = Request.__new__(Request)
+        made.method = method
+        made.uri_text = self.remote_target
+        made.known_uri = None
+        made.headers = fields = HeaderMap.__new__(HeaderMap)
+        fields.names = ["max-forwards", "from", "to", "call-id", "cseq"]
+        fields.lines = [
+            "Max-Forwards: 70",
+            f"From: {self.local_uri};tag={local_tag}" if local_tag else f"From: {self.local_uri}",
+            f"To: {self.remote_uri};tag={remote_tag}" if remote_tag else f"To: {self.remote_uri}",
+            f"Call-ID: {self.call_id}",
+            f"CSeq: {cseq} {method}",
+        ]
+        fields.parsed = {"call-id": self.call_id, "cseq": _new(CSeq, (cseq, method))}
+        if headers:
+            fields.extend(headers)
+        made.body = body
+        made.flow = None
         return made
 
     def response_received(self, response: Response) -> None:
@@ -324,10 +362,6 @@ def record_route_of(request: Request) -> list[tuple[str, str]]:
 
 def _with_tag(address: str, tag: str) -> str:
     return f"{address};tag={tag}" if tag else address
-
-
-def _is_secure(request: Request) -> bool:
-    return request.uri_text[:5].lower() == "sips:"
 
 
 def _plain(value: Any) -> Any:

@@ -16,8 +16,16 @@ from twisted_sip.dialog.client_request import ClientRequest
 from twisted_sip.dialog.dialog import Dialog
 from twisted_sip.dialog.dialogs import Dialogs
 from twisted_sip.dialog.session import Session
-from twisted_sip.dialog.session_terms import Ending, Header, SessionBody, SessionTerms, option_tags, reasons_of
-from twisted_sip.dialog.session_timer import SessionTimer
+from twisted_sip.dialog.session_terms import (
+    Ending,
+    Header,
+    SessionBody,
+    SessionTerms,
+    cause_of,
+    option_tags,
+    reasons_of,
+)
+from twisted_sip.dialog.session_timer import min_se_asked
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.message.reason_fields import Reason
 from twisted_sip.message.request import Request
@@ -60,7 +68,6 @@ class InviteAttempt:
         timers: TimerQueue,
         dialogs: Dialogs,
         terms: SessionTerms,
-        *,
         random: Callable[[], float],
         offer: SessionBody | None = None,
         expires: int | None = None,
@@ -98,11 +105,13 @@ class InviteAttempt:
         self._keep_all = keep_all
         self._invites: dict[str, ClientInvite] = {}
         # The tags of early dialogs that lack a Contact yet.
-        self._makeshifts: set[str] = set()
-        # Knows of a longer Min-SE that a 422 has asked for.
-        self._interval: SessionTimer | None = None
+        self._makeshifts: frozenset[str] = frozenset()
+        # The longest Min-SE that a 422 has asked for.
+        self._min_se = 0
         self._too_small = 0
-        self._cseq = invite.cseq.number
+        self._cseq = (invite.headers.parsed.get("cseq") or invite.cseq)[0]
+        # The To line of the latest response, and its tag: the responses of one fork have the same.
+        self._to_line = self._tag = ""
         self._timer: Timer | None = None
         self._outgoing: ClientRequest | None = None
 
@@ -119,18 +128,23 @@ class InviteAttempt:
     def _send(self) -> None:
         terms = self.terms
         request = self._invite.copy()
-        if self._cseq != request.cseq.number:
+        offer = self._offer
+        if self._too_small:
             request.headers.set("cseq", f"{self._cseq} INVITE")
-        request.headers.add(terms.invite_lines)
-        if self._interval is not None:
-            for name, value in self._interval.request_fields(first=True):
-                request.headers.set(name, value)
-        if self._expires is not None:
-            request.headers.extend((("expires", str(self._expires)),))
-        if self._offer is not None:
-            self._offer.put_into(request)
-        self._outgoing = ClientRequest(request, self)
-        self.user.send(self, self._outgoing)
+        if offer is not None and self._expires is None and not self._min_se and offer[0] == "application/sdp":
+            request.headers.add(terms.invite_sdp_lines)
+            request.body = offer[1]
+        else:
+            request.headers.add(terms.invite_lines)
+            if self._min_se:
+                for name, value in terms.interval_fields(self._min_se):
+                    request.headers.set(name, value)
+            if self._expires is not None:
+                request.headers.extend((("expires", str(self._expires)),))
+            if offer is not None:
+                offer.put_into(request)
+        self._outgoing = outgoing = ClientRequest(request, self)
+        self.user.send(self, outgoing)
 
     def cancel(self, headers: Iterable[Header] = ()) -> None:
         """Give it up (section 9.1). Early dialogs end with its final response; a 2xx is answered with ACK and BYE.
@@ -185,13 +199,24 @@ class InviteAttempt:
         self._finish(status, None)
         self._end()
 
-    def _progress(self, response: Response) -> None:
+    def _tag_of(self, response: Response) -> str | None:
+        """Return the To tag of *response*, None where To is of no use.
+
+        Peers of RFC 2543 have none (section 12.1.2), and ring all the same.
+        """
         try:
-            tag = response.to.tag
-        except RemoteProtocolError:
+            line = response.headers.lines[response.headers.names.index("to")]
+            if line != self._to_line:
+                self._tag = response.to.tag
+                self._to_line = line
+        except (ValueError, RemoteProtocolError):
+            return None
+        return self._tag
+
+    def _progress(self, response: Response) -> None:
+        tag = self._tag_of(response)
+        if tag is None:
             return
-        # Peers of RFC 2543 have no tag (section 12.1.2), and ring all the same.
-        tag = tag or ""
         session = self.sessions.get(tag)
         if session is None:
             if response.status == 199 and "100rel" not in option_tags(response, "require"):
@@ -204,7 +229,7 @@ class InviteAttempt:
             self._mend(session, tag, response)
         self._invites[tag].provisional(response)
         if response.status == 199 and not session.over:
-            session.end(Ending(by="remote", cause="199", status=_cause_of(response), reasons=reasons_of(response)))
+            session.end(Ending(by="remote", cause="199", status=cause_of(response), reasons=reasons_of(response)))
         session.settle()
 
     def _fork(self, tag: str, response: Response) -> Session | None:
@@ -223,19 +248,19 @@ class InviteAttempt:
             except RemoteProtocolError:
                 # The Request-URI is none of SIP.
                 return None
-            self._makeshifts.add(tag)
-        dialog.local_cseq = outgoing.request.cseq.number
-        session = Session(dialog, self.user, self._timers, self._dialogs, self.terms, random=self._random, attempt=self)
+            self._makeshifts |= {tag}
+        sent = outgoing.request
+        dialog.local_cseq = (sent.headers.parsed.get("cseq") or sent.cseq)[0]
+        session = Session(dialog, self.user, self._timers, self._dialogs, self.terms, self._random, self)
         if not session.enlist() and response.status < 200:
             return None
-        invite = ClientInvite(session, initial=True, offered=self._offer is not None)
-        invite.outgoing = outgoing
+        invite = ClientInvite(session, self._offer is not None, outgoing)
         if self._offer is not None:
             session.offers.offer_sent(self._offer, invite)
-        session.modification.invite = invite
+        session.inviting = invite
         if response.status < 200:
             # Of a 2xx the session learns when it is confirmed.
-            session.peer.learn(response)
+            session.learn(response)
         self.sessions[tag] = session
         self._invites[tag] = invite
         self.user.forked(self, session)
@@ -254,19 +279,17 @@ class InviteAttempt:
 
     def _mend(self, session: Session, tag: str, response: Response) -> None:
         """Take from *response* what the first one in its early dialog has lacked."""
-        outgoing = self._outgoing
-        assert outgoing is not None  # there is a response to it
+        assert self._outgoing is not None  # there is a response to it
         try:
-            made = Dialog.as_uac(outgoing.request, response)
+            made = Dialog.as_uac(self._outgoing.request, response)
         except RemoteProtocolError:
             return
-        self._makeshifts.discard(tag)
+        self._makeshifts -= {tag}
         session.dialog.route_set, session.dialog.remote_target = made.route_set, made.remote_target
 
     def _accepted(self, response: Response) -> None:
-        try:
-            tag = response.to.tag or ""
-        except RemoteProtocolError:
+        tag = self._tag_of(response)
+        if tag is None:
             return
         session = self.sessions.get(tag)
         if session is None:
@@ -311,13 +334,12 @@ class InviteAttempt:
         ):
             # RFC 4028 section 7.3: the same call with a longer interval.
             self._too_small += 1
-            outgoing = self._outgoing
-            assert outgoing is not None  # there is a response to it
-            self._cseq = outgoing.request.cseq.number + 1
+            assert self._outgoing is not None  # there is a response to it
+            self._cseq = self._outgoing.request.cseq.number + 1
             self._end_sessions(Ending(by="remote", cause="refused", status=422))
             self.sessions.clear()
             self._invites.clear()
-            self._makeshifts.clear()
+            self._makeshifts = frozenset()
             self._send()
             return
         cause = "cancel" if self.cancelled else "refused"
@@ -328,9 +350,9 @@ class InviteAttempt:
 
     def _asks_for_longer(self, response: Response) -> bool:
         """Take a 422 (RFC 4028 section 7.3); tell whether there is sense in asking again."""
-        if self._interval is None:
-            self._interval = SessionTimer(self.terms, self._timers, _nothing, _nothing)
-        return self._interval.too_small(response)
+        wanted = min_se_asked(response, self.terms, self._min_se)
+        self._min_se = wanted or self._min_se
+        return wanted > 0
 
     # -- the end ----------------------------------------------------------------------------
 
@@ -376,15 +398,3 @@ class InviteAttempt:
 
     def __repr__(self) -> str:
         return f"<InviteAttempt {self._invite.uri_text} {self.status or 'under way'}>"
-
-
-def _cause_of(response: Response) -> int:
-    """Return the status that a 199 tells of (RFC 6228 section 5), 0 without one."""
-    for reason in reasons_of(response):
-        if reason.protocol == "SIP" and reason.cause is not None:
-            return reason.cause
-    return 0
-
-
-def _nothing() -> None:
-    """An attempt has no session timer of its own."""

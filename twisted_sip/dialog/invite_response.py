@@ -25,8 +25,15 @@ def invite_response(
     made = response_to(request, status, reason, fields, b"", session.dialog.local_tag)
     headers = made.headers
     if status < 300:
-        headers.add(session.terms.lines)
-        if "record-route" in request.headers.names:
+        terms = session.terms
+        routed = "record-route" in request.headers.names
+        if body is not None and not routed and body[0] == "application/sdp":
+            # The usual case of what follows.
+            headers.add(terms.sdp_lines)
+            made.body = body[1]
+            return made
+        headers.add(terms.lines)
+        if routed:
             headers.extend(record_route_of(request))
     else:
         headers.extend(session.terms.headers)

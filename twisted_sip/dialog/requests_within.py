@@ -1,4 +1,4 @@
-"""Requests in a dialog that modify no session: BYE, INFO and others (RFC 3261 sections 12.2.1 and 15.1.1)."""
+"""Requests in a dialog that neither modify nor end a session: INFO and others (RFC 3261 section 12.2.1)."""
 
 from __future__ import annotations
 
@@ -11,34 +11,6 @@ from twisted_sip.message.response import Response
 
 if TYPE_CHECKING:
     from twisted_sip.dialog.session import Session
-
-
-class HangUp:
-    """A BYE on its way."""
-
-    __slots__ = ("_guard", "_session")
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        # Challenges and other servers need a transaction each; then it is enough.
-        self._guard = session.timers.start(4 * session.terms.values.timeout, self._over, 408)
-
-    def response_received(self, outgoing: ClientRequest, response: Response) -> None:
-        """Any final response ends the dialog (section 15.1.1)."""
-        if response.status >= 200:
-            self._over(response.status)
-
-    def failed(self, outgoing: ClientRequest, status: int) -> None:
-        """So does none."""
-        self._over(status)
-
-    def _over(self, status: int) -> None:
-        self._guard.cancel()
-        self._session.bye_answered(status)
-
-    def close(self) -> None:
-        """Nobody waits for the outcome."""
-        self._guard.cancel()
 
 
 class GenericRequest:

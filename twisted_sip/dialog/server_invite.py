@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from twisted_sip.dialog.session_user import ServerRequest
 
 
+#: The header fields that say what the caller makes of reliable provisional responses.
+_RELIABLE = frozenset(("require", "supported"))
+
+
 class ServerInvite:
     """An INVITE of the peer.
 
@@ -39,7 +43,7 @@ class ServerInvite:
     :ivar progressed: a provisional response has made the dialog known to the peer.
     """
 
-    def __init__(self, session: Session, incoming: ServerRequest, offer: SessionBody | None, *, initial: bool) -> None:
+    def __init__(self, session: Session, incoming: ServerRequest, offer: SessionBody | None, initial: bool) -> None:
         """Wait for an answer, but not for ever."""
         self.session = session
         self.incoming = incoming
@@ -49,11 +53,13 @@ class ServerInvite:
         self.answered = False
         self.over = False
         self.progressed = False
-        self.number = request.cseq.number
-        self._required = "100rel" in option_tags(request, "require")
-        wanted = self._required or "100rel" in option_tags(request, "supported")
-        self._possible = wanted and session.terms.supports("100rel")
-        # None before the first one.
+        self.number = (request.headers.parsed.get("cseq") or request.cseq)[0]
+        terms = session.terms
+        self._required = self._possible = False
+        if not _RELIABLE.isdisjoint(request.headers.names):
+            self._required = "100rel" in option_tags(request, "require")
+            known = terms.supports("100rel")
+            self._possible = known and (self._required or "100rel" in option_tags(request, "supported"))
         self._provisionals: ReliableProvisionals | None = None
         self._before = (session.offers.local, session.offers.remote)
         self._began = session.offers.exchanges
@@ -63,8 +69,7 @@ class ServerInvite:
         self._held: Response | None = None
         self._accepted: AcceptedResponse | None = None
         self._last: Response | None = None
-        times = session.timers, session.terms.ring_timeout, 480 if initial else 504
-        self._alarms = UnansweredInvite(request, *times, self._deadline_passed, self._repeat_progress)
+        self._alarms = UnansweredInvite(self, session.timers, terms.ring_timeout)
 
     @property
     def acknowledging(self) -> bool:
@@ -129,10 +134,9 @@ class ServerInvite:
             fields += [("require", "100rel"), *session.recv_info_answer(self.request)]
         response = invite_response(session, self.request, status, reason, fields, body)
         if reliable:
-            offers = self.offer is None and body is not None
             if self._provisionals is None:
                 self._provisionals = self._reliable_ones()
-            self._provisionals.send(Provisional(response, body, offers))
+            self._provisionals.send(Provisional(response, body, self.offer is None and body is not None))
             self._describe(body)
             # RFC 6141 section 4.6.
             session.refresh_target(self.request)
@@ -145,10 +149,9 @@ class ServerInvite:
 
     def _reliable_ones(self) -> ReliableProvisionals:
         session, incoming = self.session, self.incoming
+        first = 1 + int(session.random() * (1 << 31) * 0.999)
         return ReliableProvisionals(
-            self.number,
-            1 + int(session.random() * (1 << 31) * 0.999),
-            *(session.timers, session.terms.values),
+            *(self.number, first, session.timers, session.terms.values),
             lambda provisional: session.user.respond(session, incoming, provisional.response),
             self._prack_missing,
         )
@@ -175,7 +178,8 @@ class ServerInvite:
             offers.offer_sent(body, self, requested=False)
             self._offered = True
 
-    def _repeat_progress(self) -> None:
+    def repeat_progress(self) -> None:
+        """A provisional response is due again."""
         last = self._last
         if last is None or self.answered:
             return
@@ -254,16 +258,18 @@ class ServerInvite:
                 self._check_body(body, True)
             elif self.offer is not None:
                 raise LocalProtocolError("the offer has to be answered")
-        fields = [*session.timer.answer(self.request), *headers]
+        fields = session.timer.answer(self.request)
+        fields += headers
         if "recv-info" in self.request.headers.names:
             fields += session.recv_info_answer(self.request)
         response = invite_response(session, self.request, status, "", fields, body)
         self._describe(body)
         self.answered = True
+        self._last = None
         self._alarms.stop()
         if self._provisionals is not None:
             self._provisionals.drop_waiting()
-        if self.unconfirmed:
+        if self._provisionals is not None and self._provisionals.described:
             self._held = response
         else:
             self._accept(response)
@@ -272,16 +278,12 @@ class ServerInvite:
         session = self.session
         if self._provisionals is not None:
             self._provisionals.stop()
-        self._accepted = AcceptedResponse(
-            session.timers,
-            session.terms.values,
-            lambda: session.user.respond(session, self.incoming, response),
-            self._ack_missing,
-        )
+        self._accepted = AcceptedResponse(self, response)
         session.invite_accepted(self)
         session.user.respond(session, self.incoming, response)
 
-    def _ack_missing(self) -> None:
+    def ack_missing(self) -> None:
+        """64*T1 without an ACK."""
         self.over = True
         self._accepted = None
         self.session.offers.abandon(self)
@@ -289,11 +291,13 @@ class ServerInvite:
 
     def ack_received(self, ack: Request) -> None:
         """The ACK for the 2xx has come; an answer may be in it."""
-        if not self.acknowledging:
+        accepted = self._accepted
+        if accepted is None:
             return
         session = self.session
         self.over = True
-        self._stop_accepted()
+        self._accepted = None
+        accepted.stop()
         answered = True
         if session.offers.awaits(self):
             try:
@@ -360,7 +364,9 @@ class ServerInvite:
         self._held = None
         if self._provisionals is not None:
             self._provisionals.stop()
-        self._stop_accepted()
+        if self._accepted is not None:
+            self._accepted.stop()
+            self._accepted = None
         self._alarms.stop()
 
     def part(self) -> None:
@@ -386,15 +392,9 @@ class ServerInvite:
             undone = True
         return undone or self._preview is not None
 
-    def _deadline_passed(self, status: int) -> None:
+    def expire(self, status: int) -> None:
+        """It has waited too long: refuse it with *status*, 487 where the invitation has expired."""
         if not self.initial and self.executed:
             self.accept()
         else:
             self._refuse(status, "", (), b"", Ending(by="network", cause="timeout", status=status))
-
-    # -- parts ---------------------------------------------------------------------------------
-
-    def _stop_accepted(self) -> None:
-        if self._accepted is not None:
-            self._accepted.stop()
-            self._accepted = None

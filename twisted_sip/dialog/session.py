@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["CONFIRMED", "EARLY", "TERMINATED", "TERMINATING", "Session"]
 
 
+#: How most sessions end.
+_BYE = Ending(by="local", cause="bye")
+
+
 class Session(InviteUsage):
     """The INVITE usage of one dialog, as its user sees it."""
 
@@ -57,16 +61,17 @@ class Session(InviteUsage):
         """
         request = incoming.request
         offer = check_invite(request, terms)
-        session = cls(Dialog.as_uas(request, local_tag, early=True), user, timers, dialogs, terms, random=random)
+        session = cls(Dialog.as_uas(request, local_tag, early=True), user, timers, dialogs, terms, random)
         if "session-expires" in request.headers.names:
             minimum = session.timer.minimum_for(request)
             if minimum:
                 # RFC 4028 section 9.
                 raise InviteRefused(422, "", [("min-se", str(minimum))])
-        session.timer.request_received(request)
+        if "min-se" in request.headers.names:
+            session.timer.request_received(request)
         if not session.enlist():
             raise InviteRefused(503, "", [("retry-after", "10")])
-        session.peer.learn(request)
+        session.learn(request)
         session.invite = session.server.invited(incoming, offer, initial=True)
         return session
 
@@ -103,13 +108,14 @@ class Session(InviteUsage):
 
         :return: False where its method is none of a session's: it is the host's to judge and to answer.
         """
-        handled = self.server.request_received(incoming)
+        handled = (self._server or self.server).request_received(incoming)
         self.settle()
         return handled
 
     def ack_received(self, request: Request) -> None:
         """Take an ACK in the dialog: it belongs to the INVITE with its number (section 13.3.1.4)."""
-        self.server.ack_received(request)
+        if self._server is not None:
+            self._server.ack_received(request)
         self.settle()
 
     # -- what we ask for --------------------------------------------------------------------
@@ -199,4 +205,4 @@ class Session(InviteUsage):
             if not self.invite.withdraw():
                 raise LocalProtocolError("the callee cannot send a BYE in an early dialog")
             return
-        self._end(Ending(by="local", cause="bye"), list(headers))
+        self._end(_BYE, list(headers))

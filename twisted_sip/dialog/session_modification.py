@@ -42,14 +42,12 @@ def glare_delay(owner: bool, chance: float) -> float:
 class Modification:
     """What we do to modify or to refresh one session.
 
-    :ivar invite: our INVITE that is in progress, the initial one included; None without one.
     :ivar update: our UPDATE that is in progress, None without one.
     """
 
-    __slots__ = ("_again", "_body", "_headers", "_own", "_session", "_timeout", "_too_small", "invite", "update")
+    __slots__ = ("_again", "_body", "_headers", "_own", "_session", "_timeout", "_too_small", "update")
 
     def __init__(self, session: Session) -> None:
-        self.invite: ClientInvite | None = None
         self.update: ClientRequest | None = None
         self._session = session
         # The re-INVITE or UPDATE that waits for its response, not the initial INVITE.
@@ -63,7 +61,7 @@ class Modification:
     @property
     def offering(self) -> bool:
         """True while a PRACK or our UPDATE with an offer is on its way, or a late offer is to come."""
-        invite = self.invite
+        invite = self._session.inviting
         return invite is not None and (invite.pracks > 0 or not invite.resolved)
 
     # -- re-INVITE ------------------------------------------------------------------------
@@ -79,9 +77,9 @@ class Modification:
         session = self._session
         self._stop_again()
         fields = [*session.terms.capabilities(), *session.timer.request_fields(), *session.terms.recv_info_field()]
-        invite = ClientInvite(session, initial=False, offered=self._body is not None)
+        invite = ClientInvite(session, self._body is not None)
         outgoing = invite.outgoing = session.make("INVITE", invite, [*fields, *self._headers], self._body)
-        self.invite = invite
+        session.inviting = invite
         self._own = outgoing
         if self._body is not None:
             session.offers.offer_sent(self._body, invite)
@@ -184,8 +182,8 @@ class Modification:
 
     def invite_refused(self, invite: ClientInvite, status: int, response: Response | None) -> None:
         """Our re-INVITE is refused, or has no response."""
-        if invite is self.invite:
-            self.invite = None
+        if invite is self._session.inviting:
+            self._session.inviting = None
         invite.abandon()
         self._stop_timeout()
         self._refused(invite.outgoing, status, response, invite)
@@ -280,10 +278,8 @@ class Modification:
             self._again = None
 
     def close(self) -> None:
-        """The session is over. A re-INVITE that is in progress still gets the ACK for its 2xx."""
+        """The session is over."""
         if self._again is not None:
             self._stop_again()
         if self._timeout is not None:
             self._stop_timeout()
-        if self.invite is not None:
-            self.invite.close()

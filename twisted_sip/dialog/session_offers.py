@@ -22,6 +22,8 @@ OFFERED: Final = "offered"
 OWED: Final = "owed"
 
 
+_new = tuple.__new__
+
 #: The media type of session descriptions.
 SDP: Final = "application/sdp"
 
@@ -58,7 +60,7 @@ def session_body_of(message: Message) -> SessionBody | None:
     if not message.body:
         return None
     if is_plain(message, SDP):
-        return SessionBody(SDP, message.body)
+        return _new(SessionBody, (SDP, message.body))
     content_type: MediaType | None = message.typed("content-type")
     if content_type is None:
         return None
@@ -132,7 +134,9 @@ class OfferTracker:
             raise LocalProtocolError("an offer is open: no other one may be made")
         self.state = OFFERED
         self.requested = requested
-        self._open(body, carrier)
+        self.offer = body
+        self.carrier = carrier
+        self._previewed = None
 
     def offer_received(self, body: SessionBody, carrier: object) -> None:
         """The peer makes an offer.
@@ -144,9 +148,6 @@ class OfferTracker:
             ours = self.state is OFFERED and self.requested
             raise RemoteProtocolError("Request Pending" if ours else "An offer is open", status=491 if ours else 500)
         self.state = OWED
-        self._open(body, carrier)
-
-    def _open(self, body: SessionBody, carrier: object) -> None:
         self.offer = body
         self.carrier = carrier
         self._previewed = None
@@ -159,7 +160,9 @@ class OfferTracker:
         if self.state is not OWED:
             raise LocalProtocolError("there is no offer to answer")
         self.local, self.remote = body, self.offer
-        self._complete()
+        self.exchanges += 1
+        self.state = STABLE
+        self.offer = self.carrier = self._previewed = None
 
     def preview(self, body: SessionBody) -> bool:
         """A response that may be lost has what is going to be the answer (RFC 6337 section 3.1.1).
@@ -184,16 +187,10 @@ class OfferTracker:
         """
         previewed = self._previewed
         self.local, self.remote = self.offer, previewed or body
-        self._complete()
-        return body if previewed is None else None
-
-    def _complete(self) -> None:
         self.exchanges += 1
-        self._close()
-
-    def _close(self) -> None:
         self.state = STABLE
         self.offer = self.carrier = self._previewed = None
+        return body if previewed is None else None
 
     def abandon(self, carrier: object) -> bool:
         """What *carrier* has offered comes to nothing.
@@ -202,7 +199,8 @@ class OfferTracker:
         """
         if self.state is STABLE or self.carrier is not carrier:
             return False
-        self._close()
+        self.state = STABLE
+        self.offer = self.carrier = self._previewed = None
         return True
 
 

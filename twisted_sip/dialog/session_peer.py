@@ -14,6 +14,9 @@ from twisted_sip.message.message import Message
 _MOST_NAMES = 100
 _LONGEST_NAME = 100
 
+#: The header fields that tell of it.
+TELLING = frozenset(("allow", "supported", "recv-info"))
+
 
 class Peer:
     """What the peer can do.

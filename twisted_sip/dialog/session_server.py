@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 #: The dispositions of bodies that a user agent can do something with (RFC 3261 section 20.11).
 _DISPOSITIONS = ("render", "session", "early-session", "alert", "icon")
 
+_new = tuple.__new__
+
 #: The most INVITEs of the peer in one session that wait for their ACK.
 _MOST_INVITES = 4
 
@@ -54,7 +56,7 @@ def check_invite(request: Request, terms: SessionTerms) -> SessionBody | None:
     if not request.body:
         return None
     if SDP in terms.accept and is_plain(request, SDP):
-        return SessionBody(SDP, request.body)
+        return _new(SessionBody, (SDP, request.body))
     return _body_of(request, terms)
 
 
@@ -95,14 +97,14 @@ class SessionServer:
     """The UAS of one session.
 
     :ivar update: the UPDATE of the peer that waits for our answer, None without one.
+    :ivar invites: the INVITEs of the peer that are not over, by their number.
     """
 
-    __slots__ = ("_invites", "_newest", "_prack", "_session", "update")
+    __slots__ = ("_newest", "_prack", "_session", "invites", "update")
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        # The INVITEs of the peer that are not over, by their number.
-        self._invites: dict[int, ServerInvite] = {}
+        self.invites: dict[int, ServerInvite] = {}
         self.update: ServerOffer | None = None
         self._prack: ServerOffer | None = None
         self._newest = 0
@@ -112,17 +114,17 @@ class SessionServer:
     @property
     def busy(self) -> bool:
         """True while an INVITE of the peer, or an UPDATE with an offer, is in progress (RFC 3261 section 14.1)."""
-        return self.update is not None or bool(self._invites)
+        return self.update is not None or bool(self.invites)
 
     @property
     def unresolved(self) -> bool:
         """True while an INVITE of the peer may still bring an offer or answer of ours (RFC 6337 section 4.3)."""
-        return any(not invite.resolved for invite in self._invites.values())
+        return any(not invite.resolved for invite in self.invites.values())
 
     @property
     def awaits_first_ack(self) -> bool:
         """True while the 2xx to the INVITE that made the session waits for its ACK."""
-        return bool(self._invites) and any(invite.initial and invite.acknowledging for invite in self._invites.values())
+        return bool(self.invites) and any(invite.initial and invite.acknowledging for invite in self.invites.values())
 
     def newer(self, invite: ServerInvite) -> bool:
         """Tell whether an INVITE behind *invite* has come."""
@@ -131,17 +133,17 @@ class SessionServer:
     def invited(self, incoming: ServerRequest, offer: SessionBody | None, *, initial: bool) -> ServerInvite:
         """Take an INVITE that has been judged."""
         session = self._session
-        invite = ServerInvite(session, incoming, offer, initial=initial)
+        invite = ServerInvite(session, incoming, offer, initial)
         if offer is not None:
             session.offers.offer_received(offer, invite)
-        self._invites[invite.number] = invite
+        self.invites[invite.number] = invite
         self._newest = invite.number
         return invite
 
     def forget(self, invite: ServerInvite) -> None:
         """*invite* is over."""
-        if self._invites.get(invite.number) is invite:
-            del self._invites[invite.number]
+        if self.invites.get(invite.number) is invite:
+            del self.invites[invite.number]
 
     # -- requests ----------------------------------------------------------------------------
 
@@ -200,12 +202,11 @@ class SessionServer:
     def _serve_invite(self, incoming: ServerRequest) -> None:
         session = self._session
         request = incoming.request
-        modification = session.modification
-        if any(not invite.acknowledging for invite in self._invites.values()) or len(self._invites) >= _MOST_INVITES:
+        if any(not invite.acknowledging for invite in self.invites.values()) or len(self.invites) >= _MOST_INVITES:
             raise self._later()
-        if modification.invite is not None:
+        if session.inviting is not None:
             raise InviteRefused(491)
-        if modification.update is not None or not session.offers.stable:
+        if session.modification.update is not None or not session.offers.stable:
             # RFC 6337 section 4.3: UAS-UcI and UAS-UsI; RFC 5407 section 3.1.5 for our offer in a 2xx.
             if self.update is not None:
                 raise self._later()
@@ -235,7 +236,7 @@ class SessionServer:
         if session.modification.update is not None:
             # RFC 6337 section 4.3: UAS-UcU.
             raise InviteRefused(491)
-        if any(invite.unconfirmed for invite in self._invites.values()) or not (
+        if any(invite.unconfirmed for invite in self.invites.values()) or not (
             session.offers.established or not session.offers.stable
         ):
             # RFC 6337 section 4.3: UAS-IsU; RFC 3311 section 5.1: no UPDATE makes the first offer.
@@ -275,7 +276,7 @@ class SessionServer:
         if rack is None:
             raise RemoteProtocolError("Missing RAck header field", header="RAck")
         body = session_body_of(request)
-        for invite in list(self._invites.values()):
+        for invite in list(self.invites.values()):
             if invite.matches(rack):
                 break
         else:
@@ -309,7 +310,9 @@ class SessionServer:
         session = self._session
         request = incoming.request
         self.respond(incoming, 200)
-        session.end(Ending(by="remote", cause="bye", reasons=reasons_of(request)))
+        session.end(
+            Ending(by="remote", cause="bye", reasons=reasons_of(request)) if "reason" in request.headers.names else _BYE
+        )
 
     def _serve_info(self, incoming: ServerRequest) -> None:
         session = self._session
@@ -334,10 +337,10 @@ class SessionServer:
     def ack_received(self, ack: Request) -> None:
         """Take an ACK: that of the INVITE with its number (RFC 3261 section 13.2.2.4)."""
         try:
-            number = ack.cseq.number
+            cseq = ack.headers.parsed.get("cseq") or ack.cseq
         except RemoteProtocolError:
             return
-        invite = self._invites.get(number)
+        invite = self.invites.get(cseq[0])
         if invite is not None:
             invite.ack_received(ack)
 
@@ -349,20 +352,25 @@ class SessionServer:
         :param silent: it is told nothing.
         :param keep_first: the 2xx that made the session still waits for its ACK.
         """
-        for offer in (self.update, self._prack):
-            if offer is not None:
-                offer.close(silent=silent)
-        self.update = self._prack = None
-        if not self._invites:
+        if self.update is not None or self._prack is not None:
+            for offer in (self.update, self._prack):
+                if offer is not None:
+                    offer.close(silent=silent)
+            self.update = self._prack = None
+        if not self.invites:
             return
-        for number, invite in list(self._invites.items()):
+        for number, invite in list(self.invites.items()):
             if keep_first and invite.initial:
                 continue
-            del self._invites[number]
+            del self.invites[number]
             if silent:
                 invite.close()
             else:
                 invite.terminate()
+
+
+#: How most sessions end.
+_BYE = Ending(by="remote", cause="bye")
 
 
 def _phrase(reason: str) -> str:

@@ -15,6 +15,7 @@ from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.message.header_map import HeaderMap, Lines
 from twisted_sip.message.message import Message
 from twisted_sip.message.reason_fields import Reason
+from twisted_sip.message.response import Response
 from twisted_sip.message.session_timer import SHORTEST_INTERVAL
 from twisted_sip.transaction.timers import DEFAULT_TIMER_VALUES, TimerValues
 
@@ -75,7 +76,10 @@ class SessionTerms:
     :ivar headers: header fields of every request and response but ACK and CANCEL.
     :ivar ring_timeout: the most seconds that an INVITE may wait for its final response.
     :ivar values: T1, T2 and 64*T1.
-    :ivar lines: the lines of each response to INVITE that is no refusal, and *invite_lines*, of an initial INVITE.
+    :ivar lines: the lines of each response to INVITE that is no refusal; *sdp_lines*, where it describes the session.
+    :ivar invite_lines: the lines of an initial INVITE; *invite_sdp_lines*, where it has an offer.
+    :ivar bye_lines: the lines of a BYE.
+    :ivar timers: it supports session timers.
     """
 
     allow: tuple[str, ...] = SESSION_METHODS
@@ -95,8 +99,12 @@ class SessionTerms:
     _capabilities: tuple[Header, ...] = attrs.field(init=False, eq=False, repr=False)
     _known: frozenset[str] = attrs.field(init=False, eq=False, repr=False)
     _supported: tuple[Header, ...] = attrs.field(init=False, eq=False, repr=False)
+    timers: bool = attrs.field(init=False, eq=False, repr=False)
     lines: Lines = attrs.field(init=False, eq=False, repr=False)
+    sdp_lines: Lines = attrs.field(init=False, eq=False, repr=False)
     invite_lines: Lines = attrs.field(init=False, eq=False, repr=False)
+    invite_sdp_lines: Lines = attrs.field(init=False, eq=False, repr=False)
+    bye_lines: Lines = attrs.field(init=False, eq=False, repr=False)
 
     @_capabilities.default
     def _what_it_says(self) -> tuple[Header, ...]:
@@ -113,9 +121,17 @@ class SessionTerms:
     def _what_it_supports(self) -> tuple[Header, ...]:
         return (("supported", ", ".join(self.supported)),) if self.supports("timer") else ()
 
+    @timers.default
+    def _whether_timers(self) -> bool:
+        return self.supports("timer")
+
     @lines.default
     def _with_each(self) -> Lines:
         return Lines.made([*self.headers, *self._capabilities])
+
+    @sdp_lines.default
+    def _with_a_description(self) -> Lines:
+        return Lines(self.lines.names + _SDP.names, self.lines.lines + _SDP.lines)
 
     @invite_lines.default
     def _with_an_invite(self) -> Lines:
@@ -123,6 +139,14 @@ class SessionTerms:
         if self.require_reliable:
             fields.append(("require", "100rel"))
         return Lines.made(fields)
+
+    @invite_sdp_lines.default
+    def _with_an_offer(self) -> Lines:
+        return Lines(self.invite_lines.names + _SDP.names, self.invite_lines.lines + _SDP.lines)
+
+    @bye_lines.default
+    def _with_a_bye(self) -> Lines:
+        return Lines.made([*self.headers, *self._supported])
 
     def interval_fields(self, min_se: int, interval: int = 0, refresher: str | None = None) -> list[Header]:
         """Return Session-Expires and Min-SE for an INVITE or UPDATE of ours (RFC 4028 sections 7.1 and 7.4).
@@ -209,6 +233,14 @@ def reasons_of(message: Message) -> tuple[Reason, ...]:
         return tuple(message.typed("reason"))
     except RemoteProtocolError:
         return ()
+
+
+def cause_of(response: Response) -> int:
+    """Return the status that a 199 tells of (RFC 6228 section 5), 0 without one."""
+    for reason in reasons_of(response):
+        if reason.protocol == "SIP" and reason.cause is not None:
+            return reason.cause
+    return 0
 
 
 _NO_TAGS: frozenset[str] = frozenset()

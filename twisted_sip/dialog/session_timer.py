@@ -17,6 +17,9 @@ from twisted_sip.transaction.timers import Timer, TimerQueue
 #: The longest Min-SE that a 422 may make us ask for, in seconds: a day.
 MOST_MIN_SE = 86_400
 
+#: The header fields that tell whether the sender knows of timers, and what it asks for.
+TELLING = frozenset(("session-expires", "supported", "require"))
+
 #: Seconds until a refresh that has failed is tried again, where the answer does not say; then twice as long each time.
 _PATIENCE = 10.0
 
@@ -56,6 +59,15 @@ def min_se_of(message: Message) -> int:
     except RemoteProtocolError:
         return 0
     return 0 if found is None else found.seconds
+
+
+def min_se_asked(response: Response, terms: SessionTerms, known: int) -> int:
+    """Return the Min-SE of a 422 in seconds, 0 if there is no sense in asking again with it (section 7.3).
+
+    :param known: the longest Min-SE that was heard of before, 0 without one.
+    """
+    wanted = min_se_of(response)
+    return wanted if terms.timers and max(known, SHORTEST_INTERVAL) < wanted <= MOST_MIN_SE else 0
 
 
 class SessionTimer:
@@ -109,36 +121,28 @@ class SessionTimer:
 
     # -- as UAC -----------------------------------------------------------------------
 
-    def request_fields(self, *, first: bool = False) -> list[Header]:
-        """Return Session-Expires and Min-SE for an INVITE or UPDATE of ours (sections 7.1 and 7.4).
-
-        :param first: it is the initial INVITE.
-        """
-        terms = self._terms
-        if first:
-            return terms.interval_fields(self.min_se)
-        return terms.interval_fields(self.min_se, self.interval, self.refresher)
+    def request_fields(self) -> list[Header]:
+        """Return Session-Expires and Min-SE for a re-INVITE or UPDATE of ours (sections 7.1 and 7.4)."""
+        return self._terms.interval_fields(self.min_se, self.interval, self.refresher)
 
     def too_small(self, response: Response) -> bool:
         """Take a 422 (section 7.3).
 
         :return: True if there is sense in asking again.
         """
-        wanted = min_se_of(response)
-        if not max(self.min_se, SHORTEST_INTERVAL) < wanted <= MOST_MIN_SE or not self._terms.supports("timer"):
-            return False
-        self.min_se = wanted
-        return True
+        wanted = min_se_asked(response, self._terms, self.min_se)
+        self.min_se = wanted or self.min_se
+        return wanted > 0
 
     def response_received(self, request: Request, response: Response) -> None:
         """Our *request* has a 2xx (section 7.2)."""
-        told = session_expires_of(response)
+        told = session_expires_of(response) if "session-expires" in response.headers.names else None
         if told is not None:
             # Without a refresher, which must not be, somebody has to do it.
             self._lasts(told.seconds, "remote" if told.refresher == "uas" else "local")
             return
-        asked = session_expires_of(request)
-        if asked is not None and self._terms.session_expires:
+        asked = session_expires_of(request) if self._terms.session_expires else None
+        if asked is not None:
             # The peer does not know of timers: they serve us alone, and so we refresh.
             self._lasts(asked.seconds, "local", alone=True)
         else:
@@ -165,12 +169,15 @@ class SessionTimer:
         :return: Session-Expires and Require for the 2xx.
         """
         terms = self._terms
-        told = session_expires_of(request)
-        knows = _knows_timers(request)
+        if TELLING.isdisjoint(request.headers.names):
+            # The usual case.
+            told, knows = None, False
+        else:
+            told, knows = session_expires_of(request), _knows_timers(request)
         if told is not None and told.seconds < SHORTEST_INTERVAL:
             # No session interval is shorter; of somebody who does not know of timers it cannot be refused with 422.
             told = None
-        if not terms.supports("timer") or (told is None and not terms.session_expires):
+        if not terms.timers or (told is None and not terms.session_expires):
             self.stop()
             return []
         if told is None and not knows:
@@ -203,7 +210,8 @@ class SessionTimer:
     # -- time --------------------------------------------------------------------------
 
     def _lasts(self, seconds: int, refresher: Side, *, alone: bool = False) -> None:
-        self.stop()
+        if self.refresher:
+            self.stop()
         self.alone = alone
         self._failures = 0
         self.interval = seconds = max(seconds, SHORTEST_INTERVAL)

@@ -5,11 +5,13 @@ RFC 3261 sections 13.3.1 (Expires) and 13.3.1.1 (a provisional response each min
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from twisted_sip.errors import RemoteProtocolError
-from twisted_sip.message.request import Request
 from twisted_sip.transaction.timers import Timer, TimerQueue
+
+if TYPE_CHECKING:
+    from twisted_sip.dialog.server_invite import ServerInvite
 
 #: Seconds after which a provisional response is repeated, and where the last one was reliable.
 _REPEAT = 60.0
@@ -24,27 +26,17 @@ _HAIR = 1e-6
 class UnansweredInvite:
     """The two alarms of an INVITE that waits for our answer."""
 
-    __slots__ = ("_deadline", "_expired", "_repeat_at", "_repeating", "_status", "_timer", "_timers")
+    __slots__ = ("_deadline", "_invite", "_repeat_at", "_status", "_timer", "_timers")
 
-    def __init__(
-        self,
-        request: Request,
-        timers: TimerQueue,
-        longest: float,
-        status: int,
-        expired: Callable[[int], None],
-        repeat: Callable[[], None],
-    ) -> None:
+    def __init__(self, invite: ServerInvite, timers: TimerQueue, longest: float) -> None:
         """Start with the deadline.
 
         :param longest: seconds; Expires makes it shorter.
-        :param status: the status where *longest* is over; 487 where the invitation has expired.
-        :param expired: called with the status.
-        :param repeat: called when a provisional response is due again.
         """
         self._timers = timers
-        self._expired = expired
-        self._repeating = repeat
+        self._invite = invite
+        status = 480 if invite.initial else 504
+        request = invite.request
         if "expires" in request.headers.names:
             try:
                 expires = request.expires
@@ -63,11 +55,11 @@ class UnansweredInvite:
         now = self._timers.now() + _HAIR
         self._timer = None
         if now >= self._deadline:
-            self._expired(self._status)
+            self._invite.expire(self._status)
             return
         if now >= self._repeat_at:
             self._repeat_at = _NEVER
-            self._repeating()
+            self._invite.repeat_progress()
             if self._timer is not None or self._deadline == _NEVER:
                 return
         following = min(self._deadline, self._repeat_at, now + _REPEAT)

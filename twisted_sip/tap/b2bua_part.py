@@ -50,8 +50,9 @@ class KnownDialogs:
         except RemoteProtocolError:
             return None
         b2bua = self._b2bua
-        if dialog_id_of(request) in b2bua.dialogs or b2bua.knows(request):
-            return b2bua.process(incoming)
+        id = dialog_id_of(request)
+        if id in b2bua.dialogs or b2bua.knows(request):
+            return b2bua.ingress.within(incoming, id)
         return None
 
 
