@@ -225,7 +225,7 @@ def test_asked_to_redirect(house: Any) -> None:
 @pytest.mark.parametrize("written", [True, False])
 def test_who_has_diverted_it(make_house: Any, written: bool) -> None:
     """RFC 5806 section 5.4: the latest first."""
-    house = scene(make_house, diversion=written)
+    house = scene(make_house, diversion=written, trusted=("192.0.2.2",))
     house.policies.set(BOB, CallPolicy(forward_always=CAROL))
     house.policies.set(CAROL, CallPolicy(forward_always="sip:dave@192.0.2.12"))
     call(house, "Diversion: <sip:old@example.net>;reason=away")
@@ -249,3 +249,53 @@ def test_what_came_with_a_redirection_goes_on(make_house: Any) -> None:
     moved = [("contact", "<sip:x@192.0.2.11>"), ("diversion", "<sip:bob@example.com>;reason=deflection")]
     house.bob.answer(house.bob.expect("INVITE"), 302, moved)
     assert house.carol.expect("INVITE").headers.all("diversion") == ["<sip:bob@example.com>;reason=deflection"]
+
+
+FORGED = "<sip:boss@example.com>;reason=unconditional"
+OLD = "History-Info: <sip:boss@example.com>;index=1, <sip:bob@example.com>;index=1.1;mp=1"
+
+
+@pytest.mark.parametrize("mode", ["asked", "always", "never"])
+@pytest.mark.parametrize("trusted", [False, True])
+def test_users_tell_nobody_whom_a_call_was_for(make_house: Any, mode: str, trusted: bool) -> None:
+    """Carriers believe it; an exchange that is trusted may."""
+    house = scene(make_house, history_info=mode, diversion=True, trusted=("192.0.2.2",) if trusted else ())
+    house.admit.user = "sip:alice@example.net"
+    call(house, OLD, f"Diversion: {FORGED}")
+    invite = house.bob.expect("INVITE")
+    assert invite.headers.elements("diversion") == ([FORGED] if trusted else [])
+    assert ("boss" in str(history(invite))) is trusted
+    if mode != "never" and not trusted:
+        assert history(invite) == [f"<{BOB}>;index=1", "<sip:bob@192.0.2.10>;index=1.1;rc=1"]
+    # Nor does one whom the call is forwarded by lose what is written of it.
+    house.policies.set(CAROL, CallPolicy(forward_always="sip:dave@192.0.2.12"))
+    house.send(
+        house.alice,
+        house.request("INVITE", CAROL, branch="two", call_id="two", extra=[f"Diversion: {FORGED}"]),
+    )
+    found = house.peer("192.0.2.12").expect("INVITE").headers.elements("diversion")
+    ours = f"<{CAROL}>;reason=unconditional;counter=1"
+    assert found == ([ours, FORGED] if trusted else [ours])
+
+
+def test_strangers_tell_our_users_alone(make_house: Any) -> None:
+    house = scene(make_house, StaticRoute(user="desk", to=("sip:x@192.0.2.12",), strangers=True))
+    call(house, OLD, f"Diversion: {FORGED}")
+    invite = house.bob.expect("INVITE")
+    assert invite.headers.elements("diversion") == [FORGED] and "boss" in history(invite)[0]
+    house.send(
+        house.alice,
+        house.request("INVITE", "sip:desk@example.com", branch="two", call_id="two", extra=[f"Diversion: {FORGED}"]),
+    )
+    assert "diversion" not in house.peer("192.0.2.12").expect("INVITE").headers
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_redirections_in_the_name_of_others(make_house: Any, trusted: bool) -> None:
+    """A device speaks for its user, a trusted server for anybody."""
+    house = scene(make_house, recurse=True, trusted=("192.0.2.10",) if trusted else ())
+    call(house)
+    moved = [("contact", "<sip:x@192.0.2.11>"), ("diversion", FORGED), ("diversion", "<tel:+1>, <sip:")]
+    house.bob.answer(house.bob.expect("INVITE"), 302, moved)
+    found = house.carol.expect("INVITE").headers.all("diversion")
+    assert found == ([FORGED, "<tel:+1>, <sip:"] if trusted else [])

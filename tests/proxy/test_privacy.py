@@ -25,7 +25,8 @@ TELLING = [
 
 @pytest.fixture
 def house(make_house: Any) -> Any:
-    made = make_house(settings=ProxySettings(history_info="always"))
+    # What Alice says of the way so far is believed; she is not in the trust domain of identities.
+    made = make_house(settings=ProxySettings(history_info="always", trusted=(ALICE,)))
     made.proxy.policies.append(
         IdentityPolicy(trusts(["198.51.100.0/24"]), made.element.domains.is_local_uri, owns_number)
     )
@@ -55,6 +56,15 @@ def test_what_tells_of_the_caller(house: Any, privacy: str) -> None:
     assert "reply-to" not in got.headers and "in-reply-to" not in got.headers
     # There is more to it, for somebody behind us.
     assert got.headers.first("privacy") == privacy
+
+
+@pytest.mark.parametrize(("privacy", "gone"), [("user", True), ("id;USER", True), ("none", False), ("id", False)])
+def test_what_tells_of_who_answers(house: Any, privacy: str, gone: bool) -> None:
+    got = forwarded(house, f"sip:x@{OTHER}", method="MESSAGE")
+    told = [("privacy", privacy), ("server", "phone"), ("organization", "Wonderland"), ("call-info", "<http://x/>")]
+    house.callee.answer(got, 200, told)
+    response = house.alice.expect(200)
+    assert [name in response.headers for name, _ in told] == [True, *[not gone] * 3]
 
 
 @pytest.mark.parametrize("privacy", ["none", "none;user", "id", "session"])

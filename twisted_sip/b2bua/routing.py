@@ -182,7 +182,8 @@ class Routing:
         :raises RemoteProtocolError: it may not go there (403).
         """
         if any(self._static.gateways):
-            GatewayGuard(self._static.gateways)(request, target, address, incoming or Asked(target.uri, ""))
+            told = incoming or cast(IncomingRequest, Asked(target.uri, ""))
+            GatewayGuard(self._static.gateways)(request, target, address, told)
 
     def _find(self, incoming: Any, uri: URI) -> Route:
         if not self._element.domains.is_local_uri(uri) and self.is_stranger(incoming.user):

@@ -23,9 +23,10 @@ from twisted_sip.message.uri import SIPURI, URI, TelURI
 _MOST_ENTRIES = 50
 
 
-def history_of(incoming: IncomingRequest, mode: str) -> RequestHistory | None:
+def history_of(incoming: IncomingRequest, mode: str, believed: bool = True) -> RequestHistory | None:
     """Return the history of a request, None where nothing is to be written.
 
+    :param believed: what the sender says of it counts; else it begins here.
     :param mode: ``asked``: only where the sender supports it or has sent some; ``always``; ``never``.
     """
     if mode == "never":
@@ -45,6 +46,8 @@ def history_of(incoming: IncomingRequest, mode: str) -> RequestHistory | None:
     except RemoteProtocolError:
         # It is nobody's but the next one's to make something of.
         return None
+    if not believed:
+        entries = []
     return RequestHistory(incoming, entries, wanted) if len(entries) <= _MOST_ENTRIES else None
 
 

@@ -17,7 +17,7 @@ from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.route_set import leave_proxy
 from twisted_sip.message.uri import SIPURI
-from twisted_sip.proxy.diversion import divert
+from twisted_sip.proxy.diversion import divert, leave_out_hearsay
 from twisted_sip.proxy.loop import ONE_LESS
 from twisted_sip.proxy.notes import ATTEMPT, NEXT_SERVER, RANG, note_outcome
 from twisted_sip.proxy.record_route import FREE, GUARDED, PINNED, FlowMark
@@ -85,6 +85,8 @@ class Branch(StraightUser):
         else:
             headers.names.append("max-breadth")
             headers.lines.append(f"Max-Breadth: {self.breadth}")
+        if "diversion" in headers.names or "history-info" in headers.names:
+            leave_out_hearsay(request, target, context.incoming, service.settings, context.history is not None)
         if target.steps:
             divert(request, target, service.settings.diversion)
         if context.history is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Sequence
 
 from zope.interface import implementer
@@ -19,6 +18,9 @@ from twisted_sip.message.route_set import next_hop
 from twisted_sip.message.uri import SIPURI, URI, TelURI
 from twisted_sip.proxy.privacy import hide_in_request, hide_in_response, levels_of
 from twisted_sip.proxy.response_context import ResponseContext
+from twisted_sip.proxy.trust import trusts
+
+__all__ = ["IdentityPolicy", "trusts"]
 
 #: Most messages have none of these: asked in one go.
 _NOTHING = frozenset(
@@ -27,22 +29,6 @@ _NOTHING = frozenset(
 
 #: The levels of privacy that keep the asserted identity inside (RFC 3325 section 7, RFC 3323 section 4.2).
 _KEEPS_IDENTITY = frozenset(("id", "user", "header"))
-
-
-def trusts(networks: Sequence[str]) -> Callable[[str], bool]:
-    """Return what tells whether a numeric host is in one of *networks* (``192.0.2.0/24``, ``2001:db8::/32``)."""
-    if not networks:
-        return lambda host: False
-    known = [ipaddress.ip_network(network, strict=False) for network in networks]
-
-    def trusted(host: str) -> bool:
-        try:
-            address = ipaddress.ip_address(host)
-        except ValueError:
-            return False
-        return any(address in network for network in known)
-
-    return trusted
 
 
 def _same_user(user: str, identity: URI) -> bool:

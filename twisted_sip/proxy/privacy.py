@@ -82,6 +82,10 @@ def hide_in_response(
         our users are, and to whom they have calls forwarded, is.
     """
     levels = levels_of(response.headers)
+    if "user" in levels and "none" not in levels:
+        # RFC 3323 section 5.3: whoever answers may want it as well.
+        for name in (*_INFORMATIONAL, "server"):
+            response.headers.remove(name)
     if leaves and "none" not in levels:
         _hide_history(response.headers, levels, is_local_uri, None if request is None else _known_of(request))
         if "history" in levels:

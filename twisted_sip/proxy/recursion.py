@@ -24,6 +24,7 @@ from twisted_sip.message.parameterized import parse_quality
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI
+from twisted_sip.proxy.diversion import diversions_of
 from twisted_sip.proxy.retargeting import MOST_FORWARDINGS, Retargeted, times_forwarded
 from twisted_sip.proxy.sips import fit_scheme
 
@@ -104,7 +105,7 @@ async def _targets(
     """Return where *contacts* lead, best q first."""
     service, incoming = context.service, context.incoming
     before = branch.target
-    diversions = tuple(response.headers.all("diversion"))
+    diversions = diversions_of(response, before.aor, service.settings)
     found: list[tuple[tuple[int, int], Target]] = []
     for contact in contacts:
         how = next((name for name in ("rc", "mp") if name in contact.params), "")

@@ -31,6 +31,7 @@ from twisted_sip.message.route_set import leave_proxy
 from twisted_sip.message.uri import SIPURI, URI
 from twisted_sip.message.via import Via
 from twisted_sip.proxy.branch import DIALOG_LESS, forwarded_copy
+from twisted_sip.proxy.diversion import believed
 from twisted_sip.proxy.expansion import expand
 from twisted_sip.proxy.location_router import LocationRouter
 from twisted_sip.proxy.loop import ONE_LESS, SEPARATOR, hops_used, is_first_hop, is_loop, loop_part
@@ -291,7 +292,7 @@ class ProxyService(Service):
         history: RequestHistory | None = None
         if not in_dialog:
             if not usual or method == "INVITE":
-                history = history_of(incoming, self.settings.history_info)
+                history = history_of(incoming, self.settings.history_info, believed(incoming, self.settings))
             if not usual or len(targets) > 1:
                 targets = preferred(incoming, targets)
                 disposition = disposition_of(incoming, self.element.domains.is_local_uri)
@@ -357,9 +358,8 @@ class ProxyService(Service):
         if not any(route.user for route in incoming.own_routes) and (
             not _is_gruu(uri) or request.to.tag == self.element.stateless_tag(request)
         ):
-            # Without a token it is for a response that we sent statelessly (section 26.3.2.4), and forwarded it would
-            # come back until its Max-Forwards are used up. But who has a GRUU is reached by way of us even where we do
-            # not record-route.
+            # Without a token it is for a stateless response of ours (section 26.3.2.4), and would come back until there
+            # are no hops left. But who has a GRUU is reached by way of us even where we do not record-route.
             return TAKEN
         found = self.location_router.route(incoming)
         if isinstance(found, Deferred):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, Request
@@ -59,13 +59,13 @@ class BoundedChannel(HTTPChannel):
         self._within(CLOSE_TIME)
         super().loseConnection()  # type: ignore[no-untyped-call]
 
-    def connectionLost(self, reason: Failure) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         """It is gone."""
         self._in_time()
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
 
     def _within(self, seconds: float) -> None:
-        self._deadline = self.callLater(seconds, self._too_late)
+        self._deadline = self.callLater(seconds, self._too_late)  # type: ignore[no-untyped-call]
 
     def _in_time(self) -> None:
         deadline, self._deadline = self._deadline, None
@@ -74,7 +74,8 @@ class BoundedChannel(HTTPChannel):
 
     def _too_late(self) -> None:
         self._deadline = None
-        self.transport.abortConnection()
+        transport: Any = self.transport
+        transport.abortConnection()
 
 
 class BoundedSite(Site):
@@ -83,7 +84,7 @@ class BoundedSite(Site):
     protocol: Any = BoundedChannel
 
     def __init__(self, root: Resource, clock: Any, **how: Any) -> None:
-        super().__init__(root, timeout=IDLE, reactor=clock, **how)
+        super().__init__(root, timeout=IDLE, reactor=clock, **how)  # type: ignore[no-untyped-call]
         # One line for each connection tells nobody anything.
         self.noisy = False
 
@@ -108,7 +109,7 @@ class WebConnections:
     def __len__(self) -> int:
         return self._total
 
-    def bounded(self, factory: Factory) -> WrappingFactory[Any]:
+    def bounded(self, factory: Any) -> WrappingFactory[Any]:
         """Return what makes the connections of *factory*, as long as there are not too many."""
         return _Door(self, factory)
 
@@ -138,7 +139,7 @@ class _Counted(ProtocolWrapper):
     factory: Any
     source = ""
 
-    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
         self.factory.connections.gone(self.source)
 
@@ -149,7 +150,7 @@ class _Door(WrappingFactory[Any]):
     protocol = _Counted
     noisy = False
 
-    def __init__(self, connections: WebConnections, factory: Factory) -> None:
+    def __init__(self, connections: WebConnections, factory: Any) -> None:
         super().__init__(factory)  # type: ignore[no-untyped-call]
         self.connections = connections
 
