@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from twisted_sip.errors import RemoteProtocolError
-from twisted_sip.message import parser
+from twisted_sip.message import ordinary, parser
 from twisted_sip.message.limits import DEFAULT_LIMITS, MessageLimits
 from twisted_sip.message.ordinary import read_ordinary
 from twisted_sip.message.request import Request
@@ -90,6 +90,62 @@ def test_both_ways_agree(seed: bytes) -> None:
             read += 1
             assert meaning(message) == carefully(data), data
     assert read > 500
+
+
+@pytest.mark.parametrize("seed", [REQUEST, RESPONSE], ids=["request", "response"])
+def test_lines_in_any_order(seed: bytes) -> None:
+    """What was learnt of lines in one order is not taken for true in another one."""
+    chance = random.Random(7)
+    head, _, body = seed.partition(b"\r\n\r\n")
+    start, *lines = head.split(b"\r\n")
+    for number in range(300):
+        shuffled = [line.replace(b"abc", b"abc%d" % (number // 3)) for line in chance.sample(lines, len(lines))]
+        data = b"\r\n".join([start, *shuffled]) + b"\r\n\r\n" + body
+        message = read_ordinary(data, DEFAULT_LIMITS)
+        assert message is not None
+        assert meaning(message) == carefully(data)
+
+
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [
+        (b"Via: SIP/2.0/UDP 192.0.2.1:5060;", b" Via: SIP/2.0/UDP 192.0.2.1:5060;"),
+        (b"Via: SIP/2.0/UDP 192.0.2.1:5060;", b"X: SIP/2.0/UDP 192.0.2.1:5060;"),
+        (b"Via: SIP/2.0/TCP", b" Via: SIP/2.0/TCP"),
+        (b"Via: SIP/2.0/TCP host", b"Via: SIP/2.0/TCP\rhost"),
+        (b"From:", b" From:"),
+        (b"From:", b"Reply-To:"),
+        (b"To: <sip:bob@example.com>", b"To: <sip:bob@example.com>\r"),
+        (b"To:", b" To:"),
+        (b"To:", b"From:"),
+        (b"Call-ID:", b" Call-ID:"),
+        (b"Call-ID:", b"Subject:"),
+        (b"abc@192", b"abc\r192"),
+        (b"abc@192", b"abc\n192"),
+        (b"abc@192", b"abc\x00192"),
+        (b"CSeq: 7", b" CSeq: 7"),
+        (b"X-Own-Field: 1", b"X-Own-Field: \n"),
+        (b"Max-Forwards: 70", b"Max-Forwards: 70\n"),
+        (b"MESSAGE sip", b"MESSAGE\r sip"),
+    ],
+)
+def test_lines_that_stand_where_others_stood(line: bytes, instead: bytes) -> None:
+    """The layout is known, and all other lines are; what is new is read as carefully as ever."""
+    for _ in range(2):
+        assert read_ordinary(REQUEST, DEFAULT_LIMITS) is not None
+    assert line in REQUEST
+    data = REQUEST.replace(line, instead)
+    message = read_ordinary(data, DEFAULT_LIMITS)
+    assert message is None or meaning(message) == carefully(data)
+
+
+def test_tables_of_lines_and_layouts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ordinary, "_MOST_LAYOUTS", 3)
+    monkeypatch.setattr(ordinary, "_LAYOUTS", layouts := {})
+    for more in range(10):
+        data = REQUEST.replace(b"X-Own-Field: 1\r\n", b"X-Own-Field: 1\r\n" * more)
+        assert read_ordinary(data, DEFAULT_LIMITS) is not None
+        assert len(layouts) <= 3
 
 
 def test_the_usual_messages_take_the_short_way() -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.message.header_map import line_value
-from twisted_sip.message.header_names import canonical, display
+from twisted_sip.message.header_names import CANONICAL
 from twisted_sip.message.kept import Kept
 from twisted_sip.message.limits import SHORT
 from twisted_sip.message.name_addr import NameAddr
@@ -51,21 +51,22 @@ def party_in(label: str, line: str) -> NameAddr:
     :raises RemoteProtocolError: as :func:`named`.
     """
     untagged, mark, tag = line.partition(";tag=")
-    address = PARTIES[untagged]
+    address = (SENDERS if label == "From" else RECIPIENTS)[untagged]
     if address is None or not (tag.isalnum() or is_plain_tag(tag)):
         return named(label, line_value(line))
     return address.tagged(tag) if mark else address
 
 
-def _read_party(line: str) -> NameAddr | None:
-    """Return the address of a From or To *line* up to its tag, None unless it is well-formed without parameters."""
+def _read_party(label: str, line: str) -> NameAddr | None:
+    """Return the address of a *line* up to its tag, From or To as *label* says; None unless it is well-formed without
+    parameters."""
     name, colon, _ = line.partition(":")
     value = line_value(line)
     # Only what stands in the line as it is can have a tag put behind it.
-    if not colon or not line.endswith(value):
+    if not colon or not line.endswith(value) or "\0" in value or CANONICAL.get(name) != label.lower():
         return None
     try:
-        address = NameAddr.parse(value, display(canonical(name)))
+        address = NameAddr.parse(value, label)
     except RemoteProtocolError:
         return None
     if address.has_params:
@@ -77,4 +78,5 @@ def _read_party(line: str) -> NameAddr | None:
 
 
 #: From and To lines up to their tag -> the address, None where that has to be looked at with the rest of the line.
-PARTIES: Kept[str, NameAddr | None] = Kept(_read_party, 8192)
+SENDERS: Kept[str, NameAddr | None] = Kept(partial(_read_party, "From"), 8192)
+RECIPIENTS: Kept[str, NameAddr | None] = Kept(partial(_read_party, "To"), 8192)

@@ -56,17 +56,26 @@ class Message:
         size = len(body)
         length = _LENGTHS[size] if size < _USUAL else f"Content-Length: {size}"
         names = headers.names
-        if "content-length" not in names:
+        # Mostly the last one: that is where the search begins.
+        if names and names[-1] == "content-length":
+            place = -1
+        elif "content-length" in names:
+            place = names.index("content-length")
+        else:
             names.append("content-length")
             lines.append(length)
-        else:
-            place = names.index("content-length")
-            line = lines[place]
-            if line != length and line.partition(":")[2].strip(" \t") != str(size):
-                lines[place] = length
-                headers.parsed.pop("content-length", None)
-        head = "\r\n".join([start_line, *lines, "", ""]).encode("utf-8", "surrogateescape")
-        return head + body if body else head
+            place = -1
+        line = lines[place]
+        if line != length and line.partition(":")[2].strip(" \t") != str(size):
+            lines[place] = length
+            headers.parsed.pop("content-length", None)
+        head = "\r\n".join([start_line, *lines, "", ""])
+        try:
+            data = head.encode()
+        except UnicodeEncodeError:
+            # There were octets that are no UTF-8.
+            data = head.encode("utf-8", "surrogateescape")
+        return data + body if body else data
 
     def __bytes__(self) -> bytes:
         return self.to_bytes()

@@ -205,7 +205,7 @@ class NameAddr:
 
     def tagged(self, tag: str) -> NameAddr:
         """Return this value, which has no parameters, with the tag of a peer that has been looked at."""
-        made = NameAddr.__new__(NameAddr)
+        made = NameAddr()
         made._header = self._header
         made._display = self._display
         made.uri_text = self.uri_text

@@ -14,6 +14,8 @@ from twisted_sip.message.uri import URI, parse_uri
 #: What would break a request line apart.
 _UNFIT = re.compile(r"[ \t\r\n\0<>]").search
 
+_new = object.__new__
+
 
 class Request(Message):
     """A SIP request.
@@ -98,13 +100,13 @@ class Request(Message):
 
     def copy(self) -> Request:
         """Return an independent copy that shares the lines' text (RFC 3261 section 16.6 step 1)."""
-        made = Request.__new__(Request)
+        made = _new(Request)
         made.method = self.method
         made.uri_text = self.uri_text
         made.known_uri = self.known_uri
         # HeaderMap.copy() without the call.
         source = self.headers
-        made.headers = headers = HeaderMap.__new__(HeaderMap)
+        made.headers = headers = _new(HeaderMap)
         headers.names = source.names.copy()
         headers.lines = source.lines.copy()
         headers.parsed = source.parsed.copy()

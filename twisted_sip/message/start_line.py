@@ -50,6 +50,8 @@ def is_request_uri(text: str) -> bool:
 
 def _read(start: str) -> StartLine | None:
     """Return what *start* says, None if there is anything about it that has to be looked at closely."""
+    if "\r" in start or "\n" in start or "\0" in start:
+        return None
     if start[:4].upper() == "SIP/":
         status, reason, wrong = read_status_line(start)
         return None if wrong else StartLine("", reason, None, status)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.message.grammar import LWS, NO_PARAMS, Params, is_token, parse_params
 from twisted_sip.message.header_map import line_value
+from twisted_sip.message.header_names import CANONICAL
 from twisted_sip.message.hosts import HOST, ipv6_bytes, parse_host_port, printable
 from twisted_sip.message.kept import Kept
 
@@ -209,7 +210,7 @@ class Via:
         :param text: the value as it is then.
         :param reply_address: where responses go.
         """
-        made = Via.__new__(Via)
+        made = Via()
         made.transport = self.transport
         made.host = self.host
         made.port = self.port
@@ -248,21 +249,26 @@ def via_in(line: str) -> Via | None:
     known = _HOPS[head] if mark else None
     if known is None:
         return None
-    branch, _, more = tail.partition(";")
-    # The usual ones need no pattern: letters, digits and hyphens.
-    usual = branch.replace("-", "0").isalnum() and tail.isascii() and (tail == branch or more == "rport")
-    if not usual and _PLAIN_BRANCH(tail) is None:
-        return None
-    via = Via.__new__(Via)
+    branch = tail
+    start, besides, transport, host, port, sent_by = known
+    # The usual ones need no pattern.
+    if not (tail.isalnum() and tail.isascii()):
+        if _PLAIN_BRANCH(tail) is None:
+            return None
+        if ";" in tail:
+            branch, _, more = tail.partition(";")
+            besides = RPORT if more == "rport" and not besides else SOME
+    via = Via()
     via._line = line
-    via._start, besides, via.transport, via.host, via.port, via.sent_by = known
+    via._start = start
+    via.besides = besides
+    via.transport = transport
+    via.host = host
+    via.port = port
+    via.sent_by = sent_by
     via._params = None
     via.reply_address = None
     via.branch = branch
-    if ";" in tail:
-        via.besides = RPORT if more == "rport" and not besides else SOME
-    else:
-        via.besides = besides
     return via
 
 
@@ -291,6 +297,8 @@ class _Hop(NamedTuple):
 
 def _read_hop(line: str) -> _Hop | None:
     """Return what *line*, a Via line up to its branch, says if it is ordinary."""
+    if CANONICAL.get(line.partition(":")[0]) != "via":
+        return None
     value = line_value(line)
     head, semicolon, params = value.partition(";")
     known = _read_sent_by(head)
