@@ -67,6 +67,13 @@ def ids(kept: Path, *options: str) -> list[str]:
     return [one["id"] for one in json.loads(done.stdout)]
 
 
+def test_where_there_is_nothing_nobody_says_that_there_is_no_call(tmp_path: Path) -> None:
+    for option in ("--live", "--totals", "--csv"):
+        done = run(tmp_path, option)
+        assert done.exit_code == 1 and done.stdout == "" and len(done.stderr.splitlines()) == 1
+    assert "no server runs with the state directory" in run(tmp_path, "--live").stderr
+
+
 def test_filters(kept: Path) -> None:
     assert ids(kept) == ["4", "2", "1", "3"]
     assert ids(kept, "--live") == ["4"]

@@ -15,6 +15,7 @@ from twisted_sip.cli.main import cli
 from twisted_sip.interfaces.destination import Destination
 from twisted_sip.interfaces.flow import Address
 from twisted_sip.interfaces.transport_kind import UDP
+from twisted_sip.storage.accounting_rows import ACCOUNTING_FILE, ACCOUNTING_SCHEMA
 from twisted_sip.storage.credentials_sqlite import SQLiteCredentialStore
 from twisted_sip.storage.message_rows import MESSAGE_SCHEMA
 from twisted_sip.storage.message_sqlite import MESSAGE_FILE
@@ -78,6 +79,16 @@ def test_the_databases_and_ports_of_presence(tmp_path: Path) -> None:
     assert kept["xcap tcp:0:interface=[::1]"] == ("ok", "can be listened on")
     off = check(tmp_path, f'{SERVER}[xcap]\nenabled = false\nlisten = ["{taken}"]\n', 1)
     assert not [subject for _, subject, _ in off if subject.startswith("xcap")]
+
+
+def test_a_damaged_database_of_call_records_would_keep_it_from_starting(tmp_path: Path) -> None:
+    (tmp_path / "st").mkdir(mode=0o700)
+    path = tmp_path / "st" / ACCOUNTING_FILE
+    open_database(path, ACCOUNTING_SCHEMA, synchronous="FULL").close()
+    assert ("ok", "call records", "0 in the database") in check(tmp_path, SERVER, 0)
+    path.write_bytes(b"garbage" * 99)
+    (found,) = [one for one in check(tmp_path, SERVER, 1) if one[0] == "error"]
+    assert found[1] == "call records" and "restore a backup or move the file away" in found[2]
 
 
 def test_faults_of_the_file(tmp_path: Path) -> None:

@@ -69,6 +69,13 @@ def test_a_fresh_user(run: Any) -> None:
     assert "the call goes on" in run("test", "alice@example.com", "bob@example.net").output
 
 
+def test_to_look_makes_no_database(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    for arguments in (("show", ALICE), ("test", ALICE, ALICE), ("clear", ALICE)):
+        CliRunner().invoke(cli, ["policy", *arguments, "--state-dir", str(state)])
+        assert not state.exists()
+
+
 def test_what_is_set_stays_until_it_is_set_otherwise(run: Any) -> None:
     run("set", "alice@example.com", "--forward-busy", "carol@example.com", "--after", "30", "--block", "@SPAM.example")
     run("set", ALICE, "--hours", "mon-fri 09:00-17:00", "--time-zone", "Europe/Berlin", "--allow", "bob@example.net")
@@ -125,6 +132,9 @@ def test_a_user_that_does_not_exist(run: Any, tmp_path: Path) -> None:
     store.close()
     done = run("set", "bob@example.com", "--do-not-disturb", "off", status=1)
     assert "there is no user bob@example.com, add it with: twisted-sip user add bob@example.com" in done.output
+    for command in (("show", "bob@example.com"), ("test", "bob@example.com", "dora@example.com")):
+        # Not that its calls are let through: there is none that could have calls.
+        assert "there is no user bob@example.com" in run(*command, status=1).output
     run("set", "bob@elsewhere.example", "--do-not-disturb", "on", status=1)
     run("set", "dora@example.com", "--do-not-disturb", "on", status=1)
     run("set", "dora@elsewhere.example", "--do-not-disturb", "on")

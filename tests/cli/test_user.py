@@ -31,6 +31,14 @@ def users(state: Path) -> list[tuple[str, str, str]]:
     return [(one["user"], one["realm"], one["algorithm"]) for one in json.loads(result.stdout)]
 
 
+def test_to_look_makes_no_database(state: Path) -> None:
+    assert users(state) == []
+    assert "there are no users yet" in run(state, "list").stdout
+    changed = run(state, "passwd", "alice@example.com", "--password-stdin", stdin="x")
+    assert changed.exit_code == 1 and f"there are no users yet in {state}; add one with" in changed.stderr
+    assert not state.exists()
+
+
 def test_add_list_change_and_remove(state: Path) -> None:
     assert (
         run(state, "add", "Alice@EXAMPLE.com", "--password-stdin", stdin="secret\n").stdout

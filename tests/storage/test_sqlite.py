@@ -132,7 +132,7 @@ def test_a_locked_database(tmp_path: Path) -> None:
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError) as raised:
         open_database(path, ONE, synchronous="NORMAL", timeout=0)
-    assert line_of(raised, path) == "locked by another process"
+    assert line_of(raised, path) == "locked by another process; end that, or try again later"
     holder.close()
 
 
@@ -141,12 +141,12 @@ def test_a_directory_that_cannot_be(tmp_path: Path) -> None:
     path = tmp_path / "file" / "toy.db"
     with pytest.raises(StoreError) as raised:
         open_database(path, ONE, synchronous="NORMAL")
-    assert line_of(raised, path) == "File exists"
+    assert line_of(raised, path) == "a file stands where its directory should be; name another directory"
     with pytest.raises(StoreError):
         DatabaseLock(path)
     with pytest.raises(StoreError) as raised:
         open_database(tmp_path, ONE, synchronous="NORMAL")
-    assert line_of(raised, tmp_path) == "unable to open database file"
+    assert line_of(raised, tmp_path).startswith("unable to open database file; see that ")
 
 
 def test_a_database_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +161,7 @@ def test_a_database_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(sqlite.sqlite3, "connect", connect_read_only)
     with pytest.raises(StoreError) as raised:
         open_database(path, ONE, synchronous="NORMAL")
-    assert line_of(raised, path) == "not writable"
+    assert line_of(raised, path) == "not writable; give the user that runs this the right to write it"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -170,7 +170,7 @@ def test_a_directory_without_the_right_to_write(tmp_path: Path) -> None:
     directory.mkdir(mode=0o500)
     with pytest.raises(StoreError) as raised:
         open_database(directory / "toy.db", ONE, synchronous="NORMAL")
-    assert line_of(raised, directory / "toy.db") == "Permission denied"
+    assert line_of(raised, directory / "toy.db").startswith("permission denied; see that ")
 
 
 def test_one_server_for_one_location_database(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_one_server_for_one_location_database(tmp_path: Path) -> None:
     store = SQLiteLocationStore(path, clock)
     with pytest.raises(StoreError) as raised:
         SQLiteLocationStore(path, clock)
-    assert line_of(raised, path) == "in use by another server"
+    assert line_of(raised, path) == "in use by another server; stop that, or choose another state directory"
     assert stored_bindings(path, 0) == []
     store.close()
     SQLiteLocationStore(path, clock).close()

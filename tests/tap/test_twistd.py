@@ -263,7 +263,10 @@ def test_demo_passwords_and_registrations_outlive_a_restart(demo: Running) -> No
         assert f"password   {password}" in again.text
         assert json.loads(again.command("contacts", "--json").stdout)[0]["aor"] == "sip:bob@127.0.0.1"
         locked = refused(demo.directory, "sip-proxy", "--listen", HERE)
-        assert locked == [f"{demo.directory}/twisted-sip-state/location.db: in use by another server"]
+        assert locked == [
+            f"{demo.directory}/twisted-sip-state/location.db: in use by another server; "
+            "stop that, or choose another state directory"
+        ]
     finally:
         again.stop()
 

@@ -19,6 +19,10 @@ from twisted_sip.storage.credentials_sqlite import SQLiteCredentialStore
 from twisted_sip.storage.users_database import USERS_FILE
 
 
+class NoUsers(Failed):
+    """There is no credential store, and none was to be made."""
+
+
 @attrs.frozen(slots=True)
 class Account:
     """What an address-of-record is in the credential store.
@@ -67,22 +71,27 @@ class Accounts:
 
 
 @contextlib.contextmanager
-def open_accounts(state_dir: Path | None, config: Path | None) -> Iterator[Accounts]:
+def open_accounts(state_dir: Path | None, config: Path | None, *, make: bool = True) -> Iterator[Accounts]:
     """Open the credential store that the options name, and close it.
 
     The realm is that of the configuration file; without one it is asked of the server that runs there.
 
+    :param make: make the database where there is none.
+    :raises NoUsers: there is none, and none is to be made.
     :raises Failed: the database cannot be used, or a value cannot be stored.
     """
     settings = state.settings(state_dir, config)
     directory = settings.storage.directory or settings.server.state_dir
+    path = directory / USERS_FILE
+    if not make and not path.exists():
+        raise NoUsers(f"there are no users yet in {directory}; add one with: twisted-sip user add AOR")
     realm, domains = settings.auth.realm, settings.server.domains
     if config is None:
         with contextlib.suppress(Failed), ControlClient(settings.server.state_dir) as server:
             found = server.ask("status")
             realm, domains = found["realm"], tuple(found["domains"])
     try:
-        store = SQLiteCredentialStore(directory / USERS_FILE)
+        store = SQLiteCredentialStore(path)
     except StoreError as error:
         raise Failed(str(error)) from error
     try:

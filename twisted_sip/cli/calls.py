@@ -127,7 +127,9 @@ def calls(
         under_way = (
             []
             if result
-            else [one for one in _under_way(settings.server.state_dir, path, wanted, limit) if wanted.fits(one, now)]
+            else [
+                one for one in _under_way(settings.server.state_dir, path, wanted, limit, live) if wanted.fits(one, now)
+            ]
         )
         under_way.sort(key=lambda record: -record.set_up)
         past: list[CallRecord] = []
@@ -148,8 +150,12 @@ def calls(
         print_table(call_columns(now), [call_row(record, now) for record in found], "no call")
 
 
-def _under_way(state_dir: Path, path: Path, wanted: CallFilter, limit: int) -> list[CallRecord]:
-    """Return the calls of now; where no server runs, those that it has left behind."""
+def _under_way(state_dir: Path, path: Path, wanted: CallFilter, limit: int, live: bool) -> list[CallRecord]:
+    """Return the calls of now; where no server runs, those that it has left behind.
+
+    :param live: nothing else is asked for.
+    :raises NoServer: none runs, and none has left anything.
+    """
     try:
         with ControlClient(state_dir) as server:
             found = server.ask("calls", wanted=attrs.asdict(wanted), limit=limit)
@@ -162,6 +168,8 @@ def _under_way(state_dir: Path, path: Path, wanted: CallFilter, limit: int) -> l
                 ) from error
     except NoServer:
         if not path.exists():
+            if live:
+                raise
             return []
         with contextlib.closing(CallReader(path)) as reader:
             return reader.under_way()

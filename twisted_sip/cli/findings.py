@@ -62,7 +62,7 @@ def local_findings(configuration: Configuration) -> Iterator[Finding]:
 def _of_server(configuration: Configuration) -> Iterator[Finding]:
     yield from _users(configuration)
     yield from _location(configuration)
-    yield from _presence(configuration)
+    yield from _others(configuration)
 
 
 def surroundings(
@@ -146,9 +146,10 @@ def _location(configuration: Configuration) -> Iterator[Finding]:
         yield Finding("ok", "registrations", f"{count} in the database")
 
 
-def _presence(configuration: Configuration) -> Iterator[Finding]:
-    """Look at the databases of presence and messaging, if there are any."""
-    # A server without presence needs nothing of this.
+def _others(configuration: Configuration) -> Iterator[Finding]:
+    """Look at the databases of call records, presence and messaging, if there are any."""
+    # Who asks for help alone needs nothing of this.
+    from twisted_sip.storage.accounting_rows import ACCOUNTING_FILE, ACCOUNTING_SCHEMA
     from twisted_sip.storage.documents_sqlite import DOCUMENTS_SCHEMA
     from twisted_sip.storage.message_rows import MESSAGE_SCHEMA
     from twisted_sip.storage.message_sqlite import MESSAGE_FILE
@@ -158,6 +159,7 @@ def _presence(configuration: Configuration) -> Iterator[Finding]:
 
     directory = configuration.storage.directory or configuration.server.state_dir
     for name, schema, table in (
+        (ACCOUNTING_FILE, ACCOUNTING_SCHEMA, "call"),
         (PUBLICATION_FILE, PUBLICATION_SCHEMA, "publication"),
         (SUBSCRIPTION_FILE, SUBSCRIPTION_SCHEMA, "subscription"),
         (MESSAGE_FILE, MESSAGE_SCHEMA, "message"),
@@ -166,9 +168,10 @@ def _presence(configuration: Configuration) -> Iterator[Finding]:
         path = directory / name
         if not path.exists():
             continue
-        subject = name.removesuffix(".db")
+        subject = "call records" if name == ACCOUNTING_FILE else name.removesuffix(".db")
         try:
-            connection = open_database(path, schema, synchronous="NORMAL")
+            # Records of calls may be too many to be looked through for damage.
+            connection = open_database(path, schema, synchronous="NORMAL", check=name != ACCOUNTING_FILE)
             try:
                 (count,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
             except sqlite3.Error as error:

@@ -42,8 +42,10 @@ def policy() -> None:
 @state.state_dir_options
 def show(aor: str, as_json: bool, state_dir: Path | None, config: Path | None) -> None:
     """Show the call policy of AOR (alice@example.com)."""
+    wanted = canonical_aor(aor)
+    check_user(state_dir, config, wanted)
     with open_policies(state_dir, config) as policies:
-        found = policies.lookup(canonical_aor(aor))
+        found = policies.lookup(wanted)
     _print(found or CallPolicy(), as_json)
 
 
@@ -70,7 +72,7 @@ def set_(aor: str, state_dir: Path | None, config: Path | None, **given: Any) ->
     """Change the call policy of AOR; what is not named stays."""
     wanted = canonical_aor(aor)
     check_user(state_dir, config, wanted)
-    with open_policies(state_dir, config) as policies:
+    with open_policies(state_dir, config, make=True) as policies:
         before = policies.lookup(wanted) or CallPolicy()
         try:
             after = changed(before, wanted, given)
@@ -115,8 +117,10 @@ def test(
         now = datetime.now(UTC) if at is None else datetime.fromisoformat(at)
     except ValueError as error:
         raise click.UsageError(f'"{at}" is no time, write it like 2026-07-01T12:00') from error
+    wanted = canonical_aor(aor)
+    check_user(state_dir, config, wanted)
     with open_policies(state_dir, config) as policies:
-        found = policies.lookup(canonical_aor(aor))
+        found = policies.lookup(wanted)
     made = decide(found, who, now if now.tzinfo is not None else now.replace(tzinfo=UTC), Outcome(outcome))
     if as_json:
         print_json({**attrs.asdict(made), "action": made.action.value})

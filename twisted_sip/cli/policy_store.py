@@ -14,6 +14,7 @@ from twisted_sip.cli.output import Failed
 from twisted_sip.errors import LocalProtocolError, StoreError
 from twisted_sip.interfaces.call_policy import CallPolicy
 from twisted_sip.message.uri import SIPURI
+from twisted_sip.storage.call_policy_memory import MemoryCallPolicyStore
 from twisted_sip.storage.call_policy_sqlite import SQLiteCallPolicyStore
 from twisted_sip.storage.credentials_sqlite import SQLiteCredentialStore
 from twisted_sip.storage.users_database import USERS_FILE
@@ -82,9 +83,10 @@ def check_user(state_dir: Path | None, config: Path | None, aor: str) -> None:
 
 
 @contextlib.contextmanager
-def open_policies(state_dir: Path | None, config: Path | None) -> Iterator[Policies]:
+def open_policies(state_dir: Path | None, config: Path | None, *, make: bool = False) -> Iterator[Policies]:
     """Open the policies that the options name, and close them.
 
+    :param make: make the database where there is none: something is to be kept.
     :raises Failed: they cannot be used, or a value cannot be kept.
     """
     settings = state.settings(state_dir, config)
@@ -92,13 +94,15 @@ def open_policies(state_dir: Path | None, config: Path | None) -> Iterator[Polic
         try:
             server = stack.enter_context(ControlClient(settings.server.state_dir))
         except NoServer:
-            directory = settings.storage.directory or settings.server.state_dir
+            path = (settings.storage.directory or settings.server.state_dir) / USERS_FILE
             try:
-                store = SQLiteCallPolicyStore(directory / USERS_FILE)
+                # To look makes no database, least of all in a directory that is the wrong one.
+                store = SQLiteCallPolicyStore(path) if make or path.exists() else None
             except StoreError as error:
                 raise Failed(str(error)) from error
-            stack.callback(store.close)
-            found: Policies = store
+            found: Policies = MemoryCallPolicyStore() if store is None else store
+            if store is not None:
+                stack.callback(store.close)
         else:
             found = ServedPolicies(server)
         try:

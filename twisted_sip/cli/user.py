@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from twisted_sip.cli import state_dir as state
-from twisted_sip.cli.accounts import open_accounts
+from twisted_sip.cli.accounts import NoUsers, open_accounts
 from twisted_sip.cli.output import Failed, json_option, print_json, print_table
 from twisted_sip.cli.user_import import import_users
 from twisted_sip.cli.user_rest import remove_rest
@@ -71,7 +71,7 @@ def add(aor: str, password_stdin: bool, algorithm: str | None, state_dir: Path |
 @state.state_dir_options
 def passwd(aor: str, password_stdin: bool, algorithm: str | None, state_dir: Path | None, config: Path | None) -> None:
     """Change the password of AOR."""
-    with open_accounts(state_dir, config) as accounts:
+    with open_accounts(state_dir, config, make=False) as accounts:
         account = accounts.account(aor)
         password = read_password(password_stdin)
         if not accounts.store.set_password(account.user, account.realm, password, algorithm=algorithm):
@@ -106,8 +106,12 @@ def remove(aor: str, keep_data: bool, state_dir: Path | None, config: Path | Non
 @state.state_dir_options
 def list_(as_json: bool, state_dir: Path | None, config: Path | None) -> None:
     """List the users."""
-    with open_accounts(state_dir, config) as accounts:
-        found = accounts.store.users()
+    try:
+        with open_accounts(state_dir, config, make=False) as accounts:
+            found = accounts.store.users()
+    except NoUsers:
+        # To look makes nothing, least of all in a directory that is the wrong one.
+        found = []
     if as_json:
         print_json([{"user": one.user, "realm": one.realm, "algorithm": one.algorithm} for one in found])
         return

@@ -8,6 +8,7 @@ that has been released never changes.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import sqlite3
@@ -34,18 +35,21 @@ class Schema:
 
 
 def explain(path: Path, error: Exception) -> StoreError:
-    """Return a StoreError that says in one line what *error* means for the database at *path*."""
+    """Return a StoreError that says in one line what *error* means for the database at *path*, and what to do."""
     text = str(error).partition("\n")[0]
     if "locked" in text:
-        text = "locked by another process"
+        text = "locked by another process; end that, or try again later"
     elif "readonly" in text or "read-only" in text:
-        text = "not writable"
+        text = "not writable; give the user that runs this the right to write it"
     elif "not a database" in text or "malformed" in text or "corrupt" in text:
         text = f"damaged ({text}); restore a backup or move the file away"
-    elif "full" in text:
-        text = "the disk is full"
-    elif isinstance(error, OSError):
-        text = error.strerror or text
+    elif "full" in text or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        text = "the disk is full; make room"
+    elif isinstance(error, (FileExistsError, NotADirectoryError)):
+        text = "a file stands where its directory should be; name another directory"
+    elif isinstance(error, OSError) or "unable to open" in text:
+        reason = getattr(error, "strerror", None) or text
+        text = f"{reason.lower()}; see that {path.parent} can be written by the user that runs this"
     return StoreError(f"{path}: {text}")
 
 
@@ -163,7 +167,9 @@ class DatabaseLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self.release()
-            raise StoreError(f"{path}: in use by another server") from error
+            raise StoreError(
+                f"{path}: in use by another server; stop that, or choose another state directory"
+            ) from error
         except OSError as error:
             self.release()
             raise explain(path, error) from error
