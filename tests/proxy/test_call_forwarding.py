@@ -324,8 +324,6 @@ def test_a_2xx_that_comes_while_the_way_is_looked_for(make_house: Any) -> None:
     scene = Scene(make_house, LateStore())
     scene.store.set(BOB, CallPolicy(forward_busy=CAROL))
     bob, carol = scene.phone(BOB), scene.phone(CAROL)
-    scene.call()
-    invite = bob.expect("INVITE")
     context: list[Any] = []
 
     class Look:
@@ -336,6 +334,8 @@ def test_a_2xx_that_comes_while_the_way_is_looked_for(make_house: Any) -> None:
             context.append(context_)
 
     scene.house.proxy.policies.append(Look())
+    scene.call()
+    invite = bob.expect("INVITE")
     bob.answer(invite, 180)
     scene.alice.expect(180)
     scene.store.waiting = Deferred()

@@ -60,6 +60,8 @@ class CallLedger:
     :ivar unfollowed: how many calls were too many at a time to wait for their ends.
     """
 
+    for_methods = frozenset(("INVITE", "BYE"))
+
     def __init__(
         self,
         clock: IReactorTime,

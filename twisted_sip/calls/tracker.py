@@ -41,6 +41,8 @@ _LONGEST = 512
 class CallTracker(CallTable):
     """Keeps track of calls; one of the policies of a proxy."""
 
+    for_methods = frozenset(("INVITE", "BYE"))
+
     def __init__(
         self, clock: IReactorTime, is_local: Callable[[URI], bool], settings: CallTrackerSettings | None = None
     ) -> None:

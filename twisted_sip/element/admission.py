@@ -35,7 +35,7 @@ from twisted_sip.auth.authenticator import Accepted, Authenticator, Challenge, O
 from twisted_sip.auth.credentials import consume_credentials, consume_credentials_where, user_of
 from twisted_sip.element import admission_notes as notes
 from twisted_sip.element.admission_seams import Ownership, ThirdPartyRule, TokenCheck
-from twisted_sip.element.anonymous import credential_realms, is_anonymous, nobody_in
+from twisted_sip.element.anonymous import credential_realms, is_anonymous, nobody_in, preferred_identity
 from twisted_sip.element.certified import certified, registrant_of, speaks_for
 from twisted_sip.element.standing import standing_of
 from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, IRequestProcessor, Verdict
@@ -147,18 +147,25 @@ class AdmissionProcessor:
             # The transaction layer has matched it or answered 481; it is never challenged (section 22.1).
             return None
         to_tag = (request.headers.parsed.get("to") or request.to).tag
+        if incoming.own_routes:
+            return self._by_our_routes(incoming, to_tag)
         if to_tag and request.method != "REGISTER":
-            own_routes = incoming.own_routes
-            if own_routes:
-                call_id, from_tag = request.call_id, request.from_.tag or ""
-                for uri in own_routes:
-                    if uri.user and self._tokens.dialog_valid(uri.user, call_id, from_tag, to_tag):
-                        if not self._tokens.good(uri.user, request):
-                            return self._old_dialog(incoming, call_id, from_tag, to_tag)
-                        incoming.note("admission", notes.IN_DIALOG)
-                        return self._admit_unproved(incoming)
             return self._lost_dialog(incoming)
         return self._outside(incoming)
+
+    def _by_our_routes(self, incoming: IncomingRequest, to_tag: str) -> Verdict | Deferred[Verdict]:
+        """A request that had Routes of ours, and To with *to_tag*."""
+        request = incoming.request
+        if not to_tag or request.method == "REGISTER":
+            return self._outside(incoming)
+        call_id, from_tag = request.call_id, request.from_.tag or ""
+        for uri in incoming.own_routes:
+            if uri.user and self._tokens.dialog_valid(uri.user, call_id, from_tag, to_tag):
+                if not self._tokens.good(uri.user, request):
+                    return self._old_dialog(incoming, call_id, from_tag, to_tag)
+                incoming.note("admission", notes.IN_DIALOG)
+                return self._admit_unproved(incoming)
+        return self._lost_dialog(incoming)
 
     def _old_dialog(
         self, incoming: IncomingRequest, call_id: str, from_tag: str, to_tag: str
@@ -219,7 +226,9 @@ class AdmissionProcessor:
     def _outside(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
         request = incoming.request
         is_local_uri = self._domains.is_local_uri
-        routed = "route" in request.headers.names
+        headers = request.headers
+        names = headers.names
+        routed = "route" in names
         method = request.method
         if method == "ACK":
             for_us = not routed and is_local_uri(request.known_uri or request.uri)
@@ -229,14 +238,17 @@ class AdmissionProcessor:
             incoming.note("admission", notes.LOST_ACK)
             return TAKEN
         registers = method == "REGISTER" and not routed and is_local_uri(request.known_uri or request.uri)
-        identity = request.to.uri if registers else self._claimed(request)
+        identity = request.to.uri if registers else (headers.parsed.get("from") or request.from_).uri
+        if not registers and "p-preferred-identity" in names:
+            identity = preferred_identity(request, identity)
         if registers and not isinstance(identity, SIPURI):
             # Section 10.2: the address-of-record must be a SIP or SIPS URI (RFC 4475 section 3.3.4).
             incoming.respond_statelessly(400, "Malformed To header field: no SIP URI")
             return TAKEN
         if registers and self.third_party:
             identity = registrant_of(request, identity, self.third_party)
-        if isinstance(identity, SIPURI) and self._is_user(identity):
+        # As _is_user().
+        if isinstance(identity, SIPURI) and (is_local_uri(identity) or self._is_ours(identity)):
             if self._authenticator.settings.required:
                 return self._authenticate(incoming, identity)
             if routed or not self.believes(incoming, identity):
@@ -245,7 +257,10 @@ class AdmissionProcessor:
                 )
                 return self._refuse(incoming, 403)
             incoming.note("admission", notes.BELIEVED, "auth.required", identity.text)
-            return self._admit_unproved(incoming)
+            if "proxy-authorization" in names:
+                return self._admit_unproved(incoming)
+            incoming.admitted = True
+            return None
         for_us = not registers and not routed and is_local_uri(request.uri)
         if not registers and is_anonymous(identity) and self._authenticator.settings.required:
             hidden = self._hidden(incoming, for_us)
@@ -307,16 +322,6 @@ class AdmissionProcessor:
         # Only what may be the name of a host is asked for: the answers are remembered.
         host = f"[{realm}]" if ":" in realm else realm
         return 0 < len(realm) <= _MOST_HOST_CHARS and self._domains.is_local(host)
-
-    def _claimed(self, request: Request) -> URI:
-        """Return the identity that *request* claims: From, or P-Preferred-Identity beside an anonymous From
-        (RFC 3325 section 9.2, RFC 3323 section 4.1.1.3)."""
-        claimed = request.from_.uri
-        if is_anonymous(claimed) and "p-preferred-identity" in request.headers.names:
-            for value in request.typed("p-preferred-identity"):
-                if isinstance(value.uri, SIPURI):
-                    return value.uri
-        return claimed
 
     def _is_ours(self, identity: SIPURI) -> bool:
         """Tell whether *identity*, whose URI as a whole is not ours, is in a domain of ours all the same.

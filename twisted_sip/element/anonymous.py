@@ -22,6 +22,16 @@ def is_anonymous(uri: URI) -> bool:
     return isinstance(uri, SIPURI) and uri.host.lower() == ANONYMOUS_HOST
 
 
+def preferred_identity(request: Request, claimed: URI) -> URI:
+    """Return the identity that *request* claims, which has P-Preferred-Identity: that beside an anonymous From, else
+    From, which is *claimed* (RFC 3325 section 9.2, RFC 3323 section 4.1.1.3)."""
+    if is_anonymous(claimed):
+        for value in request.typed("p-preferred-identity"):
+            if isinstance(value.uri, SIPURI):
+                return value.uri
+    return claimed
+
+
 def credential_realms(request: Request, name: str) -> list[str]:
     """Return the realms of the Digest credentials in the header field *name* of *request*."""
     found: list[str] = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import secrets
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 import attrs
@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_sip.auth.random_text import RandomText
+from twisted_sip.element.by_method import ByMethod
 from twisted_sip.element.dead_targets import DeadTargets
 from twisted_sip.element.decisions import Decisions
 from twisted_sip.element.domains import Domains
@@ -92,6 +93,7 @@ class Element:
         # Keyed once: a copy of it is cheaper than to give the key each time.
         self._tag_maker = hashlib.blake2s(digest_size=STATELESS_TAG_LENGTH // 2, key=random_bytes(16))
         self.chain: list[IRequestProcessor] = list(chain)
+        self._links: ByMethod[Any] = ByMethod("process")
         self.transactions = TransactionLayer(
             self.timers, _LayerUser(self), self.timer_values, max_transactions, self.random_text
         )
@@ -182,26 +184,25 @@ class Element:
 
     def new_request(self, request: Request, flow: Flow) -> None:
         """Run a request that is no retransmission through the chain."""
-        self._run(Incoming(request, flow, self), 0)
+        links = self._links
+        if links.seen != self.chain:
+            links.follow(self.chain)
+        self._run(Incoming(request, flow, self), iter(links[request.method]))
 
     def ack_received(self, request: Request, flow: Flow) -> None:
-        """Run an ACK through the chain too: that for a 2xx is a request of its own (section 13.2.2.4).
-
-        One for what was answered here statelessly ends here; the tag of that answer tells.
-        """
+        """Run an ACK through the chain, too: that for a 2xx is a request of its own (section 13.2.2.4). One for what
+        was answered here statelessly ends here; the tag of that answer tells."""
         try:
             tag = (request.headers.parsed.get("to") or request.to).tag
         except RemoteProtocolError:
             return
         if tag and len(tag) == STATELESS_TAG_LENGTH and tag == self.stateless_tag(request):
             return
-        self._run(Incoming(request, flow, self), 0)
+        self.new_request(request, flow)
 
     def cancel_unmatched(self, request: Request, flow: Flow) -> None:
-        """Answer a CANCEL for which there is no transaction (section 9.2), and keep nothing of it.
-
-        It is not forwarded as section 16.10 would have it: no request leaves here without a transaction but ACK.
-        """
+        """Answer a CANCEL for which there is no transaction (section 9.2), and keep nothing of it. It is not forwarded
+        as section 16.10 would have it: no request leaves here without a transaction but ACK."""
         Incoming(request, flow, self).respond_statelessly(481)
 
     def stray_response(self, response: Response, flow: Flow) -> None:
@@ -242,20 +243,18 @@ class Element:
 
     # -- the chain ---------------------------------------------------------------------
 
-    def _run(self, incoming: Incoming, start: int) -> None:
-        place = start
+    def _run(self, incoming: Incoming, links: Iterator[IRequestProcessor]) -> None:
         try:
-            for processor in self.chain[start:]:
+            for processor in links:
                 verdict = processor.process(incoming)
-                place += 1
                 if verdict is None:
                     continue
                 if verdict is TAKEN:
-                    return
-                if isinstance(verdict, Response):
+                    pass
+                elif isinstance(verdict, Response):
                     incoming.send(verdict)
-                    return
-                self._wait(incoming, verdict, place)
+                else:
+                    self._wait(incoming, verdict, links)
                 return
             # Nobody took it: there is no such user, method or service here (section 8.2.1).
             incoming.respond(404)
@@ -264,7 +263,7 @@ class Element:
         except Exception:
             self._failed(incoming, Failure())
 
-    def _wait(self, incoming: Incoming, verdict: Any, place: int) -> None:
+    def _wait(self, incoming: Incoming, verdict: Any, links: Iterator[IRequestProcessor]) -> None:
         if not isinstance(verdict, Deferred):
             if not inspect.isawaitable(verdict):
                 raise LocalProtocolError(f"a request processor returned {verdict!r}")
@@ -278,14 +277,14 @@ class Element:
             incoming.held = True
             if incoming.request.method == "INVITE":
                 self.timers.start(self.timer_values.trying, self._still_waiting, incoming)
-        verdict.addCallbacks(self._resume, self._failed_later, (incoming, place), None, (incoming,))
+        verdict.addCallbacks(self._resume, self._failed_later, (incoming, links), None, (incoming,))
 
     def _still_waiting(self, incoming: Incoming) -> None:
         """An INVITE whose way is not known after 200 ms: tell the client that it has come (section 17.2.1)."""
         if incoming.held:
             incoming.start_transaction().trying()
 
-    def _resume(self, verdict: Any, incoming: Incoming, place: int) -> None:
+    def _resume(self, verdict: Any, incoming: Incoming, links: Iterator[IRequestProcessor]) -> None:
         if incoming.over:
             # Cancelled meanwhile, and answered 487.
             return
@@ -296,7 +295,8 @@ class Element:
                 if incoming.held and incoming.transaction is None:
                     incoming.start_transaction()
             elif verdict is None:
-                self._run(incoming, place)
+                # Not to those who have left the chain meanwhile.
+                self._run(incoming, iter([link for link in links if link in self.chain]))
             else:
                 raise LocalProtocolError(f"a request processor gave {verdict!r}")
         except Exception:
@@ -315,9 +315,9 @@ class Element:
             return
         if isinstance(error, TransactionLimitReached):
             incoming.respond_statelessly(503, headers=[("retry-after", "10")])
-            return
-        _log.failure("while working on {incoming}", failure, incoming=incoming)
-        self._refuse(incoming, 500)
+        else:
+            _log.failure("while working on {incoming}", failure, incoming=incoming)
+            self._refuse(incoming, 500)
 
     def _refuse(self, incoming: Incoming, status: int, reason: str = "") -> None:
         try:

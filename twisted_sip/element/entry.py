@@ -113,6 +113,8 @@ class OptionsProcessor:
     :param fields: further header fields of the answer, (name, value).
     """
 
+    for_methods = frozenset(("OPTIONS",))
+
     def __init__(
         self,
         domains: Domains,

@@ -74,14 +74,12 @@ class Incoming:
         if decisions is None:
             return
         request = self.request
-        parsed = request.headers.parsed
-        if "call-id" in parsed:
-            call_id = parsed["call-id"]
-            if len(call_id) + (len(first) + len(second) if first else len(text)) <= MOST_CHARS:
-                # The usual case of note(), without the call: there are some for each request.
-                decisions.keep((decisions.clock(), call_id, request.method, room, text, key, first, second))
-                return
-        decisions.note(request, room, text, key, first, second)
+        call_id = request.headers.parsed.get("call-id")
+        if call_id is not None and len(call_id) + len(text) + len(first) + len(second) <= MOST_CHARS:
+            # The usual case of note(), without the call: there are some for each request.
+            decisions.keep((decisions.clock(), call_id, request.method, room, text, key, first, second))
+        else:
+            decisions.note(request, room, text, key, first, second)
 
     def start_transaction(
         self, user: Any = None, *, trying: bool = False, answering: bool = False

@@ -100,18 +100,19 @@ class SourceLimits:
             self._rotate(now)
         if ":" in host:
             host = source_of(host)
-        young = self._young
-        full_at = young.get(host)
+        full_at = self._young.get(host)
         if full_at is None:
             return self._first(host, now)
         step = self._loopback_interval if host[:4] == "127." or host == "::1" else self._interval
-        if full_at < now:
-            full_at = now
+        if full_at <= now:
+            # No interval is longer than what may come at once.
+            self._young[host] = now + step
+            return True
         full_at += step
         if full_at > now + _BURST:
             self.refused += 1
             return False
-        young[host] = full_at
+        self._young[host] = full_at
         return True
 
     def _first(self, host: str, now: float) -> bool:

@@ -94,7 +94,11 @@ class IncomingRequest(Protocol):
 
 
 class IRequestProcessor(Interface):
-    """One link of the ingress chain."""
+    """One link of the ingress chain.
+
+    One that has an attribute ``for_methods`` sees requests of those methods alone. A subclass that overrides
+    ``process`` sees all again, unless it has a ``for_methods`` of its own.
+    """
 
     def process(incoming: IncomingRequest) -> Verdict | Deferred[Verdict] | Awaitable[Verdict]:
         """Answer, take or pass on one request; ACK comes here too and is never answered.

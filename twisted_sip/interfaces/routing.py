@@ -139,7 +139,10 @@ Guard = Callable[[Request, Target, Address, IncomingRequest], None]
 
 
 class IRouter(Interface):
-    """Decides where a request that is not in a dialog goes."""
+    """Decides where a request that is not in a dialog goes.
+
+    One that has an attribute ``for_methods`` is asked about requests of those methods alone, as IRequestProcessor is.
+    """
 
     def route(incoming: IncomingRequest) -> Sequence[Target] | Response | Awaitable[Sequence[Target] | Response]:
         """Return the targets, or the response that says why there are none (404, 480, 302 ...), or a Deferred or
@@ -150,6 +153,10 @@ class IForwardingPolicy(Interface):
     """Has the last word on each request and response that a proxy forwards: privacy, identity, header policy.
 
     One that has a method ``refused(incoming, response)``, too, is told of each request that there was no way for.
+
+    One that has an attribute ``for_methods`` sees, of requests outside of dialogs and of their responses, those of
+    these methods alone, as IRequestProcessor does. Of requests in a dialog it sees all. Which policies see a request,
+    and what comes of it, is decided when it comes.
     """
 
     def branch(request: Request, target: Target, incoming: IncomingRequest) -> None:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from twisted.logger import Logger
+
 from twisted_sip.element.straight import StraightUser
-from twisted_sip.errors import TransactionLimitReached
+from twisted_sip.errors import RemoteProtocolError, TransactionLimitReached
 from twisted_sip.interfaces.flow import Address, Flow
 from twisted_sip.interfaces.routing import Target
 from twisted_sip.interfaces.transport_kind import TransportKind
@@ -26,6 +28,8 @@ from twisted_sip.proxy.sips import sips_warning
 if TYPE_CHECKING:
     from twisted_sip.proxy.response_context import ResponseContext
 
+_log = Logger()
+
 #: Methods that make no dialog. Of others nobody knows: they are record-routed (RFC 3261 section 16.6 step 4).
 DIALOG_LESS = frozenset(METHODS) - {"INVITE", "SUBSCRIBE", "REFER", "NOTIFY"}
 
@@ -35,7 +39,7 @@ _EVER = float("inf")
 _HAIR = 1e-4
 
 #: Methods whose requests need nothing that depends on the flow.
-_PASSES = DIALOG_LESS - {"REGISTER"}
+PASSES = DIALOG_LESS - {"REGISTER"}
 
 
 class Branch(StraightUser):
@@ -91,15 +95,19 @@ class Branch(StraightUser):
             divert(request, target, service.settings.diversion)
         if context.history is not None:
             context.history.sent(request, target, self)
-        for policy in service.policies:
+        for policy in context.policies:
             policy.branch(request, target, context.incoming)
         if context.calls:
             limit = target.no_answer or service.settings.timer_c
             self._timer_c = service.element.timers.start(limit, self._timer_c_fired)
-        sender = service.element.sender
-        suffix = context.loop_suffix
+        self.send(request)
+
+    def send(self, request: Request) -> None:
+        """Send *request*, the copy for the target."""
+        context, target = self._context, self.target
+        sender, suffix = context.service.element.sender, context.loop_suffix
         strict = None
-        if "route" in headers.names:
+        if "route" in request.headers.names:
             strict = leave_proxy(request)
         elif not target.secure and sender.start_straight(request, self, target.flow, suffix):
             return
@@ -109,6 +117,15 @@ class Branch(StraightUser):
         if outgoing.destination is not None:
             # It was known at once; else prepare() is to tell.
             self._note_way(ATTEMPT, outgoing.destination.kind, outgoing.destination.address)
+
+    def not_sent(self, error: Exception) -> None:
+        """The branch was not started because of *error*, which is being handled."""
+        if isinstance(error, RemoteProtocolError):
+            self.failed(None, error.status, error.reason)
+            return
+        # A policy, or what a target says, is wrong: the other branches go on.
+        _log.failure("a branch was not sent: {target}", target=self.target)
+        self.failed(None, 500, "Server Internal Error")
 
     def cancel(self, headers: tuple[tuple[str, str], ...] = ()) -> None:
         """Give the branch up: CANCEL for an INVITE (section 16.10); other requests run out by themselves."""
@@ -149,7 +166,7 @@ class Branch(StraightUser):
         service = context.service
         if service.guard is not None and not context.in_dialog:
             service.guard(request, self.target, flow.remote, context.incoming)
-        if request.method in _PASSES:
+        if request.method in PASSES:
             return
         if makes_dialog(request.method):
             if service.settings.record_route and (not context.in_dialog or request.method == "NOTIFY"):
@@ -161,7 +178,7 @@ class Branch(StraightUser):
                     headers.lines.insert(0, f"Record-Route: {value}")
                 headers.parsed.pop("record-route", None)
         elif request.method == "REGISTER":
-            service.add_path(request, context.incoming)
+            service.record_routing.add_path(request, context.incoming.flow)
 
     def _note_way(self, text: str, kind: TransportKind, address: Address) -> None:
         self._context.incoming.note("proxy", text, "", str(self.target.uri), f"{kind.parameter} {address}")

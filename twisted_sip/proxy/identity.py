@@ -17,8 +17,8 @@ from twisted_sip.message.response import Response
 from twisted_sip.message.route_set import next_hop
 from twisted_sip.message.uri import SIPURI, URI, TelURI
 from twisted_sip.proxy.privacy import hide_in_request, hide_in_response, levels_of
-from twisted_sip.proxy.response_context import ResponseContext
 from twisted_sip.proxy.trust import trusts
+from twisted_sip.proxy.upstream import Upstream
 
 __all__ = ["IdentityPolicy", "trusts"]
 
@@ -120,7 +120,7 @@ class IdentityPolicy:
                 found[kind] = str(preferred)
         return list(found.values()) or [f"<{user}>"]
 
-    def response(self, response: Response, context: ResponseContext) -> None:
+    def response(self, response: Response, context: Upstream) -> None:
         """Take asserted identities out of responses that an untrusted server made, or that say so on their way to an
         untrusted client (RFC 3325 sections 5 and 7), and hide what else is to be hidden there."""
         headers = response.headers

@@ -71,7 +71,8 @@ class LocationRouter:
             incoming.note("location", NOBODY, "", uri.text)
             return response_to(request, 404, to_tag=incoming.to_tag)
         aor, series = uri.address_of_record, ""
-        if ";" in uri.text and "gr" in uri.params and not uri.params.get("gr"):
+        one_instance = ";" in uri.text and "gr" in uri.params
+        if one_instance and not uri.params.get("gr"):
             meant = self._element.temporary_gruus.read(uri)
             if meant is None:
                 # RFC 5627 section 6.1: no valid one.
@@ -81,17 +82,17 @@ class LocationRouter:
         found = self._store.lookup(aor)
         if type(found) is not list and isinstance(found, Deferred):
             return found.addCallback(lambda bindings: self._targets(incoming, uri, bindings, series))
-        return self._targets(incoming, uri, found, series)
-
-    def _targets(self, incoming: IncomingRequest, uri: SIPURI, bindings: Sequence[Binding], series: str) -> Routed:
-        one_instance = ";" in uri.text and "gr" in uri.params
-        if len(bindings) == 1 and not one_instance:
+        if len(found) == 1 and not one_instance:
             # The usual case: one phone, which is as it was when somebody called it last.
-            binding = bindings[0]
+            binding = found[0]
             known = self._plain.get((binding.aor, binding.key))
             if known is not None and known[0] is binding:
                 incoming.note("location", FOUND, "", binding.aor, binding.contact)
                 return known[1]
+        return self._targets(incoming, uri, found, series)
+
+    def _targets(self, incoming: IncomingRequest, uri: SIPURI, bindings: Sequence[Binding], series: str) -> Routed:
+        one_instance = ";" in uri.text and "gr" in uri.params
         request = incoming.request
         if series:
             bindings = [each for each in bindings if self._element.temporary_gruus.belongs(each, series)]

@@ -84,6 +84,7 @@ class PolicyRouter:
     :param owner_of: gives the address-of-record of whom a URI in our domains is, empty for nobody's.
     """
 
+    for_methods = frozenset(("INVITE",))
     #: Asked about GRUUs too.
     screens = True
 

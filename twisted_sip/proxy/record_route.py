@@ -19,8 +19,11 @@ import attrs
 from twisted_sip.element.tokens import TOKEN_WITHOUT_FLOW, DialogTokens
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.flow import Flow
+from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.message.request import Request
-from twisted_sip.message.uri import SIPURI
+from twisted_sip.message.uri import SIPURI, URI
+from twisted_sip.proxy.loop import is_first_hop
+from twisted_sip.proxy.reachability import reachable
 
 #: Sides of a dialog: who sent the request that set it up, and who received it.
 CALLER, CALLEE = "a", "b"
@@ -104,6 +107,52 @@ class RecordRouting:
     def path(self, came: Flow, mark: FlowMark, outbound: bool) -> str:
         """Return the Path value for a REGISTER that goes on to another registrar (RFC 3327, RFC 5626 section 5.1)."""
         return _uri(self._tokens.make(*_PATH, mark.text(CALLEE), ages=False), came, False, ";ob" if outbound else "")
+
+    def caller_mark(
+        self,
+        incoming: IncomingRequest,
+        pinned: bool,
+        is_local_uri: Callable[[URI], bool],
+        key_of_flow: Callable[[str, str], str],
+    ) -> FlowMark | None:
+        """Return the flow back to the caller if its Contact is unreachable as written, or *pinned*, else None.
+
+        :param key_of_flow: gives the key of the binding of an address-of-record that came over the flow with a token.
+        """
+        request, flow = incoming.request, incoming.flow
+        if pinned:
+            return FlowMark(flow.token)
+        if "contact" not in request.headers.names:
+            return None
+        if not is_first_hop(request):
+            # It came through another proxy, whose Record-Route or Path leads back.
+            return None
+        if not flow.kind.stream:
+            contacts = request.contacts
+            uri = contacts[0].uri if contacts else None
+            remote = flow.remote
+            if isinstance(uri, SIPURI) and (
+                # The usual case of reachable(): it says where it is.
+                (uri.host == remote.host and (uri.port or 5060) == remote.port)
+                or reachable(uri, flow.kind.token, str(remote))
+            ):
+                # A GRUU is reached by way of us.
+                if (";" in uri.text and "gr" in uri.params) or not is_local_uri(uri):
+                    return None
+            return FlowMark(flow.token)
+        if not incoming.user:
+            return FlowMark(flow.token)
+        return FlowMark(flow.token, incoming.user, key_of_flow(incoming.user, flow.token))
+
+    def add_path(self, request: Request, came: Flow) -> None:
+        """Put our Path into a REGISTER that goes to another registrar (RFC 3327 section 5.2, RFC 5626 section 5.1)."""
+        if "path" not in [tag.lower() for tag in request.headers.elements("supported")]:
+            return
+        try:
+            outbound = is_first_hop(request) and any("reg-id" in contact.params for contact in request.contacts)
+        except RemoteProtocolError:
+            outbound = False
+        request.headers.prepend("path", self.path(came, FlowMark(came.token), outbound))
 
     def path_mark(self, own_routes: Sequence[SIPURI]) -> FlowMark | None:
         """Return the flow that a Route made of our own Path value names, None without one (RFC 5626 section 5.3)."""

@@ -8,10 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred
-from twisted.logger import Logger
-from twisted.python.failure import Failure
-
 from twisted_sip.errors import TransportError
 from twisted_sip.interfaces.routing import Target
 from twisted_sip.message.request import Request
@@ -26,8 +22,6 @@ from twisted_sip.transaction.states import TERMINATED
 #: Why the other branches are cancelled (RFC 3326 section 3.1).
 _ELSEWHERE = (("reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
 
-_log = Logger()
-
 
 class ResponseContext(Search):
     """The state of one forwarded request; the user of its server transaction. Its attributes are those of Search."""
@@ -38,7 +32,7 @@ class ResponseContext(Search):
         """Begin with the first group of *targets* (section 16.6)."""
         incoming = self.incoming
         calls = self.calls
-        transaction = self.transaction = incoming.start_transaction(self, trying=calls)
+        transaction = self.server = incoming.start_transaction(self, trying=calls)
         if incoming.over:
             # Cancelled while its way was looked for.
             return
@@ -59,6 +53,19 @@ class ResponseContext(Search):
                 self._ends_at = self.service.element.timers.now() + values.timeout - values.T1
             groups = self._groups = self._grouped(targets)
             self._next_group(groups)
+
+    def begin(self, server: Any, target: Target) -> Branch:
+        """Go on with what was begun without a context, and return the branch to *target*, the only one.
+
+        :param server: the server transaction.
+        """
+        self.server = server
+        if server.state is not TERMINATED:
+            server.user = self
+        branch = branch_to(self, target, self.breadth)
+        self._branches.append(branch)
+        self._pending = 1
+        return branch
 
     # -- from the branches -----------------------------------------------------------
 
@@ -123,7 +130,7 @@ class ResponseContext(Search):
         """Tell whether the client of a request other than an INVITE has given up, or is about to."""
         if self._ends_at is None:
             return False
-        return self.transaction.state is TERMINATED or self.service.element.timers.now() >= self._ends_at
+        return self.server.state is TERMINATED or self.service.element.timers.now() >= self._ends_at
 
     def _give_up(self, headers: tuple[tuple[str, str], ...]) -> None:
         self._stop = True
@@ -134,56 +141,6 @@ class ResponseContext(Search):
         for branch in self._branches:
             if branch.final is None:
                 branch.cancel(headers)
-
-    def _forward(self, response: Response) -> None:
-        if response.flow is not None:
-            # Section 16.7 step 3: our own Via goes; what is left names the client.
-            headers = response.headers
-            place = headers.names.index("via")
-            if "," in headers.lines[place]:
-                headers.remove_first_element("via")
-            else:
-                # The same without looking for the place again.
-                del headers.names[place], headers.lines[place]
-                headers.parsed.pop("via", None)
-            if "via" not in headers.names:
-                if response.status < 200:
-                    return
-                # It must not be forwarded, but the client is to have its end.
-                response = self.local_response(502, "")
-        if self.history is not None and response.status > 100:
-            self.history.answer(response)
-        service = self.service
-        holds: list[Deferred[Any]] | None = None
-        try:
-            for policy in service.policies:
-                hold = policy.response(response, self)
-                if hold is not None:
-                    holds = [hold] if holds is None else [*holds, hold]
-            service.response_forwarded(response, self)
-        except Exception:
-            # What should be hidden from the client may still be in it.
-            _log.failure("a response was not forwarded: {response}", response=response)
-            if response.status < 200:
-                return
-            response = self.local_response(500, "")
-            holds = None
-        if holds is None:
-            self.transaction.send(response)
-        else:
-            self._send_after(holds, response)
-
-    def _send_after(self, holds: list[Deferred[Any]], response: Response) -> None:
-        """Send *response* once all *holds* have fired, in whatever way: they may be shared by many."""
-        if holds:
-            holds.pop().addBoth(self._held, holds, response)
-        else:
-            self.transaction.send(response)
-
-    def _held(self, result: Any, holds: list[Deferred[Any]], response: Response) -> None:
-        if isinstance(result, Failure):
-            _log.failure("what {response} has waited for failed", result, response=str(response))
-        self._send_after(holds, response)
 
     # -- the user of the server transaction ----------------------------------------------
 

@@ -6,13 +6,10 @@ RFC 3261 sections 16.5 and 16.6 (targets), 16.7 steps 4 and 6 (redirections, the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from twisted.logger import Logger
-
-from twisted_sip.errors import RemoteProtocolError
-from twisted_sip.interfaces.routing import Target
+from twisted_sip.interfaces.routing import IForwardingPolicy, Target
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
@@ -23,6 +20,7 @@ from twisted_sip.proxy.notes import NEXT_FLOW, note_chosen, note_group
 from twisted_sip.proxy.onward import search_on
 from twisted_sip.proxy.record_route import FlowMark
 from twisted_sip.proxy.target_groups import fork_of, grouped, identity_of
+from twisted_sip.proxy.upstream import Upstream
 from twisted_sip.proxy.waking import WakingBranch
 
 if TYPE_CHECKING:
@@ -35,8 +33,6 @@ if TYPE_CHECKING:
 #: where nobody was reached.
 _NEXT_FLOW = (408, 430)
 
-_log = Logger()
-
 
 def branch_to(context: Any, target: Target, breadth: int) -> Branch:
     """Return a branch of *context* to *target*, not started."""
@@ -45,21 +41,17 @@ def branch_to(context: Any, target: Target, breadth: int) -> Branch:
     return (Branch if target.failover is None else FailoverBranch)(context, target, breadth)
 
 
-class Search:
+class Search(Upstream):
     """The branches of one forwarded request, and the targets that have not been tried.
 
-    :ivar service: the proxy.
-    :ivar incoming: the request as it came, with its server transaction.
-    :ivar calls: the request is an INVITE.
     :ivar caller_mark: the flow back to the caller for Record-Route, None if its Contact is reachable.
     :ivar pinned: both sides of the dialog stay on the flows over which it is set up, whatever their Contacts say.
-    :ivar in_dialog: the request has a To tag.
     :ivar loop_suffix: the loop part of the branches.
     :ivar breadth: what may be shared out among the branches (RFC 5393 section 5.3.3).
     :ivar breadth_given: the request has a Max-Breadth.
     :ivar disposition: what the caller wishes us to do (RFC 3841 section 9.1), None where nothing is said.
     :ivar history: the targets that the request has had (RFC 7044), None where nobody wants to know.
-    :ivar began_at: when it began, in seconds since the epoch.
+    :ivar began_at: when a call began, in seconds since the epoch.
     :ivar rang_at: when a device first rang, 0.0 if none has; who keeps call records notes it.
     :ivar record: what those know of the call that it is, None for nothing.
     """
@@ -85,11 +77,12 @@ class Search:
         "incoming",
         "loop_suffix",
         "pinned",
+        "policies",
         "rang_at",
         "record",
         "request",
+        "server",
         "service",
-        "transaction",
     )
 
     def __init__(
@@ -102,6 +95,7 @@ class Search:
         in_dialog: bool,
         caller_mark: FlowMark | None,
         pinned: bool,
+        policies: Sequence[IForwardingPolicy],
     ) -> None:
         self.service = service
         self.incoming = incoming
@@ -113,10 +107,11 @@ class Search:
         self.breadth_given = breadth_given
         self.caller_mark = caller_mark
         self.pinned = pinned
+        self.policies = policies
         self.forked = False
         self.disposition: RequestDisposition | None = None
         self.history: RequestHistory | None = None
-        self.transaction: Any = None
+        self.server: Any = None
         # Groups and alternatives are made where there is more than one target.
         self._groups: list[list[Target]] | None = None
         self._alternatives: dict[tuple[str, str], list[Target]] | None = None
@@ -127,7 +122,7 @@ class Search:
         self._stop = False
         # When the client of another request than an INVITE gives up; None while nobody but one target is asked.
         self._ends_at: float | None = None
-        self.began_at = service.element.timers.now()
+        self.began_at = service.element.timers.now() if self.calls else 0.0
         self.rang_at = 0.0
         self.record: Any = None
 
@@ -140,10 +135,6 @@ class Search:
     def branches(self) -> Sequence[Branch]:
         """The branches so far, in the order in which they were made; none once all is over."""
         return self._branches
-
-    def _forward(self, response: Response) -> None:
-        """Send *response* upstream."""
-        raise NotImplementedError
 
     def _grouped(self, targets: Sequence[Target]) -> list[list[Target]]:
         """Return those of *targets* that have not been tried, in groups."""
@@ -170,7 +161,7 @@ class Search:
         self._pending += len(branches)
         if self._branches[0] is not branches[0] and self.calls:
             # The search goes on: nobody upstream shall think that we are gone.
-            self.transaction.send(response_to(self.request, 100))
+            self.server.send(response_to(self.request, 100))
         for branch in branches:
             if self._stop:
                 # One before it has ended the search at once.
@@ -187,12 +178,8 @@ class Search:
             return
         try:
             branch.start()
-        except RemoteProtocolError as error:
-            branch.failed(None, error.status, error.reason)
-        except Exception:
-            # A policy, or what a target says, is wrong: the other branches go on.
-            _log.failure("a branch was not sent: {target}", target=branch.target)
-            branch.failed(None, 500, "Server Internal Error")
+        except Exception as error:
+            branch.not_sent(error)
 
     def _next_flow(self, branch: Branch, response: Response) -> bool:
         """Try another flow of the same instance; tell whether there was one."""
@@ -280,13 +267,9 @@ class Search:
         note_chosen(self, finals, chosen)
         if chosen.status == 408 and not self.calls:
             # RFC 4320 section 4.2: nobody gains from a 408 to such a request.
-            self.transaction.abandon()
+            self.server.abandon()
             return
         self._forward(chosen)
-
-    def local_response(self, status: int, reason: str, headers: Iterable[tuple[str, str]] = ()) -> Response:
-        """Return a response made here in the name of a branch that gave none."""
-        return response_to(self.request, status, reason, headers, b"", self.incoming.to_tag)
 
     def _release(self) -> None:
         """Let go of what is done, so that it is not kept for as long as the transactions last, nor by cycles."""
@@ -295,4 +278,4 @@ class Search:
         if self.history is not None:
             self.history.over()
         if not self.calls:
-            self.transaction.forget()
+            self.server.forget()

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from inspect import isawaitable
 from typing import Any
 
@@ -13,11 +13,12 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred
 from zope.interface import implementer
 
+from twisted_sip.element.by_method import ByMethod
 from twisted_sip.element.caller_preferences import FIELDS, disposition_of, preferred
 from twisted_sip.element.element import Element
 from twisted_sip.element.history import RequestHistory, history_of
 from twisted_sip.element.redirection import redirection
-from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
+from twisted_sip.errors import LocalProtocolError
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.interfaces.location import ILocationStore
 from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, IRequestProcessor, Verdict
@@ -30,25 +31,29 @@ from twisted_sip.message.response import Response
 from twisted_sip.message.route_set import leave_proxy
 from twisted_sip.message.uri import SIPURI, URI
 from twisted_sip.message.via import Via
-from twisted_sip.proxy.branch import DIALOG_LESS, forwarded_copy
+from twisted_sip.proxy.branch import DIALOG_LESS, PASSES, forwarded_copy
 from twisted_sip.proxy.diversion import believed
 from twisted_sip.proxy.expansion import expand
 from twisted_sip.proxy.location_router import LocationRouter
-from twisted_sip.proxy.loop import ONE_LESS, SEPARATOR, hops_used, is_first_hop, is_loop, loop_part
+from twisted_sip.proxy.loop import ONE_LESS, SEPARATOR, hops_used, is_loop, loop_part
 from twisted_sip.proxy.notes import BREADTH, BY_PATH, BY_ROUTE, LEAVES, LOOP, NO_SIPS, STAYS, note_refusal
+from twisted_sip.proxy.one_target import forward_to_one
 from twisted_sip.proxy.privacy import privacy_refusal
-from twisted_sip.proxy.reachability import reachable
 from twisted_sip.proxy.record_route import FlowMark, RecordRouting
 from twisted_sip.proxy.response_context import ResponseContext
 from twisted_sip.proxy.settings import ProxySettings
 from twisted_sip.proxy.sips import fit_scheme, sips_warning
 from twisted_sip.proxy.target_groups import as_written
+from twisted_sip.proxy.upstream import Upstream
 
 #: The usual types of targets; to ask whether something can be awaited takes longer than all the rest.
 _AT_ONCE = (tuple, list)
 
-#: Tells that a request has none of the header fields that change how it is forwarded.
-_USUAL = frozenset((*FIELDS, "max-breadth", "history-info", "privacy")).isdisjoint
+#: Tells that a request has none of the header fields that change how it is forwarded; the second, nor any of those that
+#: change where it goes or whether.
+_CHANGING = (*FIELDS, "max-breadth", "history-info", "privacy")
+_USUAL = frozenset(_CHANGING).isdisjoint
+_PLAIN = frozenset((*_CHANGING, "diversion", "proxy-require", "route")).isdisjoint
 
 #: What a router may give.
 Routed = Sequence[Target] | Response
@@ -88,10 +93,12 @@ class ProxyService(Service):
             )
         self.location = location
         self.policies = list(policies)
-        # Told of each request that goes nowhere, and what it is answered.
+        #: Told of each request that goes nowhere, and what it is answered.
         self.refusals = [policy.refused for policy in policies if hasattr(policy, "refused")]
         self.record_routing = RecordRouting(element.dialog_tokens)
         self.routers: list[IRouter] = [*routers]
+        self._routers: ByMethod[Any] = ByMethod("route")
+        self._policies: ByMethod[Any] = ByMethod("branch", "response")
         self.location_router = LocationRouter(element, location, wakes=True)
         self.guard: Guard | None = None
         self._open_relay = open_relay
@@ -105,23 +112,30 @@ class ProxyService(Service):
             users of ours stand for their contacts.
         """
         request = incoming.request
-        routers = self.routers
+        by_method = self._routers
+        if by_method.seen != self.routers:
+            by_method.follow(self.routers)
+        routers: Sequence[IRouter] = by_method[request.method]
         if routers and ";" in request.uri_text and _is_gruu(request.uri):
             if self.element.domains.is_local_uri(request.uri):
                 # RFC 5627 section 6.1: a GRUU is not forwarded to others. Who may call it is asked all the same.
                 routers = [router for router in routers if getattr(router, "screens", False)]
-        for place, router in enumerate(routers):
+        others = iter(routers)
+        for router in others:
             found = router.route(incoming)
             if type(found) is list or type(found) is tuple:
                 if found:
                     return found
             elif isawaitable(found):
-                return Deferred.fromCoroutine(self._route_on(incoming, found, routers[place + 1 :]))
+                return Deferred.fromCoroutine(self._route_on(incoming, found, others))
             elif found:
                 return found
-        return self.location_router.route(incoming)
+        # As route() of it.
+        return self.location_router.find(incoming, request.known_uri or request.uri)
 
-    async def _route_on(self, incoming: IncomingRequest, answer: Awaitable[Routed], others: list[IRouter]) -> Routed:
+    async def _route_on(
+        self, incoming: IncomingRequest, answer: Awaitable[Routed], others: Iterable[IRouter]
+    ) -> Routed:
         """Wait for the *answer* of one router, then ask the *others*, and at the end the location router."""
         found = await answer
         for router in (*others, self.location_router):
@@ -131,8 +145,15 @@ class ProxyService(Service):
             found = await asked if isawaitable(asked) else asked
         return found
 
-    def response_forwarded(self, response: Response, context: ResponseContext) -> None:
+    def response_forwarded(self, response: Response, context: Upstream) -> None:
         """Called with each response before it goes upstream; override to look at it."""
+
+    def policies_for(self, method: str, in_dialog: bool) -> Sequence[IForwardingPolicy]:
+        """Return the policies that care for requests of *method*: all in a dialog, which may be one that they know."""
+        by_method = self._policies
+        if by_method.seen != self.policies:
+            by_method.follow(self.policies)
+        return by_method.seen if in_dialog else by_method[method]
 
     # -- the chain -------------------------------------------------------------------------
 
@@ -143,15 +164,13 @@ class ProxyService(Service):
             if request.method != "ACK":
                 incoming.respond_statelessly(403)
             return TAKEN
-        if request.method == "ACK":
+        method = request.method
+        if method == "ACK":
             return self._ack(incoming)
         headers = request.headers
         names = headers.names
-        if (
-            "proxy-require" in names
-            or "max-forwards" not in names
-            or headers.lines[names.index("max-forwards")] not in ONE_LESS
-        ):
+        plain = _PLAIN(names)
+        if not plain or "max-forwards" not in names or headers.lines[names.index("max-forwards")] not in ONE_LESS:
             # Not the usual one, which has nothing that could be wrong.
             refusal = self._validate(request)
             if refusal is not None:
@@ -159,7 +178,9 @@ class ProxyService(Service):
         if (headers.parsed.get("to") or request.to).tag:
             return self._in_dialog(incoming)
         part = loop_part(request)
-        if is_loop(request, part, self._is_own_via):
+        if (names.count("via") != 1 or "," in headers.lines[names.index("via")]) and is_loop(
+            request, part, self._is_own_via
+        ):
             incoming.note("proxy", LOOP)
             return response_to(request, 482, "Loop Detected", to_tag=incoming.to_tag)
         mark = self.record_routing.path_mark(incoming.own_routes) if incoming.own_routes else None
@@ -167,15 +188,22 @@ class ProxyService(Service):
             incoming.note("proxy", BY_PATH)
             return self._forward(incoming, [self._marked_target(request, mark)], part)
         uri = request.known_uri or request.uri
-        if "route" in names or (";" in request.uri_text and isinstance(uri, SIPURI) and uri.maddr):
+        if (not plain and "route" in names) or (";" in request.uri_text and isinstance(uri, SIPURI) and uri.maddr):
             # An admitted request with Routes of its own goes where they say, one with maddr there (section 16.5).
             incoming.note("proxy", BY_ROUTE)
             return self._forward(incoming, [Target(uri=uri)], part)
         routed: Any = self.route(incoming)
-        if type(routed) in _AT_ONCE:
-            # The usual case of _follow().
-            return self._routed(incoming, routed, part)
-        return self._follow(incoming, routed, part)
+        if type(routed) not in _AT_ONCE:
+            return self._follow(incoming, routed, part)
+        if plain and len(routed) == 1 and method in PASSES:
+            # Most requests: the usual case of _routed() and _forward().
+            target = routed[0]
+            if (target.flow is not None or not self.element.domains.is_local_uri(target.uri)) and forward_to_one(
+                self, incoming, target, SEPARATOR + part, False
+            ):
+                return TAKEN
+        # The usual case of _follow().
+        return self._routed(incoming, routed, part)
 
     def _follow(self, incoming: IncomingRequest, routed: Any, part: str) -> Verdict | Deferred[Verdict]:
         """Go on with what a router has found, or will find."""
@@ -266,8 +294,14 @@ class ProxyService(Service):
         request = incoming.request
         method = request.method
         breadth = self.settings.max_breadth
+        suffix = SEPARATOR + part if part else ""
+        in_dialog = bool((request.headers.parsed.get("to") or request.to).tag)
         # Most requests have none of those header fields, asked for in one go.
-        usual = _USUAL(request.headers.names)
+        plain = _PLAIN(request.headers.names)
+        if plain and len(targets) == 1 and method in PASSES:
+            if forward_to_one(self, incoming, targets[0], suffix, in_dialog):
+                return TAKEN
+        usual = plain or _USUAL(request.headers.names)
         breadth_given = not usual and "max-breadth" in request.headers.names
         if breadth_given:
             # RFC 5393 section 5.3.3.
@@ -285,9 +319,7 @@ class ProxyService(Service):
             incoming.note("proxy", NO_SIPS)
             warning = sips_warning(incoming)
             return self._refused(incoming, response_to(request, 480, "", [warning], to_tag=incoming.to_tag))
-        suffix = SEPARATOR + part if part else ""
         mark, pinned = None, False
-        in_dialog = bool((request.headers.parsed.get("to") or request.to).tag)
         disposition: RequestDisposition | None = None
         history: RequestHistory | None = None
         if not in_dialog:
@@ -311,36 +343,15 @@ class ProxyService(Service):
             pinned = (not incoming.user and not self.element.domains.is_local_uri(request.from_.uri)) or (
                 in_dialog and self.record_routing.held(incoming.own_routes)
             )
-            mark = FlowMark(incoming.flow.token) if pinned else self._caller_mark(incoming)
+            mark = self.record_routing.caller_mark(
+                incoming, pinned, self.element.domains.is_local_uri, self.location_router.key_of_flow
+            )
             incoming.note("proxy", STAYS if self.settings.record_route else LEAVES, "proxy.record_route")
-        context = ResponseContext(self, incoming, suffix, breadth, breadth_given, in_dialog, mark, pinned)
+        policies = self.policies_for(method, in_dialog)
+        context = ResponseContext(self, incoming, suffix, breadth, breadth_given, in_dialog, mark, pinned, policies)
         context.disposition, context.history = disposition, history
         context.start(targets)
         return TAKEN
-
-    def _caller_mark(self, incoming: IncomingRequest) -> FlowMark | None:
-        """Return the flow back to the caller if its Contact is unreachable as written, else None."""
-        request, flow = incoming.request, incoming.flow
-        if "contact" not in request.headers.names:
-            return None
-        if not is_first_hop(request):
-            # It came through another proxy, whose Record-Route or Path leads back.
-            return None
-        if not flow.kind.stream:
-            contacts = request.contacts
-            uri = contacts[0].uri if contacts else None
-            remote = flow.remote
-            if isinstance(uri, SIPURI) and (
-                # The usual case of reachable(): it says where it is.
-                (uri.host == remote.host and (uri.port or 5060) == remote.port)
-                or reachable(uri, flow.kind.token, str(remote))
-            ):
-                if _is_gruu(uri) or not self.element.domains.is_local_uri(uri):
-                    return None
-            return FlowMark(flow.token)
-        if not incoming.user:
-            return FlowMark(flow.token)
-        return FlowMark(flow.token, incoming.user, self.location_router.key_of_flow(incoming.user, flow.token))
 
     def _ack(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
         """Forward an ACK for a 2xx: a request without a response (sections 13.2.2.4 and 16.11)."""
@@ -382,17 +393,6 @@ class ProxyService(Service):
         strict = leave_proxy(copy) if "route" in copy.headers.names else None
         self.element.sender.send_ack(copy, flow=target.flow, uri=strict, secure_required=target.secure)
         return TAKEN
-
-    def add_path(self, request: Request, incoming: IncomingRequest) -> None:
-        """Put our Path into a REGISTER that goes to another registrar (RFC 3327 section 5.2, RFC 5626 section 5.1)."""
-        if "path" not in [tag.lower() for tag in request.headers.elements("supported")]:
-            return
-        try:
-            outbound = is_first_hop(request) and any("reg-id" in contact.params for contact in request.contacts)
-        except RemoteProtocolError:
-            outbound = False
-        value = self.record_routing.path(incoming.flow, FlowMark(incoming.flow.token), outbound)
-        request.headers.prepend("path", value)
 
 
 def _is_gruu(uri: URI) -> bool:

@@ -55,6 +55,7 @@ class RegistrarService(Service):
     """
 
     name = "registrar"
+    for_methods = frozenset(("REGISTER",))
     _log = Logger()
 
     def __init__(

@@ -54,6 +54,7 @@ class LocationTable:
         :param expired: called with each removal by expiry, before the observers.
         """
         self._clock = clock
+        self._now = clock.seconds
         self._max = max_bindings
         self._expired = expired
         self._aors: dict[str, Bindings] = {}
@@ -69,7 +70,11 @@ class LocationTable:
         bindings = self._aors.get(aor)
         if bindings is None:
             return []
-        now = self._clock.seconds()
+        now = self._now()
+        if len(bindings) == 1:
+            # Most users have one phone.
+            for binding in bindings.values():
+                return [binding] if binding.expires_at > now else []
         return [binding for binding in bindings.values() if binding.expires_at > now]
 
     def bindings(self) -> Iterator[Binding]:

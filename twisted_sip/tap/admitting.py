@@ -59,18 +59,16 @@ class ServerAdmission(AdmissionProcessor):
             return found
         return None if for_us and self.gateway_at(incoming.flow.remote.host) is not None else found
 
-    def process(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
-        """Pass on what is admitted; challenge or refuse the rest.
+    def _by_our_routes(self, incoming: IncomingRequest, to_tag: str) -> Verdict | Deferred[Verdict]:
+        """A request with Routes of ours.
 
         A MESSAGE for an address-of-record is taken here, whatever dialog it stands in. The token of a dialog tells that
         it may be forwarded, not who sent it: that is asked for.
         """
-        new = not incoming.admitted
-        verdict = super().process(incoming)
+        verdict = super()._by_our_routes(incoming, to_tag)
         request = incoming.request
         if (
             verdict is None
-            and new
             and incoming.admitted
             and not incoming.user
             and request.method == "MESSAGE"

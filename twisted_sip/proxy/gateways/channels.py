@@ -65,6 +65,8 @@ class ChannelPolicy:
     :param gateways: all that there are.
     """
 
+    for_methods = frozenset(("BYE",))
+
     def __init__(self, gateways: Iterable[LiveGateway]) -> None:
         self._gateways = gateways
 
