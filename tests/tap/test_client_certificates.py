@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -48,6 +49,7 @@ user = "sip:gateway@example.com"
 
 class Server:
     def __init__(self, directory: Path, asked: str) -> None:
+        self.directory = directory
         write(directory, "server", ["example.com"])
         self.authority = Authority(directory)
         self.pinned = write(directory, "pinned", ["gw.example.net"])
@@ -76,6 +78,16 @@ class Server:
             context.load_cert_chain(files.certificate, files.private_key)
         plain = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
         return Client(context.wrap_socket(plain))
+
+    def reload(self, text: str) -> None:
+        """Have the server read *text*, and wait until it has."""
+        (self.directory / "sip.toml").write_text(text)
+        self.twistd.send_signal(signal.SIGHUP)
+        assert self.twistd.stdout is not None
+        for line in self.twistd.stdout:
+            assert "nothing was changed" not in line
+            if "configuration read anew" in line or "is as it was" in line:
+                return
 
     def stop(self) -> None:
         self.twistd.terminate()
@@ -142,6 +154,33 @@ def test_who_shows_one_needs_no_password(make_server: Any) -> None:
     assert gateway.ask("OPTIONS", his, "sip:gateway@example.com") == 480
     nobody = server.client()
     assert nobody.ask("OPTIONS", his, mine) == 407
+
+
+def test_certificates_that_are_believed_no_more(make_server: Any, tmp_path: Path) -> None:
+    """A reload takes away what it no longer grants, over connections that are open too."""
+    server = make_server("ask")
+    alice, _ = server.authority.sign(x509.UniformResourceIdentifier("sip:alice@example.com"))
+    client, gateway = server.client(alice), server.client(server.pinned)
+    callee, mine, trunk = "sip:bob@example.com", "sip:alice@example.com", "sip:gateway@example.com"
+
+    def statuses() -> tuple[int, int]:
+        return client.ask("OPTIONS", callee, mine), gateway.ask("OPTIONS", callee, trunk)
+
+    assert statuses() == (480, 480)
+    text = (tmp_path / "sip.toml").read_text()
+    server.reload(text + "# the same\n")
+    assert statuses() == (480, 480)
+    server.reload(text.partition("[[tls.client]]")[0])
+    assert statuses() == (480, 407)
+    # The file is another one, under the same name.
+    Path(server.authority.path).rename(tmp_path / "former.pem")
+    Authority(tmp_path)
+    server.reload(text)
+    assert statuses() == (407, 480)
+    server.reload(text.replace('"authority.pem"', '"former.pem"'))
+    assert statuses() == (480, 480)
+    server.reload(text.replace('"ask"', '"none"'))
+    assert statuses() == (407, 407)
 
 
 def test_a_server_of_another_domain_is_let_in(make_server: Any) -> None:

@@ -101,6 +101,9 @@ class Relisten:
             layer.places.remove(place)
             layer.retiring.add(place)
         layer.configure_datagrams()
+        if layer.contexts.client_terms != self._former[1].client_terms:
+            for flow in layer.connections.flows():
+                flow.prove_again()
 
     def _keep(self, place: Place, wanted: Wanted) -> None:
         layer = self._layer

@@ -95,6 +95,12 @@ class StreamFlow:
         """False once the connection is gone or going."""
         return self._protocol is not None
 
+    def prove_again(self) -> None:
+        """Other settings say which client certificates are believed: that of this one, too."""
+        protocol = self._protocol
+        if protocol is not None and not self.outbound and self.kind.secure:
+            self.identities, self.proved = self.layer.contexts.client_proves_still(protocol.transport)
+
     def send(self, data: bytes, message: Request | Response) -> None:
         """Send one message.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import idna
 from cryptography import x509
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -187,6 +187,10 @@ class TLSContexts:
         self._client: SSL.Context | None = None
         self._own: WatchedKeyPair | None = None
         self._roots: Any = None
+        roots = settings.client_roots or settings.trust_roots
+        signature = file_signature(roots) if roots and settings.client_certificates != "none" else None
+        #: What decides as whom clients may speak: where it is another, those that are connected are asked about again.
+        self.client_terms = (settings.client_certificates, roots, signature, settings.clients)
 
     def server(self, certificates: Sequence[CertificateFiles] = ()) -> ServerTLS:
         """Return what makes server connections that present *certificates*, or those of the settings if there are none.
@@ -248,6 +252,31 @@ class TLSContexts:
         if not verified and settings.client_certificates == "require" and not is_pinned(certificate, settings):
             raise TransportError("its certificate is signed by nobody whom we believe, and is not known itself")
         return proved_by(certificate, verified, settings)
+
+    def client_proves_still(self, transport: Any) -> tuple[tuple[str, ...], Proved]:
+        """Return the SIP domains of the client that has opened *transport*, under other settings, and as whom it may
+        speak by these; nothing where its authority is none any more."""
+        certificate = _certificate_of(transport)
+        if self._settings.client_certificates == "none" or certificate is None:
+            return (), NOTHING
+        verified = self._verifies(transport)
+        return sip_identities(certificate) if verified else (), proved_by(certificate, verified, self._settings)
+
+    def _verifies(self, transport: Any) -> bool:
+        """Tell whether the chain of the peer's certificate leads to an authority of clients."""
+        connection = transport.getHandle()
+        context = _new_context()
+        try:
+            _trust(context, self._settings.client_roots or self._settings.trust_roots)
+            store = context.get_cert_store()
+            certificate, chain = connection.get_peer_certificate(), connection.get_peer_cert_chain()
+            if store is None or certificate is None:
+                return False
+            store.set_time(self._now())
+            crypto.X509StoreContext(store, certificate, chain).verify_certificate()
+        except (ConfigurationError, SSL.Error, crypto.X509StoreContextError):
+            return False
+        return True
 
 
 def _certificate_of(transport: Any) -> x509.Certificate | None:
