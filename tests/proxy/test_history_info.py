@@ -54,6 +54,19 @@ def test_to_a_contact(house: Any) -> None:
     assert history(house.alice.expect(200)) == history(invite)
 
 
+def test_how_devices_are_woken_is_left_out(make_house: Any) -> None:
+    """RFC 8599 section 13; what they redirect is theirs all the same."""
+    house = scene(make_house, recurse=True)
+    house.unbind()
+    house.bind("bob", "sip:bob@192.0.2.10;pn-provider=apns;pn-prid=secret;pn-param=app")
+    call(house, ASKED)
+    invite = house.bob.expect("INVITE")
+    assert history(invite) == [f"<{BOB}>;index=1", "<sip:bob@192.0.2.10>;index=1.1;rc=1"]
+    house.bob.answer(invite, 302, [("contact", "<sip:x@192.0.2.11>;mp=1")])
+    found = history(house.carol.expect("INVITE"))
+    assert found[-1] == "<sip:x@192.0.2.11>;index=1.2;mp=1.1" and "secret" not in str(found)
+
+
 def test_where_it_begins_elsewhere(house: Any) -> None:
     call(house, f"History-Info: <sip:old@example.net>;index=1, <{BOB}>;index=1.3;mp=1")
     invite = house.bob.expect("INVITE")

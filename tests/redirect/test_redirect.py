@@ -49,6 +49,16 @@ def house(make_house: Any) -> Any:
     return make_house()
 
 
+def test_how_devices_are_woken_is_nobody_elses_business(make_house: Any) -> None:
+    """RFC 8599 section 13: who knows it may have them woken."""
+    house = make_house(history_info=lambda: "always")
+    house.unbind()
+    house.bind("bob", "sip:bob@192.0.2.10;pn-provider=apns;PN-prid=secret;ob;pn-param=app")
+    response = asked(house, 302, extra=["Supported: histinfo"])
+    assert response.headers.all("contact") == ["<sip:bob@192.0.2.10;ob>;rc=1"]
+    assert "secret" not in str(response.headers.all("history-info"))
+
+
 def asked(house: Any, status: int, uri: str = BOB, method: str = "INVITE", **how: Any) -> Any:
     text = request(method, uri, branch=f"b{house.node.seconds()}", call_id=f"c{house.node.seconds()}", **how)
     house.send(house.alice, text)

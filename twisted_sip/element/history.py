@@ -14,6 +14,7 @@ from twisted_sip.interfaces.routing import Target
 from twisted_sip.message.escapes import escape_header_value
 from twisted_sip.message.history import HistoryEntry, Index
 from twisted_sip.message.history import Target as How
+from twisted_sip.message.push_uri import without_push
 from twisted_sip.message.reason_fields import Reason
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
@@ -87,7 +88,7 @@ class RequestHistory:
         """Return *uri* as a SIP URI (section 9.1, RFC 3261 section 19.1.6)."""
         if isinstance(uri, TelURI):
             return SIPURI(self._domain, uri.number, params=[("user", "phone")])
-        return uri.replace(headers="") if isinstance(uri, SIPURI) and uri.headers else uri
+        return without_push(uri.replace(headers="") if isinstance(uri, SIPURI) and uri.headers else uri)
 
     # -- requests ----------------------------------------------------------------------------
 
@@ -185,6 +186,7 @@ def _index(entry: HistoryEntry) -> Index:
 
 
 def _plain(uri: URI) -> str:
+    uri = without_push(uri)
     return uri.text.partition("?")[0] if isinstance(uri, SIPURI) else str(uri)
 
 

@@ -14,6 +14,7 @@ from twisted_sip.message.builders import response_to
 from twisted_sip.message.history import format_index
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.parameterized import format_quality
+from twisted_sip.message.push_uri import without_push
 from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI, URI
 
@@ -23,6 +24,7 @@ MOST_CONTACTS = 32
 
 def contact_uri(uri: URI) -> URI:
     """Return *uri* as it may stand in a Contact of a redirection."""
+    uri = without_push(uri)
     if isinstance(uri, SIPURI) and uri.transport == "tls":
         # RFC 5630 section 5.4: never.
         return uri.replace(params=uri.params.without("transport"))
