@@ -187,28 +187,31 @@ class NotifierSubscription:
         dialog = self.dialog
         cseq = dialog.local_cseq
         dialog.local_cseq = cseq = FIRST_CSEQ if cseq is None else cseq + 1
-        event_id = f";id={self.event_id}" if self.event_id else ""
-        request = Request.from_parts(
-            "NOTIFY",
-            dialog.remote_target,
-            HeaderMap.from_lines(
-                ["max-forwards", "from", "to", "call-id", "cseq", "event", "subscription-state", *names],
-                [
-                    f"Max-Forwards: {max_forwards}",
-                    f"From: {dialog.local_uri};tag={dialog.local_tag}",
-                    # A peer of RFC 2543 has no tag (RFC 3261 section 12.1.1).
-                    f"To: {dialog.remote_uri};tag={dialog.remote_tag}"
-                    if dialog.remote_tag
-                    else f"To: {dialog.remote_uri}",
-                    f"Call-ID: {dialog.call_id}",
-                    f"CSeq: {cseq} NOTIFY",
-                    f"Event: {self.event}{event_id}",
-                    f"Subscription-State: {self.subscription_state(now)}{params}",
-                    *lines,
-                ],
-            ),
-            body,
+        state = self.state
+        left = int(self.expires_at - now + 0.5)
+        if state is TERMINATED or left <= 0:
+            told = self.subscription_state(now)
+        else:
+            # As subscription_state() does, for all NOTIFYs but the last.
+            told = f"{state};expires={left}"
+        call_id = dialog.call_id
+        headers = HeaderMap.from_lines(
+            ["max-forwards", "from", "to", "call-id", "cseq", "event", "subscription-state", *names],
+            [
+                f"Max-Forwards: {max_forwards}",
+                f"From: {dialog.local_uri};tag={dialog.local_tag}",
+                # A peer of RFC 2543 has no tag (RFC 3261 section 12.1.1).
+                f"To: {dialog.remote_uri};tag={dialog.remote_tag}" if dialog.remote_tag else f"To: {dialog.remote_uri}",
+                f"Call-ID: {call_id}",
+                f"CSeq: {cseq} NOTIFY",
+                f"Event: {self.event};id={self.event_id}" if self.event_id else f"Event: {self.event}",
+                f"Subscription-State: {told}{params}",
+                *lines,
+            ],
         )
+        # The trace asks for it.
+        headers.parsed["call-id"] = call_id
+        request = Request.from_parts("NOTIFY", dialog.remote_target, headers, body)
         if dialog.route_set:
             apply_route_set(request, dialog.route_set, dialog.remote_target)
         if self.state is TERMINATED:

@@ -131,16 +131,19 @@ def _finish(
 
 
 class Presence:
-    """A presence document. Treat as immutable; the ``with_`` methods return another one."""
+    """A presence document. Treat as immutable; the ``with_`` methods return another one.
 
-    __slots__ = ("__weakref__", "_entity", "_root", "_states_known", "_variants", "_xml")
+    :ivar variants: what others have made of this document and want to make once: forms of it, by a key of their own.
+    """
+
+    __slots__ = ("__weakref__", "_entity", "_root", "_states_known", "_xml", "variants")
 
     def __init__(self, entity: str) -> None:
         """Make a document that says nothing about *entity*, a URI."""
         self._root: Element | None = make_element(ROOT, {"entity": entity}, namespaces={None: NAMESPACE})
         self._entity: str | None = None
         self._xml: bytes | None = None
-        self._variants: dict[object, object] | None = None
+        self.variants: dict[object, object] = {}
         # None for what has not been looked at.
         self._states_known: bool | None = None
 
@@ -166,8 +169,10 @@ class Presence:
     @classmethod
     def _outlined(cls, body: bytes, entity: str, states: Iterable[str]) -> Presence:
         made = cls.of_text(body, entity)
-        if all(basic.strip().lower() in STATES for basic in states):
-            made._states_known = True
+        for basic in states:
+            if basic not in STATES and basic.strip().lower() not in STATES:
+                return made
+        made._states_known = True
         return made
 
     @classmethod
@@ -182,7 +187,7 @@ class Presence:
         made._root = None
         made._entity = entity
         made._xml = body
-        made._variants = None
+        made.variants = {}
         made._states_known = None
         return made
 
@@ -193,7 +198,7 @@ class Presence:
         made._root = root
         made._entity = None
         made._xml = None
-        made._variants = None
+        made.variants = {}
         made._states_known = None
         return made
 
@@ -211,13 +216,6 @@ class Presence:
         if self._xml is None:
             self._xml = serialize(self.root)
         return self._xml
-
-    @property
-    def variants(self) -> dict[object, object]:
-        """What others have made of this document and want to make once: forms of it, by a key of their own."""
-        if self._variants is None:
-            self._variants = {}
-        return self._variants
 
     @property
     def entity(self) -> str:

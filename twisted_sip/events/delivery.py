@@ -16,7 +16,6 @@ from twisted.python.failure import Failure
 
 from twisted_sip.dialog.dialogs import Dialogs
 from twisted_sip.dialog.notifier import AT_ONCE, NEWS, NOTHING, TERMINATED, Outcome
-from twisted_sip.dialog.rates import Rates
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError, SIPError
 from twisted_sip.events import long_notify
 from twisted_sip.events.answers import deferred_answer, retry_after_of
@@ -29,7 +28,7 @@ from twisted_sip.events.notifier_settings import NotifierSettings
 from twisted_sip.events.notify_under_way import send_notify
 from twisted_sip.events.own_contact import OwnContact
 from twisted_sip.events.pacing import PacedQueue
-from twisted_sip.events.rates import RateControl
+from twisted_sip.events.rates import RateControl, rates_in
 from twisted_sip.events.records import SubscriptionRecords
 from twisted_sip.interfaces.event_package import UNCHANGED, Notification
 from twisted_sip.interfaces.flow import Flow
@@ -105,16 +104,18 @@ class Delivery:
 
     def news(self, subscriptions: Collection[HostedSubscription]) -> None:
         """Owe all *subscriptions* news: :meth:`owe` for many. Where they are few, what may be sent is sent now."""
-        add: Callable[[HostedSubscription], None] = self.queue.add
-        if len(subscriptions) <= self.settings.notify_few:
+        few = len(subscriptions) <= self.settings.notify_few
+        if few:
             self.queue.spend(len(subscriptions))
-            add = self._turn
         for subscription in subscriptions:
             if not subscription.owed and not subscription.closed:
                 subscription.owed = NEWS
             if not subscription.busy and not subscription.queued:
-                subscription.queued = True
-                add(subscription)
+                if few:
+                    self.serve(subscription)
+                else:
+                    subscription.queued = True
+                    self.queue.add(subscription)
 
     def _turn(self, subscription: HostedSubscription) -> None:
         subscription.queued = False
@@ -126,7 +127,8 @@ class Delivery:
         if subscription.busy or not owed:
             return
         soon = self.seconds() + _GRAIN
-        if subscription.retry_at > soon or (owed == NEWS and subscription.gap_end() > soon):
+        paced = owed == NEWS and (subscription.rates is not None or subscription.hosted.min_interval)
+        if subscription.retry_at > soon or (paced and subscription.gap_end() > soon):
             self.schedule(subscription)
             return
         if subscription.authorization is UNDECIDED:
@@ -253,7 +255,9 @@ class Delivery:
             if answer is UNCHANGED:
                 raise LocalProtocolError(f"the package {subscription.event} had no full state")
             notification = answer
-        etag = entity_tag_of(notification, subscription.event)
+        etag = notification.etag
+        if not (etag.isalnum() and etag.isascii()):
+            etag = entity_tag_of(notification, subscription.event)
         if subscription.condition:
             if not holds(subscription.condition, etag):
                 # From now on it has what it did not ask for.
@@ -309,7 +313,10 @@ class Delivery:
         if status >= 300:
             self._end_of_notify(subscription, status, retry_after_of(response))
             return
-        if subscription.answered(status, 0.0) is Outcome.OVER:
+        # All that NotifierSubscription.answered does about a 2xx.
+        subscription.busy = False
+        subscription.failures = 0
+        if subscription.closed:
             self.lost(subscription)
             return
         headers = response.headers.names
@@ -319,8 +326,11 @@ class Delivery:
             except RemoteProtocolError as error:
                 _log.debug("a NOTIFY was answered with {error}", error=error.reason)
         if subscription.rates is not None:
-            if "event" in headers:
-                self._change_rates(subscription, response)
+            rates = rates_in(response, subscription.event) if "event" in headers else None
+            if rates is not None:
+                now = self.seconds()
+                remaining = subscription.expires_at - now
+                subscription.rates = RateControl(rates, now, remaining=remaining, most=self.settings.max_min_rate)
             self.schedule(subscription)
         if subscription.owed:
             self.owe(subscription)
@@ -379,19 +389,6 @@ class Delivery:
         if self._dialogs.usage(subscription.dialog.id, subscription.usage_key) is subscription:
             self._dialogs.end_usage(subscription.dialog.id, subscription.usage_key)
         self.ended(subscription)
-
-    def _change_rates(self, subscription: HostedSubscription, response: Response) -> None:
-        """RFC 6446 sections 5.1 and 9.3: rates in the 2xx to a NOTIFY."""
-        try:
-            event = response.typed("event")
-        except RemoteProtocolError:
-            return
-        if event is None or event.token != subscription.event:
-            return
-        now = self.seconds()
-        remaining = subscription.expires_at - now
-        rates = Rates.of(event.params)
-        subscription.rates = RateControl(rates, now, remaining=remaining, most=self.settings.max_min_rate)
 
     def stop(self) -> None:
         """Tell nobody anything any more."""

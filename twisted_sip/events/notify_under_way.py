@@ -38,7 +38,7 @@ def send_notify(sender: RequestSender, request: Request, subscription: HostedSub
     if uri is None and not subscription.dialog.route_set:
         user = _NotifyUnderWay(subscription)
         if sender.start_straight(request, user, way):
-            if subscription.unheard and user.transaction is not None:
+            if not subscription.heard and subscription.unheard and user.transaction is not None:
                 user.transaction.once = True
             return True
     outgoing = sender.send(request, subscription, flow=way, uri=uri)
@@ -57,7 +57,11 @@ class _NotifyUnderWay(StraightUser):
         self._subscription = subscription
 
     def prepare(self, request: Request, flow: Flow) -> None:
-        self._subscription.prepare(request, flow)
+        # As HostedSubscription.prepare.
+        subscription = self._subscription
+        headers = request.headers
+        headers.names.append("contact")
+        headers.lines.append(subscription.delivery.contact_line(flow, subscription.dialog.secure))
 
     def response_received(self, outgoing: ClientTransaction, response: Response) -> None:
         if response.status >= 200:

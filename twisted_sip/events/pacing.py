@@ -57,7 +57,12 @@ class PacedQueue(Generic[Item]):
     def spend(self, items: int) -> None:
         """So many are done beside the queue, out of the same credit; who waits for credit loses none by that."""
         if not self._waiting:
-            self._credit = max(0.0, self._earn() - items)
+            now = self._timers.now()
+            earned = self._credit + (now - self._credited_at) * self.rate
+            self._credited_at = now
+            # As _earn() does, for each change that a few watch.
+            left = (earned if earned < self.burst else float(self.burst)) - items
+            self._credit = left if left > 0.0 else 0.0
 
     def stop(self) -> None:
         """Forget what waits."""

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections import deque
 
 from twisted_sip.dialog.rates import Rates
+from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.message.response import Response
 
 #: The least and the greatest rate that can be told (RFC 6446 section 9.2).
 _LEAST = 1e-10
@@ -78,3 +80,13 @@ class RateControl:
             # Equations (1) and (2) of section 7.4.
             waits.append(max(len(sent) / (rates.adaptive_min_rate**2 * self._period), self.gap))
         return sent_at + min(waits) if waits else None
+
+
+def rates_in(response: Response, event: str) -> Rates | None:
+    """Return the rates in *response*, a 2xx to a NOTIFY of *event*, None where it says nothing of them (RFC 6446
+    sections 5.1 and 9.3)."""
+    try:
+        told = response.typed("event")
+    except RemoteProtocolError:
+        return None
+    return None if told is None or told.token != event else Rates.of(told.params)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-import attrs
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
 
-@attrs.frozen(slots=True, kw_only=True)
-class Publication:
+class Publication(NamedTuple):
     """One publication of event state (RFC 3903 section 4.1).
 
     :ivar resource: the canonical address-of-record that it is about, ``sip:user@host``.
@@ -38,8 +37,7 @@ class Publication:
     source: str = ""
 
 
-@attrs.frozen(slots=True)
-class PublicationChange:
+class PublicationChange(NamedTuple):
     """An atomic change of what is published.
 
     :ivar put: publications to add or replace, by (resource, package, key).

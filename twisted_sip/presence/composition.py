@@ -133,6 +133,17 @@ def union(
     resource: str, publications: Sequence[Publication], hard_state: Presence | None, registered: bool
 ) -> Presence:
     """Tell everything that is published; a single publication goes out as it came in."""
+    if hard_state is None:
+        # The usual cases.
+        if not publications:
+            return _unpublished(resource, None, registered)
+        if len(publications) == 1:
+            body = publications[0].body
+            try:
+                presence = published(body, len(body))
+            except DocumentError:
+                return _composed(resource, _newest_first(publications), None, registered)
+            return presence if presence.entity == resource else _about(presence, resource)
     return _composed(resource, _newest_first(publications), hard_state, registered)
 
 
@@ -175,6 +186,10 @@ def _composed(
         return _about(documents[0][1], resource)
     if documents:
         return _merged(resource, [(publication.key, presence) for publication, presence in documents], hard_state)
+    return _unpublished(resource, hard_state, registered)
+
+
+def _unpublished(resource: str, hard_state: Presence | None, registered: bool) -> Presence:
     if registered:
         present = Presence(resource).with_status("open", id="registered")
         return present if hard_state is None else _merged(resource, [("", present)], hard_state)
@@ -237,7 +252,9 @@ class Compositor:
         publications that were published first, and hard state before these. The latest one always goes out.
         """
         if publications:
-            size = sum(len(each.body) for each in publications)
+            size = (
+                len(publications[0].body) if len(publications) == 1 else sum([len(each.body) for each in publications])
+            )
             if hard_state is not None:
                 size += len(hard_state.to_xml())
             if size > self.max_bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -57,6 +56,7 @@ class EventStateCompositor:
         self.settings = settings
         self._publications = publications
         self._package = package
+        self._packages = (package,)
         self._authorize = authorize
         self._make_text = make_text
         self._turns: dict[str, DeferredLock] = {}
@@ -99,7 +99,7 @@ class EventStateCompositor:
     def _publish(self, incoming: IncomingRequest, resource: str) -> Verdict | Deferred[Verdict]:
         publications, settings = self._publications, self.settings
         try:
-            asked = PublishRequest(incoming.request, (self._package,))
+            asked = PublishRequest(incoming.request, self._packages)
             known = None
             if asked.if_match:
                 # Step 3: whose entity-tag is not good is told so, and that alone.
@@ -138,19 +138,29 @@ class EventStateCompositor:
             return response
         return self._when_durable(incoming, self._publications.remove(known), response)
 
-    def _when_durable(
-        self, incoming: IncomingRequest, committed: Deferred[None], response: Response
-    ) -> Response | Deferred[Verdict]:
+    def _when_durable(self, incoming: IncomingRequest, committed: Deferred[None], response: Response) -> Verdict:
         if committed.called and committed.result is None:
             return response
         # Nothing is acknowledged that could be lost; retransmissions meet the transaction meanwhile.
-        return committed.addCallbacks(lambda _: response, self._not_stored, errbackArgs=(incoming,))
+        committed.addCallbacks(_answer, _not_stored, callbackArgs=(incoming, response), errbackArgs=(incoming,))
+        return TAKEN
 
-    @staticmethod
-    def _not_stored(failure: Failure, incoming: IncomingRequest) -> Response:
-        failure.trap(StoreError)
-        _log.error("PUBLISH not stored: {reason}", reason=str(failure.value), call_id=incoming.request.call_id)
-        return _refuse(incoming, _full() if failure.check(StoreFull) else PublishRefused(500))
+
+def _answer(_: object, incoming: IncomingRequest, response: Response) -> None:
+    try:
+        if not incoming.over:
+            incoming.send(response)
+    except Exception:
+        _log.failure("a PUBLISH could not be answered", call_id=incoming.request.call_id)
+
+
+def _not_stored(failure: Failure, incoming: IncomingRequest) -> None:
+    call_id = incoming.request.call_id
+    if failure.check(StoreError):
+        _log.error("PUBLISH not stored: {reason}", reason=str(failure.value), call_id=call_id)
+    else:
+        _log.failure("a PUBLISH failed", failure, call_id=call_id)
+    _answer(None, incoming, _refuse(incoming, _full() if failure.check(StoreFull) else PublishRefused(500)))
 
 
 def _full() -> PublishRefused:
@@ -170,14 +180,15 @@ def _accepted(incoming: IncomingRequest, etag: str, expires: int) -> Response:
 def _source(incoming: IncomingRequest) -> str:
     """Return where a PUBLISH came from if it came directly, and by whom it was made, as far as that shows: a proxy
     stands for many devices, and so may one socket."""
-    request = incoming.request
-    headers = request.headers
-    if headers.count("via") > 1 or len(headers.elements("via")) > 1:
+    headers = incoming.request.headers
+    names = headers.names
+    if names.count("via") > 1 or ("," in headers.lines[names.index("via")] and len(headers.elements("via")) > 1):
         return ""
-    names = " ".join(name for name in headers.names if name not in _CREDENTIALS)
-    shown = [names, str(request.from_.uri), *headers.all("user-agent"), *headers.all("contact")]
-    mark = hashlib.blake2b("\n".join(shown).encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
-    return f"{incoming.flow.kind.token}:{incoming.flow.remote} {mark}"
+    if not _CREDENTIALS.isdisjoint(names):
+        names = [name for name in names if name not in _CREDENTIALS]
+    shown = (*names, str(incoming.request.from_.uri), *headers.all("user-agent"), *headers.all("contact"))
+    # Python keys its hashes, and after a restart there is nobody whose answer has been lost just now.
+    return f"{incoming.flow.kind.token}:{incoming.flow.remote} {hash(shown):x}"
 
 
 def _refuse(incoming: IncomingRequest, refusal: PublishRefused) -> Response:

@@ -28,6 +28,8 @@ _DOCUMENT: Final = "index"
 #: The kinds of facts.
 _REGISTERED, _HARD_STATE = "registered", "hard state"
 _KINDS: Final = (_REGISTERED, _HARD_STATE)
+# What stores answer at once.
+_AT_ONCE: Final = frozenset((tuple, list, type(None)))
 
 
 class _Late:
@@ -84,7 +86,14 @@ class Facts:
 
     def settling(self, resource: str) -> Deferred[None] | None:
         """Return a Deferred that fires with None once every fact that was asked for is known; None if they all are."""
-        if not self._late or not self._unknown(resource):
+        late = self._late
+        if not late:
+            return None
+        for kind in _KINDS:
+            known = late.get((kind, resource))
+            if known is not None and known.asked is not None:
+                break
+        else:
             return None
         waiter: Deferred[None] = Deferred()
         self._waiters.setdefault(resource, []).append(waiter)
@@ -102,7 +111,8 @@ class Facts:
         if late is not None:
             return late.value
         answer = self._look_up(kind, resource)
-        if not isinstance(answer, Deferred):
+        # To ask whether something is a Deferred, an abstract class, takes longer than the answer of most stores.
+        if type(answer) in _AT_ONCE or not isinstance(answer, Deferred):
             return _read(kind, answer)
         while len(self._late) >= self._most:
             del self._late[next(iter(self._late))]

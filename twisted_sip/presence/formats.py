@@ -23,7 +23,8 @@ CONTENT_TYPES: Final = (
 )
 # Where the package notes what a watcher of partial presence holds.
 _HELD: Final = "presence.held"
-_ETAG: Final = "etag"
+#: Where the entity-tag of a document is kept, among what is made of it once.
+ETAG: Final = "etag"
 
 _LEGACY: Final[dict[str, Callable[[Presence], bytes]]] = {
     legacy_pidf.XPIDF_MEDIA_TYPE: legacy_pidf.to_xpidf,
@@ -53,27 +54,34 @@ def formatted(presence: Presence, subscription: PackageSubscription) -> Notifica
     """
     accept = subscription.accept
     media_type = pidf.MEDIA_TYPE
-    if not accept or accept[0] != media_type:
+    memory = subscription.memory
+    variants = presence.variants
+    if not accept or accept[0] == media_type:
+        known = variants.get(media_type)
+        if type(known) is Notification and _HELD not in memory:
+            # What the watcher before has been told, too.
+            return known
+    else:
         media_type = chosen_format(accept) or media_type
     if media_type == pidf_diff.MEDIA_TYPE:
         return Notification(content_type=media_type, body=_partial(presence, subscription), etag=etag_of(presence))
     # RFC 5263 section 4.4: partial presence begins with a full document after any other format.
-    subscription.memory.pop(_HELD, None)
-    made = presence.variants.get(media_type)
+    memory.pop(_HELD, None)
+    made = variants.get(media_type)
     if not isinstance(made, Notification):
         if media_type == pidf.MEDIA_TYPE:
             made = Notification(content_type=media_type, body=presence.to_xml(), etag=etag_of(presence))
         else:
             made = Notification(content_type=media_type, body=_LEGACY[media_type](presence))
-        presence.variants[media_type] = made
+        variants[media_type] = made
     return made
 
 
 def etag_of(presence: Presence) -> str:
     """Return an entity-tag that does not depend on which part of the state is told (RFC 5839); made once."""
-    etag = presence.variants.get(_ETAG)
+    etag = presence.variants.get(ETAG)
     if not isinstance(etag, str):
-        etag = presence.variants[_ETAG] = hashlib.blake2b(presence.to_xml(), digest_size=12).hexdigest()
+        etag = presence.variants[ETAG] = hashlib.blake2b(presence.to_xml(), digest_size=12).hexdigest()
     return etag
 
 

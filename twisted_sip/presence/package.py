@@ -23,7 +23,7 @@ from twisted_sip.interfaces.event_package import (
 from twisted_sip.interfaces.subscription import SubscriptionRecord
 from twisted_sip.presence.composition import offline
 from twisted_sip.presence.filtering import filter_presence
-from twisted_sip.presence.formats import CONTENT_TYPES, etag_of, formatted, full_state_due
+from twisted_sip.presence.formats import CONTENT_TYPES, ETAG, etag_of, formatted, full_state_due
 
 if TYPE_CHECKING:
     from twisted_sip.presence.service import PresenceService
@@ -99,11 +99,11 @@ class PresencePackage:
         if settling is not None:
             # Better late than wrong: it is asked for anew then.
             return settling.addCallback(lambda _: self.notification(subscription))
-        return self._told(filter_presence(presence, permissions), subscription)
+        return self._told(presence if permissions.unfiltered else filter_presence(presence, permissions), subscription)
 
     @staticmethod
     def _told(presence: Presence, subscription: PackageSubscription) -> Notification:
-        etag = etag_of(presence)
+        etag = presence.variants.get(ETAG) or etag_of(presence)
         memory = subscription.memory
         if memory.get(_TOLD) == etag:
             return UNCHANGED

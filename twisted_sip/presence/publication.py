@@ -66,10 +66,10 @@ class Publications:
         self._durable: dict[Place, dict[str, Publication]] = {}
         self._tags: dict[Place, dict[str, Publication]] = {}
         # How many changes of a publication are on their way to the store: what expires meanwhile waits for them.
-        self._under_way: dict[tuple[Place, str], int] = {}
+        self._under_way: dict[tuple[str, str, str], int] = {}
         self._size = 0
         self._closed = False
-        self._expiry = ExpirySchedule(clock, self._look)
+        self._expiry: ExpirySchedule[Place] = ExpirySchedule(clock, self._look)
 
     def __len__(self) -> int:
         """How many publications there are, those on their way to the store among them."""
@@ -86,7 +86,7 @@ class Publications:
             self._durable.setdefault(place, {})[publication.key] = publication
             self._tags.setdefault(place, {})[publication.etag] = publication
             self._size += 1
-            self._expiry.at(_name(place), publication.expires_at)
+            self._expiry.at(place, publication.expires_at)
 
     # -- asking ------------------------------------------------------------------------
 
@@ -157,14 +157,17 @@ class Publications:
             publisher=publisher,
             source=source,
         )
-        tags = self._tags.setdefault(place, {})
-        if replaces is not None:
+        tags = self._tags.get(place)
+        if tags is None:
+            tags = self._tags[place] = {}
+        if replaces is not None and (tags.pop(replaces.etag, None) is None or tags):
+            # There are others, some of them of this publication perhaps.
             self._untag(place, made.key)
         tags[made.etag] = made
         if superseded:
             # Whichever of its answers the device goes by: it is good until one of the two is used.
             tags[superseded] = made
-        committed = self._commit(place, made.key, PublicationChange(put=(made,)))
+        committed = self._commit((resource, package, made.key), PublicationChange((made,)))
         committed.addCallbacks(self._published, self._not_published, callbackArgs=(made,), errbackArgs=(made, replaces))
         return made, committed
 
@@ -189,43 +192,44 @@ class Publications:
         """Drop a publication (section 4.5); fires with None once that is durable and has been told of."""
         place = (publication.resource, publication.package)
         self._untag(place, publication.key)
-        committed = self._commit(place, publication.key, PublicationChange(remove=((*place, publication.key),)))
+        name = (*place, publication.key)
+        committed = self._commit(name, PublicationChange((), (name,)))
         committed.addCallbacks(
             self._removed, self._not_removed, callbackArgs=(publication,), errbackArgs=(publication,)
         )
         return committed
 
-    def _commit(self, place: Place, key: str, change: PublicationChange) -> Deferred[None]:
+    def _commit(self, name: tuple[str, str, str], change: PublicationChange) -> Deferred[None]:
         under_way = self._under_way
-        name = (place, key)
         under_way[name] = under_way.get(name, 0) + 1
         return self._store.commit(change)
 
-    def _end_of_commit(self, place: Place, key: str) -> None:
-        name = (place, key)
-        left = self._under_way[name] - 1
+    def _end_of_commit(self, of: Publication) -> None:
+        # Resource, package and key are its first fields.
+        name = of[:3]
+        left = self._under_way.pop(name) - 1
         if left:
             self._under_way[name] = left
-        else:
-            del self._under_way[name]
 
     # -- what became of a change ------------------------------------------------------------
 
     def _published(self, _: object, made: Publication) -> None:
-        place = (made.resource, made.package)
-        self._end_of_commit(place, made.key)
+        self._end_of_commit(made)
         if self._closed:
             return
-        known = self._durable.setdefault(place, {})
+        place = made[:2]
+        known = self._durable.get(place)
+        if known is None:
+            known = self._durable[place] = {}
         before = known.get(made.key)
         known[made.key] = made
-        self._expiry.at(_name(place), made.expires_at)
-        if before is None or (before.body, before.content_type) != (made.body, made.content_type):
+        self._expiry.at(place, made.expires_at)
+        if before is None or before.body != made.body or before.content_type != made.content_type:
             self._changed(*place)
 
     def _not_published(self, failure: Failure, made: Publication, replaces: Publication | None) -> Failure:
-        place = (made.resource, made.package)
-        self._end_of_commit(place, made.key)
+        place = made[:2]
+        self._end_of_commit(made)
         tags = self._tags.get(place, _NONE)
         if tags.pop(made.etag, None) is not None:
             # Unless somebody has gone on from the new entity-tag already, the old one is good again, if it ever was.
@@ -238,8 +242,8 @@ class Publications:
         return failure
 
     def _removed(self, _: object, publication: Publication) -> None:
-        place = (publication.resource, publication.package)
-        self._end_of_commit(place, publication.key)
+        place = publication[:2]
+        self._end_of_commit(publication)
         if self._closed:
             return
         if self._durable.get(place, _NONE).pop(publication.key, None) is not None:
@@ -248,8 +252,8 @@ class Publications:
             self._changed(*place)
 
     def _not_removed(self, failure: Failure, publication: Publication) -> Failure:
-        place = (publication.resource, publication.package)
-        self._end_of_commit(place, publication.key)
+        place = publication[:2]
+        self._end_of_commit(publication)
         if publication.key in self._durable.get(place, _NONE):
             self._tags.setdefault(place, {})[publication.etag] = publication
         self._end_of_change(place)
@@ -260,7 +264,7 @@ class Publications:
         self._tidy(place)
         known = self._durable.get(place)
         if known:
-            self._expiry.at(_name(place), min(publication.expires_at for publication in known.values()))
+            self._expiry.at(place, min(publication.expires_at for publication in known.values()))
 
     def _untag(self, place: Place, key: str) -> None:
         """Make the entity-tags of a publication bad."""
@@ -274,13 +278,12 @@ class Publications:
             del self._tags[place]
         if not self._durable.get(place, True):
             del self._durable[place]
-            self._expiry.forget(_name(place))
+            self._expiry.forget(place)
 
     # -- the end of what is not refreshed --------------------------------------------------
 
-    def _look(self, name: str, now: float) -> float | None:
+    def _look(self, place: Place, now: float) -> float | None:
         """Drop what has expired at a place (section 4.1); return when to look again."""
-        place = _place(name)
         gone = [publication for publication in self._settled(place) if publication.expires_at <= now]
         if gone:
             self._forget(place, gone)
@@ -291,7 +294,7 @@ class Publications:
     def _settled(self, place: Place) -> list[Publication]:
         """Return what is published without what is being changed: the end of the change says what becomes of it."""
         known = self._durable.get(place, _NONE)
-        return [publication for key, publication in known.items() if (place, key) not in self._under_way]
+        return [publication for key, publication in known.items() if (*place, key) not in self._under_way]
 
     def _forget(self, place: Place, gone: Iterable[Publication]) -> None:
         known = self._durable[place]
@@ -317,12 +320,3 @@ class Publications:
 def _not_dropped(failure: Failure) -> None:
     failure.trap(StoreError)
     _log.error("an expired publication was not dropped: {reason}", reason=str(failure.value))
-
-
-def _name(place: Place) -> str:
-    return "\n".join(place)
-
-
-def _place(name: str) -> Place:
-    resource, _, package = name.partition("\n")
-    return resource, package

@@ -34,7 +34,7 @@ class PublishRequest:
     :ivar body: the body.
     """
 
-    __slots__ = ("_request", "body", "content_type", "expires", "if_match", "package")
+    __slots__ = ("_lines", "_request", "body", "content_type", "expires", "if_match", "package")
 
     def __init__(self, request: Request, packages: Sequence[str]) -> None:
         """Read *request*: steps 2 and 3.
@@ -47,11 +47,13 @@ class PublishRequest:
         if "require" in headers.names and (required := headers.elements("require")):
             # RFC 3261 section 8.2.2.3: before anything of this method.
             raise PublishRefused(420, "", [("unsupported", ", ".join(required))])
+        # Lines of the usual spelling say what they say without being read; where a name comes twice all are read.
+        lines = dict(zip(headers.names, headers.lines, strict=True))
+        self._lines = lines if len(lines) == len(headers.names) else {}
+        line = self._lines.get("event", "")
         # Section 4.1: a single one. Its parameters mean nothing here: those of RFC 6665 tell subscriptions apart.
-        events = headers.all("event")
-        if len(events) == 1 and events[0] in packages:
-            # Most say no more than that.
-            self.package = events[0]
+        if line[:7] == "Event: " and line[7:] in packages:
+            self.package = line[7:]
         else:
             event = request.typed("event")
             # Step 2; templates are not published (section 10).
@@ -61,11 +63,11 @@ class PublishRequest:
         self._request = request
         self.if_match = ""
         if "sip-if-match" in headers.names:
-            etags = headers.elements("sip-if-match")
-            if len(etags) > 1:
-                # Step 3: one entity-tag at most.
-                raise PublishRefused(400, "More than one SIP-If-Match header field")
-            self.if_match = etags[0] if etags and is_token(etags[0]) else request.typed("sip-if-match") or ""
+            line = self._lines.get("sip-if-match", "")
+            if line[:14] == "SIP-If-Match: " and line[14:].isalnum() and line.isascii():
+                self.if_match = line[14:]
+            else:
+                self.if_match = _etag_in(request)
         self.expires = 0
         self.content_type = ""
         self.body = request.body
@@ -85,7 +87,9 @@ class PublishRequest:
             raise PublishRefused(400, "Missing body of an initial publication")
 
     def _granted(self, settings: PresenceSettings) -> int:
-        asked = self._request.expires
+        line = self._lines.get("expires", "")
+        usual = line[:9] == "Expires: " and len(line) < 19 and line[9:].isdecimal() and line.isascii()
+        asked = int(line[9:]) if usual else self._request.expires
         if asked is None:
             return min(settings.default_expires, settings.max_expires)
         if 0 < asked < settings.min_expires:
@@ -101,12 +105,25 @@ class PublishRequest:
             coding.lower() != "identity" for coding in request.typed("content-encoding")
         ):
             raise PublishRefused(415, "", [("accept-encoding", "identity")])
-        told = headers.all("content-type")
-        if len(told) == 1 and told[0] in types:
-            self.content_type = told[0]
+        line = self._lines.get("content-type", "")
+        if line[:14] == "Content-Type: " and line[14:] in types:
+            self.content_type = line[14:]
             return
         media = request.typed("content-type")
         self.content_type = "" if media is None else media.key
         if self.content_type not in types:
             # Step 5, RFC 3261 section 21.4.13.
             raise PublishRefused(415, "", [("accept", ", ".join(types))])
+
+
+def _etag_in(request: Request) -> str:
+    """Return the entity-tag that *request* names, empty for none.
+
+    :raises PublishRefused: there are several (400).
+    :raises RemoteProtocolError: it is malformed (400).
+    """
+    etags = request.headers.elements("sip-if-match")
+    if len(etags) > 1:
+        # Step 3: one entity-tag at most.
+        raise PublishRefused(400, "More than one SIP-If-Match header field")
+    return etags[0] if etags and is_token(etags[0]) else request.typed("sip-if-match") or ""

@@ -44,7 +44,7 @@ class Reauthorization:
         self._most = most
         # The sphere in which decisions were made, when they end, and whether lists counted.
         self._noted: dict[str, tuple[str | None, float, bool]] = {}
-        self._dates = ExpirySchedule(clock, self._look)
+        self._dates: ExpirySchedule[str] = ExpirySchedule(clock, self._look)
 
     def __len__(self) -> int:
         """How many presentities are looked after."""

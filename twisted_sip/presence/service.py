@@ -249,7 +249,7 @@ class PresenceService(Service):
         self._reauthorization.state_changed(resource)
         if self.notifier is not None:
             self.notifier.changed(PRESENCE, resource)
-        for observer in list(self._observers):
+        for observer in self._observers and list(self._observers):
             try:
                 observer(resource)
             except Exception:

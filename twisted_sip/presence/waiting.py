@@ -156,7 +156,7 @@ class WaitingWatchers:
         self._store = store
         self._waiting: dict[str, dict[str, WaitingWatcher]] = {}
         self._count = self._foreign = 0
-        self._dates = ExpirySchedule(clock, self._look)
+        self._dates: ExpirySchedule[str] = ExpirySchedule(clock, self._look)
 
     def __len__(self) -> int:
         return self._count

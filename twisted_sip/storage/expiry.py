@@ -1,4 +1,4 @@
-"""When the bindings of which address-of-record have to be looked at: one timer for all of them.
+"""When the bindings of which address-of-record, or the like, have to be looked at: one timer for all of them.
 
 Each address-of-record has one date, at or before its first expiry. A refresh moves the expiry away and leaves the date
 alone: when it comes, the owner looks, and sets the next. So a refresh costs one comparison.
@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+#: What has dates: an address-of-record, or that and something else.
+Key = TypeVar("Key", str, tuple[str, str])
 
 #: Two dates this close (in seconds) are one: what a float loses by adding and subtracting must not cost a round.
 _GRAIN = 0.001
 
 
-class ExpirySchedule:
+class ExpirySchedule(Generic[Key]):
     """Dates by address-of-record."""
 
     __slots__ = ("_clock", "_dates", "_due", "_heap", "_timer", "_timer_date")
 
-    def __init__(self, clock: IReactorTime, due: Callable[[str, float], float | None]) -> None:
+    def __init__(self, clock: IReactorTime, due: Callable[[Key, float], float | None]) -> None:
         """Make an empty schedule.
 
         :param clock: its seconds are seconds since the epoch.
@@ -28,16 +32,16 @@ class ExpirySchedule:
             for no more.
         """
         self._clock = clock
-        self._due = due
-        self._dates: dict[str, float] = {}
-        self._heap: list[tuple[float, str]] = []
+        self._due: Callable[[Key, float], float | None] = due
+        self._dates: dict[Key, float] = {}
+        self._heap: list[tuple[float, Key]] = []
         self._timer: IDelayedCall | None = None
         self._timer_date = 0.0
 
     def __len__(self) -> int:
         return len(self._dates)
 
-    def at(self, aor: str, date: float) -> None:
+    def at(self, aor: Key, date: float) -> None:
         """Look at *aor* at *date* at the latest."""
         known = self._dates.get(aor)
         if known is not None and known <= date:
@@ -51,7 +55,7 @@ class ExpirySchedule:
         if self._timer is None or date < self._timer_date:
             self._set_timer()
 
-    def forget(self, aor: str) -> None:
+    def forget(self, aor: Key) -> None:
         """Take the date of *aor* away, if it has one."""
         if self._dates.pop(aor, None) is not None and not self._dates:
             self.stop()

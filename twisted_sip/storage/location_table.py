@@ -59,7 +59,7 @@ class LocationTable:
         self._expired = expired
         self._aors: dict[str, Bindings] = {}
         self._size = 0
-        self._expiry = ExpirySchedule(clock, self._look)
+        self._expiry: ExpirySchedule[str] = ExpirySchedule(clock, self._look)
         self._observers: dict[object, Callable[[LocationChange], None]] = {}
 
     def __len__(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +31,13 @@ PUBLICATION_SCHEMA = Schema(
     ),
 )
 
-_COLUMNS = (
-    "resource", "package", "key", "etag", "content_type", "body", "expires_at", "published_at", "publisher",
-    "source",
-)  # fmt: skip
-
 PUBLICATIONS: RecordTable[Publication] = RecordTable(
     PUBLICATION_SCHEMA,
     "publication",
-    _COLUMNS,
+    Publication._fields,
     keys=3,
-    row_of=attrgetter(*_COLUMNS),
+    # The fields of a publication are the columns.
+    row_of=tuple,
     record_of=lambda row: Publication(**row),
     binary=("body",),
 )
