@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
-from twisted_sip.auth.random_text import RandomText
+from twisted_sip.auth.random_text import random_texts
 from twisted_sip.element.tokens import DialogTokens
 from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI
@@ -18,7 +18,7 @@ ids = st.text(max_size=40)
 
 
 def test_random_texts_differ() -> None:
-    new = RandomText()
+    new = random_texts()
     texts = [new() for _ in range(10_000)]
     assert len(set(texts)) == len(texts)
     assert all(len(text) == 16 and set(text) <= set(string.hexdigits) for text in texts)
@@ -31,7 +31,7 @@ def test_random_texts_are_drawn_in_bulk() -> None:
         draws.append(size)
         return bytes(range(256)) * (size // 256)
 
-    new = RandomText(draw)
+    new = random_texts(draw)
     assert [new() for _ in range(3)] == ["0001020304050607", "08090a0b0c0d0e0f", "1011121314151617"]
     for _ in range(300):
         new()

@@ -26,7 +26,8 @@ def test_the_key_absorbs_retransmissions(stage: Any) -> None:
         stage.client("MESSAGE")
     stage.run(4.9)
     assert stage.answer(request, 200) == []
-    stage.run(5)
+    # Timer K takes 5 seconds; those that came soon after one another go together.
+    stage.run(5.63)
     assert stage.answer(request, 200) == [("stray", 200)]
     stage.assert_empty()
 
@@ -39,10 +40,10 @@ def test_each_has_its_time(stage: Any) -> None:
         stage.answer(requests[-1], 200)
         stage.run(stage.clock.seconds() + 0.5)
     left = [stage.layer.counts()["clients"]]
-    for until in (5.0, 5.5, 6.0):
+    for until in (5.0, 5.62, 5.63, 6.25):
         stage.run(until)
         left.append(stage.layer.counts()["clients"])
-    assert left == [3, 2, 1, 0]
+    assert left == [3, 3, 3, 1, 0]
     stage.assert_empty()
 
 
@@ -55,7 +56,7 @@ def test_forgotten_late_and_twice(stage: Any) -> None:
     transaction.terminate()
     stage.run(5.9)
     assert stage.layer.counts()["clients"] == 1
-    stage.run(6)
+    stage.run(6.63)
     stage.assert_empty()
 
 
@@ -76,7 +77,7 @@ def test_one_whose_user_raises_ends_all_the_same(stage: Any) -> None:
     request = stage.client("INFO").request
     with pytest.raises(TransportError):
         stage.answer(request, 200)
-    stage.run(5)
+    stage.run(5.63)
     stage.assert_empty()
 
 
@@ -125,3 +126,20 @@ def test_each_provisional_response_starts_the_limit_anew(stage: Any) -> None:
     stage.run(512.1)
     assert stage.user.names() == [("timed_out", None)]
     stage.assert_empty()
+
+
+def test_keys_are_kept_for_timer_k_and_not_much_longer(stage: Any) -> None:
+    stage.user.on_call = forget
+    requests = []
+    for moment in (0.0, 0.3, 0.7, 3.0):
+        stage.run(moment)
+        requests.append((moment, stage.client("MESSAGE", branch=f"z9hG4bK{moment}").request))
+        stage.answer(requests[-1][1], 200)
+    for moment, request in requests:
+        stage.run(moment + 4.99)
+        assert stage.answer(request, 200) == []
+    for moment, request in requests:
+        stage.run(moment + 5.63)
+        assert stage.answer(request, 200) == [("stray", 200)]
+    stage.assert_empty()
+    assert not stage.clock.getDelayedCalls()

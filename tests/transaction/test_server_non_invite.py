@@ -158,10 +158,10 @@ def test_those_who_linger_end_in_their_order(stage: Any) -> None:
     # Whoever leaves before his time lets nobody else wait longer or shorter.
     transactions[3].terminate()
     transactions[5].terminate()
-    for moment in (31.9, 32.0, 32.9, 33.0, 33.0011, 33.03, 33.5, 33.53):
+    for moment in (31.9, 32.0, 32.9, 33.0, 33.0011, 33.11, 33.5, 33.61):
         stage.run(moment)
         ended.append((moment, sum(one.state == "Terminated" for one in transactions)))
-    assert ended == [(31.9, 2), (32.0, 3), (32.9, 3), (33.0, 4), (33.0011, 4), (33.03, 5), (33.5, 5), (33.53, 6)]
+    assert ended == [(31.9, 2), (32.0, 3), (32.9, 3), (33.0, 4), (33.0011, 4), (33.11, 5), (33.5, 5), (33.61, 6)]
     stage.assert_empty()
     assert not stage.clock.getDelayedCalls()
 

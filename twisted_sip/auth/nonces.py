@@ -16,7 +16,7 @@ import hmac
 from collections import OrderedDict
 from collections.abc import Callable
 
-from twisted_sip.auth.random_text import RandomText
+from twisted_sip.auth.random_text import random_texts
 
 #: How far behind the highest nonce count one may come late: datagrams overtake each other.
 WINDOW = 32
@@ -62,7 +62,7 @@ class Nonces:
     ) -> None:
         # Keyed once: a copy of it is cheaper than to give the key each time.
         self._keyed = hashlib.blake2s(digest_size=_MAC_BYTES, key=random_bytes(32))
-        self._random_text = RandomText(random_bytes)
+        self._random_text = random_texts(random_bytes)
         self._now = now
         self.configure(lifetime, max_used)
         # Ordered in its own right: to find the first entry of a dict whose first ones are gone means to pass them all.

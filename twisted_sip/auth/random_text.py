@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from itertools import chain
+
+#: Random bytes drawn at a time, and characters of one text.
+_BULK = 2048
+_LENGTH = 16
 
 
-class RandomText:
-    """Unguessable texts for branches, tags and Call-IDs, drawn in bulk since one system call for each would cost.
+def random_texts(random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> Callable[[], str]:
+    """Return what gives an unguessable text with each call, for branches, tags and Call-IDs.
+
+    A text is 16 hexadecimal characters: 64 bits (RFC 3261 section 19.3 asks for 32 or more). They are drawn in bulk,
+    since one system call for each would cost, and no call of Python's is made for one.
 
     :param random_bytes: gives that many random bytes; ``secrets.token_bytes`` unless a simulation wants repeatable
         ones.
     """
 
-    __slots__ = ("_draw", "_place", "_pool")
+    def draw() -> list[str]:
+        pool = random_bytes(_BULK).hex()
+        return [pool[place : place + _LENGTH] for place in range(0, len(pool), _LENGTH)]
 
-    def __init__(self, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> None:
-        self._draw = random_bytes
-        self._pool = ""
-        self._place = 0
-
-    def __call__(self) -> str:
-        """Return 16 hexadecimal characters: 64 bits (RFC 3261 section 19.3 asks for 32 or more)."""
-        place = self._place
-        if place >= len(self._pool):
-            self._pool = self._draw(2048).hex()
-            place = 0
-        self._place = place + 16
-        return self._pool[place : place + 16]
+    # What is drawn is never empty: this goes on for ever.
+    return chain.from_iterable(iter(draw, [])).__next__

@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twisted_sip.auth.random_text import RandomText
+from twisted_sip.auth.random_text import random_texts
 from twisted_sip.element.by_method import ByMethod
 from twisted_sip.element.dead_targets import DeadTargets
 from twisted_sip.element.decisions import Decisions
@@ -87,7 +87,7 @@ class Element:
         self.reactor = reactor
         self.timers = TimerQueue(reactor)
         self.timer_values = timer_values or TimerValues()
-        self.random_text = RandomText(random_bytes)
+        self.random_text = random_texts(random_bytes)
         self.dialog_tokens = DialogTokens(token_key := token_key or random_bytes(32), reactor.seconds)
         self.temporary_gruus = TemporaryGRUUs(token_key, random_bytes)
         # Keyed once: a copy of it is cheaper than to give the key each time.
@@ -97,6 +97,11 @@ class Element:
         self.transactions = TransactionLayer(
             self.timers, _LayerUser(self), self.timer_values, max_transactions, self.random_text
         )
+        if type(self).request_received is Element.request_received:
+            # Called for every message: without a step in between.
+            self.request_received = self.transactions.request_received  # type: ignore[method-assign]
+        if type(self).response_received is Element.response_received:
+            self.response_received = self.transactions.response_received  # type: ignore[method-assign]
         self.transports = TransportLayer(
             reactor, self, transport_settings or TransportSettings(), boot=random_bytes(6).hex()
         )
@@ -145,11 +150,7 @@ class Element:
         return True
 
     def request_received(self, request: Request, flow: Flow) -> None:
-        """Run *request* through the chain; it is no retransmission and belongs to no transaction.
-
-        Called by the transports for every request: the transaction layer absorbs what it knows and calls
-        :meth:`new_request` for the rest.
-        """
+        """Hand *request* to the transaction layer, which absorbs what it knows and calls :meth:`new_request` else."""
         self.transactions.request_received(request, flow)
 
     def response_received(self, response: Response, flow: Flow) -> None:

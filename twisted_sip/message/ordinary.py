@@ -106,8 +106,14 @@ _MOST_LAYOUTS = 2048
 
 def read_ordinary(data: bytes, limits: MessageLimits) -> Request | Response | None:
     """Return the message in the datagram *data*, None if it is not ordinary."""
-    head, blank, body = data.partition(b"\r\n\r\n")
-    if not blank or len(data) > limits.message or len(head) > limits.head:
+    if data[-4:] == b"\r\n\r\n":
+        # Nothing behind the head: if there is, the blank line before it is found among the lines.
+        head, body = data[:-4], b""
+    else:
+        head, blank, body = data.partition(b"\r\n\r\n")
+        if not blank:
+            return None
+    if len(data) > limits.message or len(head) > limits.head:
         return None
     try:
         lines = head.decode().split("\r\n")

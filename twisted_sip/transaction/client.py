@@ -73,6 +73,7 @@ class ClientTransaction:
         # The time since the request was sent first and the interval until its next retransmission, in seconds.
         self._elapsed = 0.0
         self._interval = layer.values.T1
+        self.first_due = 0.0
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.key[1]} {self.key[0]} {self.state}>"
@@ -106,7 +107,6 @@ class ClientTransaction:
     def start(self) -> None:
         """Send the request and start the first timer."""
         layer = self._layer
-        self.first_due = 0.0
         try:
             self.flow.send(self._data, self.request)
         except TransportError as error:

@@ -62,21 +62,28 @@ class ServerSide:
     def request_received(self, request: Request, flow: Flow) -> None:
         """Take a request from a transport: absorb it into its transaction, or hand it to the user of the layer."""
         method = request.method
-        try:
-            key = server_key(request)
-        except RemoteProtocolError:
-            self._unmatched(request, flow)
-            return
+        via = request.headers.parsed.get("via")
+        branch = "" if via is None else via.branch.lower()
+        if branch[:7] == "z9hg4bk" and branch[7:]:
+            # As server_key(), without the call.
+            key = f"{branch}\n{via.sent_by}"
+        else:
+            try:
+                key = server_key(request)
+            except RemoteProtocolError:
+                self._unmatched(request, flow)
+                return
         if method == "ACK":
             self._ack_received(key, request, flow)
             return
         if method == "CANCEL":
             self._cancel_received(key, request, flow)
             return
-        found = self._find(key, method)
-        if found is not None:
-            found.retransmission()
-            return
+        if key in self.servers or self._reused:
+            found = self._find(key, method)
+            if found is not None:
+                found.retransmission()
+                return
         self._recent_request = request
         self._recent_key = key
         self._user.request_received(request, flow)

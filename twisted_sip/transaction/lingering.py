@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from twisted_sip.transaction.server_non_invite import NonInviteServer
 
 #: Seconds between two looks at a line that is not empty: transactions end up to this much late, never early.
-_GRAIN = 0.02
+_GRAIN = 0.1
 
 #: What a float loses by adding and subtracting, in seconds.
 _ROUNDING = 1e-6

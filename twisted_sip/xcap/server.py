@@ -16,7 +16,7 @@ from urllib.parse import quote
 import attrs
 from twisted.internet.defer import Deferred
 
-from twisted_sip.auth.random_text import RandomText
+from twisted_sip.auth.random_text import random_texts
 from twisted_sip.documents import xcap_error
 from twisted_sip.documents.xcap_error import Conflict
 from twisted_sip.documents.xml import Element, parse_xml
@@ -131,7 +131,7 @@ class XCAPServer:
         self.root = root.rstrip("/")
         self.document_limit = document_limit
         self._now = now
-        self._random_text = random_text or RandomText()
+        self._random_text = random_text or random_texts()
 
     async def answer(self, ask: Ask) -> Reply:
         """Return the answer to *ask*, whose client has been authenticated; never fails for what a client sent."""
