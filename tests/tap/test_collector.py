@@ -58,3 +58,21 @@ def test_the_more_there_is_the_longer_it_waits(live: int, ticks: int) -> None:
     assert knot() is not None
     collector.tick()
     assert knot() is None
+
+
+def test_connections_that_have_ended_are_not_left_lying() -> None:
+    ended = 0
+    collector = Collector(lambda: 10_000, lambda: ended)
+    collector.settle()
+    knot = weakref.ref(Knot())
+    ended = 499
+    collector.tick()
+    assert knot() is not None
+    ended = 500
+    collector.tick()
+    assert knot() is None
+    # Those have been seen to.
+    knot = weakref.ref(Knot())
+    ended = 999
+    collector.tick()
+    assert knot() is not None

@@ -180,8 +180,7 @@ class Server(MultiService):
             raise StartFailure(str(error)) from error
         self._started = self.reactor.seconds()
         self._loop(self._tick, OverloadGauge.INTERVAL)
-        assert self.authenticator is not None
-        self._loop(self.authenticator.expire, _SWEEP)
+        self._loop(self._sweep, _SWEEP)
         for transport, addresses in listening(self.element).items():
             _log.info("listening over {transport} on {addresses}", transport=transport, addresses=", ".join(addresses))
         warn_of_openness(self.configuration)
@@ -226,12 +225,15 @@ class Server(MultiService):
 
     def rest_collector(self) -> None:
         """Have the garbage collector keep out of the way; for a process that is this server and nothing else."""
-        collector = Collector(self._transactions)
+        collector = Collector(self._transactions, self._ended)
         collector.settle()
         self._loop(collector.tick, Collector.INTERVAL)
 
     def _transactions(self) -> int:
         return sum(self.element.transactions.counts().values()) if self.element is not None else 0
+
+    def _ended(self) -> int:
+        return self.element.transports.connections.ended if self.element is not None else 0
 
     # -- while it runs -----------------------------------------------------------------
 
@@ -255,6 +257,12 @@ class Server(MultiService):
         :raises ConfigurationError: with every fault; nothing has changed then.
         """
         return reload(self, self.reread(), dry_run=dry_run)
+
+    def _sweep(self) -> None:
+        if self.authenticator is not None:
+            self.authenticator.expire()
+        if self.element is not None:
+            self.element.dead_targets.expire()
 
     @property
     def started(self) -> float:

@@ -254,6 +254,22 @@ class ControlSocket(Service):
         return result
 
 
+class _Connection(ControlProtocol):
+    """One of the connections of a socket, which closes them at its end."""
+
+    def __init__(self, commands: Mapping[str, Command], connections: set[Protocol], clock: IReactorTime) -> None:
+        super().__init__(commands, clock)
+        self._connections = connections
+
+    def connectionMade(self) -> None:
+        self._connections.add(self)
+        super().connectionMade()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._connections.discard(self)
+        super().connectionLost(reason)
+
+
 class _ControlFactory(Factory):
     noisy = False
 
@@ -263,15 +279,4 @@ class _ControlFactory(Factory):
         self._clock = clock
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
-        connections = self._connections
-
-        class Connection(ControlProtocol):
-            def connectionMade(self) -> None:
-                connections.add(self)
-                super().connectionMade()
-
-            def connectionLost(self, reason: Failure = connectionDone) -> None:
-                connections.discard(self)
-                super().connectionLost(reason)
-
-        return Connection(self._commands, self._clock)
+        return _Connection(self._commands, self._connections, self._clock)

@@ -349,6 +349,7 @@ class TransportLayer:
     def connection_ended(self, protocol: SIPStreamProtocol) -> None:
         """The socket of a connection is closed."""
         self._protocols.discard(protocol)
+        self.connections.ended += 1
         self._check_stopped()
 
     # -- end ------------------------------------------------------------------

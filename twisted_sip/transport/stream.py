@@ -30,6 +30,10 @@ _log = Logger()
 #: How long a source over its rate waits before its next message is looked at, in seconds.
 _THROTTLE = 0.25
 
+#: Bytes that are read at once: some messages. Twisted's 64 KiB are taken from the heap for each read, and what is kept
+#: of the message, or made meanwhile, leaves gaps of nearly that size between it (see udp_port).
+_READ = 8192
+
 
 @implementer(interfaces.IHandshakeListener, interfaces.IPushProducer)
 class SIPStreamProtocol(Protocol):
@@ -85,6 +89,10 @@ class SIPStreamProtocol(Protocol):
         if hasattr(transport, "setTcpNoDelay"):
             transport.setTcpNoDelay(True)
             transport.setTcpKeepAlive(True)
+        # The socket, which is below TLS.
+        socket = getattr(transport, "transport", transport)
+        if hasattr(socket, "bufferSize"):
+            socket.bufferSize = _READ
         if self._kind is None:
             self._kind = TLS if interfaces.ISSLTransport.providedBy(transport) else TCP
         transport.registerProducer(self, True)
@@ -317,6 +325,8 @@ class SIPStreamProtocol(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._end()
+        # TLS would hold us as its producer, and we hold it.
+        self._unregister()
         if self._counted:
             self._counted = False
             self.layer.connections.source_gone(self._source)

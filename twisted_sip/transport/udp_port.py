@@ -52,6 +52,9 @@ class SIPUDPPort(udp.Port):
         self.per_wakeup = per_wakeup
         self._clock: Any = self.reactor
         self._errors_wanted = False
+        # Each datagram is copied out of one buffer. A bytes object that is made for the largest one and cut afterwards
+        # leaves a gap behind what is kept of it, too small for the next: the heap grows to many times what is in it.
+        self._buffer = memoryview(bytearray(self.maxPacketSize))
 
     def createInternetSocket(self) -> socket.socket:
         sock: socket.socket = super().createInternetSocket()
@@ -67,13 +70,13 @@ class SIPUDPPort(udp.Port):
         return sock
 
     def doRead(self) -> None:
-        recvfrom = self.socket.recvfrom
+        receive = self.socket.recvfrom_into
         received = self.protocol.datagramReceived
-        size = self.maxPacketSize
+        buffer = self._buffer
         six = self.addressFamily == socket.AF_INET6
         for _ in range(self.per_wakeup):
             try:
-                data, addr = recvfrom(size)
+                size, addr = receive(buffer)
             except BlockingIOError:
                 return
             except OSError as error:
@@ -83,7 +86,7 @@ class SIPUDPPort(udp.Port):
                     return
                 continue
             try:
-                received(data, addr[:2] if six else addr)
+                received(buffer[:size].tobytes(), addr[:2] if six else addr)
             except Exception:
                 # One datagram must not cost the socket.
                 _log.failure("A datagram from {peer} could not be dealt with", peer=addr[0])
