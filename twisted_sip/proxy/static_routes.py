@@ -14,16 +14,17 @@ from typing import Any
 import attrs
 from zope.interface import implementer
 
+from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.interfaces.routing import IRouter, Target
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.response import Response
-from twisted_sip.message.uri import URI
+from twisted_sip.message.uri import URI, parse_uri
 from twisted_sip.proxy.gateways.live import LiveGateway
 from twisted_sip.proxy.routes.conditions import Conditions
 from twisted_sip.proxy.routes.dialled import Dialled, dialled
 from twisted_sip.proxy.routes.emergency import EmergencyCalls
-from twisted_sip.proxy.routes.rewriting import Rewriting
+from twisted_sip.proxy.routes.rewriting import FIELD, Rewriting
 from twisted_sip.proxy.routes.ways import Asked, Ways
 
 #: What routers give.
@@ -207,6 +208,31 @@ class StaticRouter:
         request = incoming.request
         asked = dialled(request.known_uri or request.uri)
         return () if asked is None else self._from(incoming, asked, 0)
+
+    def is_for_users(self, incoming: IncomingRequest) -> bool:
+        """Tell whether :meth:`route` refuses strangers what *incoming* asks for: as far as that is known at once, and
+        whoever has sent it."""
+        request = incoming.request
+        emergency = self.emergency
+        if emergency is not None and emergency.number_of(request):
+            return not emergency.settings.strangers
+        asked = dialled(request.known_uri or request.uri)
+        if asked is None:
+            return False
+        for ready in self._ready:
+            if ready.conditions.fits(incoming, asked) is not None:
+                route = ready.route
+                return bool(route.to) and not route.strangers and any(self._leads_out(to, asked) for to in route.to)
+        return False
+
+    def _leads_out(self, to: str, asked: Dialled) -> bool:
+        """Tell whether *to* may lead to others than our users."""
+        if not to.lower().startswith(("sip:", "sips:")):
+            return True
+        try:
+            return not self._is_local_uri(parse_uri(FIELD.sub("x", to.replace("{host}", asked.host))))
+        except RemoteProtocolError:
+            return True
 
     def _from(self, incoming: IncomingRequest, asked: Dialled, place: int) -> Routed | Awaitable[Routed]:
         """Ask the routes from *place* on."""

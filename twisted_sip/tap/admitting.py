@@ -22,17 +22,23 @@ def _nobody(host: str) -> None:
     return None
 
 
+def _open_to_all(incoming: IncomingRequest) -> bool:
+    return False
+
+
 class ServerAdmission(AdmissionProcessor):
     """Asks with 401 where the server is the UAS, with 407 where the proxy forwards.
 
     :ivar forwards: whether there is a proxy; without one every request ends here.
     :ivar claims: tell whether a request is for them.
     :ivar gateway_at: gives the gateway of ours at an address that may call our users.
+    :ivar users_only: tells whether a request for an address in our domains goes where strangers may not go.
     """
 
     forwards = True
     claims: tuple[Callable[[Request], bool], ...] = ()
     gateway_at: Callable[[str], LiveGateway | None] = staticmethod(_nobody)
+    users_only: Callable[[IncomingRequest], bool] = staticmethod(_open_to_all)
 
     def follow(self, configuration: Configuration) -> None:
         """Take over what *configuration* says of certificates and third parties."""
@@ -52,12 +58,17 @@ class ServerAdmission(AdmissionProcessor):
         return super()._stranger(incoming, for_us)
 
     def _hidden(self, incoming: IncomingRequest, for_us: bool) -> SIPURI | None:
-        """Ask no gateway that may call our users for credentials: its callers are anonymous at times."""
+        """Ask callers of numbers that are for users alone, and no gateway that may call our users: its callers are
+        anonymous at times."""
         found = super()._hidden(incoming, for_us)
-        names = incoming.request.headers.names
-        if found is None or "proxy-authorization" in names or "authorization" in names:
+        if not for_us:
             return found
-        return None if for_us and self.gateway_at(incoming.flow.remote.host) is not None else found
+        if found is None:
+            return super()._hidden(incoming, False) if self.users_only(incoming) else None
+        names = incoming.request.headers.names
+        if "proxy-authorization" in names or "authorization" in names:
+            return found
+        return None if self.gateway_at(incoming.flow.remote.host) is not None else found
 
     def _by_our_routes(self, incoming: IncomingRequest, to_tag: str) -> Verdict | Deferred[Verdict]:
         """A request with Routes of ours.

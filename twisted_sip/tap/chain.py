@@ -58,6 +58,7 @@ def build_chain(server: Server, element: Element) -> list[Any]:
         *services,
     ]
     admission.gateway_at = server.routing.gateway_at
+    admission.users_only = server.routing.users_only
     server.admission = admission
     watch_messages(server, element)
     return services

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted_sip.element.element import Element
 from twisted_sip.errors import ConfigurationError
+from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.interfaces.routing import IForwardingPolicy, IRouter
 from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI
@@ -85,6 +86,10 @@ class RoutingPart(Part):
     def calls_for_help(self, request: Request) -> bool:
         """Tell whether *request* is for an emergency service (RFC 5031)."""
         return self._emergency is not None and bool(self._emergency.number_of(request))
+
+    def users_only(self, incoming: IncomingRequest) -> bool:
+        """Tell whether *incoming* takes a route that is not for strangers."""
+        return self.router is not None and self.router.is_for_users(incoming)
 
     def gateway_at(self, host: str) -> LiveGateway | None:
         """Return the gateway with the numeric address *host* that may call our users, None if there is none."""

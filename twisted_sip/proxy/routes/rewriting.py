@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from twisted_sip.proxy.static_routes import StaticRoute
 
 _ESCAPED = re.compile(r"(%[0-9A-Fa-f]{2})")
-_FIELD = re.compile(r"\{(\w+)\}")
+#: A field of a template.
+FIELD = re.compile(r"\{(\w+)\}")
 #: What may be filled in where a host or its parameters stand.
 _HOST_TEXT = re.compile(r"[A-Za-z0-9.\-_\[\]:+]*").fullmatch
 
@@ -40,7 +41,7 @@ class Template:
 
     def __init__(self, text: str) -> None:
         # Texts and names of fields in turn.
-        self._parts = _FIELD.split(text)
+        self._parts = FIELD.split(text)
         self.fields = tuple(self._parts[1::2])
         # Fields before this part stand in the user part.
         self._user_ends = next((place for place, part in enumerate(self._parts) if not place % 2 and "@" in part), 0)
