@@ -55,6 +55,7 @@ class Desk:
         context = SimpleNamespace(
             request=request, calls=request.method == "INVITE", in_dialog=bool(request.to.tag), rang_at=0.0, record=None,
             incoming=SimpleNamespace(user=""), began_at=self.clock.seconds(), branches=[branch],
+            given_up=False,
         )  # fmt: skip
         self.ledger.response(response, context)
         return context

@@ -117,6 +117,16 @@ def test_calls_that_come_to_nothing(
     assert record.callee_user == BOB and record.target == bob.contact_uri
 
 
+def test_a_fork_that_is_busy_does_not_hide_that_the_caller_has_given_up(house: House) -> None:
+    alice, ringing, busy = house.phone("alice"), house.phone("bob"), house.phone("bob")
+    busy.behaviour, ringing.behaviour = Behaviour(reaction=BUSY), Behaviour(reaction=NO_ANSWER)
+    alice.call(BOB, Behaviour(patience=5.0))
+    house.network.advance(40)
+    record = house.only()
+    assert (record.result, record.status, record.ended_by) == ("cancelled", 486, "caller")
+    assert {leg.status for leg in record.legs} == {486, 487}
+
+
 def test_nobody_is_there(house: House) -> None:
     alice = house.phone("alice")
     alice.call(BOB)

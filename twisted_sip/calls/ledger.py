@@ -107,7 +107,8 @@ class CallLedger:
             elif status < 300:
                 return self._answered(response, context)
             elif status not in _CHALLENGES and context.record is None:
-                self._tell_end(self._came_to_nothing(self.record_of(context, self._id()), response))
+                record = self.record_of(context, self._id())
+                self._tell_end(self._came_to_nothing(record, response, context.given_up))
         elif context.in_dialog and status >= 200:
             self._answered_in_dialog(response, context.request)
         return None
@@ -212,12 +213,16 @@ class CallLedger:
     def _local_aor(self, uri: URI) -> str:
         return uri.address_of_record if isinstance(uri, SIPURI) and self._is_local(uri) else ""
 
-    def _came_to_nothing(self, record: CallRecord, response: Response) -> CallRecord:
+    def _came_to_nothing(self, record: CallRecord, response: Response, given_up: bool) -> CallRecord:
+        """Complete the *record* of a call that *response* ends.
+
+        :param given_up: the caller has; of several forks one may have been busy before, and its response goes back.
+        """
         status = response.status
         record.ended = self._now()
         record.status = status
         record.reason = response.reason
-        if status == 487:
+        if given_up or status == 487:
             record.result, record.ended_by = "cancelled", "caller"
         else:
             record.result = "failed" if status in _UNREACHED else "refused"
@@ -233,7 +238,7 @@ class CallLedger:
             self._answered_in_dialog(response, request)
         elif request.method == "INVITE" and status >= 300 and status not in _CHALLENGES:
             record = self.record_of(UnsentInvite(request, incoming, self._now()), self._id())
-            self._tell_end(self._came_to_nothing(record, response))
+            self._tell_end(self._came_to_nothing(record, response, False))
 
     # -- in the dialog ---------------------------------------------------------------------------
 

@@ -140,7 +140,11 @@ def groups_left(
             what, key = "was not reached", terms.key
         note("gateway", f"{terms.name} {what}: the next one is tried", key)
         return groups
-    note("gateway", f"{terms.name} answered {status}: nobody else is tried", "gateways.failover")
+    if status in terms.statuses:
+        # The key would go on with the next one: it is the ringing that keeps it from doing so.
+        note("gateway", f"{terms.name} has rung, and then answered {status}: nobody else is tried")
+    else:
+        note("gateway", f"{terms.name} answered {status}: nobody else is tried", "gateways.failover")
     return []
 
 

@@ -132,6 +132,11 @@ class Search(Upstream):
         return self.calls and not self.in_dialog and not self._answered
 
     @property
+    def given_up(self) -> bool:
+        """The client has cancelled it before there was an answer or a refusal."""
+        return self._cancelled
+
+    @property
     def branches(self) -> Sequence[Branch]:
         """The branches so far, in the order in which they were made; none once all is over."""
         return self._branches

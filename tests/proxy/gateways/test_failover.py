@@ -58,6 +58,20 @@ def test_other_answers_are_those_of_the_callee(trunk: Any, status: int) -> None:
     assert made.notes()[-1] == f"{ONE} answered {status}: nobody else is tried" or status >= 600
 
 
+def test_after_ringing_nobody_else_is_tried_and_the_ringing_is_why(trunk: Any) -> None:
+    made = trunk(ONE, TWO)
+    one, two = peers(made, 50, 51)
+    alice, text = made.call()
+    invite = one.expect("INVITE")
+    one.answer(invite, 180)
+    alice.expect(180)
+    one.answer(invite, 503)
+    made.house.send(alice, made.house.ack_for(text, alice.expect(500)))
+    one.expect("ACK")
+    two.expect_nothing(within=4.0)
+    assert f"{ONE} has rung, and then answered 503: nobody else is tried" in made.notes()
+
+
 def test_all_have_failed(trunk: Any) -> None:
     made = trunk(ONE, TWO)
     one, two = peers(made, 50, 51)
