@@ -19,6 +19,8 @@ from twisted_sip.message.response import Response
 from twisted_sip.message.status import REASON_PHRASES, reason_phrase
 from twisted_sip.message.uri import URI
 
+_new = object.__new__
+
 
 def response_to(
     request: Request,
@@ -53,10 +55,10 @@ def response_to(
         # Section 8.2.6.1: it is of use in a 100 alone.
         for place in reversed(copied.timestamps):
             del names[place], lines[place]
-    made = Response.__new__(Response)
+    made = _new(Response)
     made.status = status
     made.reason = reason or REASON_PHRASES.get(status) or reason_phrase(status)
-    made.headers = fields = HeaderMap.__new__(HeaderMap)
+    made.headers = fields = _new(HeaderMap)
     fields.names = names
     fields.lines = lines
     call_id = source.parsed.get("call-id")
@@ -171,11 +173,11 @@ def build_request(
     """
     if method not in METHODS and not is_token(method):
         raise LocalProtocolError(f"{method!r} is no method name")
-    made = Request.__new__(Request)
+    made = _new(Request)
     made.method = method
     made.set_uri(uri)
     # As HeaderMap would do it: these come first, and each of them once.
-    made.headers = fields = HeaderMap.__new__(HeaderMap)
+    made.headers = fields = _new(HeaderMap)
     sender, recipient = f"From: {from_!s}", f"To: {to!s}"
     if not (sender.isprintable() and recipient.isprintable() and call_id.isprintable()):
         for name, value in (("from", str(from_)), ("to", str(to)), ("call-id", call_id)):

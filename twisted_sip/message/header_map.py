@@ -15,6 +15,7 @@ from twisted_sip.message.grammar import is_token, split_list
 from twisted_sip.message.header_names import DISPLAY, canonical, display
 
 _EMPTY: tuple[tuple[str, str], ...] = ()
+_new = object.__new__
 
 
 def line_value(line: str) -> str:
@@ -110,7 +111,7 @@ class HeaderMap:
 
     def copy(self) -> HeaderMap:
         """Return an independent map that shares the lines' text and the typed values parsed so far."""
-        made = HeaderMap.__new__(HeaderMap)
+        made = _new(HeaderMap)
         made.names = self.names.copy()
         made.lines = self.lines.copy()
         made.parsed = self.parsed.copy()

@@ -9,7 +9,7 @@ wrong, and comes to the same result for what is read here (RFC 3261 sections 7, 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TypeAlias
 
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.message.address_lines import RECIPIENTS, SENDERS, is_plain_tag, named
@@ -59,25 +59,11 @@ _REPEATED = frozenset(
 _CSEQ = len("CSeq: 999 REGISTER")
 
 
-class _Layout(NamedTuple):
-    """Where the fields stand that are looked at: numbers of lines.
-
-    :ivar names: the canonical names of all lines.
-    :ivar length: Content-Length, -1 where there is none.
-    :ivar to_known: the To line is one that has come before, without a tag.
-    :ivar fresh: of the lines that have not come before, but the topmost Via and those that stand once: the place, how
-        it has to begin, and how long it may be to be kept.
-    """
-
-    names: list[str]
-    via: int
-    from_: int
-    to: int
-    call_id: int
-    cseq: int
-    length: int
-    to_known: bool
-    fresh: tuple[tuple[int, str, int], ...]
+#: Where the fields stand that are looked at: the canonical names of all lines, the numbers of the lines of the topmost
+#: Via, From, To, Call-ID, CSeq and Content-Length (-1 where there is none), whether the To line is one that has come
+#: before, without a tag, and the other lines that have not come before: the number, how such a line has to begin, and
+#: how long it may be to be kept. A plain tuple, since taking others apart is slow.
+_Layout: TypeAlias = tuple[list[str], int, int, int, int, int, int, bool, tuple[tuple[int, str, int], ...]]
 
 
 def _read_size(line: str) -> int:
@@ -157,12 +143,11 @@ def _read(
             body = body[:size]
     via = via_in(lines[via_at])
     line = lines[call_id_at]
-    if line.startswith("Call-ID: "):
-        call_id = line[9:]
-    elif _known(_beginning(line)) == "call-id":
+    spelled, _, call_id = line.partition(": ")
+    if spelled != "Call-ID":
+        if _known(_beginning(line)) != "call-id":
+            return None
         call_id = line.partition(":")[2].strip(" \t")
-    else:
-        return None
     if via is None or not call_id or " " in call_id or "," in call_id or ";" in call_id or "\t" in call_id:
         return None
     if "\r" in call_id or "\n" in call_id or "\0" in call_id:
@@ -248,7 +233,7 @@ def _lay_out(lines: list[str], shape: tuple[str | None, ...]) -> _Layout | None:
     at = names.index
     length = at("content-length") if "content-length" in names else -1
     to_known = shape[at("to")] is not None
-    return _Layout(names, at("via"), at("from"), at("to"), at("call-id"), at("cseq"), length, to_known, tuple(fresh))
+    return names, at("via"), at("from"), at("to"), at("call-id"), at("cseq"), length, to_known, tuple(fresh)
 
 
 def _unusual_name(beginning: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.message.grammar import LWS, NO_PARAMS, Params, is_token, parse_params
@@ -284,15 +284,9 @@ def _read_sent_by(head: str) -> tuple[str, str, int | None, str] | None:
     return transport, host, port, host.lower() if port is None else f"{host.lower()}:{port}"
 
 
-class _Hop(NamedTuple):
-    """A Via line up to its branch: where the value begins, which parameters it has, and what it says."""
-
-    start: int
-    besides: str
-    transport: str
-    host: str
-    port: int | None
-    sent_by: str
+#: What a Via line says up to its branch: where the value begins, which parameters it has, transport, host, port and
+#: sent-by.
+_Hop: TypeAlias = tuple[int, str, str, str, int | None, str]
 
 
 def _read_hop(line: str) -> _Hop | None:
@@ -308,7 +302,7 @@ def _read_hop(line: str) -> _Hop | None:
         # In another spelling: it comes first, so it counts.
         return None
     besides = semicolon + params
-    return _Hop(len(line) - len(value), besides if besides in ("", RPORT) else SOME, *known)
+    return len(line) - len(value), besides if besides in ("", RPORT) else SOME, *known
 
 
 _SENT_BY: Kept[str, tuple[str, str, int | None, str] | None] = Kept(_read_sent_by, 4096)

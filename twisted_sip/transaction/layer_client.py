@@ -96,8 +96,8 @@ class ClientSide:
     def response_received(self, response: Response, flow: Flow) -> None:
         """Take a response from a transport (section 17.1.3)."""
         try:
-            known = response.headers.parsed.get
-            via, cseq = known("via") or response.top_via, known("cseq") or response.cseq
+            parsed = response.headers.parsed
+            via, cseq = parsed.get("via") or response.top_via, parsed.get("cseq") or response.cseq
             key = (via.branch.lower(), cseq[1])
         except RemoteProtocolError:
             self._user.stray_response(response, flow)

@@ -40,9 +40,10 @@ _TOO_LARGE = errno.EMSGSIZE
 class DatagramFlow:
     """A UDP socket and a peer's address."""
 
-    __slots__ = ("_protocol", "_sent_by", "_token", "local", "remote")
+    __slots__ = ("_protocol", "_sent_by", "_token", "kind", "local", "remote")
 
-    kind: TransportKind = UDP
+    # Asked for many times for each message; those of a class are slower to find.
+    kind: TransportKind
     identities: tuple[str, ...] = ()
     #: The address of our socket.
     local: Address
@@ -50,6 +51,7 @@ class DatagramFlow:
 
     def __init__(self, protocol: SIPDatagramProtocol, remote: Address) -> None:
         self._protocol = protocol
+        self.kind = UDP
         self.local = protocol.listener.address
         self.remote = remote
         self._token = ""
