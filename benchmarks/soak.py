@@ -27,17 +27,17 @@ from typing import Any
 
 from rich.console import Console
 from soak_crew import PHONES, Crew
-from soak_server import LAST_DEADLINE, SoakServer
-from soak_verdict import Sample, growth, judge
+from soak_server import SHORT_TIMER_C, TIMER_C, SoakServer
+from soak_verdict import FILLING, WARM_UP, Sample, growth, judge, may_judge
 
 #: Share of one core that the server is to be given to do.
 SHARE = 0.30
 #: Rates of the two steps of the calibration: seconds to get going, and seconds that are measured.
 FIRST_RATE, GOING, MEASURED = 20.0, 12.0, 12.0
-#: Seconds of load below which few calls lose both ends at once, so that the wait at the end is short as well.
+#: Seconds of load below which few calls lose both ends at once and Timer C is short, so that the wait at the end is
+#: short as well.
 SHORT = 180.0
-#: Below this memory is told, and not judged: what parsers keep of addresses is bounded, but takes a quarter of an hour
-#: to be full at 30 % of a core. The trace is small then, so that it is full soon.
+#: Below this the trace is small, so that it is full soon.
 LONG = 1800.0
 SMALL_TRACE = "[trace]\ncalls = 200\ndecisions = 2000\n"
 _COLUMNS = ("bindings", "connections", "calls", "answered calls", "subscriptions", "publications")
@@ -53,13 +53,15 @@ class Soak:
         self.args, self.console = args, console
         self.lots = random.Random(args.seed)
         users = args.processes * PHONES
-        self.server = SoakServer(work, users, "" if args.duration >= LONG else SMALL_TRACE)
+        timer_c = SHORT_TIMER_C if args.duration < SHORT else TIMER_C
+        self.server = SoakServer(work, users, "" if args.duration >= LONG else SMALL_TRACE, timer_c)
         self.crew = Crew(self.server, users, self.lots, apart=args.duration < SHORT)
         self.samples: list[Sample] = []
         self.began = time.monotonic()
         self._cpu = (self.began, self.server.cpu())
         self._operations = 0
         self._next_death = float("inf")
+        self._filled: float | None = None
 
     # -- the load ------------------------------------------------------------------------------
 
@@ -80,7 +82,7 @@ class Soak:
         self.seconds = time.monotonic() - self.began
         self.cpu_share = (self.server.cpu() - self._cpu_begun) / self.seconds
         self.operations = (self.crew.counts()["operations"] - self._operations_begun) / self.seconds
-        self.grown = growth(self.samples)
+        self.grown = growth(self.samples, self._filled)
         self._next_death = float("inf")
         self.crew.finish()
 
@@ -118,15 +120,18 @@ class Soak:
             return
         now, cpu = time.monotonic(), self.server.cpu()
         counts = self.server.counts()
-        self.samples.append(Sample(now - self.began, self.server.pss(), counts))
+        self.samples.append(Sample(now - self.began, self.server.memory(), counts))
         (last, used), self._cpu = self._cpu, (now, cpu)
         operations = self.crew.counts()["operations"]
         rate, self._operations = (operations - self._operations) / (now - last), operations
+        done = operations - self._operations_begun
+        if self._filled is None and now - self.began >= WARM_UP and done >= FILLING:
+            self._filled = now - self.began
         transactions = sum(count for name, count in counts.items() if name.startswith("transactions"))
         held = "  ".join(f"{name} {counts.get(name, 0)}" for name in _COLUMNS)
         faults = f"  faults in the log: {len(self.server.faults)}" if self.server.faults else ""
         self.say(
-            f"{rate:5.1f}/s  cpu {(cpu - used) / (now - last):4.0%}  {self.samples[-1].pss / 2**20:6.1f} MB  "
+            f"{rate:5.1f}/s  cpu {(cpu - used) / (now - last):4.0%}  {self.samples[-1].memory / 2**20:6.1f} MB  "
             f"{held}  transactions {transactions}  dead {self.crew.deaths}{faults}"
         )
 
@@ -136,7 +141,7 @@ class Soak:
         """Wait until every table is at its base line, until the last deadline at most."""
         start = time.monotonic()
         self.held = self.server.held()
-        while self.held and self.server.alive and time.monotonic() - start < LAST_DEADLINE:
+        while self.held and self.server.alive and time.monotonic() - start < self.server.last_deadline:
             time.sleep(min(5.0, self.args.sample))
             before, self.held = self.held, self.server.held()
             if before.keys() != self.held.keys():
@@ -145,13 +150,13 @@ class Soak:
 
     def report(self) -> dict[str, Any]:
         """Stop the server; return the figures and the faults."""
-        alive, never, after = self.server.alive, self.server.never(), self.server.pss()
+        alive, never, after = self.server.alive, self.server.never(), self.server.memory()
         descriptors = self.server.descriptors() - self.server.base_descriptors
         self.server.stop()
         others = self.crew.troubles()
         if descriptors > 0:
             others.append(f"{descriptors} more files and sockets are open than at the start")
-        judged = self.grown if self.args.duration >= LONG else None
+        judged = self.grown if may_judge(self.seconds, self._filled) else None
         faults = judge(judged, self.held, self.server.faults, never, alive=alive, others=others)
         grown = self.grown
         return {
@@ -161,11 +166,12 @@ class Soak:
             "share of a core": round(self.cpu_share, 3),
             "processes killed": self.crew.deaths,
             "processes silent for a while": self.crew.silences,
-            "memory before the load, MB": round(self.server.base_pss / 2**20, 1),
+            "memory before the load, MB": round(self.server.base_memory / 2**20, 1),
             "memory in the load, MB": round(grown.mean / 2**20, 1) if grown else None,
             "growth, MB": round(grown.bytes / 2**20, 2) if grown else None,
             "growth allowed, MB": round(grown.allowed / 2**20, 2) if grown else None,
             "growth per hour": round(grown.hourly, 4) if grown else None,
+            "growth was judged": judged is not None,
             "memory afterwards, MB": round(after / 2**20, 1),
             "seconds until all tables were at their base line": None if self.held else round(self.drained),
             "done": dict(self.crew.counts().most_common()),

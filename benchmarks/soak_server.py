@@ -7,11 +7,12 @@ import pathlib
 import re
 import socket
 import subprocess
+import sys
 import time
 from typing import Any
 
 from procs import Proc
-from servers import program
+from servers import HERE, program
 from soak_phone import AWAY, DOMAIN
 
 from twisted_sip.cli.control_client import ControlClient
@@ -64,15 +65,24 @@ listen = ["tcp:0:interface=127.0.0.1"]
 [xcap]
 listen = ["tcp:0:interface=127.0.0.1"]
 """
-#: Timer C, then 64*T1 for the CANCEL and again for what follows it (RFC 3261 sections 16.8 and 17.1); a call whose ends
-#: have both died is over sooner: session interval, grace, and the time between two looks.
-LAST_DEADLINE = 181 + 2 * 32 + 15
+#: Timer C as it is, and in a short run, where a phone rings for less than that.
+TIMER_C, SHORT_TIMER_C = 181.0, 21.0
+#: A call whose ends have both died: session interval, grace, and the time between two looks.
+_CALL_OVER = 90 + 32 + 30
 #: Counts of the status page that are no tables.
 NO_TABLES = {"messages refused", "requests shed", "load", "traced calls", "calls not tracked"}
 #: Counts that must not grow at all.
 NEVER = {"requests shed", "calls not tracked", "call records lost", "call records cut short", "call records not taken"}
 _FAULT = re.compile(r"#(error|critical)\]|Unhandled|Traceback")
 _TOPIC = re.compile(r"^\S+ \[([\w.]+)#warn\] (.{0,60})")
+
+
+def last_deadline(timer_c: float) -> float:
+    """Return the seconds after which nothing may be left of anything.
+
+    That is Timer C, then 64*T1 for the CANCEL and again for what follows it (RFC 3261 sections 16.8 and 17.1).
+    """
+    return max(timer_c + 2 * 32, _CALL_OVER) + 15
 
 
 def free_port() -> int:
@@ -91,14 +101,16 @@ class SoakServer:
     """A server that runs.
 
     :ivar ports: by transport.
-    :ivar base: what it counts before there is a load; *base_pss* and *base_descriptors*: its memory and open files.
+    :ivar last_deadline: seconds after the end of the load until nothing may be left of it.
+    :ivar base: what it counts before there is a load; *base_memory* and *base_descriptors*: its memory and open files.
     :ivar faults: lines of its log that should not be there.
     :ivar warnings: how often it has warned, by what the lines begin with.
     :raises RuntimeError: it does not start.
     """
 
-    def __init__(self, work: pathlib.Path, users: int, extra: str = "") -> None:
+    def __init__(self, work: pathlib.Path, users: int, extra: str = "", timer_c: float = TIMER_C) -> None:
         self.work = work
+        self.last_deadline = last_deadline(timer_c)
         self.ports = {transport: free_port() for transport in ("udp", "tcp", "tls")}
         self.log = work / "server.log"
         (work / "soak.toml").write_text(SETTINGS.format(domain=DOMAIN, **self.ports) + extra)
@@ -116,7 +128,11 @@ class SoakServer:
         ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         arguments = ["-n", "--pidfile=", "sip-proxy", "--presence", "--config", "soak.toml"]
-        self.proc = Proc([program("twistd"), *arguments], None, work, self.log)
+        twistd, environment = [program("twistd")], None
+        if timer_c != TIMER_C:
+            twistd = [sys.executable, str(HERE / "soak_twistd.py")]
+            environment = {**os.environ, "SOAK_TIMER_C": str(timer_c)}
+        self.proc = Proc([*twistd, *arguments], None, work, self.log, environment)
         self._read = 0
         self.faults: list[str] = []
         self.warnings: dict[str, int] = {}
@@ -132,7 +148,7 @@ class SoakServer:
             self.stop()
         if not self.alive or not hasattr(self, "base"):
             raise RuntimeError(f"the server has not started:\n{self.log.read_text()[-2000:]}")
-        self.base_pss, self.base_descriptors = self.pss(), self.descriptors()
+        self.base_memory, self.base_descriptors = self.memory(), self.descriptors()
 
     @property
     def alive(self) -> bool:
@@ -150,10 +166,10 @@ class SoakServer:
             counts["messages for the absent"] = sum(len(control.ask("messages", aor=aor)) for aor in away)
             return counts
 
-    def pss(self) -> int:
-        """Its proportional set size in bytes."""
+    def memory(self) -> int:
+        """Its memory in bytes, mapped files aside: what counts of those that peers map too changes as they die."""
         with open(f"/proc/{self.proc.p.pid}/smaps_rollup") as lines:
-            return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+            return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))
 
     def descriptors(self) -> int:
         """How many files and sockets it has open."""

@@ -11,8 +11,13 @@ import attrs
 HOURLY = 0.02
 #: What is allowed besides, however long it takes: what allocators keep and caches that are still filling.
 ALLOWANCE = 3 * 1024 * 1024
-#: Seconds after which bounded caches are taken for full; in shorter runs than two of these a half of the time.
+#: Seconds after which bounded caches are taken for full, if so many things have been done by then; where growth is told
+#: without that, half of the time. What parsers keep of addresses, thousands of each kind, fills with what is new in
+#: calls.
 WARM_UP = 900.0
+FILLING = 40_000
+#: Seconds that have to be left after it, for memory to be judged.
+LEFT = 600.0
 _MEGABYTE = 1024 * 1024
 
 
@@ -21,12 +26,12 @@ class Sample:
     """What was seen at one time.
 
     :ivar at: seconds since the load began.
-    :ivar pss: bytes.
+    :ivar memory: bytes.
     :ivar counts: of the status page.
     """
 
     at: float
-    pss: int
+    memory: int
     counts: Mapping[str, Any]
 
 
@@ -72,14 +77,23 @@ def growth(samples: Sequence[Sample], warm_up: float | None = None) -> Growth | 
     """
     if warm_up is None:
         warm_up = min(WARM_UP, samples[-1].at / 2) if samples else 0.0
-    points = [(sample.at, sample.pss) for sample in samples if sample.at >= warm_up]
+    points = [(sample.at, sample.memory) for sample in samples if sample.at >= warm_up]
     if len(points) < 3:
         return None
     middle = sum(at for at, _ in points) / len(points)
-    mean = sum(pss for _, pss in points) / len(points)
+    mean = sum(memory for _, memory in points) / len(points)
     spread = sum((at - middle) ** 2 for at, _ in points)
-    slope = sum((at - middle) * (pss - mean) for at, pss in points) / spread if spread else 0.0
+    slope = sum((at - middle) * (memory - mean) for at, memory in points) / spread if spread else 0.0
     return Growth(points[-1][0] - points[0][0], mean, slope)
+
+
+def may_judge(seconds: float, filled: float | None) -> bool:
+    """Tell whether memory is to be judged.
+
+    :param seconds: how long the load lasted.
+    :param filled: when bounded caches were taken for full, None for never.
+    """
+    return filled is not None and seconds - filled >= LEFT
 
 
 def judge(

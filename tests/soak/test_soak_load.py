@@ -1,8 +1,8 @@
 """A short soak: a real server, phones that call, register, publish and write, processes that are killed.
 
 ``SOAK_SECONDS`` says for how long (a minute by default, at a low rate: it shares the machine with other tests),
-``SOAK_RATE`` how much there is to do per second. From half an hour on memory is judged as well; ``make soak-load`` is
-the hour at 30 % of a core.
+``SOAK_RATE`` how much there is to do per second. Memory is judged where bounded caches are full well before the end;
+``make soak-load`` is the hour at 30 % of a core.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from soak_verdict import ALLOWANCE, Growth, Sample, growth, judge
+from soak_verdict import ALLOWANCE, LEFT, Growth, Sample, growth, judge, may_judge
 
 _MEGABYTE = 1024 * 1024
 
@@ -52,6 +52,12 @@ def test_the_allowance_is_for_an_hour() -> None:
     assert Growth(1800, 100 * _MEGABYTE, 0).allowed == ALLOWANCE + 1 * _MEGABYTE
     assert Growth(100, 0, 0).hourly == 0
     assert Growth(100, 100, 1).hourly == 36
+
+
+def test_memory_is_judged_once_caches_are_full() -> None:
+    assert not may_judge(36000, None)
+    assert not may_judge(900 + LEFT - 1, 900)
+    assert may_judge(900 + LEFT, 900)
 
 
 def test_too_little_to_tell() -> None:
