@@ -46,6 +46,9 @@ from twisted_sip.message.uri import SIPURI, URI
 
 __all__ = ["AdmissionProcessor", "Ownership", "TokenCheck", "consume_credentials"]
 
+#: Tells that a request has none of the header fields that matter here beside those that all have.
+_PLAIN = frozenset(("route", "p-preferred-identity", "proxy-authorization")).isdisjoint
+
 #: Longer names no host has (RFC 1035 section 2.3.4).
 _MOST_HOST_CHARS = 255
 
@@ -154,7 +157,7 @@ class AdmissionProcessor:
         return self._outside(incoming)
 
     def _by_our_routes(self, incoming: IncomingRequest, to_tag: str) -> Verdict | Deferred[Verdict]:
-        """A request that had Routes of ours, and To with *to_tag*."""
+        """A request that had Routes of ours."""
         request = incoming.request
         if not to_tag or request.method == "REGISTER":
             return self._outside(incoming)
@@ -228,7 +231,8 @@ class AdmissionProcessor:
         is_local_uri = self._domains.is_local_uri
         headers = request.headers
         names = headers.names
-        routed = "route" in names
+        plain = _PLAIN(names)
+        routed = not plain and "route" in names
         method = request.method
         if method == "ACK":
             for_us = not routed and is_local_uri(request.known_uri or request.uri)
@@ -239,7 +243,7 @@ class AdmissionProcessor:
             return TAKEN
         registers = method == "REGISTER" and not routed and is_local_uri(request.known_uri or request.uri)
         identity = request.to.uri if registers else (headers.parsed.get("from") or request.from_).uri
-        if not registers and "p-preferred-identity" in names:
+        if not (plain or registers) and "p-preferred-identity" in names:
             identity = preferred_identity(request, identity)
         if registers and not isinstance(identity, SIPURI):
             # Section 10.2: the address-of-record must be a SIP or SIPS URI (RFC 4475 section 3.3.4).
@@ -247,7 +251,6 @@ class AdmissionProcessor:
             return TAKEN
         if registers and self.third_party:
             identity = registrant_of(request, identity, self.third_party)
-        # As _is_user().
         if isinstance(identity, SIPURI) and (is_local_uri(identity) or self._is_ours(identity)):
             if self._authenticator.settings.required:
                 return self._authenticate(incoming, identity)
@@ -257,10 +260,11 @@ class AdmissionProcessor:
                 )
                 return self._refuse(incoming, 403)
             incoming.note("admission", notes.BELIEVED, "auth.required", identity.text)
-            if "proxy-authorization" in names:
-                return self._admit_unproved(incoming)
-            incoming.admitted = True
-            return None
+            if plain:
+                # As _admit_unproved().
+                incoming.admitted = True
+                return None
+            return self._admit_unproved(incoming)
         for_us = not registers and not routed and is_local_uri(request.uri)
         if not registers and is_anonymous(identity) and self._authenticator.settings.required:
             hidden = self._hidden(incoming, for_us)

@@ -51,12 +51,13 @@ class EntryProcessor:
         headers = request.headers
         names = headers.names
         # No use to whom the request ends at, but not to be passed over either (section 20.22); ACKs get no answer.
-        if (
-            request.method != "ACK"
-            and "max-forwards" in names
-            and headers.lines[names.index("max-forwards")] not in _USUAL_MAX_FORWARDS
-        ):
-            _ = request.max_forwards
+        try:
+            hops = headers.lines[names.index("max-forwards")]
+        except ValueError:
+            pass
+        else:
+            if hops not in _USUAL_MAX_FORWARDS and request.method != "ACK":
+                _ = request.max_forwards
         if type(uri) is SIPURI and ";" not in uri.text and "route" not in names:
             # Most requests: no parameter, so no maddr.
             return None

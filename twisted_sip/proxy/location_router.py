@@ -45,6 +45,7 @@ class LocationRouter:
 
     def __init__(self, element: Element, store: ILocationStore | None, *, wakes: bool = False) -> None:
         self._element = element
+        self._domains = element.domains
         self._store = store
         self._wakes = wakes
         self._plain: dict[tuple[str, str], tuple[Binding, tuple[Target]]] = {}
@@ -64,7 +65,7 @@ class LocationRouter:
             # A tel URI that no route has turned into something better.
             incoming.note("location", NO_NUMBER, "", request.uri_text)
             return response_to(request, 404, to_tag=incoming.to_tag)
-        if not self._element.domains.is_local_uri(uri):
+        if not self._domains.is_local_uri(uri):
             incoming.note("location", NOT_OURS, "server.domains", uri.text)
             return [Target(uri=uri)]
         if self._store is None or not uri.user:

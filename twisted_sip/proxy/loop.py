@@ -20,8 +20,8 @@ ONE_LESS = {f"Max-Forwards: {left}": f"Max-Forwards: {left - 1}" for left in ran
 SEPARATOR = "-"
 
 #: Fields beside Request-URI, tags, Call-ID and CSeq that our routing may depend on (RFC 5393 section 4.2.1).
-_ROUTING_FIELDS = ("route", "proxy-require", "proxy-authorization")
-_NO_ROUTING_FIELD = frozenset(_ROUTING_FIELDS).isdisjoint
+ROUTING_FIELDS = ("route", "proxy-require", "proxy-authorization")
+_NO_ROUTING_FIELD = frozenset(ROUTING_FIELDS).isdisjoint
 
 #: A copy of it is cheaper than a new one.
 _HASH = hashlib.blake2s(digest_size=6)
@@ -33,16 +33,19 @@ def is_first_hop(request: Request) -> bool:
     return headers.names.count("via") == 1 and "," not in headers.lines[headers.names.index("via")]
 
 
-def loop_part(request: Request) -> str:
-    """Return the hash of what the routing of *request*, as it came in, depends on."""
+def loop_part(request: Request, plain: bool = False) -> str:
+    """Return the hash of what the routing of *request*, as it came in, depends on.
+
+    :param plain: it is known to have no header fields that its routing depends on, beside those that all have.
+    """
     headers = request.headers
     # Most of it has been read by now: without the calls.
     known = headers.parsed.get
     from_, to = known("from") or request.from_, known("to") or request.to
     call_id, cseq = known("call-id") or request.call_id, known("cseq") or request.cseq
     text = f"{request.uri_text}\n{call_id}\n{cseq[0]}\n{from_.tag}\n{to.tag}"
-    if not _NO_ROUTING_FIELD(headers.names):
-        text = "\n".join([text, *(value for name in _ROUTING_FIELDS for value in headers.all(name))])
+    if not plain and not _NO_ROUTING_FIELD(headers.names):
+        text = "\n".join([text, *(value for name in ROUTING_FIELDS for value in headers.all(name))])
     made = _HASH.copy()
     made.update(text.encode("utf-8", "surrogateescape"))
     return made.hexdigest()

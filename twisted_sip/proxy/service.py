@@ -35,7 +35,7 @@ from twisted_sip.proxy.branch import DIALOG_LESS, PASSES, forwarded_copy
 from twisted_sip.proxy.diversion import believed
 from twisted_sip.proxy.expansion import expand
 from twisted_sip.proxy.location_router import LocationRouter
-from twisted_sip.proxy.loop import ONE_LESS, SEPARATOR, hops_used, is_loop, loop_part
+from twisted_sip.proxy.loop import ONE_LESS, ROUTING_FIELDS, SEPARATOR, hops_used, is_loop, loop_part
 from twisted_sip.proxy.notes import BREADTH, BY_PATH, BY_ROUTE, LEAVES, LOOP, NO_SIPS, STAYS, note_refusal
 from twisted_sip.proxy.one_target import forward_to_one
 from twisted_sip.proxy.privacy import privacy_refusal
@@ -53,7 +53,7 @@ _AT_ONCE = (tuple, list)
 #: change where it goes or whether.
 _CHANGING = (*FIELDS, "max-breadth", "history-info", "privacy")
 _USUAL = frozenset(_CHANGING).isdisjoint
-_PLAIN = frozenset((*_CHANGING, "diversion", "proxy-require", "route")).isdisjoint
+_PLAIN = frozenset((*_CHANGING, *ROUTING_FIELDS, "diversion")).isdisjoint
 
 #: What a router may give.
 Routed = Sequence[Target] | Response
@@ -177,7 +177,7 @@ class ProxyService(Service):
                 return note_refusal(incoming, refusal)
         if (headers.parsed.get("to") or request.to).tag:
             return self._in_dialog(incoming)
-        part = loop_part(request)
+        part = loop_part(request, plain)
         if (names.count("via") != 1 or "," in headers.lines[names.index("via")]) and is_loop(
             request, part, self._is_own_via
         ):

@@ -71,11 +71,10 @@ class LocationTable:
         if bindings is None:
             return []
         now = self._now()
-        if len(bindings) == 1:
-            # Most users have one phone.
-            for binding in bindings.values():
-                return [binding] if binding.expires_at > now else []
-        return [binding for binding in bindings.values() if binding.expires_at > now]
+        for binding in bindings.values():
+            if binding.expires_at <= now:
+                return [binding for binding in bindings.values() if binding.expires_at > now]
+        return list(bindings.values())
 
     def bindings(self) -> Iterator[Binding]:
         """Give every unexpired binding."""
