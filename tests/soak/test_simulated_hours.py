@@ -1,7 +1,7 @@
 """Hours of simulated time: whatever a server has served, the objects of the round before are all gone.
 
 Phones register, call, give up, publish, watch, write and die; when the last deadline of a round is past, as many
-objects of each kind live as after the round before. That a table is empty does not show it: somebody else may hold them.
+objects of each kind live as after the round before. Empty tables do not show it: others may hold them.
 """
 
 from __future__ import annotations
