@@ -45,7 +45,6 @@ from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI, URI, TelURI
 from twisted_sip.proxy.static_routes import StaticRoute, StaticRouter
-from twisted_sip.transport.listener import is_numeric
 
 if TYPE_CHECKING:
     from twisted_sip.element.element import Element
@@ -153,18 +152,6 @@ class B2BUA(LegMaking):
         strangers the world.
         """
         return self._routing.route(call)
-
-    def identity(self, call: BridgedCall) -> NameAddr:
-        """Return the From for the callee. Default: the caller's, with our domain in place of an address."""
-        remote = call.caller_leg.call.remote
-        text = remote.uri_text
-        if not self.domain or (text[-1:].isalpha() and ";" not in text and "?" not in text):
-            # Addresses end with a digit or a bracket.
-            return remote
-        uri = remote.uri
-        if isinstance(uri, SIPURI) and is_numeric(uri.host.strip("[]")):
-            return NameAddr.build(uri.replace(host=self.domain, port=None), remote.display_name)
-        return remote
 
     def redirected(self, call: BridgedCall, response: Response) -> Any:
         """Return the targets to try since a callee has redirected the call. Default: as the settings say."""

@@ -20,6 +20,7 @@ from twisted_sip.b2bua.hunt import Attempt, Hunt
 from twisted_sip.b2bua.joined_legs import leave, reason_of
 from twisted_sip.b2bua.legs import BridgedLeg, CalleeLeg, CallerLeg
 from twisted_sip.b2bua.policing import Policed
+from twisted_sip.b2bua.privacy import privacy_failure
 from twisted_sip.b2bua.responders import warning_of
 from twisted_sip.b2bua.set_up import SetUp
 from twisted_sip.b2bua.transcoding import Transcoding
@@ -79,6 +80,11 @@ class BridgedCall(SetUp):
         """Ask whether it may be made, and where it goes."""
         if self.b2bua.calls_for_help(self.request):
             self._authorized(True)
+            return
+        failure = privacy_failure(self.request, self.media != "direct")
+        if failure:
+            self.caller_leg.incoming.note("privacy", "500: privacy is critical: {0}", "b2bua.media", failure)
+            self.refuse(500, failure)
             return
         then(self.b2bua.authorize_call, self._authorized, self._failed, self)
 

@@ -14,6 +14,7 @@ from twisted_sip.agent.waiting import then
 from twisted_sip.b2bua.hunt import Attempt, Hunt
 from twisted_sip.b2bua.joined_legs import JoinedLegs, end_leg, leave
 from twisted_sip.b2bua.legs import BridgedLeg, CalleeLeg
+from twisted_sip.b2bua.privacy import shown
 from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
 from twisted_sip.interfaces.routing import Target
 
@@ -78,7 +79,7 @@ class Following:
             call = b2bua.make_leg(
                 bridged,
                 target,
-                stays.call.remote,
+                shown(stays),
                 referral.target,
                 headers,
                 hops=70 if hops is None else min(70, hops) - 1,

@@ -15,6 +15,7 @@ from twisted_sip.b2bua.header_policy import HeaderPolicy
 from twisted_sip.b2bua.home_wire import HomeWire
 from twisted_sip.b2bua.joined_legs import JoinedLegs
 from twisted_sip.b2bua.legs import BridgedLeg, CalleeLeg
+from twisted_sip.b2bua.privacy import ANONYMOUS, hides_user, private_fields
 from twisted_sip.b2bua.session_lines import OwnSession
 from twisted_sip.b2bua.settings import B2BUASettings
 from twisted_sip.dialog.session_terms import SessionTerms
@@ -24,7 +25,8 @@ from twisted_sip.message.builders import build_request
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
 from twisted_sip.message.route_set import apply_route_set
-from twisted_sip.message.uri import URI
+from twisted_sip.message.uri import SIPURI, URI
+from twisted_sip.transport.listener import is_numeric
 
 if TYPE_CHECKING:
     from twisted_sip.b2bua.bridged_call import BridgedCall
@@ -41,6 +43,7 @@ class LegMaking(UserAgent):
     b2bua_settings: B2BUASettings
     policy: HeaderPolicy
     plane: MediaPlane | None
+    domain: str
     session_number: int
     wire_type = HomeWire
     _routing: Routing
@@ -48,8 +51,19 @@ class LegMaking(UserAgent):
     _unreliable: SessionTerms | None = None
 
     def identity(self, call: BridgedCall) -> NameAddr:
-        """See B2BUA."""
-        raise NotImplementedError
+        """Return the From for the callee. Default: the caller's, with our domain in place of an address; nobody's for
+        callers who want user privacy (RFC 3323 section 5.3)."""
+        if "privacy" in call.request.headers.names and hides_user(call.request):
+            return ANONYMOUS
+        remote = call.caller_leg.call.remote
+        text = remote.uri_text
+        if not self.domain or (text[-1:].isalpha() and ";" not in text and "?" not in text):
+            # Addresses end with a digit or a bracket.
+            return remote
+        uri = remote.uri
+        if isinstance(uri, SIPURI) and is_numeric(uri.host.strip("[]")):
+            return NameAddr.build(uri.replace(host=self.domain, port=None), remote.display_name)
+        return remote
 
     @property
     def terms(self) -> SessionTerms:
@@ -126,6 +140,8 @@ class LegMaking(UserAgent):
             text = f"sent to {target.failover.name}: {target.uri}"
             bridged.caller_leg.incoming.note("gateway", text, target.failover.key)
         fields = self.policy.invite_fields(caller.request.headers) if headers is None else list(headers)
+        if "privacy" in caller.request.headers.names:
+            fields = private_fields(caller.request, fields, bridged.media != "direct")
         call = self.make_leg(
             bridged,
             target,

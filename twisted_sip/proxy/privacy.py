@@ -8,7 +8,7 @@ somebody behind us, and where they are ``critical`` the request fails, 500 (sect
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from twisted_sip.element.anonymous import ANONYMOUS_HOST
 from twisted_sip.errors import RemoteProtocolError
@@ -23,7 +23,7 @@ from twisted_sip.message.uri import SIPURI, URI
 #: What is provided here.
 _PROVIDED = frozenset(("id", "history", "none", "critical"))
 #: What tells of the sender and is of no use to anybody but people (section 5.3).
-_INFORMATIONAL = ("subject", "call-info", "organization", "user-agent", "reply-to", "in-reply-to")
+INFORMATIONAL = ("subject", "call-info", "organization", "user-agent", "reply-to", "in-reply-to")
 _ANONYMOUS = f"sip:anonymous@{ANONYMOUS_HOST}"
 
 
@@ -38,16 +38,24 @@ def levels_of(headers: HeaderMap) -> tuple[str, ...]:
 def privacy_refusal(incoming: IncomingRequest) -> Response | None:
     """Return the answer to a request whose privacy is critical and cannot be had here (section 5), else None."""
     request = incoming.request
-    levels = levels_of(request.headers)
-    if "critical" not in levels or "none" in levels:
+    reason = failure_of(request.headers, _PROVIDED)
+    if not reason:
         return None
-    missing = ", ".join([level for level in levels if level not in _PROVIDED])
-    if not missing:
-        return None
+    missing = reason.partition(": ")[2]
     incoming.note("privacy", "500: privacy is critical, and a proxy cannot provide: {0}", "", missing)
-    # Section 5: the reason phrase says which ones; what stands there is a peer's.
+    return response_to(request, 500, reason, to_tag=incoming.to_tag)
+
+
+def failure_of(headers: HeaderMap, provided: Container[str]) -> str:
+    """Return the reason phrase of a 500 where Privacy is critical and asks for more than is *provided* (section 5);
+    empty where it does not."""
+    levels = levels_of(headers)
+    if "critical" not in levels or "none" in levels:
+        return ""
+    missing = ", ".join([level for level in levels if level not in provided])
+    # What stands there is a peer's.
     words = "".join([char for char in missing if char.isalnum() or char in "-, "])[:80]
-    return response_to(request, 500, f"Privacy Failure: {words}", to_tag=incoming.to_tag)
+    return f"Privacy Failure: {words}" if missing else ""
 
 
 def hide_in_request(
@@ -63,7 +71,7 @@ def hide_in_request(
         return
     headers = request.headers
     if "user" in levels:
-        for name in _INFORMATIONAL:
+        for name in INFORMATIONAL:
             headers.remove(name)
         incoming.note("privacy", "header fields that tell of the caller are taken out: Privacy is {0}", "", "user")
     if leaves and _hide_history(headers, levels, is_local_uri):
@@ -84,7 +92,7 @@ def hide_in_response(
     levels = levels_of(response.headers)
     if "user" in levels and "none" not in levels:
         # RFC 3323 section 5.3: whoever answers may want it as well.
-        for name in (*_INFORMATIONAL, "server"):
+        for name in (*INFORMATIONAL, "server"):
             response.headers.remove(name)
     if leaves and "none" not in levels:
         _hide_history(response.headers, levels, is_local_uri, None if request is None else _known_of(request))
