@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import compress
 from operator import itemgetter
-from typing import NamedTuple
+from typing import TypeAlias
 
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.message.cseq import CSeq
@@ -41,19 +41,19 @@ def response_to(
         check_value(reason)
     source = request.headers
     shape = tuple(source.names)
-    copied = _COPIED_OF.get(shape) or _copied(shape)
-    names = copied.names.copy()
-    lines = list(copied.lines(source.lines))
+    names, pick, to, timestamps = _COPIED_OF.get(shape) or _copied(shape)
+    names = names.copy()
+    lines = list(pick(source.lines))
     # 100 copies the To as it is (section 8.2.6.2).
     known_to = source.parsed.get("to")
-    if to_tag and status > 100 and copied.to and not (_has_tag(request) if known_to is None else known_to.tag):
+    if to_tag and status > 100 and to and not (_has_tag(request) if known_to is None else known_to.tag):
         if not ((to_tag.isalnum() and to_tag.isascii()) or is_token(to_tag)):
             raise LocalProtocolError(f"{to_tag!r} is no tag")
-        for place in copied.to:
+        for place in to:
             lines[place] = f"{lines[place].rstrip(' ')};tag={to_tag}"
-    if copied.timestamps and status != 100:
+    if timestamps and status != 100:
         # Section 8.2.6.1: it is of use in a 100 alone.
-        for place in reversed(copied.timestamps):
+        for place in reversed(timestamps):
             del names[place], lines[place]
     made = _new(Response)
     made.status = status
@@ -74,20 +74,10 @@ def response_to(
 _COPIED = frozenset(("via", "from", "to", "call-id", "cseq", "timestamp"))
 
 
-class _Copied(NamedTuple):
-    """What a response has of requests whose header fields stand in one certain order.
-
-    :ivar names: the names.
-    :ivar lines: picks the lines out of those of the request.
-    :ivar to: the places of To among them: one, but in a request that is refused for it.
-    :ivar timestamps: the places of Timestamp among them.
-    """
-
-    names: list[str]
-    lines: Callable[[list[str]], Iterable[str]]
-    to: list[int]
-    timestamps: list[int]
-
+#: What a response has of requests whose header fields stand in one certain order: the names, what picks the lines out
+#: of those of the request, the places of To among them (one, but in a request that is refused for it), and those of
+#: Timestamp. A plain tuple, since taking others apart is slow.
+_Copied: TypeAlias = tuple[list[str], Callable[[list[str]], Iterable[str]], list[int], list[int]]
 
 #: By the names in a request: the same few orders come again and again.
 _COPIED_OF: dict[tuple[str, ...], _Copied] = {}
@@ -101,7 +91,7 @@ def _copied(shape: tuple[str, ...]) -> _Copied:
     pick = itemgetter(*places) if len(places) > 1 else lambda lines: [lines[place] for place in places]
     to = [place for place, name in enumerate(names) if name == "to"]
     timestamps = [place for place, name in enumerate(names) if name == "timestamp"]
-    copied = _Copied(names, pick, to, timestamps)
+    copied = (names, pick, to, timestamps)
     if sum(map(len, shape)) <= SHORT:
         if len(_COPIED_OF) >= _MOST_ORDERS:
             _COPIED_OF.clear()

@@ -192,16 +192,19 @@ class HeaderMap:
                 name = canonical(name)
                 lines.append(make_line(name, value))
             names.append(name)
-            if parsed:
-                parsed.pop(name, None)
+            if name in parsed:
+                del parsed[name]
 
     def add(self, ready: Lines) -> None:
         """Add lines that have been made before at the end."""
-        self.names += ready.names
-        self.lines += ready.lines
-        if self.parsed:
-            for name in ready.names:
-                self.parsed.pop(name, None)
+        names, lines = ready
+        self.names += names
+        self.lines += lines
+        parsed = self.parsed
+        if parsed:
+            for name in names:
+                if name in parsed:
+                    del parsed[name]
 
     def prepend(self, name: str, value: str) -> None:
         """Add a line before all others, as a proxy adds Via, Route and Record-Route.

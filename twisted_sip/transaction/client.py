@@ -59,6 +59,18 @@ class ClientTransaction:
         user: ClientUser,
         state: str = TRYING,
     ) -> None:
+        self.begin(layer, key, request, flow, user, state)
+
+    def begin(
+        self,
+        layer: ClientSide,
+        key: tuple[str, str],
+        request: Request,
+        flow: Flow,
+        user: ClientUser,
+        state: str = TRYING,
+    ) -> None:
+        """Fill in a new object: for the layer, which makes most of them without the call of their class."""
         self._layer = layer
         self.once = False
         self.key = key

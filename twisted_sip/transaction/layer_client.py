@@ -21,6 +21,8 @@ from twisted_sip.transaction.states import CALLING, TRYING
 from twisted_sip.transaction.timers import TimerQueue, TimerValues
 from twisted_sip.transaction.unanswered import Unanswered
 
+_new = object.__new__
+
 
 class ClientSide:
     """All client transactions of one element.
@@ -64,8 +66,14 @@ class ClientSide:
             _ = request.cseq
         if len(clients) + len(finished) >= self.max_transactions:
             raise TransactionLimitReached(f"{self.max_transactions} client transactions")
-        kind = InviteClient if method == "INVITE" else NonInviteClient
-        made = clients[key] = kind(self, key, request, flow, user)
+        made: ClientTransaction
+        if method == "INVITE":
+            made = InviteClient(self, key, request, flow, user)
+        else:
+            # As NonInviteClient(), whose call is dear.
+            made = _new(NonInviteClient)
+            made.begin(self, key, request, flow, user)
+        clients[key] = made
         if flow.kind.reliable:
             self._streams.setdefault(flow, set()).add(made)
         made.start()

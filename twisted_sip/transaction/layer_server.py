@@ -22,6 +22,8 @@ from twisted_sip.transaction.states import PROCEEDING, TERMINATED
 from twisted_sip.transaction.timers import TimerQueue, TimerValues
 from twisted_sip.transaction.unanswered import AwaitingAnswer
 
+_new = object.__new__
+
 
 class ServerSide:
     """All server transactions of one element.
@@ -176,7 +178,10 @@ class ServerSide:
             elif not answering:
                 invite.trying_later()
         else:
-            made = servers[key] = other = NonInviteServer(self, key, request, flow, user)
+            # As NonInviteServer(), whose call is dear: there are more of them than of anything else.
+            made = other = _new(NonInviteServer)
+            other.begin(self, key, request, flow, user)
+            servers[key] = other
             if not answering:
                 other.await_answer()
         if found is not None:

@@ -55,6 +55,12 @@ class ServerTransaction:
     def __init__(
         self, layer: ServerSide, key: str, request: Request, flow: Flow, user: ServerUser, state: str = TRYING
     ) -> None:
+        self.begin(layer, key, request, flow, user, state)
+
+    def begin(
+        self, layer: ServerSide, key: str, request: Request, flow: Flow, user: ServerUser, state: str = TRYING
+    ) -> None:
+        """Fill in a new object: for the layer, which makes most of them without the call of their class."""
         self._layer = layer
         self.key = key
         self.method = request.method
