@@ -78,6 +78,13 @@ def test_one_that_has_registered_itself(made: Any) -> None:
     made.alice.expect(200)
 
 
+@pytest.mark.parametrize("received", [f"UDP:{GATEWAY}:5070", f"TCP:{GATEWAY}:40000", "UDP:192.0.2.51:5060", ""])
+def test_one_that_somebody_else_has_registered(made: Any, received: str) -> None:
+    """On the same host, or behind the same NAT."""
+    made.house.bind("bob", f"sip:1900@{GATEWAY}", received=received)
+    refused(made, "sip:bob@example.com")
+
+
 def test_other_ports_are_others(trunk: Any) -> None:
     found = trunk(f"sip:{GATEWAY}:5070")
     made = guarded(found)

@@ -37,8 +37,8 @@ class GatewayGuard:
         if target.failover is not None or target.configured or target.flow is not None:
             return
         binding = target.binding
-        if binding is not None and binding.received.partition(":")[2].rpartition(":")[0].strip("[]") == address.host:
-            # It has registered from there itself.
+        if binding is not None and binding.received.partition(":")[2] == str(address):
+            # It has registered from there itself; others on its host, or behind the same NAT, have other ports.
             return
         uri = next_hop(request)
         for gateway in self._gateways:
