@@ -7,6 +7,7 @@ user of the layer, whose checks find the fault. Each entry has a deadline by one
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError, TransactionLimitReached
 from twisted_sip.interfaces.flow import Flow
@@ -64,7 +65,7 @@ class ServerSide:
     def request_received(self, request: Request, flow: Flow) -> None:
         """Take a request from a transport: absorb it into its transaction, or hand it to the user of the layer."""
         method = request.method
-        via = request.headers.parsed.get("via")
+        via: Any = request.headers.parsed.get("via")
         branch = "" if via is None else via.branch.lower()
         if branch[:7] == "z9hg4bk" and branch[7:]:
             # As server_key(), without the call.
