@@ -33,6 +33,8 @@ from twisted_sip.message.response import Response
 if TYPE_CHECKING:
     from twisted_sip.agent.call import Call
 
+_new = tuple.__new__
+
 # To ask an enumeration for its members is slow.
 _ESTABLISHED, _ENDING, _ENDED = CallState.ESTABLISHED, CallState.ENDING, CallState.ENDED
 
@@ -216,7 +218,7 @@ class CallCore(CallParts):
             seconds = 0.0
         else:
             seconds = self.agent.element.timers.now() - began
-        self._end(CallEnd(by, cause, status, reason, seconds, ending.reasons))
+        self._end(_new(CallEnd, (by, cause, status, reason, seconds, ending.reasons)))
 
     def _end(self, end: CallEnd) -> None:
         if self.state is _ENDED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
@@ -42,8 +42,7 @@ class CallRefused(RequestRefused):
         self.response = response
 
 
-@attrs.frozen(slots=True)
-class CallEnd:
+class CallEnd(NamedTuple):
     """How a call ended.
 
     :ivar by: who ended it: ``local``, ``remote`` or ``network``.

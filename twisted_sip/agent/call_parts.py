@@ -58,6 +58,26 @@ class CallParts:
 
     leg: OutgoingLeg | IncomingLeg
 
+    # What most calls never have stands here: an object has a cheap place for thirty attributes.
+    identity = ""
+    on_hold = False
+    held = False
+    negotiated = False
+    replaces: Call | None = None
+    joins: Call | None = None
+    referral: Referral | None = None
+    referrals = 0
+    answer_response: Response | None = None
+    # Made when somebody asks for them.
+    _descriptions: Descriptions | None = None
+    _changes: Renegotiation | None = None
+    _data: dict[str, Any] | None = None
+    # Who waits for it to be answered, and to end: mostly nobody.
+    _answered: list[Deferred[Call]] | None = None
+    _ended: list[Deferred[CallEnd]] | None = None
+    _refusal: CallRefused | None = None
+    _cause: tuple[str, int, str] | None = None
+
     def __init__(
         self,
         agent: UserAgent,
@@ -82,27 +102,9 @@ class CallParts:
         self.over = False
         self.session: Session | None = None
         self._body = body
-        # Made when somebody asks for them.
-        self._descriptions: Descriptions | None = None
-        self._changes: Renegotiation | None = None
-        self._data: dict[str, Any] | None = None
-        self.identity = ""
-        self.on_hold = False
-        self.held = False
-        self.negotiated = False
-        self.replaces: Call | None = None
-        self.joins: Call | None = None
-        self.referral: Referral | None = None
-        self.referrals = 0
         self.ending: CallEnd | None = None
         self.log: EventLog[CallEvent] = EventLog()
-        self.answer_response: Response | None = None
         self._established_at: float | None = None
-        # Who waits for it to be answered, and to end: mostly nobody.
-        self._answered: list[Deferred[Call]] | None = None
-        self._ended: list[Deferred[CallEnd]] | None = None
-        self._refusal: CallRefused | None = None
-        self._cause: tuple[str, int, str] | None = None
 
     def __repr__(self) -> str:
         arrow = "to" if self.outgoing else "from"

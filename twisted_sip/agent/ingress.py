@@ -18,7 +18,7 @@ from twisted_sip.agent.registered_way import came_by_registration
 from twisted_sip.agent.screening import is_anonymous, is_unreadable, unsupported
 from twisted_sip.agent.transfer import Transfer
 from twisted_sip.dialog.dialog import DialogID
-from twisted_sip.dialog.dialogs import INVITE_USAGE, dialog_id_of
+from twisted_sip.dialog.dialogs import INVITE_USAGE, Usage, dialog_id_of
 from twisted_sip.dialog.session import CONFIRMED, Session
 from twisted_sip.dialog.session_offers import SDP, is_plain
 from twisted_sip.dialog.session_terms import InviteRefused, SessionTerms
@@ -57,16 +57,21 @@ class Ingress:
             if request.method == "ACK":
                 return TAKEN
             raise
-        return self.within(incoming, dialog_id_of(incoming.request)) if tag else self._outside(incoming)
+        if not tag:
+            return self._outside(incoming)
+        id = dialog_id_of(request)
+        return self.within(incoming, id, self._agent.dialogs.usage(id, INVITE_USAGE))
 
     # -- within dialogs --------------------------------------------------------------------------
 
-    def within(self, incoming: IncomingRequest, id: DialogID) -> Verdict | Deferred[Verdict]:
-        """Take a request within the dialog with *id*, if there is one; see :meth:`process`."""
+    def within(self, incoming: IncomingRequest, id: DialogID, session: Usage | None) -> Verdict | Deferred[Verdict]:
+        """Take a request within the dialog with *id*, if there is one; see :meth:`process`.
+
+        :param session: the INVITE usage of that dialog.
+        """
         agent = self._agent
         request = incoming.request
         method = request.method
-        session = agent.dialogs.usage(id, INVITE_USAGE)
         if method == "ACK":
             if isinstance(session, Session):
                 session.ack_received(request)
@@ -265,11 +270,11 @@ class Ingress:
         found = agent.screen(incoming)
         if found is None and old is None and other is None:
             # The usual case: nobody has to be waited for.
-            return self._screened(None, incoming, account, None, None)
+            return self._screened(None, incoming, account, None, None, terms)
         screening = deferred(lambda: found)
         if old is not None or other is not None:
             screening.addCallback(lambda status: deferred(self._authorized, status, incoming, old, other))
-        return _verdict(screening.addCallback(self._screened, incoming, account, old, other))
+        return _verdict(screening.addCallback(self._screened, incoming, account, old, other, terms))
 
     def _replaceable(self, wanted: Any) -> Call:
         """Return the call that *wanted* names (RFC 3891 section 3)."""
@@ -309,7 +314,13 @@ class Ingress:
         return None
 
     def _screened(
-        self, status: int | None, incoming: Any, account: Any, old: Call | None, other: Call | None
+        self,
+        status: int | None,
+        incoming: Any,
+        account: Any,
+        old: Call | None,
+        other: Call | None,
+        terms: SessionTerms,
     ) -> Verdict:
         request = incoming.request
         if status:
@@ -340,14 +351,16 @@ class Ingress:
             (known("from") or request.from_).without("tag"),
             request,
         )
-        call.identity = incoming.user or proved_identity(agent, incoming)
+        identity = incoming.user or proved_identity(agent, incoming)
+        if identity:
+            call.identity = identity
         if old is not None or other is not None:
             call.replaces, call.joins = old, other
         if "referred-by" in names:
             # Should it be ours, which has come back by another name: it counts on.
             call.referrals = max((known.referrals for known in agent.calls if known.id == call.id), default=0)
         try:
-            call.leg = agent.incoming_leg(call, wire, incoming, agent.terms)
+            call.leg = agent.incoming_leg(call, wire, incoming, terms)
         except InviteRefused as refusal:
             return response_to(request, refusal.status, refusal.reason, refusal.headers, to_tag=incoming.to_tag)
         agent.table.arrived(call, incoming)

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted_sip.dialog.client_request import ClientRequest
 from twisted_sip.dialog.session_offers import OfferReceived, session_body_of
 from twisted_sip.dialog.session_terms import Header, SessionBody, option_tags
+from twisted_sip.dialog.unsent import Unsent
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.message.message import Message
 from twisted_sip.message.reliability import RAck
@@ -45,6 +46,19 @@ class ClientInvite:
 
     outgoing: ClientRequest
 
+    accepted = False
+    resolved = False
+    pracks = 0
+    _rseq: int | None = None
+    _number = 0
+    # The ACK for its 2xx, once it has been sent.
+    _ack: Unsent | None = None
+    _pending: OfferReceived | None = None
+    _deadline: Timer | None = None
+    _under_way = 0
+    # The PRACK that was refused, None without one.
+    _once_more: _Prack | None = None
+
     def __init__(self, session: Session, offered: bool, initial: ClientRequest | None = None) -> None:
         """Wait for responses.
 
@@ -54,20 +68,9 @@ class ClientInvite:
         self.initial = initial is not None
         if initial is not None:
             self.outgoing = initial
-        self.accepted = False
-        self.resolved = False
-        self.pracks = 0
         self._session = session
         self._offered = offered
         self._began = session.offers.exchanges
-        self._rseq: int | None = None
-        self._number = 0
-        self._ack: Request | None = None
-        self._pending: OfferReceived | None = None
-        self._deadline: Timer | None = None
-        self._under_way = 0
-        # The PRACK that was refused, None without one.
-        self._once_more: _Prack | None = None
 
     @property
     def acknowledged(self) -> bool:
@@ -262,8 +265,10 @@ class ClientInvite:
     def acknowledge(self, body: SessionBody | None = None, headers: list[Header] | None = None) -> None:
         """Send the ACK, the first time or again; what it says does not change (section 13.2.2.4)."""
         session = self._session
-        ack = self._ack
-        if ack is None:
+        sent = self._ack
+        if sent is not None:
+            ack = sent.request()
+        else:
             if self._pending is not None or self._deadline is not None:
                 self._drop_offer()
             if session.offers.carrier is self:
@@ -273,11 +278,12 @@ class ClientInvite:
             fields = [] if _SECRETS.isdisjoint(invite.headers.names) else _credentials(invite)
             if headers:
                 fields += headers
-            ack = self._ack = session.dialog.request("ACK", fields, cseq=self._number)
+            ack = session.dialog.request("ACK", fields, cseq=self._number)
             if body is not None:
                 body.put_into(ack)
+            self._ack = Unsent.of(ack)
             session.invite_done(self)
-        session.user.send_ack(session, ack.copy(), session.dialog.secure)
+        session.user.send_ack(session, ack, session.dialog.secure)
 
     def accepted_again(self) -> None:
         """The 2xx came once more: so does the ACK, unless it waits for our answer."""

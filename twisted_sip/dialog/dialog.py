@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from twisted_sip.dialog.dialog_snapshot import CSEQ_LIMIT, FITS, plain
 from twisted_sip.dialog.remote_target import checked_route_set, target_of
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.message.builders import build_request
@@ -25,8 +26,6 @@ TARGET_REFRESH = frozenset(("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"))
 
 #: The first number of a UAS that sends its first request (RFC 3261 section 8.1.1.5 leaves the choice).
 FIRST_CSEQ = 1
-
-_CSEQ_LIMIT = 1 << 32
 
 _new = tuple.__new__
 
@@ -104,7 +103,7 @@ class Dialog:
         self.secure = secure
         self.early = early
         self.id = DialogID(call_id, local_tag, remote_tag)
-        # A request of ours has found that SIP allows what its addresses are made of.
+        # SIP allows what requests of ours are made of.
         self._fit = False
 
     # -- establishment ------------------------------------------------------------
@@ -231,13 +230,13 @@ class Dialog:
             if method == "ACK":
                 raise LocalProtocolError("an ACK has the CSeq number of what it acknowledges")
             cseq = FIRST_CSEQ if self.local_cseq is None else self.local_cseq + 1
-            if cseq >= _CSEQ_LIMIT:
+            if cseq >= CSEQ_LIMIT:
                 raise LocalProtocolError("no CSeq number is left in this dialog")
             next_cseq: int | None = cseq
         else:
             next_cseq = self.local_cseq
-        if self._fit and max_forwards == 70 and method in METHODS:
-            made = self._made_again(method, cseq, headers, body)
+        if max_forwards == 70 and method in METHODS and (self._fit or self._fits()):
+            made = self._made(method, cseq, headers, body)
         else:
             made = build_request(
                 method,
@@ -250,14 +249,21 @@ class Dialog:
                 headers=headers,
                 body=body,
             )
-            self._fit = True
         if self.route_set or "route" in made.headers.names:
             apply_route_set(made, self.route_set, self.remote_target)
         self.local_cseq = next_cseq
         return made
 
-    def _made_again(self, method: str, cseq: int, headers: Iterable[tuple[str, str]], body: bytes) -> Request:
-        """As build_request does it, for those whose addresses have been looked at before."""
+    def _fits(self) -> bool:
+        """Tell at a glance whether SIP allows what requests of ours are made of."""
+        target = self.remote_target
+        texts = f"{self.local_uri}{self.local_tag}{self.remote_uri}{self.remote_tag}{self.call_id}{target}"
+        marked = not target or " " in target or "<" in target or ">" in target
+        self._fit = texts.isprintable() and not marked
+        return self._fit
+
+    def _made(self, method: str, cseq: int, headers: Iterable[tuple[str, str]], body: bytes) -> Request:
+        """As build_request does it, for those who fit."""
         local_tag, remote_tag = self.local_tag, self.remote_tag
         made = Request.__new__(Request)
         made.method = method
@@ -333,7 +339,7 @@ class Dialog:
 
     def snapshot(self) -> dict[str, Any]:
         """Return all of it as what JSON can hold."""
-        return {name: _plain(getattr(self, name)) for name in _FITS}
+        return {name: plain(getattr(self, name)) for name in FITS}
 
     @classmethod
     def restore(cls, state: Mapping[str, Any]) -> Dialog:
@@ -342,11 +348,11 @@ class Dialog:
         :raises LocalProtocolError: it is none.
         """
         try:
-            fields = {name: state[name] for name in _FITS}
+            fields = {name: state[name] for name in FITS}
         except KeyError as error:
             raise LocalProtocolError(f"no snapshot of a dialog: {error.args[0]} is missing") from error
         for name, value in fields.items():
-            if not _FITS[name](value):
+            if not FITS[name](value):
                 raise LocalProtocolError(f"no snapshot of a dialog: {name} is {value!r}")
         return cls(**fields)
 
@@ -362,38 +368,3 @@ def record_route_of(request: Request) -> list[tuple[str, str]]:
 
 def _with_tag(address: str, tag: str) -> str:
     return f"{address};tag={tag}" if tag else address
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _CSEQ_LIMIT)
-
-
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(map(_is_text, value))
-
-
-_FITS = {
-    "call_id": _is_text,
-    "early": _is_flag,
-    "local_cseq": _is_number,
-    "local_tag": _is_text,
-    "local_uri": _is_text,
-    "remote_cseq": _is_number,
-    "remote_tag": _is_text,
-    "remote_target": _is_text,
-    "remote_uri": _is_text,
-    "route_set": _is_list,
-    "secure": _is_flag,
-}

@@ -26,6 +26,7 @@ from twisted_sip.dialog.session_terms import (
     reasons_of,
 )
 from twisted_sip.dialog.session_timer import min_se_asked
+from twisted_sip.dialog.unsent import Unsent
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.message.reason_fields import Reason
 from twisted_sip.message.request import Request
@@ -39,6 +40,8 @@ _log = Logger()
 
 #: The most dialogs that the provisional responses to one INVITE may make, and all of its responses.
 _MOST_EARLY, _MOST_FORKS = 32, 64
+
+_NONE: frozenset[str] = frozenset()
 
 #: How often in a row a 422 is given way to.
 _MOST_TOO_SMALL = 2
@@ -75,7 +78,7 @@ class InviteAttempt:
     ) -> None:
         """Make an attempt; :meth:`start` sends it.
 
-        :param invite: the request without Contact and body, and without the header fields that *terms* tell.
+        :param invite: what is sent: without Contact and body, and without the header fields that *terms* tell.
         :param random: gives numbers from 0 to less than 1.
         :param offer: None has the peer make the offer.
         :param expires: seconds for which the invitation is good (section 13.2.1).
@@ -96,7 +99,8 @@ class InviteAttempt:
         self.wanted = False
         self.over = False
         self.gone = False
-        self._invite = invite
+        self._first: Request | None = invite
+        self._invite = Unsent.of(invite)
         self._timers = timers
         self._dialogs = dialogs
         self._random = random
@@ -105,7 +109,7 @@ class InviteAttempt:
         self._keep_all = keep_all
         self._invites: dict[str, ClientInvite] = {}
         # The tags of early dialogs that lack a Contact yet.
-        self._makeshifts: frozenset[str] = frozenset()
+        self._makeshifts: frozenset[str] = _NONE
         # The longest Min-SE that a 422 has asked for.
         self._min_se = 0
         self._too_small = 0
@@ -127,7 +131,7 @@ class InviteAttempt:
 
     def _send(self) -> None:
         terms = self.terms
-        request = self._invite.copy()
+        request, self._first = self._first or self._invite.request(), None
         offer = self._offer
         if self._too_small:
             request.headers.set("cseq", f"{self._cseq} INVITE")
@@ -326,20 +330,19 @@ class InviteAttempt:
 
     def _refused(self, response: Response) -> None:
         """Section 13.2.2.3: the early dialogs end with it."""
-        if (
-            response.status == 422
-            and not self.cancelled
-            and self._too_small < _MOST_TOO_SMALL
-            and self._asks_for_longer(response)
-        ):
+        longer = 0
+        if response.status == 422 and not self.cancelled and self._too_small < _MOST_TOO_SMALL:
+            longer = min_se_asked(response, self.terms, self._min_se)
+        if longer:
             # RFC 4028 section 7.3: the same call with a longer interval.
+            self._min_se = longer
             self._too_small += 1
             assert self._outgoing is not None  # there is a response to it
             self._cseq = self._outgoing.request.cseq.number + 1
             self._end_sessions(Ending(by="remote", cause="refused", status=422))
             self.sessions.clear()
             self._invites.clear()
-            self._makeshifts = frozenset()
+            self._makeshifts = _NONE
             self._send()
             return
         cause = "cancel" if self.cancelled else "refused"
@@ -347,12 +350,6 @@ class InviteAttempt:
         self._end_sessions(Ending(by=by, cause=cause, status=response.status, reasons=reasons_of(response)))
         self._finish(response.status, response)
         self._end()
-
-    def _asks_for_longer(self, response: Response) -> bool:
-        """Take a 422 (RFC 4028 section 7.3); tell whether there is sense in asking again."""
-        wanted = min_se_asked(response, self.terms, self._min_se)
-        self._min_se = wanted or self._min_se
-        return wanted > 0
 
     # -- the end ----------------------------------------------------------------------------
 
@@ -397,4 +394,4 @@ class InviteAttempt:
             self._timer = None
 
     def __repr__(self) -> str:
-        return f"<InviteAttempt {self._invite.uri_text} {self.status or 'under way'}>"
+        return f"<InviteAttempt {self._invite.uri} {self.status or 'under way'}>"

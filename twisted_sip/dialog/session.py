@@ -14,7 +14,7 @@ from twisted_sip.dialog.dialog import Dialog
 from twisted_sip.dialog.dialogs import Dialogs
 from twisted_sip.dialog.invite_usage import CONFIRMED, EARLY, TERMINATED, TERMINATING, InviteUsage
 from twisted_sip.dialog.requests_within import GenericRequest
-from twisted_sip.dialog.session_server import check_invite
+from twisted_sip.dialog.session_server import SessionServer, check_invite
 from twisted_sip.dialog.session_terms import (
     Ending,
     Header,
@@ -72,7 +72,8 @@ class Session(InviteUsage):
         if not session.enlist():
             raise InviteRefused(503, "", [("retry-after", "10")])
         session.learn(request)
-        session.invite = session.server.invited(incoming, offer, initial=True)
+        server = session._server = SessionServer(session)
+        session.invite = server.invited(incoming, offer, initial=True)
         return session
 
     # -- what it is ---------------------------------------------------------------------
@@ -109,7 +110,8 @@ class Session(InviteUsage):
         :return: False where its method is none of a session's: it is the host's to judge and to answer.
         """
         handled = (self._server or self.server).request_received(incoming)
-        self.settle()
+        if not self.over:
+            self.settle()
         return handled
 
     def ack_received(self, request: Request) -> None:

@@ -14,6 +14,8 @@ from twisted_sip.message.message import Message
 _MOST_NAMES = 100
 _LONGEST_NAME = 100
 
+_NONE: frozenset[str] = frozenset()
+
 #: The header fields that tell of it.
 TELLING = frozenset(("allow", "supported", "recv-info"))
 
@@ -24,13 +26,10 @@ class Peer:
     :ivar packages: the Info Packages that it takes, None if it has not said.
     """
 
-    __slots__ = ("_allow", "_forbidden", "_supported", "packages")
-
-    def __init__(self) -> None:
-        self.packages: tuple[str, ...] | None = None
-        self._allow: frozenset[str] | None = None
-        self._supported: frozenset[str] = _NONE
-        self._forbidden: frozenset[str] = _NONE
+    packages: tuple[str, ...] | None = None
+    _allow: frozenset[str] | None = None
+    _supported: frozenset[str] = _NONE
+    _forbidden: frozenset[str] = _NONE
 
     def learn(self, message: Message) -> None:
         """Take note of what *message* says; the newest word counts."""
@@ -69,4 +68,3 @@ def _methods(headers: HeaderMap) -> frozenset[str]:
 
 #: Allow lines -> the methods in them: phones of one kind say the same.
 _METHODS: Kept[str, frozenset[str]] = Kept(lambda line: _methods(HeaderMap.from_lines(["allow"], [line])), 1024)
-_NONE: frozenset[str] = frozenset()

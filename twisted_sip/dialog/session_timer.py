@@ -79,20 +79,14 @@ class SessionTimer:
     :ivar alone: it serves us alone: the peer does not know of timers.
     """
 
-    __slots__ = (
-        "_ends_at",
-        "_expired",
-        "_expiry",
-        "_failures",
-        "_refresh",
-        "_refresh_due",
-        "_terms",
-        "_timers",
-        "alone",
-        "interval",
-        "min_se",
-        "refresher",
-    )
+    interval = 0
+    refresher: Side | str = ""
+    min_se = 0
+    alone = False
+    _refresh: Timer | None = None
+    _expiry: Timer | None = None
+    _failures = 0
+    _ends_at = 0.0
 
     def __init__(
         self,
@@ -110,14 +104,6 @@ class SessionTimer:
         self._timers = timers
         self._refresh_due = refresh_due
         self._expired = expired
-        self._refresh: Timer | None = None
-        self._expiry: Timer | None = None
-        self._failures = 0
-        self._ends_at = 0.0
-        self.interval = 0
-        self.refresher: Side | str = ""
-        self.min_se = 0
-        self.alone = False
 
     # -- as UAC -----------------------------------------------------------------------
 

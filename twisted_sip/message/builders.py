@@ -182,6 +182,8 @@ def build_request(
     ]
     # What is looked at on the way out.
     fields.parsed = {"call-id": call_id, "cseq": CSeq(cseq, method)}
+    if type(from_) is NameAddr:
+        fields.parsed["from"] = from_
     if headers:
         fields.extend(headers)
     made.body = body

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from twisted_sip.b2bua.b2bua import B2BUA
-from twisted_sip.dialog.dialogs import dialog_id_of
+from twisted_sip.dialog.dialogs import INVITE_USAGE, dialog_id_of
 from twisted_sip.element.element import Element
 from twisted_sip.errors import ConfigurationError, RemoteProtocolError
 from twisted_sip.interfaces.accounting import CallRecord
@@ -51,8 +51,9 @@ class KnownDialogs:
             return None
         b2bua = self._b2bua
         id = dialog_id_of(request)
-        if id in b2bua.dialogs or b2bua.knows(request):
-            return b2bua.ingress.within(incoming, id)
+        session = b2bua.dialogs.usage(id, INVITE_USAGE)
+        if session is not None or id in b2bua.dialogs or b2bua.knows(request):
+            return b2bua.ingress.within(incoming, id, session)
         return None
 
 
