@@ -129,3 +129,31 @@ def test_responses(house: Any, caller: str, callee: str, privacy: str, stays: bo
     headers = [(PAI, "<sip:bob@example.com>")] + ([("privacy", privacy)] if privacy else [])
     far.answer(got, 200, headers)
     assert (PAI in near.expect(200).headers) is stays
+
+
+OTHERS = ["P-Charging-Vector: icid-value=1", "P-Charging-Function-Addresses: ccf=x", "P-Asserted-Service: urn:x"]
+OWN = ("p-charging-vector", "p-charging-function-addresses", "p-asserted-service")
+
+
+@pytest.mark.parametrize(("source", "stays"), [(TRUSTED, True), (UNTRUSTED, False)])
+def test_what_networks_tell_each_other(house: Any, source: str, stays: bool) -> None:
+    """RFC 7315 sections 6.5 and 6.6: from the trusted alone, in requests and in responses."""
+    got, caller, callee = forwarded(house, source, "198.51.100.9", *OTHERS)
+    assert [name in got.headers for name in OWN] == [stays] * 3
+    callee.answer(got, 200, [(name, "x") for name in OWN])
+    response = caller.expect(200)
+    assert all(name in response.headers for name in OWN)
+
+
+def test_what_the_untrusted_answer(house: Any) -> None:
+    got, caller, callee = forwarded(house, TRUSTED, "192.0.2.9")
+    callee.answer(got, 200, [("remote-party-id", "<sip:boss@example.com>"), *[(name, "x") for name in OWN]])
+    response = caller.expect(200)
+    assert not [name for name in ("remote-party-id", *OWN) if name in response.headers]
+
+
+@pytest.mark.parametrize(("caller", "stays"), [(TRUSTED, True), (UNTRUSTED, False)])
+def test_the_forerunner_in_responses(house: Any, caller: str, stays: bool) -> None:
+    got, peer, callee = forwarded(house, caller, "198.51.100.9")
+    callee.answer(got, 200, [("remote-party-id", "<sip:boss@example.com>")])
+    assert ("remote-party-id" in peer.expect(200).headers) is stays

@@ -22,9 +22,12 @@ from twisted_sip.proxy.upstream import Upstream
 
 __all__ = ["IdentityPolicy", "trusts"]
 
+#: What networks tell each other of calls (RFC 7315 sections 6.5 and 6.6, RFC 6050): nobody else's business.
+_OF_NETWORKS = ("p-charging-vector", "p-charging-function-addresses", "p-asserted-service")
+
 #: Most messages have none of these: asked in one go.
 _NOTHING = frozenset(
-    ("p-asserted-identity", "p-preferred-identity", "privacy", "history-info", "remote-party-id")
+    ("p-asserted-identity", "p-preferred-identity", "privacy", "history-info", "remote-party-id", *_OF_NETWORKS)
 ).isdisjoint
 
 #: The levels of privacy that keep the asserted identity inside (RFC 3325 section 7, RFC 3323 section 4.2).
@@ -73,13 +76,17 @@ class IdentityPolicy:
             if to_trusted:
                 self._assert(request, incoming, [])
             return
+        from_trusted = self._trusted(incoming.flow.remote.host)
+        if not from_trusted:
+            for name in _OF_NETWORKS:
+                headers.remove(name)
         asserted = "p-asserted-identity" in names
-        if asserted and not self._trusted(incoming.flow.remote.host):
+        if asserted and not from_trusted:
             # Section 5: what an untrusted node asserts is removed or replaced.
             headers.remove("p-asserted-identity")
             asserted = False
             incoming.note("privacy", "P-Asserted-Identity of the untrusted is taken out", "proxy.trusted")
-        if "remote-party-id" in names and not (to_trusted and self._trusted(incoming.flow.remote.host)):
+        if "remote-party-id" in names and not (to_trusted and from_trusted):
             # What went before RFC 3325, which gateways still believe.
             headers.remove("remote-party-id")
             incoming.note("privacy", "Remote-Party-ID is taken out", "proxy.trusted")
@@ -128,11 +135,15 @@ class IdentityPolicy:
             return
         incoming = context.incoming
         to_trusted = self._trusted(incoming.flow.remote.host)
-        if "p-asserted-identity" in headers.names:
-            flow = response.flow
-            from_trusted = flow is not None and self._trusted(flow.remote.host)
-            if not from_trusted or (not to_trusted and _wants_privacy(headers)):
-                headers.remove("p-asserted-identity")
+        flow = response.flow
+        from_trusted = flow is not None and self._trusted(flow.remote.host)
+        if not from_trusted or (not to_trusted and _wants_privacy(headers)):
+            headers.remove("p-asserted-identity")
+        if not (from_trusted and to_trusted):
+            headers.remove("remote-party-id")
+        if not from_trusted:
+            for name in _OF_NETWORKS:
+                headers.remove(name)
         leaves = not to_trusted and not incoming.user
         stranger = leaves and not self._is_local_uri(context.request.from_.uri)
         hide_in_response(response, leaves, self._is_local_uri, context.request if stranger else None)
