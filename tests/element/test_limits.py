@@ -54,6 +54,28 @@ def test_the_rate_holds_over_time(clock: Clock) -> None:
     assert abs(taken - 1100) <= 10
 
 
+def test_many_at_once_make_no_difference(clock: Clock) -> None:
+    limits = make(clock, requests_per_second=500, loopback_requests_per_second=6400)
+    for host, rate in (("192.0.2.1", 500), ("2001:db8::1", 500), ("127.0.0.1", 6400)):
+        assert abs(admitted(limits, host, 10_000) - rate) <= 1 + rate // 1000
+        clock.advance(0.3)
+        assert abs(admitted(limits, host, 10_000) - 0.3 * rate) <= 16
+        clock.advance(3)
+        assert limits.admit(host) and limits.admit(host)
+        clock.advance(0.9)
+        # What was taken out of the bucket before comes to it.
+        assert abs(admitted(limits, host, 10_000) - rate) <= 16
+        clock.advance(3)
+    assert len(limits) == 0
+
+
+def test_other_settings_hold_at_once(clock: Clock) -> None:
+    limits = make(clock, requests_per_second=6400)
+    assert admitted(limits, "192.0.2.1", 3) == 3
+    limits.configure(LimitSettings(requests_per_second=1))
+    assert admitted(limits, "192.0.2.1", 10) <= 1
+
+
 def test_one_within_its_rate_is_never_refused(clock: Clock) -> None:
     limits = make(clock, requests_per_second=100)
     for _ in range(2000):

@@ -24,6 +24,9 @@ _NAMESPACES = {"dsn": "routine", "drsn": "routine", "q735": "4", "ets": "", "wps
 #: Seconds' worth of requests that may come at once, and the length of a generation of buckets.
 _BURST = 1.0
 
+#: The most that are taken out of a bucket at once, and the least part of it that this is.
+_MOST_AT_ONCE, _PARTS = 16, 64
+
 
 @attrs.frozen(slots=True, kw_only=True)
 class LimitSettings:
@@ -71,11 +74,27 @@ class SourceLimits:
     The table is two generations of a second each. A bucket that was not touched for that long is full and need not be
     remembered, so the older generation is dropped whole: no entry outlives its use, and nothing is ever swept.
 
+    Who has a full bucket gets some out of it at once, and is not looked at again before they are used up. They are so
+    few beside what a bucket holds that it makes no difference to anybody but us.
+
     :param settings: rates and max_sources; replace by :meth:`configure`.
     :param now: gives the time in seconds.
     """
 
-    __slots__ = ("_interval", "_loopback_interval", "_max", "_now", "_old", "_shared", "_turn", "_young", "refused")
+    __slots__ = (
+        "_interval",
+        "_loopback_interval",
+        "_loopback_lot",
+        "_lot",
+        "_max",
+        "_now",
+        "_old",
+        "_paid",
+        "_shared",
+        "_turn",
+        "_young",
+        "refused",
+    )
 
     def __init__(self, settings: LimitSettings, now: Callable[[], float]) -> None:
         self._now = now
@@ -91,28 +110,37 @@ class SourceLimits:
         """Take new *settings* over; the buckets stay as they are."""
         self._interval = 1.0 / settings.requests_per_second
         self._loopback_interval = 1.0 / settings.loopback_requests_per_second
+        self._lot = _lot(settings.requests_per_second)
+        self._loopback_lot = _lot(settings.loopback_requests_per_second)
         self._max = settings.max_sources
+        #: Source -> how many more messages are let in unseen.
+        self._paid: dict[str, int] = {}
 
     def admit(self, host: str) -> bool:
         """Tell whether one more message of the numeric *host* may be looked at, and count it."""
+        paid = self._paid.get(host)
+        if paid:
+            self._paid[host] = paid - 1
+            return True
         now = self._now()
         if now >= self._turn:
             self._rotate(now)
-        if ":" in host:
-            host = source_of(host)
-        full_at = self._young.get(host)
+        source = source_of(host) if ":" in host else host
+        full_at = self._young.get(source)
         if full_at is None:
-            return self._first(host, now)
-        step = self._loopback_interval if host[:4] == "127." or host == "::1" else self._interval
+            return self._first(source, now)
+        loopback = host[:4] == "127." or host == "::1"
+        step = self._loopback_interval if loopback else self._interval
         if full_at <= now:
-            # No interval is longer than what may come at once.
-            self._young[host] = now + step
+            lot = self._loopback_lot if loopback else self._lot
+            self._young[source] = now + lot * step
+            self._paid[host] = lot - 1
             return True
         full_at += step
         if full_at > now + _BURST:
             self.refused += 1
             return False
-        self._young[host] = full_at
+        self._young[source] = full_at
         return True
 
     def _first(self, host: str, now: float) -> bool:
@@ -141,6 +169,7 @@ class SourceLimits:
         # After a pause of two generations nothing is left that could count.
         self._old = self._young if now < self._turn + _BURST else {}
         self._young = {}
+        self._paid = {}
         self._turn = now + _BURST
 
     def __len__(self) -> int:
@@ -148,6 +177,11 @@ class SourceLimits:
         if self._now() >= self._turn:
             self._rotate(self._now())
         return len(self._young) + len(self._old)
+
+
+def _lot(rate: int) -> int:
+    """Return how many a source with a full bucket gets at once, where *rate* is what it may send in a second."""
+    return max(1, min(_MOST_AT_ONCE, rate // _PARTS))
 
 
 #: What is told of a request that is shed.
