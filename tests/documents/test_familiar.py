@@ -36,6 +36,14 @@ def shapes() -> Familiar:
     return made
 
 
+@pytest.fixture
+def usual(shapes: Familiar) -> Familiar:
+    for _ in range(familiar._OFTEN):
+        assert shapes.read(document()) is not None
+    assert len(shapes._usual) == 1
+    return shapes
+
+
 def test_other_words_between_the_same_tags(shapes: Familiar) -> None:
     other = document(entity="sip:c@d", id="t2", basic=" closed\n", note="\u20ac = gone; ]]", end="")
     assert shapes.read(other) == ("sip:c@d", [" closed\n"])
@@ -43,7 +51,29 @@ def test_other_words_between_the_same_tags(shapes: Familiar) -> None:
     assert len(shapes) == 1
 
 
-@pytest.mark.parametrize(
+def test_usual_documents(usual: Familiar, monkeypatch: pytest.MonkeyPatch) -> None:
+    accented = document(note="\u20ac")
+    assert usual.read(accented) == ("sip:a@b", ["open"])
+    monkeypatch.setattr(familiar, "_pieces", lambda body: None)
+    other = document(entity="sip:c@d", id="\tt2", basic=" closed\n", note='"gone"; ]]', end="")
+    assert usual.read(other) == ("sip:c@d", [" closed\n"])
+    assert usual.read(other.replace(familiar.DECLARATIONS[0], familiar.DECLARATIONS[1])) is not None
+    assert usual.read(accented) is None
+
+
+def test_usual_shapes_are_few(usual: Familiar) -> None:
+    for number in range(4):
+        body = f"{DECLARED}<a{number}><basic>{number}</basic></a{number}>\n".encode()
+        usual.learn(body)
+        for _ in range(familiar._OFTEN + 1):
+            assert usual.read(body) == ("", [str(number)])
+        assert len(usual._usual) == familiar._MOST_USUAL
+        assert not usual._came
+    # Those that have none any more are read as before.
+    assert usual.read(document()) == ("sip:a@b", ["open"])
+
+
+NOT_FAMILIAR = pytest.mark.parametrize(
     "body",
     [
         document(note="a<b/>"),
@@ -68,8 +98,16 @@ def test_other_words_between_the_same_tags(shapes: Familiar) -> None:
         DECLARED.encode() + b"x",
     ],
 )
+
+
+@NOT_FAMILIAR
 def test_what_is_not_familiar(shapes: Familiar, body: bytes) -> None:
     assert shapes.read(body) is None
+
+
+@NOT_FAMILIAR
+def test_what_is_not_usual(usual: Familiar, body: bytes) -> None:
+    assert usual.read(body) is None
 
 
 @pytest.mark.parametrize(
@@ -108,7 +146,8 @@ def test_shapes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_same_is_taken_and_seen_as_with_a_tree(seed: int) -> None:
     chance = random.Random(seed)
     plain = document(basic="OPEN").decode()
-    Presence.parse(plain.encode())
+    for _ in range(chance.choice((1, familiar._OFTEN + 2))):
+        Presence.parse(plain.encode())
     for _ in range(200):
         text = plain
         for _ in range(chance.choice((1, 2, 2, 3))):

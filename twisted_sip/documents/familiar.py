@@ -3,12 +3,14 @@
 A phone says the same again and again: other words between the same tags. Of a document that both readers took
 (xml_outline) the shape is kept: its tags, without the values in them, but with the namespaces that they declare. What
 has a known shape is well-formed if its texts and values hold no markup, it has the same elements in the same places,
-and no name that libxml2 has not seen. So a look at its pieces is enough.
+and no name that libxml2 has not seen. So a look at its pieces is enough. The shapes that come all the time are looked
+for with one expression for the whole document.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from twisted_sip.documents.xml import INDENT
@@ -18,6 +20,10 @@ from twisted_sip.documents.xml_outline import DECLARATIONS
 _MOST_SHAPES = 512
 _LONGEST_SHAPE = 2048
 
+# How often a shape has to come until it has an expression, which takes long to make, and how many have one.
+_OFTEN = 256
+_MOST_USUAL = 2
+
 _DECLARATION_SIZE = len(DECLARATIONS[0])
 # All but brackets, control characters and what begins a reference (XML 1.0 sections 2.2 and 2.4).
 _USUAL = bytes({*range(0x20, 0x100), *b"\t\n\r"} - {*b"<>&"})
@@ -25,6 +31,12 @@ _NAME = r"[A-Za-z_][A-Za-z0-9_.:-]*"
 # A tag as it stands in a shape: of each value one quotation mark is left.
 _is_tag = re.compile(rf'/{_NAME}\s*|{_NAME}(?:\s+{_NAME}=")*\s*/?').fullmatch
 _attributes = re.compile(rf'({_NAME})="').findall
+# What a value or a text may hold in an expression: ASCII, and no more than is safe for the one and the other; the value
+# that is asked for has no line ends and tabs; no text is an indentation that is looked at (documents.xml).
+_VALUE = rb'[^<>&"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\xff]*+'
+_ASKED_VALUE = rb'([^<>&"\x00-\x1f\x7f-\xff]*+)'
+_TEXT = rb"(?![ \t\r\n]{16})[^<>&\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\xff]*+"
+_DECLARED = b"(?:%b|%b)" % tuple(map(re.escape, DECLARATIONS))
 
 
 class _Layout(NamedTuple):
@@ -40,6 +52,19 @@ class _Layout(NamedTuple):
     namespaces: tuple[tuple[int, str], ...]
     attribute: int
     texts: tuple[int, ...]
+
+
+class _Usual(NamedTuple):
+    """A shape that comes all the time.
+
+    :ivar shape: the shape.
+    :ivar match: matches documents of it; the value and the texts that are asked for are its groups.
+    :ivar has_value: the first group is the value.
+    """
+
+    shape: str
+    match: Callable[[bytes], re.Match[bytes] | None]
+    has_value: bool
 
 
 class _Pieces(NamedTuple):
@@ -82,7 +107,7 @@ def _pieces(body: bytes) -> _Pieces | None:
 class Familiar:
     """The shapes of the documents of one format. Bounded."""
 
-    __slots__ = ("_attribute", "_layouts", "_local")
+    __slots__ = ("_attribute", "_came", "_layouts", "_local", "_usual")
 
     def __init__(self, attribute: str, local: str) -> None:
         """Know no shape yet.
@@ -93,6 +118,9 @@ class Familiar:
         self._attribute = attribute
         self._local = local
         self._layouts: dict[str, _Layout] = {}
+        # How often each came that has no expression.
+        self._came: dict[str, int] = {}
+        self._usual: list[_Usual] = []
 
     def __len__(self) -> int:
         """How many shapes are known."""
@@ -100,6 +128,11 @@ class Familiar:
 
     def read(self, body: bytes) -> tuple[str, list[str]] | None:
         """Return the attribute, empty where it is missing, and the texts in *body*; None if it is not familiar."""
+        for usual in self._usual:
+            found = usual.match(body)
+            if found is not None:
+                groups = [group.decode() for group in found.groups()]
+                return (groups.pop(0) if usual.has_value else ""), groups
         pieces = _pieces(body)
         if pieces is None:
             return None
@@ -114,7 +147,35 @@ class Familiar:
         if "\n" in value or "\r" in value or "\t" in value:
             # Section 3.3.3 of XML 1.0: it would be read as something else.
             return None
+        came = self._came[shape] = self._came.get(shape, 0) + 1
+        if came >= _OFTEN:
+            self._make_usual(shape, layout)
         return value, [texts[place] for place in layout.texts]
+
+    def _make_usual(self, shape: str, layout: _Layout) -> None:
+        """Give *shape* an expression, in the place of the one that has had its own for the longest time."""
+        namespaces = dict(layout.namespaces)
+        before, *tags = shape.split("<")
+        parts = [_DECLARED, re.escape(before.encode())]
+        value = 0
+        for number, tag in enumerate(tags):
+            first, *others = tag.split('"')
+            parts += (b"<", re.escape(first.encode()))
+            for other in others:
+                if value in namespaces:
+                    text = re.escape(namespaces[value].encode())
+                else:
+                    text = _ASKED_VALUE if value == layout.attribute else _VALUE
+                parts += (b'"', text, b'"', re.escape(other.encode()))
+                value += 1
+            parts.append(b">")
+            if number == len(tags) - 1:
+                parts.append(rb"[ \t\r\n]*+")
+            else:
+                parts.append(b"(%b)" % _TEXT if number in layout.texts else _TEXT)
+        made = _Usual(shape, re.compile(b"".join(parts)).fullmatch, layout.attribute >= 0)
+        self._usual = [made, *self._usual[: _MOST_USUAL - 1]]
+        self._came.clear()
 
     def learn(self, body: bytes) -> None:
         """Keep the shape of *body*, a plain document (xml_outline.Outline.is_plain), if it can be told."""
@@ -128,6 +189,7 @@ class Familiar:
         root = _attributes(tags[0])
         if len(self._layouts) >= _MOST_SHAPES:
             self._layouts.clear()
+            self._came.clear()
         self._layouts[pieces.shape] = _Layout(
             len(tags),
             tuple(

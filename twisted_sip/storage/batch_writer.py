@@ -96,6 +96,7 @@ class BatchWriter(Generic[Item]):
 
     :ivar waiting: how many changes are not durable yet.
     :ivar gathered: those of them that the next batch will hold, in order.
+    :ivar under_way: how many of them are being written.
     """
 
     def __init__(
@@ -131,19 +132,19 @@ class BatchWriter(Generic[Item]):
         # The one batch under way, and what the thread has to write of it.
         self._batch: list[Item] = []
         self._prepared: Any = None
-        self._under_way = 0
+        self.under_way = 0
         self._timer: IDelayedCall | None = None
         self._closing: tuple[Callable[[], None], Deferred[None]] | None = None
 
     @property
     def waiting(self) -> int:
-        return len(self.gathered) + self._under_way
+        return len(self.gathered) + self.under_way
 
     def add(self, item: Item) -> None:
         """Take *item* into the next batch."""
         gathered = self.gathered
         gathered.append(item)
-        if self._under_way:
+        if self.under_way:
             return
         if len(gathered) >= self._size:
             self.flush()
@@ -159,11 +160,11 @@ class BatchWriter(Generic[Item]):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._under_way or not self.gathered:
+        if self.under_way or not self.gathered:
             return
         batch = self.gathered
         self.gathered = []
-        self._under_way = len(batch)
+        self.under_way = len(batch)
         self._pause = self._interval * (_LONGER if len(batch) >= self._busy else 1)
 
         self._batch = batch
@@ -180,7 +181,7 @@ class BatchWriter(Generic[Item]):
         batch, self._batch = self._batch, []
         # Still under way while it is told of: what that leads to comes after it, in a batch of its own.
         self._written(batch, failure)
-        self._under_way = 0
+        self.under_way = 0
         if self._closing is not None:
             self._close_now()
         elif len(self.gathered) >= self._size:
@@ -197,7 +198,7 @@ class BatchWriter(Generic[Item]):
         """
         closed: Deferred[None] = Deferred()
         self._closing = (release, closed)
-        if not self._under_way:
+        if not self.under_way:
             self._close_now()
         return closed
 
@@ -205,7 +206,7 @@ class BatchWriter(Generic[Item]):
         if self.gathered:
             self.flush()
             return
-        if self._under_way or self._closing is None:
+        if self.under_way or self._closing is None:
             return
         release, closed = self._closing
         self._closing = None

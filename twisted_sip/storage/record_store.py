@@ -112,10 +112,11 @@ class SQLiteRecordStore(Generic[Record]):
     def commit(self, change: RecordChange[Record]) -> Deferred[None]:
         if not self._open:
             return fail(StoreError(f"{self._path}: closed"))
-        if self._writer.waiting >= MAX_WAITING:
+        writer = self._writer
+        if len(writer.gathered) + writer.under_way >= MAX_WAITING:
             return fail(StoreFull(f"{self._path}: {MAX_WAITING} changes wait for the disk"))
         acknowledged: Deferred[None] = Deferred()
-        self._writer.add((change, acknowledged))
+        writer.add((change, acknowledged))
         return acknowledged
 
     # -- in the thread -------------------------------------------------------

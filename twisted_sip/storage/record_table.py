@@ -68,23 +68,27 @@ class RecordTable(Generic[Record]):
         self._drop = f"DELETE FROM {name} WHERE expires_at <= ?"
 
     def steps_of(self, changes: Iterable[RecordChange[Record]]) -> list[Step]:
-        """Return what *changes* do to the table, in order.
+        """Return what *changes*, all in one transaction, make of the table: what is removed, then what is put.
+
+        Of several changes of a record the last one counts. One that is removed and put again goes to the end.
 
         For the thread that makes the changes, not for the one that writes.
         """
-        steps: list[Step] = []
-
-        def add(statement: str, row: tuple[Any, ...]) -> None:
-            if steps and steps[-1][0] is statement:
-                steps[-1][1].append(row)
-            else:
-                steps.append((statement, [row]))
-
+        removed: dict[Any, tuple[Any, ...]] = {}
+        put: dict[Any, tuple[Any, ...]] = {}
+        keys, row_of = self._keys, self._row_of
         for change in changes:
             for key in change.remove:
-                add(self._remove, key if self._keys > 1 else (key,))
+                put.pop(key, None)
+                removed[key] = key if keys > 1 else (key,)
             for record in change.put:
-                add(self._put, self._row_of(record))
+                row = row_of(record)
+                put[row[:keys] if keys > 1 else row[0]] = row
+        steps: list[Step] = []
+        if removed:
+            steps.append((self._remove, list(removed.values())))
+        if put:
+            steps.append((self._put, list(put.values())))
         return steps
 
     def read(self, connection: sqlite3.Connection, now: float) -> list[Record]:
