@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from twisted_sip.message.response import Response
+from twisted_sip.proxy.loop import SEPARATOR
 from twisted_sip.proxy.settings import ProxySettings
 
 INVITE = "INVITE"
@@ -59,7 +60,7 @@ def test_branches_differ_and_share_the_loop_part(house: Any) -> None:
     house.send(alice, text)
     first, second = one.expect(INVITE), two.expect(INVITE)
     assert first.top_via.branch != second.top_via.branch
-    assert first.top_via.branch.rpartition("-")[2] == second.top_via.branch.rpartition("-")[2] != ""
+    assert first.top_via.branch.rpartition(SEPARATOR)[2] == second.top_via.branch.rpartition(SEPARATOR)[2] != ""
     assert first.top_via.branch.startswith("z9hG4bK")
     for phone, invite in ((one, first), (two, second)):
         phone.answer(invite, 404)

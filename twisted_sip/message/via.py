@@ -249,15 +249,16 @@ def via_in(line: str) -> Via | None:
     known = _HOPS[head] if mark else None
     if known is None:
         return None
-    branch = tail
     start, besides, transport, host, port, sent_by = known
+    branch = tail
+    usual = True
+    if ";" in tail:
+        branch, _, more = tail.partition(";")
+        usual = more == "rport"
+        besides = RPORT if usual and not besides else SOME
     # The usual ones need no pattern.
-    if not (tail.isalnum() and tail.isascii()):
-        if _PLAIN_BRANCH(tail) is None:
-            return None
-        if ";" in tail:
-            branch, _, more = tail.partition(";")
-            besides = RPORT if more == "rport" and not besides else SOME
+    if not (usual and branch.isalnum() and branch.isascii()) and _PLAIN_BRANCH(tail) is None:
+        return None
     via = Via()
     via._line = line
     via._start = start

@@ -16,8 +16,9 @@ from twisted_sip.message.via import Via
 #: The usual Max-Forwards lines, none of them 0, and what goes out instead: nothing to take apart or put together.
 ONE_LESS = {f"Max-Forwards: {left}": f"Max-Forwards: {left - 1}" for left in range(1, 256)}
 
-#: What stands between the unique part of a branch and its loop part.
-SEPARATOR = "-"
+#: What stands between the unique part of a branch and its loop part, which both are hexadecimal. A letter: a branch of
+#: letters and digits alone is quick to read when the response brings it back.
+SEPARATOR = "x"
 
 #: Fields beside Request-URI, tags, Call-ID and CSeq that our routing may depend on (RFC 5393 section 4.2.1).
 ROUTING_FIELDS = ("route", "proxy-require", "proxy-authorization")
