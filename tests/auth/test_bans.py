@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from twisted.internet.task import Clock
 
-from twisted_sip.auth.bans import KNOWN_FOR, Ban, Bans, source_of
+from twisted_sip.auth.bans import KNOWN_FOR, Ban, Bans
 from twisted_sip.auth.settings import AuthSettings
+from twisted_sip.message.hosts import source_of
 
 
 @pytest.fixture

@@ -119,6 +119,18 @@ def test_local_peers_may_have_more():
     assert all(table.source_came("127.0.0.1") for _ in range(50))
 
 
+def test_a_network_is_one_peer():
+    """Whoever has one IPv6 address has 2^64 of them."""
+    table = ConnectionTable(TransportSettings(connections_per_source=2))
+    assert table.source_came("2001:db8::1") and table.source_came("2001:db8::2")
+    assert not table.source_came("2001:db8::3") and table.source_came("2001:db8:0:1::1")
+    table.source_gone("2001:db8::1")
+    assert table.source_came("2001:db8::3") and not table.source_came("2001:db8::4")
+    for host in ("2001:db8::2", "2001:db8::3", "2001:db8:0:1::1"):
+        table.source_gone(host)
+    assert not table._sources and not table.inbound
+
+
 def test_sent_by_is_where_we_listen(layer, come_in, clock):
     protocol, _ = come_in(layer, host=("192.0.2.10", 5060))
     layer.listening(TCP, Address("192.0.2.10", 5060))

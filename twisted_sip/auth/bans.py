@@ -8,15 +8,14 @@ a deadline; rows of one table live equally long, so the first row is always the 
 
 from __future__ import annotations
 
-import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import TypeVar
 
 import attrs
 
 from twisted_sip.auth.settings import AuthSettings
+from twisted_sip.message.hosts import source_of
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -42,26 +41,6 @@ class Ban:
     user: str
     failures: int
     until: float
-
-
-@lru_cache(maxsize=4096)
-def _network(host: str) -> str:
-    try:
-        address = ipaddress.IPv6Address(host)
-    except ValueError:
-        return host
-    mapped = address.ipv4_mapped
-    if mapped is not None:
-        return str(mapped)
-    if address.is_loopback or address.is_link_local:
-        return host
-    # A subscriber has a /64 at least (RFC 6177): its addresses are one source.
-    return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
-
-
-def source_of(host: str) -> str:
-    """Return what counts as one source: *host* itself, or the /64 network of a global IPv6 address."""
-    return _network(host) if ":" in host and "/" not in host else host
 
 
 class _Row:

@@ -13,9 +13,9 @@ from collections.abc import Callable
 import attrs
 from zope.interface import implementer
 
-from twisted_sip.auth.bans import source_of
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, IRequestProcessor, Verdict
+from twisted_sip.message.hosts import source_of
 from twisted_sip.message.request import Request
 
 #: Resource-Priority namespaces of RFC 4412 section 10 and their lowest value, which asks for nothing special.

@@ -16,7 +16,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twisted_sip.auth.bans import source_of
 from twisted_sip.dialog.dialogs import Dialogs
 from twisted_sip.dialog.notifier import AT_ONCE, NEWS, NOTHING, TERMINATED
 from twisted_sip.errors import LocalProtocolError
@@ -34,6 +33,7 @@ from twisted_sip.interfaces.event_package import Authorization, PackageSubscript
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.interfaces.processing import IncomingRequest, IRequestProcessor, Verdict
 from twisted_sip.interfaces.subscription import ISubscriptionStore, SubscriptionRecord
+from twisted_sip.message.hosts import source_of
 from twisted_sip.message.request import Request
 from twisted_sip.message.uri import SIPURI
 

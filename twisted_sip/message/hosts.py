@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.message.escapes import escape_reason
@@ -112,3 +112,23 @@ def parse_host_port(text: str) -> tuple[str, int | None]:
     if host[0] == "[" and ipv6_bytes(host) is None:
         raise RemoteProtocolError(f"Malformed IPv6 reference {printable(host)}")
     return host, None if port is None else check_port(port)
+
+
+@lru_cache(maxsize=4096)
+def _network(host: str) -> str:
+    try:
+        address = IPv6Address(host)
+    except ValueError:
+        return host
+    mapped = address.ipv4_mapped
+    if mapped is not None:
+        return str(mapped)
+    if address.is_loopback or address.is_link_local:
+        return host
+    # A subscriber has a /64 at least (RFC 6177): its addresses are one source.
+    return str(IPv6Network((int(address) >> 64 << 64, 64)))
+
+
+def source_of(host: str) -> str:
+    """Return what counts as one source: *host* itself, or the /64 network of a global IPv6 address."""
+    return _network(host) if ":" in host and "/" not in host else host

@@ -16,7 +16,7 @@ from twisted.web.http import HTTPChannel, Request
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from twisted_sip.auth.bans import source_of
+from twisted_sip.message.hosts import source_of
 from twisted_sip.transport.listener import is_loopback
 
 #: Seconds after which a connection on which nothing comes is closed.

@@ -19,6 +19,7 @@ from twisted_sip.errors import RemoteProtocolError, TransportError
 from twisted_sip.interfaces.destination import Destination
 from twisted_sip.interfaces.flow import Address
 from twisted_sip.interfaces.transport_kind import TransportKind
+from twisted_sip.message.hosts import source_of
 from twisted_sip.message.request import Request
 from twisted_sip.transport.identity import proves
 from twisted_sip.transport.listener import is_loopback
@@ -128,24 +129,29 @@ class ConnectionTable:
     # -- caps -----------------------------------------------------------------
 
     def source_came(self, host: str) -> bool:
-        """Count a connection from *host*; return False, uncounted, if it is one too many."""
+        """Count a connection from *host*; return False, uncounted, if it is one too many.
+
+        The addresses of one IPv6 network are one source.
+        """
         settings = self.settings
-        count = self._sources.get(host, 0)
+        source = source_of(host)
+        count = self._sources.get(source, 0)
         allowed = settings.connections_per_local_source if is_loopback(host) else settings.connections_per_source
         if count >= allowed or self._total() >= settings.connections:
             return False
-        self._sources[host] = count + 1
+        self._sources[source] = count + 1
         self._inbound += 1
         return True
 
     def source_gone(self, host: str) -> None:
         """A connection from *host* that was counted is gone."""
         self._inbound -= 1
-        count = self._sources[host] - 1
+        source = source_of(host)
+        count = self._sources[source] - 1
         if count:
-            self._sources[host] = count
+            self._sources[source] = count
         else:
-            del self._sources[host]
+            del self._sources[source]
 
     def _total(self) -> int:
         return max(self._inbound, len(self._by_token)) + len(self._openings)
