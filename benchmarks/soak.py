@@ -151,11 +151,8 @@ class Soak:
     def report(self) -> dict[str, Any]:
         """Stop the server; return the figures and the faults."""
         alive, never, after = self.server.alive, self.server.never(), self.server.memory()
-        descriptors = self.server.descriptors() - self.server.base_descriptors
         self.server.stop()
         others = self.crew.troubles()
-        if descriptors > 0:
-            others.append(f"{descriptors} more files and sockets are open than at the start")
         judged = self.grown if may_judge(self.seconds, self._filled) else None
         faults = judge(judged, self.held, self.server.faults, never, alive=alive, others=others)
         grown = self.grown

@@ -148,6 +148,8 @@ class SoakServer:
             self.stop()
         if not self.alive or not hasattr(self, "base"):
             raise RuntimeError(f"the server has not started:\n{self.log.read_text()[-2000:]}")
+        # The server needs a moment to see the end of the last question.
+        time.sleep(0.5)
         self.base_memory, self.base_descriptors = self.memory(), self.descriptors()
 
     @property
@@ -196,13 +198,16 @@ class SoakServer:
                     self.warnings[topic] = self.warnings.get(topic, 0) + 1
 
     def held(self) -> dict[str, str]:
-        """The tables that are not at their base line: how much they hold, and held."""
-        now = self.counts()
-        names = sorted((set(now) | set(self.base)) - NO_TABLES - NEVER)
+        """The tables that are not at their base line, and files: how much they hold, and held."""
+        # Before it is asked anything, which takes a socket.
+        descriptors = self.descriptors()
+        now = self.counts() | {"files and sockets": descriptors}
+        base = self.base | {"files and sockets": self.base_descriptors}
+        names = sorted((set(now) | set(base)) - NO_TABLES - NEVER)
         return {
-            name: f"{now.get(name, 0)} in place of {self.base.get(name, 0)}"
+            name: f"{now.get(name, 0)} in place of {base.get(name, 0)}"
             for name in names
-            if now.get(name, 0) > self.base.get(name, 0)
+            if now.get(name, 0) > base.get(name, 0)
         }
 
     def never(self) -> dict[str, int]:
