@@ -148,6 +148,15 @@ def test_tables_of_lines_and_layouts_are_bounded(monkeypatch: pytest.MonkeyPatch
         assert len(layouts) <= 3
 
 
+@pytest.mark.parametrize("lines", [b"X-Own-Field: 1\r\n" * 60, b"X-%s: 1\r\n" % (b"o" * 300)])
+def test_layouts_that_take_much_memory_are_not_kept(monkeypatch: pytest.MonkeyPatch, lines: bytes) -> None:
+    monkeypatch.setattr(ordinary, "_LAYOUTS", layouts := {})
+    data = REQUEST.replace(b"X-Own-Field: 1\r\n", lines)
+    for _ in range(2):
+        assert read_ordinary(data, DEFAULT_LIMITS) is not None
+        assert not layouts
+
+
 def test_the_usual_messages_take_the_short_way() -> None:
     for data in (
         REQUEST,

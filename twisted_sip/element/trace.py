@@ -138,8 +138,10 @@ class Trace:
         max_calls, max_items, max_bytes = self._max_calls, self._max_items, self._max_bytes
 
         def record(message: Request | Response, data: bytes, flow: Flow) -> None:
-            call_id = message.headers.parsed.get("call-id")
-            if call_id is None:
+            parsed = message.headers.parsed
+            if "call-id" in parsed:
+                call_id = parsed["call-id"]
+            else:
                 try:
                     call_id = message.call_id
                 except SIPError:

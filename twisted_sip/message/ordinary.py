@@ -87,7 +87,9 @@ _name_of = _LINES.get
 _new = object.__new__
 #: The names of lines, None for each that is not known -> the layout of the message that had them last.
 _LAYOUTS: dict[tuple[str | None, ...], _Layout] = {}
-_MOST_LAYOUTS = 2048
+#: How many of them are kept, and of how many lines: no peer can fill the memory with them.
+_MOST_LAYOUTS = 1024
+_MOST_LINES = 48
 
 
 def read_ordinary(data: bytes, limits: MessageLimits) -> Request | Response | None:
@@ -115,9 +117,10 @@ def read_ordinary(data: bytes, limits: MessageLimits) -> Request | Response | No
         # A new order of lines, or another one of which as many are not known.
         found = _lay_out(lines, shape)
         if found is not None and found != layout:
-            if len(_LAYOUTS) >= _MOST_LAYOUTS:
-                _LAYOUTS.clear()
-            _LAYOUTS[shape] = found
+            if len(lines) <= _MOST_LINES and sum([len(beginning) for _, beginning, _ in found[-1]]) <= SHORT:
+                if len(_LAYOUTS) >= _MOST_LAYOUTS:
+                    _LAYOUTS.clear()
+                _LAYOUTS[shape] = found
             message = _read(lines, found, start, body, limits)
     return message
 
