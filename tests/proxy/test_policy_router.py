@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred, succeed
 
+from twisted_sip.element.decisions import Decisions
 from twisted_sip.interfaces.call_policy import CallPolicy, Hours
 from twisted_sip.proxy.policy_router import PolicyRouter
 from twisted_sip.storage.call_policy_memory import MemoryCallPolicyStore
@@ -41,6 +42,22 @@ def test_calls_go_where_the_user_says(house: Any) -> None:
     alice, carol = house.peer("192.0.2.2"), house.peer("192.0.2.50")
     house.send(alice, house.request("INVITE", BOB))
     assert carol.expect("INVITE").uri_text == "sip:carol@192.0.2.50"
+
+
+def test_a_silent_device_is_no_ringing_one_and_it_is_told_which_key_would_have_held(house: Any) -> None:
+    decisions = house.element.decisions = Decisions(house.network.clock.seconds)
+    house.policies.set(BOB, CallPolicy(forward_no_answer="sip:carol@192.0.2.50", no_answer_after=2))
+    alice, carol = house.peer("192.0.2.2"), house.peer("192.0.2.50")
+    house.peer("192.0.2.10")
+    text = house.request("INVITE", BOB)
+    house.send(alice, text)
+    house.send(alice, house.ack_for(text, alice.expect(408, within=40)))
+    assert not carol.messages
+    told = [(one.room, one.text, one.key) for one in decisions.call("call")]
+    assert ("proxy", "sip:bob@192.0.2.10 has said nothing for 2 s: given up", "") in told
+    assert (
+        "policy", f"no device of {BOB} says anything, and nothing is set for that", "policy.forward_unavailable"
+    ) in told  # fmt: skip
 
 
 def test_forwarded_to_another_user(house: Any) -> None:

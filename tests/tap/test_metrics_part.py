@@ -150,6 +150,18 @@ def test_what_is_scraped(stage: Stage) -> None:
     assert "process_resident_memory_bytes" in found
 
 
+def test_what_has_not_happened_yet_is_counted_from_the_first_time_on(stage: Stage) -> None:
+    before = stage.scraped()
+    results = ("answered", "refused", "cancelled", "failed", "interrupted")
+    assert before["twisted_sip_calls_ended_total"] == {(result,): 0.0 for result in results}
+    for metric in METRICS:
+        if metric.kind == "counter" and metric.counted_as:
+            assert before[metric.full_name] == {(): 0.0}, metric.name
+    counts = stage.server.counts
+    stage.server.counts = lambda: {**counts(), "call records lost": 1}  # type: ignore[method-assign]
+    assert stage.scraped()["twisted_sip_call_records_lost_total"] == {(): 1.0}
+
+
 def test_calls_are_counted_when_they_are_over(stage: Stage) -> None:
     calls = stage.metrics.calls
     begun = CallRecord(id="1", caller="sip:a@b", callee="sip:c@d", set_up=100.0, ringing=100.3, answered=104.0)
@@ -157,7 +169,14 @@ def test_calls_are_counted_when_they_are_over(stage: Stage) -> None:
     calls.ended(CallRecord(**{**_fields(begun), "ended": 124.0, "result": "answered"}))
     calls.ended(CallRecord(id="2", caller="sip:a@b", callee="sip:c@d", set_up=1.0, ended=2.0, result="refused"))
     found = stage.scraped()
-    assert found["twisted_sip_calls_ended_total"] == {("answered",): 1.0, ("refused",): 1.0}
+    ended = found["twisted_sip_calls_ended_total"]
+    assert ended == {
+        ("answered",): 1.0,
+        ("refused",): 1.0,
+        ("cancelled",): 0.0,
+        ("failed",): 0.0,
+        ("interrupted",): 0.0,
+    }
     assert found["twisted_sip_call_duration_seconds_sum"] == {(): 20.0}
     durations = found["twisted_sip_call_duration_seconds_bucket"]
     assert (durations[("15.0",)], durations[("30.0",)], durations[("+Inf",)]) == (0.0, 1.0, 1.0)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from typing import get_args
 
 from zope.interface import implementer
 
-from twisted_sip.interfaces.accounting import CallRecord, IAccountingSink
+from twisted_sip.interfaces.accounting import CallRecord, IAccountingSink, Result
 
 #: Upper ends of the buckets of how long calls are talked, and of how long they take to ring, in seconds.
 DURATIONS = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
@@ -51,7 +52,8 @@ class CallCounts:
     """
 
     def __init__(self) -> None:
-        self.ended_by_result: dict[str, int] = {}
+        # From the first scrape on: Prometheus sees an increase only if there was a number before.
+        self.ended_by_result: dict[str, int] = {result: 0 for result in get_args(Result) if result}
         self.durations = Histogram(DURATIONS)
         self.setups = Histogram(SETUPS)
 

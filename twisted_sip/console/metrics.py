@@ -73,13 +73,21 @@ def _histogram(metric: Metric, values: Histogram) -> Any:
 
 
 def of_counts(counts: Iterable[tuple[str, Any]]) -> Iterator[Sample]:
-    """Give the samples of what the status page *counts*."""
+    """Give the samples of what the status page *counts*.
+
+    What it does not tell since it has not happened is 0 here: Prometheus sees an increase only if there was a number
+    before, and the first call record that is lost is to be seen.
+    """
+    silent = {metric.name: metric for metric in BY_COUNT.values() if metric.kind == "counter"}
     for name, value in counts:
         metric = BY_COUNT.get(name)
         if metric is not None:
+            silent.pop(metric.name, None)
             yield metric, (), float(value)
         elif name.startswith(TRANSACTIONS):
             yield BY_NAME["transactions"], (name.removeprefix(TRANSACTIONS),), float(value)
+    for metric in silent.values():
+        yield metric, (), 0.0
 
 
 def of_messages(counts: MessageCounts) -> Iterator[Sample]:

@@ -21,7 +21,7 @@ from twisted_sip.message.route_set import leave_proxy
 from twisted_sip.message.uri import SIPURI
 from twisted_sip.proxy.diversion import divert, leave_out_hearsay
 from twisted_sip.proxy.loop import ONE_LESS
-from twisted_sip.proxy.notes import ATTEMPT, NEXT_SERVER, RANG, note_outcome
+from twisted_sip.proxy.notes import ATTEMPT, NEXT_SERVER, RANG, SILENT, note_outcome
 from twisted_sip.proxy.record_route import FREE, GUARDED, PINNED, FlowMark
 from twisted_sip.proxy.sips import sips_warning
 
@@ -260,7 +260,8 @@ class Branch(StraightUser):
         given = self.target.no_answer
         key = "" if given else "proxy.timer_c"
         rung = f"{given or service.settings.timer_c:g}"
-        self._context.incoming.note("proxy", RANG, key, str(self.target.uri), rung)
+        text = RANG if self._proceeding else SILENT
+        self._context.incoming.note("proxy", text, key, str(self.target.uri), rung)
         if self._proceeding:
             # Its end comes with the response to the CANCEL, or when there is none.
             self._expired = True

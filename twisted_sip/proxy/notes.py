@@ -32,6 +32,7 @@ GIVEN_UP = "the caller has given up: what rings is cancelled"
 NEXT_FLOW = "another flow of the same device is tried"
 ANSWERED = "{0} has answered: the others are cancelled"
 RANG = "{0} has rung for {1} s: given up"
+SILENT = "{0} has said nothing for {1} s: given up"
 GROUP = "asked: {0}"
 ATTEMPT, NEXT_SERVER = "{0} leads to {1}", "{0} has another server, it is tried: {1}"
 

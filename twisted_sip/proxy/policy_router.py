@@ -186,6 +186,14 @@ class PolicyRouter:
         return [each if each.steps else attrs.evolve(each, steps=forwarded.steps) for each in found]
 
 
+#: What is told of a call that a policy with other forwardings does not send elsewhere.
+_LEFT_AT_THAT = {
+    Outcome.BUSY: ("{0} is busy, and nothing is set for that", "policy.forward_busy"),
+    Outcome.NO_ANSWER: ("{0} does not answer, and nothing is set for that", "policy.forward_no_answer"),
+    Outcome.UNAVAILABLE: ("no device of {0} says anything, and nothing is set for that", "policy.forward_unavailable"),
+}
+
+
 class CallForwarding:
     """What a policy says of a call that nobody has taken at the user's own devices; provides Onward.
 
@@ -207,6 +215,9 @@ class CallForwarding:
             return None
         made = self._router.decide(self.policy, self._incoming, outcome)
         if made.action is not Action.FORWARD:
+            # Who has set another of the keys wonders why it does not hold.
+            words, key = _LEFT_AT_THAT[outcome]
+            self._incoming.note("policy", words, key, self._uri.address_of_record)
             return None
         return self._router.forward(self._incoming, self._uri, made)
 
