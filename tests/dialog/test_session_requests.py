@@ -146,6 +146,22 @@ class TestBye:
         assert alice.state == TERMINATED and not pair.alice.timers.pending
         pair.settle()
 
+    def test_a_host_that_is_sure_of_an_outcome_is_believed(self, pair: Any) -> None:
+        alice, _ = pair.talking()
+        kept: list[Any] = []
+
+        def send(machine: Any, outgoing: Any) -> bool:
+            kept.append(outgoing)
+            return True
+
+        pair.alice.send = send
+        pending = pair.alice.timers.pending
+        alice.bye()
+        assert alice.state == TERMINATING and pair.alice.timers.pending <= pending
+        kept[0].failed(408)
+        assert alice.state == TERMINATED
+        pair.settle()
+
     def test_no_number_is_left(self, pair: Any) -> None:
         alice, _ = pair.talking()
         alice.dialog.local_cseq = (1 << 32) - 1

@@ -50,9 +50,9 @@ class Leg:
 
     # -- sending ---------------------------------------------------------------------------
 
-    def send(self, machine: Session | InviteAttempt, outgoing: ClientRequest) -> None:
+    def send(self, machine: Session | InviteAttempt, outgoing: ClientRequest) -> bool:
         """Send a request."""
-        self.wire.send(outgoing)
+        return self.wire.send(outgoing)
 
     def cancel(
         self, machine: Session | InviteAttempt, outgoing: ClientRequest, headers: Iterable[tuple[str, str]]

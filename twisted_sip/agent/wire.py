@@ -75,8 +75,11 @@ class Wire:
         self._told_by: Flow | None = None
         self.under_way: dict[ClientRequest, _Carried] = {}
 
-    def send(self, outgoing: ClientRequest) -> None:
-        """Send a request of a machine."""
+    def send(self, outgoing: ClientRequest) -> bool:
+        """Send a request of a machine.
+
+        :return: True if one client transaction decides.
+        """
         request = outgoing.request
         if request.method == "REFER":
             request.headers.set("max-forwards", str(self.hops))
@@ -91,13 +94,13 @@ class Wire:
         self.under_way[outgoing] = carried = _Carried(self, outgoing)
         simple = credentials is None and not secure and "route" not in request.headers.names
         try:
-            if not simple or not sender.start_straight(request, carried, flow):
-                carried.outgoing = sender.send(
-                    request, carried, flow=flow, credentials=credentials, secure_required=secure
-                )
+            if simple and sender.start_straight(request, carried, flow):
+                return True
+            carried.outgoing = sender.send(request, carried, flow=flow, credentials=credentials, secure_required=secure)
         except RemoteProtocolError as error:
             # It may not go there. Whoever sends it is not done with that yet.
             self._element.reactor.callLater(0, carried.failed, None, error.status, error.reason)
+        return False
 
     def cancel(self, outgoing: ClientRequest, headers: Iterable[tuple[str, str]]) -> None:
         """Cancel an INVITE."""

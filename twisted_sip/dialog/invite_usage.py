@@ -233,10 +233,13 @@ class InviteUsage(UsageParts):
             _log.warn("no BYE could be made: {reason}", reason=str(error))
             self.let_go()
             return
-        self._unguard()
-        # Challenges and other servers need a transaction each; then it is enough.
-        self._guard = self.timers.start(4 * terms.values.timeout, self._bye_over, 408)
-        self.user.send(self, ClientRequest(request, self, self.dialog))  # type: ignore[arg-type]
+        if self._guard is not None:
+            # What nobody wanted has been accepted after all.
+            self._unguard()
+        sure = self.user.send(self, ClientRequest(request, self, self.dialog))  # type: ignore[arg-type]
+        if not sure and self.state is TERMINATING:
+            # Challenges and other servers need a transaction each; then it is enough.
+            self._guard = self.timers.start(4 * terms.values.timeout, self._bye_over, 408)
 
     def response_received(self, outgoing: ClientRequest, response: Response) -> None:
         """Any final response to our BYE ends the dialog (section 15.1.1)."""
@@ -249,7 +252,8 @@ class InviteUsage(UsageParts):
 
     def _bye_over(self, status: int) -> None:
         """The BYE has its outcome: whatever that is, the dialog is over (section 15.1.1)."""
-        self._unguard()
+        if self._guard is not None:
+            self._unguard()
         self._bye_accepted = 200 <= status < 300
         self.let_go()
 

@@ -31,11 +31,14 @@ class ServerRequest(Protocol):
 class SessionUser(Protocol):
     """The host and user of sessions. The state of a session has changed already when a method is called."""
 
-    def send(self, machine: Session | InviteAttempt, outgoing: ClientRequest) -> None:
+    def send(self, machine: Session | InviteAttempt, outgoing: ClientRequest) -> bool | None:
         """Add a Contact where the method refreshes targets, tell ``outgoing.sent`` and send ``outgoing.request``.
 
         Every response goes to ``outgoing.response_received``, a failure to ``outgoing.failed``, neither from within
         this call.
+
+        :return: True if one client transaction decides, so that there is an outcome after 64*T1 at the latest, unless
+            it is an INVITE.
         """
 
     def cancel(
