@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 from twisted.internet.task import Clock
 
@@ -130,6 +131,36 @@ def test_as_many_calls_as_it_has_places(trunk: Any) -> None:
     assert [len(gateway.channels) for gateway in trunk.gateways] == [0, 1]
     other.request("BYE")
     trunk.second.answer(trunk.second.peer.expect("BYE"), 200)
+
+
+def test_a_transfer_to_a_number(trunk: Any) -> None:
+    """The first gateway is silent, the second one takes it."""
+    alice, bob = Party(trunk, "alice", 9), Party(trunk, "bob", 8)
+    alice.call(bob.uri, body=sdp())
+    bob.answer(bob.invited(), 200, body=sdp(4002, host="198.51.100.8"))
+    alice.response(200)
+    alice.ack()
+    trunk.run(1)
+    bob.request("REFER", ("refer-to", "<sip:0123@example.com>"))
+    trunk.first.invited()
+    trunk.run(3.1)
+    invite = trunk.second.invited()
+    assert [gateway.failed for gateway in trunk.gateways] == [1, 0]
+    trunk.second.answer(invite, 486)
+    trunk.run(40)
+
+
+@pytest.mark.parametrize("no_response", [0.0, 1.0])
+def test_how_long_it_may_be_silent(no_response: float) -> None:
+    made = Trunk()
+    gateways = [attrs.evolve(gateway.settings, max_calls=0) for gateway in made.gateways]
+    made.gateways.adopt(gateways, GatewaysSettings(probe_interval=0, no_response=no_response))
+    call(made)
+    made.first.invited()
+    made.run(1.5)
+    assert made.gateways.groups["g"][0].failed == (1 if no_response else 0)
+    made.run(300)
+    made.stop()
 
 
 # -- without a route -------------------------------------------------------------------------
