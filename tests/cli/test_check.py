@@ -121,6 +121,23 @@ def test_the_surroundings(tmp_path: Path) -> None:
     assert "is in use, stop what uses it or choose another port" in found[4][2]
 
 
+def test_a_busy_port_is_seen_through_a_bad_certificate(tmp_path: Path) -> None:
+    key, certificate = make_self_signed(["example.com"], datetime.now(UTC) - LIFETIME - timedelta(days=5))
+    (tmp_path / "k.pem").write_bytes(key)
+    (tmp_path / "c.pem").write_bytes(certificate)
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        listen = f"tls:{busy.getsockname()[1]}:interface=127.0.0.1:privateKey=k.pem:certKey=c.pem"
+        found = [
+            one[1:]
+            for one in check(tmp_path, SERVER.replace("udp:0:interface=127.0.0.1", listen), 1)
+            if one[0] == "error"
+        ]
+    (_, expired), (subject, taken) = found
+    assert "expired" in expired and subject.startswith("listen tls:") and "is in use" in taken
+
+
 @pytest.mark.parametrize(
     ("age", "level", "text"),
     [
@@ -137,6 +154,8 @@ def test_certificates(tmp_path: Path, age: timedelta, level: str, text: str) -> 
     server = SERVER.replace("udp:0", "tls:0").replace('"example.com"', '"example.com", "example.org"')
     found = check(tmp_path, server + tls, 1 if level == "error" else 0)
     certificates = [one for one in found if one[1].startswith("certificate")]
+    # What is wrong with a certificate is told once; the port is looked at without it.
+    assert ("ok", "listen tls:0:interface=127.0.0.1", "can be listened on") in found
     assert certificates[0][0] == level
     assert text in certificates[0][2]
     if level != "error":

@@ -301,6 +301,20 @@ def test_databases_as_files(tmp_path: Path) -> None:
     path.write_bytes(b"nonsense" * 200)
     [(level, text), *_] = [one for one in words(doctor_machine._database(path)) if one[0] == "error"]
     assert level == "error" and "cannot be used" in text
+    assert next(one.mend for one in doctor_machine._database(path) if one.level == "error").startswith(
+        "restore a backup"
+    )
+
+
+def test_what_is_locked_needs_no_backup(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    path.chmod(0o600)
+    assert [(one.text, one.mend) for one in doctor_machine._database(path)] == [
+        ("is locked by another process", "end that")
+    ]
+    holder.close()
 
 
 def test_keys_of_listen_descriptors(tmp_path: Path) -> None:

@@ -172,7 +172,10 @@ def _database(path: Path) -> Iterator[Finding]:
         yield Finding("warning", subject, f"has {size} MB in its log", "end what reads it for so long")
     held = _held(path)
     if held:
-        yield Finding("error", subject, held, "end the other process, or restore a backup where it is damaged")
+        mend = (
+            "end that" if "locked" in held else "restore a backup or move the file away, and see that it can be written"
+        )
+        yield Finding("error", subject, held, mend)
     elif not wrong:
         yield Finding("ok", subject, f"{path.stat().st_size // 1024} KB, can be written")
 

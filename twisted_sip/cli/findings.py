@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +35,8 @@ from twisted_sip.transport.settings import CertificateFiles
 
 #: What to do about a database where its error does not say that.
 _STORE_MEND = "end what holds it, and see that this user may write it"
+#: What names the files of a certificate in a listen descriptor.
+_OF_CERTIFICATES = re.compile(r":(?:privateKey|certKey|extraCertChain)=(?:[^:\\]|\\.)*")
 #: A certificate that ends sooner is worth a word.
 _SOON = timedelta(days=30)
 
@@ -73,11 +76,12 @@ def surroundings(
     yield from _state_dir(configuration, running)
     if more is not None:
         yield from more(configuration)
-    yield from _certificates(configuration)
+    certificates = list(_certificates(configuration))
+    yield from certificates
     if running:
         yield Finding("ok", "ports", f"the server that runs (process {running['pid']}) has them")
     else:
-        yield from _ports(configuration)
+        yield from _ports(configuration, {finding.text for finding in certificates if finding.level == "error"})
         if more is not None:
             yield from _web_ports(configuration)
 
@@ -232,8 +236,11 @@ def _certificate(configuration: Configuration, files: CertificateFiles) -> Itera
             yield Finding("warning", subject, f"proves {known}, not {domain}", f"get one for {domain} (RFC 5922)")
 
 
-def _ports(configuration: Configuration) -> Iterator[Finding]:
-    """Open the ports and close them again."""
+def _ports(configuration: Configuration, told: Collection[str]) -> Iterator[Finding]:
+    """Open the ports and close them again.
+
+    :param told: what is wrong with certificates; that is not told once more, and the port looked at without them.
+    """
     from twisted.internet import reactor
 
     for text in configuration.server.listen:
@@ -241,17 +248,28 @@ def _ports(configuration: Configuration) -> Iterator[Finding]:
         secured = descriptor.certificate is not None or configuration.tls.certificate is not None
         # A certificate that is not there yet is the business of the first start: its port alone is looked at.
         tried = text if secured or not descriptor.kind.secure else f"tcp{text[3:]}"
-        one = attrs.evolve(configuration, server=attrs.evolve(configuration.server, listen=(ListenDescriptor(tried),)))
-        try:
-            element = Element(reactor, transport_settings=transport_settings(one, ()))
-            element.transports.listen(tried)
-        except ConfigurationError as error:
-            for problem in error.problems:
-                wrong, mend = split_words(problem.removeprefix(f"listen {tried}: "))
-                yield Finding("error", f"listen {text}", wrong, mend)
-        else:
+        wrong = _opened(reactor, configuration, tried)
+        if descriptor.kind.secure and any(one in told for one, _ in wrong):
+            plain = _OF_CERTIFICATES.sub("", f"tcp{text[3:]}")
+            wrong = [one for one in wrong if one[0] not in told] + _opened(reactor, configuration, plain)
+        for one in wrong:
+            yield Finding("error", f"listen {text}", *one)
+        if not wrong:
             yield Finding("ok", f"listen {text}", "can be listened on")
-            element.stop().addErrback(lambda failure: None)
+
+
+def _opened(reactor: Any, configuration: Configuration, text: str) -> list[tuple[str, str]]:
+    """Listen by the descriptor *text* for a moment; return what is wrong, each with its mend."""
+    server = attrs.evolve(configuration.server, listen=(ListenDescriptor(text),))
+    try:
+        element = Element(
+            reactor, transport_settings=transport_settings(attrs.evolve(configuration, server=server), ())
+        )
+        element.transports.listen(text)
+    except ConfigurationError as error:
+        return [split_words(problem.removeprefix(f"listen {text}: ")) for problem in error.problems]
+    element.stop().addErrback(lambda failure: None)
+    return []
 
 
 def _web_ports(configuration: Configuration) -> Iterator[Finding]:
