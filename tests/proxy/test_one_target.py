@@ -39,6 +39,8 @@ class Policy:
 
     def response(self, response: Any, context: Any) -> None:
         assert context.request is context.incoming.request and context.record is None and not context.calls
+        assert [branch.target.aor for branch in context.branches] in ([f"{BOB}"], [""])
+        assert not context.setting_up and not context.rang_at
         self.seen.append((context.request.method, response.status, context.in_dialog, context.history is None))
 
 

@@ -165,6 +165,7 @@ class IForwardingPolicy(Interface):
     def response(response: Response, context: Any) -> Deferred[Any] | None:
         """Change *response*, about to be forwarded upstream (RFC 3261 section 16.7), in place.
 
+        :param context: what is known of the request (twisted_sip.proxy.upstream.Upstream).
         :return: None; or, for a 2xx to an INVITE, what it waits for: it goes when that has fired, even with a failure.
             One Deferred may be given for many responses.
         """

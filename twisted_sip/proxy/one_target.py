@@ -47,9 +47,10 @@ class OneTarget(StraightUser, Upstream):
         "target",
     )
 
-    calls = False
-    disposition = None
-    history = None
+    # As those of ResponseContext are for such a request.
+    breadth_given = calls = forked = pinned = setting_up = False
+    caller_mark = disposition = history = None
+    began_at = rang_at = 0.0
 
     def __init__(
         self,
@@ -72,6 +73,11 @@ class OneTarget(StraightUser, Upstream):
         self.record: Any = None
         self.transaction = None
         self.cancelled = False
+
+    @property
+    def branches(self) -> Sequence[OneTarget]:
+        """What stands for the branches: this, for its target."""
+        return (self,)
 
     def unfolded(self) -> Branch:
         """Put a ResponseContext and its Branch in the place of this, and return the branch."""
