@@ -28,6 +28,7 @@ from twisted_sip.storage.batch_writer import InlineThread
 from twisted_sip.storage.credentials_sqlite import SQLiteCredentialStore
 from twisted_sip.storage.location_sqlite import SQLiteLocationStore
 from twisted_sip.tap.control import CommandError
+from twisted_sip.tap.control_rows import Rows
 from twisted_sip.tap.logs import observer
 from twisted_sip.tap.sections import LogSection
 from twisted_sip.tap.server_commands import server_commands
@@ -223,6 +224,8 @@ def told(make_house: Callable[..., House]) -> Iterator[tuple[House, str]]:
             result.addCallback(found.append)
             house.network.advance(1)
             (result,) = found
+        if isinstance(result, Rows):
+            result = [row for row in result.rows if row is not None]
         return json.loads(json.dumps(result))
 
     with pytest.MonkeyPatch.context() as patch:

@@ -47,7 +47,8 @@ class ServerAdmission(AdmissionProcessor):
 
     def answers_itself(self, request: Request) -> bool:
         """Tell whether this server answers *request* itself (RFC 3261 section 22.1)."""
-        return not self.forwards or super().answers_itself(request) or any(claims(request) for claims in self.claims)
+        # What a part finds malformed is told before anybody is asked who it is.
+        return super().answers_itself(request) or any(claims(request) for claims in self.claims) or not self.forwards
 
     def _stranger(self, incoming: IncomingRequest, for_us: bool) -> Verdict:
         """A request that does not claim to be from one of our users: it may be from a gateway."""
