@@ -169,7 +169,8 @@ class SessionTimer:
         if told is None and not knows:
             # There is nothing to say to somebody who does not know of timers. Our refreshes ask for one that serves us
             # alone (section 7.1), so that nobody leaves unnoticed.
-            self._lasts(max(terms.session_expires, terms.min_se), "local", alone=True)
+            wanted, least = terms.session_expires, terms.min_se
+            self._lasts(wanted if wanted > least else least, "local", alone=True)
             return []
         if told is None:
             seconds = max(terms.session_expires, min_se_of(request), terms.min_se)
@@ -200,10 +201,12 @@ class SessionTimer:
             self.stop()
         self.alone = alone
         self._failures = 0
-        self.interval = seconds = max(seconds, SHORTEST_INTERVAL)
+        if seconds < SHORTEST_INTERVAL:
+            seconds = SHORTEST_INTERVAL
+        self.interval = seconds
         self.refresher = refresher
         # Section 10: the BYE leaves before middleboxes forget the session.
-        wait = seconds - min(32.0, seconds / 3)
+        wait = seconds - (32.0 if seconds > 96 else seconds / 3)
         self._ends_at = self._timers.now() + wait
         if refresher == "local":
             # One timer at a time: when it is refreshed the time until it ends begins.

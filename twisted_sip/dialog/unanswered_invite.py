@@ -49,7 +49,7 @@ class UnansweredInvite:
         # When a provisional response is due again.
         self._repeat_at = _NEVER
         # One timer for both: it looks what is due, and is never stopped before there is an answer.
-        self._timer: Timer | None = timers.start(min(longest, _REPEAT), self._look)
+        self._timer: Timer | None = timers.start(longest if longest < _REPEAT else _REPEAT, self._look)
 
     def _look(self) -> None:
         now = self._timers.now() + _HAIR
