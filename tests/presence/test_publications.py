@@ -345,3 +345,18 @@ def test_an_expired_one_that_cannot_be_dropped_is_logged(table: Table) -> None:
         table.clock.advance(11)
     assert table.bodies() == [] and table.told == [ALICE] * 2
     assert failures.texts == ["an expired publication was not dropped: the disk is full"]
+
+
+def test_what_nobody_could_be_told_of_has_failed(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = table.publish()
+    table.store.write()
+
+    def changed(resource: str) -> None:
+        raise ValueError("not now")
+
+    monkeypatch.setattr(table, "changed", changed)
+    table.publish(b"two", replaces=made)
+    table.remove(made)
+    while table.store.waiting:
+        table.store.write()
+    assert table.outcomes == ["ok", "failed", "failed"]

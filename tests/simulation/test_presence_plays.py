@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from twisted.internet.defer import succeed
 
 from twisted_sip.presence.publication import Publications
 from twisted_sip.storage.publication_sqlite import SQLitePublicationStore
@@ -60,10 +59,10 @@ def test_a_seed_always_plays_the_same() -> None:
 def test_a_play_finds_what_is_broken(broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A 200 for what is not durable; publications that never expire."""
     if broken == "kept":
-        monkeypatch.setattr(SQLitePublicationStore, "commit", lambda store, change: succeed(None))
+        monkeypatch.setattr(SQLitePublicationStore, "commit_then", lambda store, change, done: done(None))
     else:
         monkeypatch.setattr(Publications, "_look", lambda publications, name, now: None)
-        monkeypatch.setattr(Publications, "remove", lambda publications, publication: succeed(None))
+        monkeypatch.setattr(Publications, "drop", lambda publications, publication, then: then(None))
     for seed in range(20):
         directory = tmp_path / str(seed)
         directory.mkdir()

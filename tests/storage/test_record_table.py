@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
+from twisted.python.failure import Failure
 
+from twisted_sip.errors import StoreError, StoreFull
 from twisted_sip.interfaces.publication import Publication, PublicationChange
+from twisted_sip.storage import record_store
 from twisted_sip.storage.publication_sqlite import PUBLICATIONS, SQLitePublicationStore
 
 
@@ -59,3 +63,26 @@ def test_the_last_change_counts(
     store.load().addCallback(loaded.extend)  # type: ignore[union-attr]
     assert [(each.key, each.etag) for each in loaded] == left
     store.close()
+
+
+def test_who_is_told_without_a_deferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = SQLitePublicationStore(tmp_path / "publications.db", Clock())
+    told: list[Failure | None] = []
+
+    def fails(failure: Failure | None) -> None:
+        told.append(failure)
+        raise ValueError("not now")
+
+    store.commit_then(put("1"), fails)
+    store.commit_then(put("2"), told.append)
+    assert not told
+    with capturedLogs() as said:
+        store._writer.flush()
+    assert told == [None, None] and [event["log_format"] for event in said] == ["what follows a change has failed"]
+    monkeypatch.setattr(record_store, "MAX_WAITING", 0)
+    store.commit_then(put("3"), told.append)
+    store.close()
+    store.commit_then(put("4"), told.append)
+    full, closed = told[2:]
+    assert full is not None and full.check(StoreFull)
+    assert closed is not None and closed.check(StoreError) and not closed.check(StoreFull)

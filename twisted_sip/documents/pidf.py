@@ -171,8 +171,9 @@ class Presence:
         made = cls.of_text(body, entity)
         for basic in states:
             if basic not in STATES and basic.strip().lower() not in STATES:
-                return made
-        made._states_known = True
+                break
+        else:
+            made._states_known = True
         return made
 
     @classmethod

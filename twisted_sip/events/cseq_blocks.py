@@ -50,7 +50,9 @@ class CSeqBlocks:
 
         If not, *came* is called once it may.
         """
-        highest = max(subscription.dialog.local_cseq or 0, subscription.version)
+        highest = subscription.dialog.local_cseq or 0
+        if highest < subscription.version:
+            highest = subscription.version
         if highest + self._block // 4 < subscription.cseq_limit:
             return True
         if not subscription.reserving:

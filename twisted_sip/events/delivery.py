@@ -190,7 +190,9 @@ class Delivery:
     # -- what to tell -----------------------------------------------------------------------
 
     def _ask(self, subscription: HostedSubscription) -> None:
-        owed = subscription.begin()
+        # As begin() does.
+        owed, subscription.owed = subscription.owed, NOTHING
+        subscription.busy = True
         if subscription.untold:
             self._tell(subscription, _EMPTY, owed)
             return

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import attrs
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 
-@attrs.frozen(slots=True, kw_only=True)
-class Notification:
+class Notification(NamedTuple):
     """The body of one NOTIFY.
 
     :ivar content_type: its media type, empty for a NOTIFY without body.

@@ -65,6 +65,9 @@ class IPublicationStore(Interface):
 
         The Deferred fires with None once the change would survive a crash of the process; changes become durable in the
         order of the calls. On failure it fires with StoreError (StoreFull where there are too many).
+
+        A store may have a method ``commit_then(change, done)`` beside it, which spares the Deferred: ``done`` is called
+        once with what that would fire with, None or a Failure.
         """
 
     def close() -> Deferred[None]:

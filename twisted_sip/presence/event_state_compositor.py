@@ -113,9 +113,11 @@ class EventStateCompositor:
                 return TAKEN
             if not asked.expires:
                 return self._withdraw(incoming, known)
-            made, committed = publications.publish(
+            waiting = _Waiting(incoming)
+            made = publications.put(
                 resource,
                 self._package,
+                then=waiting,
                 content_type=content_type,
                 body=body,
                 expires=asked.expires,
@@ -128,39 +130,62 @@ class EventStateCompositor:
             return _refuse(incoming, refusal)
         except StoreFull:
             return _refuse(incoming, _full())
-        response = _accepted(incoming, made.etag, asked.expires)
-        return self._when_durable(incoming, committed, response)
+        return waiting.verdict(_accepted(incoming, made.etag, asked.expires))
 
-    def _withdraw(self, incoming: IncomingRequest, known: Publication | None) -> Verdict | Deferred[Verdict]:
+    def _withdraw(self, incoming: IncomingRequest, known: Publication | None) -> Verdict:
         """Section 4.5, or a first publication that lives no time at all: it has been and gone."""
         response = _accepted(incoming, self._make_text(), 0)
         if known is None:
             return response
-        return self._when_durable(incoming, self._publications.remove(known), response)
+        waiting = _Waiting(incoming)
+        self._publications.drop(known, waiting)
+        return waiting.verdict(response)
 
-    def _when_durable(self, incoming: IncomingRequest, committed: Deferred[None], response: Response) -> Verdict:
-        if committed.called and committed.result is None:
-            return response
-        # Nothing is acknowledged that could be lost; retransmissions meet the transaction meanwhile.
-        committed.addCallbacks(_answer, _not_stored, callbackArgs=(incoming, response), errbackArgs=(incoming,))
+
+class _Waiting:
+    """A PUBLISH that waits until what it changes is durable: nothing is acknowledged that could be lost.
+
+    Retransmissions meet its transaction meanwhile.
+    """
+
+    __slots__ = ("_incoming", "_over", "_response")
+
+    def __init__(self, incoming: IncomingRequest) -> None:
+        self._incoming = incoming
+        # What answers it, once that is known; whether it may be sent.
+        self._response: Response | None = None
+        self._over = False
+
+    def verdict(self, response: Response) -> Verdict:
+        """Return *response*, or what has come of it already, or TAKEN where it has to wait."""
+        if self._over:
+            return self._response or response
+        self._response = response
         return TAKEN
 
+    def __call__(self, failure: Failure | None) -> None:
+        """It is durable, or *failure* says why it is not."""
+        response, self._over = self._response, True
+        if failure is not None:
+            self._response = _failed(failure, self._incoming)
+        if response is None:
+            # At once, that is.
+            return
+        incoming = self._incoming
+        try:
+            if not incoming.over:
+                incoming.send(self._response or response)
+        except Exception:
+            _log.failure("a PUBLISH could not be answered", call_id=incoming.request.call_id)
 
-def _answer(_: object, incoming: IncomingRequest, response: Response) -> None:
-    try:
-        if not incoming.over:
-            incoming.send(response)
-    except Exception:
-        _log.failure("a PUBLISH could not be answered", call_id=incoming.request.call_id)
 
-
-def _not_stored(failure: Failure, incoming: IncomingRequest) -> None:
+def _failed(failure: Failure, incoming: IncomingRequest) -> Response:
     call_id = incoming.request.call_id
     if failure.check(StoreError):
         _log.error("PUBLISH not stored: {reason}", reason=str(failure.value), call_id=call_id)
     else:
         _log.failure("a PUBLISH failed", failure, call_id=call_id)
-    _answer(None, incoming, _refuse(incoming, _full() if failure.check(StoreFull) else PublishRefused(500)))
+    return _refuse(incoming, _full() if failure.check(StoreFull) else PublishRefused(500))
 
 
 def _full() -> PublishRefused:

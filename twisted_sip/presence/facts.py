@@ -77,11 +77,23 @@ class Facts:
 
     def registered(self, resource: str) -> bool:
         """Tell whether a device of *resource* is registered; no, as long as that is not known."""
-        return self._location is not None and bool(self._known(_REGISTERED, resource))
+        location = self._location
+        if location is None:
+            return False
+        late = self._late.get((_REGISTERED, resource)) if self._late else None
+        if late is not None:
+            return bool(late.value)
+        answer = location.lookup(resource)
+        return bool(answer if type(answer) in _AT_ONCE else self._known(_REGISTERED, resource, answer))
 
     def hard_state(self, resource: str) -> Presence | None:
         """Return the document that *resource* keeps; None for none, and as long as that is not known."""
-        found: Presence | None = None if self._documents is None else self._known(_HARD_STATE, resource)
+        if self._documents is None:
+            return None
+        late = self._late.get((_HARD_STATE, resource)) if self._late else None
+        if late is None:
+            return self._known(_HARD_STATE, resource, self._look_up(_HARD_STATE, resource))  # type: ignore[no-any-return]
+        found: Presence | None = late.value
         return found
 
     def settling(self, resource: str) -> Deferred[None] | None:
@@ -106,11 +118,8 @@ class Facts:
                 return True
         return False
 
-    def _known(self, kind: str, resource: str) -> Any:
-        late = self._late.get((kind, resource))
-        if late is not None:
-            return late.value
-        answer = self._look_up(kind, resource)
+    def _known(self, kind: str, resource: str, answer: Any) -> Any:
+        """Return what *answer*, the first about this, says now."""
         # To ask whether something is a Deferred, an abstract class, takes longer than the answer of most stores.
         if type(answer) in _AT_ONCE or not isinstance(answer, Deferred):
             return _read(kind, answer)

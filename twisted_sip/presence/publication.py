@@ -7,6 +7,8 @@ once, so that of two PUBLISH requests with one entity-tag the second is told 412
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -18,6 +20,9 @@ from twisted_sip.interfaces.publication import IPublicationStore, Publication, P
 from twisted_sip.storage.expiry import ExpirySchedule
 
 _log = Logger()
+
+#: Called once a change is durable and has been told of, with None; or with why it is not.
+Then: TypeAlias = Callable[[Failure | None], object]
 
 #: (resource, package).
 Place = tuple[str, str]
@@ -57,6 +62,9 @@ class Publications:
         max_per_resource: int = 20,
     ) -> None:
         self._store = store
+        self._commit_then: Callable[[PublicationChange, Then], None] = getattr(
+            store, "commit_then", self._commit_waiting
+        )
         self._clock = clock
         self._make_text = make_text
         self._changed = changed
@@ -108,11 +116,22 @@ class Publications:
 
     # -- changing ----------------------------------------------------------------------
 
-    def publish(
+    def publish(self, resource: str, package: str, **what: Any) -> tuple[Publication, Deferred[None]]:
+        """As :meth:`put`, with a Deferred.
+
+        :return: the publication with its new entity-tag, and a Deferred that fires with None once it is durable and
+            has been told of; or fails with StoreError, and all is as before.
+        :raises StoreFull: there are too many.
+        """
+        committed: Deferred[None] = Deferred()
+        return self.put(resource, package, then=partial(_fire, committed), **what), committed
+
+    def put(
         self,
         resource: str,
         package: str,
         *,
+        then: Then,
         content_type: str,
         body: bytes,
         expires: int,
@@ -120,15 +139,16 @@ class Publications:
         source: str = "",
         alike: Callable[[Publication], bool] = _never,
         replaces: Publication | None = None,
-    ) -> tuple[Publication, Deferred[None]]:
+    ) -> Publication:
         """Make a publication, or replace one; refresh it if nothing but the time is new.
 
+        :param then: called once, perhaps before this returns. Where the change is not durable it is called with the
+            Failure, a StoreError, and all is as before.
         :param expires: seconds that it lives.
         :param source: which device it came from, as far as that can be told; empty for programs on this server.
         :param alike: tells whether another publication is about the same entity and components.
         :param replaces: the one that it replaces, as :meth:`tagged` gave it.
-        :return: the publication with its new entity-tag, and a Deferred that fires with None once it is durable and
-            has been told of; or fails with StoreError, and all is as before.
+        :return: the publication with its new entity-tag.
         :raises StoreFull: there are too many.
         """
         place = (resource, package)
@@ -167,9 +187,10 @@ class Publications:
         if superseded:
             # Whichever of its answers the device goes by: it is good until one of the two is used.
             tags[superseded] = made
-        committed = self._commit((resource, package, made.key), PublicationChange((made,)))
-        committed.addCallbacks(self._published, self._not_published, callbackArgs=(made,), errbackArgs=(made, replaces))
-        return made, committed
+        name = (resource, package, made.key)
+        self._under_way[name] = self._under_way.get(name, 0) + 1
+        self._commit_then(PublicationChange((made,)), partial(self._put_ended, made, replaces, then))
+        return made
 
     def _twin(
         self, place: Place, source: str, publisher: str, body: bytes, alike: Callable[[Publication], bool]
@@ -190,22 +211,23 @@ class Publications:
 
     def remove(self, publication: Publication) -> Deferred[None]:
         """Drop a publication (section 4.5); fires with None once that is durable and has been told of."""
-        place = (publication.resource, publication.package)
-        self._untag(place, publication.key)
-        name = (*place, publication.key)
-        committed = self._commit(name, PublicationChange((), (name,)))
-        committed.addCallbacks(
-            self._removed, self._not_removed, callbackArgs=(publication,), errbackArgs=(publication,)
-        )
+        committed: Deferred[None] = Deferred()
+        self.drop(publication, partial(_fire, committed))
         return committed
 
-    def _commit(self, name: tuple[str, str, str], change: PublicationChange) -> Deferred[None]:
-        under_way = self._under_way
-        under_way[name] = under_way.get(name, 0) + 1
-        return self._store.commit(change)
+    def drop(self, publication: Publication, then: Then) -> None:
+        """As :meth:`remove`; *then* is called once, perhaps before this returns."""
+        # Resource, package and key are its first fields.
+        name = publication[:3]
+        self._untag(publication[:2], publication.key)
+        self._under_way[name] = self._under_way.get(name, 0) + 1
+        self._commit_then(PublicationChange((), (name,)), partial(self._drop_ended, publication, then))
+
+    def _commit_waiting(self, change: PublicationChange, done: Then) -> None:
+        """For stores that have nothing but commit()."""
+        self._store.commit(change).addCallbacks(lambda _: done(None), done).addErrback(_not_told)
 
     def _end_of_commit(self, of: Publication) -> None:
-        # Resource, package and key are its first fields.
         name = of[:3]
         left = self._under_way.pop(name) - 1
         if left:
@@ -213,8 +235,30 @@ class Publications:
 
     # -- what became of a change ------------------------------------------------------------
 
-    def _published(self, _: object, made: Publication) -> None:
+    def _put_ended(self, made: Publication, replaces: Publication | None, then: Then, failure: Failure | None) -> None:
         self._end_of_commit(made)
+        if failure is not None:
+            self._not_published(made, replaces)
+        else:
+            try:
+                self._published(made)
+            except Exception:
+                # Who hears of changes has failed: that is not to be acknowledged.
+                failure = Failure()
+        then(failure)
+
+    def _drop_ended(self, publication: Publication, then: Then, failure: Failure | None) -> None:
+        self._end_of_commit(publication)
+        if failure is not None:
+            self._not_removed(publication)
+        else:
+            try:
+                self._removed(publication)
+            except Exception:
+                failure = Failure()
+        then(failure)
+
+    def _published(self, made: Publication) -> None:
         if self._closed:
             return
         place = made[:2]
@@ -227,9 +271,8 @@ class Publications:
         if before is None or before.body != made.body or before.content_type != made.content_type:
             self._changed(*place)
 
-    def _not_published(self, failure: Failure, made: Publication, replaces: Publication | None) -> Failure:
+    def _not_published(self, made: Publication, replaces: Publication | None) -> None:
         place = made[:2]
-        self._end_of_commit(made)
         tags = self._tags.get(place, _NONE)
         if tags.pop(made.etag, None) is not None:
             # Unless somebody has gone on from the new entity-tag already, the old one is good again, if it ever was.
@@ -239,11 +282,9 @@ class Publications:
                 self._untag(place, made.key)
                 self._size -= 1
         self._end_of_change(place)
-        return failure
 
-    def _removed(self, _: object, publication: Publication) -> None:
+    def _removed(self, publication: Publication) -> None:
         place = publication[:2]
-        self._end_of_commit(publication)
         if self._closed:
             return
         if self._durable.get(place, _NONE).pop(publication.key, None) is not None:
@@ -251,13 +292,11 @@ class Publications:
             self._end_of_change(place)
             self._changed(*place)
 
-    def _not_removed(self, failure: Failure, publication: Publication) -> Failure:
+    def _not_removed(self, publication: Publication) -> None:
         place = publication[:2]
-        self._end_of_commit(publication)
         if publication.key in self._durable.get(place, _NONE):
             self._tags.setdefault(place, {})[publication.etag] = publication
         self._end_of_change(place)
-        return failure
 
     def _end_of_change(self, place: Place) -> None:
         """Forget the place if nothing is left there; look at what has expired meanwhile."""
@@ -315,6 +354,17 @@ class Publications:
         self._tags.clear()
         self._size = 0
         return self._store.close()
+
+
+def _fire(committed: Deferred[None], failure: Failure | None) -> None:
+    if failure is None:
+        committed.callback(None)
+    else:
+        committed.errback(failure)
+
+
+def _not_told(failure: Failure) -> None:
+    _log.failure("what follows a change has failed", failure)
 
 
 def _not_dropped(failure: Failure) -> None:

@@ -8,9 +8,10 @@ Nothing is kept in memory here but what waits for the disk.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Generic, Literal
+from typing import Any, Generic, Literal, TypeAlias
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -21,6 +22,9 @@ from twisted_sip.errors import StoreError, StoreFull
 from twisted_sip.storage.batch_writer import BATCH_SIZE, FLUSH_INTERVAL, BatchWriter, InlineThread, WorkThread
 from twisted_sip.storage.record_table import Record, RecordChange, RecordTable, Step, write_steps
 from twisted_sip.storage.sqlite import DatabaseLock, explain, open_database
+
+#: Called once a change is durable, with None, or with what it failed for.
+Done: TypeAlias = Callable[[Failure | None], object]
 
 #: How many changes may wait for the disk; more are refused.
 MAX_WAITING = 20_000
@@ -67,7 +71,7 @@ class SQLiteRecordStore(Generic[Record]):
             # A thread that was started for this store has nothing to do.
             self._thread.stop()
             raise
-        self._writer: BatchWriter[tuple[RecordChange[Record], Deferred[None]]] = BatchWriter(
+        self._writer: BatchWriter[tuple[RecordChange[Record], Done]] = BatchWriter(
             self._thread,
             clock,
             self._write,
@@ -110,14 +114,22 @@ class SQLiteRecordStore(Generic[Record]):
         return loaded
 
     def commit(self, change: RecordChange[Record]) -> Deferred[None]:
-        if not self._open:
-            return fail(StoreError(f"{self._path}: closed"))
-        writer = self._writer
-        if len(writer.gathered) + writer.under_way >= MAX_WAITING:
-            return fail(StoreFull(f"{self._path}: {MAX_WAITING} changes wait for the disk"))
         acknowledged: Deferred[None] = Deferred()
-        writer.add((change, acknowledged))
+        self.commit_then(change, partial(_fire, acknowledged))
         return acknowledged
+
+    def commit_then(self, change: RecordChange[Record], done: Done) -> None:
+        """As commit(), for who needs no Deferred.
+
+        :param done: called once, perhaps before this returns.
+        """
+        writer = self._writer
+        if not self._open:
+            done(Failure(StoreError(f"{self._path}: closed")))
+        elif len(writer.gathered) + writer.under_way >= MAX_WAITING:
+            done(Failure(StoreFull(f"{self._path}: {MAX_WAITING} changes wait for the disk")))
+        else:
+            writer.add((change, done))
 
     # -- in the thread -------------------------------------------------------
 
@@ -126,15 +138,17 @@ class SQLiteRecordStore(Generic[Record]):
 
     # -- back in the reactor's thread ----------------------------------------
 
-    def _written(self, batch: list[tuple[RecordChange[Record], Deferred[None]]], failure: Failure | None) -> None:
-        if failure is None:
-            for _, acknowledged in batch:
-                acknowledged.callback(None)
-            return
-        error = self._explain(failure)
-        self._log.error("{count} changes are lost: {reason}", count=len(batch), reason=str(error))
-        for _, acknowledged in batch:
-            acknowledged.errback(Failure(error))
+    def _written(self, batch: list[tuple[RecordChange[Record], Done]], failure: Failure | None) -> None:
+        error = None
+        if failure is not None:
+            error = self._explain(failure)
+            self._log.error("{count} changes are lost: {reason}", count=len(batch), reason=str(error))
+        for _, done in batch:
+            try:
+                done(None if error is None else Failure(error))
+            except Exception:
+                # The others have to hear of theirs.
+                self._log.failure("what follows a change has failed")
 
     def _explain(self, failure: Failure) -> StoreError:
         reason: Any = failure.value
@@ -161,6 +175,13 @@ class SQLiteRecordStore(Generic[Record]):
     def _release(self) -> None:
         self._connection.close()
         self._lock.release()
+
+
+def _fire(acknowledged: Deferred[None], failure: Failure | None) -> None:
+    if failure is None:
+        acknowledged.callback(None)
+    else:
+        acknowledged.errback(failure)
 
 
 def stored_records(table: RecordTable[Record], path: Path, now: float) -> list[Record]:
