@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.testing import StringTransport
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from twisted_sip import __version__
 from twisted_sip.console.metric_table import BY_COUNT, METRICS, TRANSACTIONS
@@ -191,6 +192,21 @@ def _fields(record: CallRecord) -> dict[str, Any]:
 def test_nothing_else_is_served(stage: Stage) -> None:
     assert stage.get("/")[0] == "404 Not Found"
     assert stage.get("/metrics/more")[0] == "404 Not Found"
+
+
+def test_scrapes_leave_no_lines_in_the_log(stage: Stage) -> None:
+    lines: list[str] = []
+
+    def seen(event: LogEvent) -> None:
+        lines.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(seen)
+    try:
+        stage.get()
+        stage.get("/nothing")
+    finally:
+        globalLogPublisher.removeObserver(seen)
+    assert not [line for line in lines if "GET" in line]
 
 
 def test_who_asks_too_often_gets_the_same_again(stage: Stage) -> None:

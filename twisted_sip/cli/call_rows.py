@@ -108,7 +108,8 @@ def _cell(value: Any) -> Any:
         return ""
     if isinstance(value, str):
         # Line breaks and the like are no part of any value here; lone bytes cannot be printed.
-        value = "".join(char if char.isprintable() else " " for char in value)
+        if not value.isprintable():
+            value = "".join(char if char.isprintable() else " " for char in value)
         return f"'{value}" if value.startswith(_FORMULA) else value
     return value
 

@@ -42,8 +42,16 @@ def console() -> Console:
 
 def print_json(value: Any) -> None:
     """Print *value* as JSON, indented; what could steer a terminal is escaped, as JSON allows for any character."""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
-    click.echo("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text))
+    lines = json.dumps(value, ensure_ascii=False, indent=2).split("\n")
+    click.echo("\n".join(map(_harmless, lines)))
+
+
+def _harmless(text: str) -> str:
+    """Return *text*, of JSON, with what could steer a terminal escaped."""
+    # Nearly always there is nothing of that kind, and there may be millions of lines.
+    return (
+        text if text.isprintable() else "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+    )
 
 
 def table_of(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
@@ -68,8 +76,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], nothin
 
 def json_line(value: Any) -> str:
     """Return *value* as JSON on one line; what could steer a terminal is escaped."""
-    text = json.dumps(value, ensure_ascii=False)
-    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+    return _harmless(json.dumps(value, ensure_ascii=False))
 
 
 def duration(seconds: float) -> str:

@@ -128,4 +128,4 @@ class Traced:
 
 def plain(text: str) -> str:
     """Return *text* with every character that could steer a terminal made visible."""
-    return "".join(char if char.isprintable() else "\ufffd" for char in text)
+    return text if text.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in text)

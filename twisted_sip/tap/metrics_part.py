@@ -70,7 +70,7 @@ class MetricsPart(Part):
             server.configuration.metrics.path.strip("/").encode(),
             MetricsResource(ServerMetrics(sources, self.calls), server.reactor),
         )
-        self.web = WebPorts(server.reactor, BoundedSite(root, server.reactor), "metrics", "metrics.listen")
+        self.web = WebPorts(server.reactor, _ScrapedSite(root, server.reactor), "metrics", "metrics.listen")
         self.web.connections.most = _MOST
         try:
             self._prepare(server.configuration, element).commit()
@@ -102,6 +102,11 @@ class MetricsPart(Part):
         web, self.web = self.web, None
         if web is not None:
             await web.close()
+
+
+class _ScrapedSite(BoundedSite):
+    def log(self, request: Any) -> None:
+        """Say nothing: Prometheus comes every few seconds, and what went wrong is in the log without this."""
 
 
 class _Root(Resource):
