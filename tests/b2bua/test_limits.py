@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, fail
 
 from twisted_sip.b2bua.b2bua import B2BUA
 from twisted_sip.b2bua.header_policy import HeaderPolicy
+from twisted_sip.b2bua.settings import B2BUASettings
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError, StoreError
 from twisted_sip.interfaces.accounting import CallRecord, LegRecord
 from twisted_sip.message.header_map import HeaderMap
@@ -232,3 +233,12 @@ def test_header_policy() -> None:
     for wrong in ({"add": ["via"]}, {"add": ["a b"]}, {"set": {"Contact": "x"}}, {"set": {"x": "a\r\nb"}}):
         with pytest.raises(LocalProtocolError):
             HeaderPolicy.build(**wrong)
+
+
+def test_other_settings_are_told_to_peers() -> None:
+    scene = Scene()
+    b2bua = scene.b2bua
+    assert b2bua.terms.session_expires == 1800 and "100rel" not in b2bua._unreliable_terms.supported
+    b2bua.configure(B2BUASettings(session_expires=600), trusts_everybody=False)
+    assert b2bua.terms.session_expires == 600 == b2bua._unreliable_terms.session_expires
+    scene.stop()

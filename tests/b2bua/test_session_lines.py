@@ -34,6 +34,14 @@ def carefully(data: bytes, exactly: int | None = None) -> bytes:
         PLAIN.replace(b"t=0 0", b"t=0 0\ra"),
         PLAIN + b"a=tool:inside a stream\r\n",
         PLAIN.partition(b"m=")[0],
+        PLAIN + b"\n",
+        PLAIN[:-2] + b"\r\r\n",
+        PLAIN + b"a=odd\nline\r\n",
+        TWO.replace(b"\r\nm=video", b"\nm=video"),
+        TWO.replace(b"\r\nm=video", b"\r\r\nm=video"),
+        TWO.replace(b"\r\nm=video", b"\r\n\r\nm=video"),
+        TWO.replace(b"t=0 0", b"t=0 0\r\na=group:BUNDLE 0\r\na=charset:x"),
+        TWO.replace(b"t=0 0", b"b=AS:64\r\nt=0 0\r\na=group:BUNDLE 0"),
     ],
 )
 def test_the_quick_way_says_the_same(data: bytes) -> None:

@@ -100,14 +100,16 @@ def test_under_load_changes_wait_for_more_company() -> None:
 def test_what_is_a_load_may_be_said() -> None:
     clock, batches = Clock(), []
     write = lambda batch: batches.append(list(batch))  # noqa: E731
-    writer: BatchWriter[int] = BatchWriter(InlineThread(), clock, write, _ignore, busy=2)
+    writer: BatchWriter[int] = BatchWriter(InlineThread(), clock, write, _ignore, under_load=(2, 4))
     writer.add(1)
     writer.add(2)
     clock.advance(0.005)
     writer.add(3)
     clock.advance(0.005)
     assert batches == [[1, 2]]
-    clock.advance(0.010)
+    clock.advance(0.014)
+    assert batches == [[1, 2]]
+    clock.advance(0.001)
     assert batches == [[1, 2], [3]]
 
 

@@ -99,11 +99,7 @@ class B2BUA(LegMaking):
         self.b2bua_settings = settings = settings or B2BUASettings()
         if settings.media != "direct" and media is None:
             raise LocalProtocolError(f"media = {settings.media!r} needs something that makes media")
-        super().__init__(
-            element,
-            settings=_agent_settings(settings),
-            media=media,
-        )
+        super().__init__(element, settings=_agent_settings(settings), media=media)
         self.plane = media
         self.accounting = accounting
         self.policy = policy or HeaderPolicy.build(add=settings.pass_headers, remove=settings.remove_headers)
@@ -129,6 +125,7 @@ class B2BUA(LegMaking):
         settings = attrs.evolve(settings, media=self.b2bua_settings.media)
         self.b2bua_settings = settings
         self.settings = _agent_settings(settings)
+        self.forget_terms()
         self.policy = HeaderPolicy.build(add=settings.pass_headers, remove=settings.remove_headers)
         self.users.most = settings.max_calls_per_user
         self._routing.trusts_everybody = trusts_everybody
@@ -281,7 +278,8 @@ class B2BUA(LegMaking):
 
     def calls_for_help(self, request: Request) -> bool:
         """Tell whether *request* is an emergency call: no limit holds for it, and nobody is asked whether it may be."""
-        return self._routing.calls_for_help(request)
+        emergency = self._routing.static.emergency
+        return emergency is not None and emergency.active and bool(emergency.number_of(request))
 
     def _caller_key(self, bridged: BridgedCall) -> str:
         if bridged.user:

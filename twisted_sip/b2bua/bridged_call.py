@@ -51,6 +51,10 @@ class BridgedCall(SetUp):
     :ivar policed: where the call policies of our users have led it, None where nobody has asked them.
     """
 
+    policed: Policed | None = None
+    # Why what the caller says about media is of no use (RFC 3261 section 20.43).
+    _warning: Sequence[tuple[str, str]] = ()
+
     def __init__(self, b2bua: B2BUA, call: Call, uri: URI, user: str) -> None:
         """Take the incoming *call*; :meth:`begin` goes on."""
         settings = b2bua.b2bua_settings
@@ -59,9 +63,6 @@ class BridgedCall(SetUp):
         super().__init__(b2bua, leg, uri, user)
         self.media: str = settings.media
         self.headers: list[tuple[str, str]] = []
-        self.policed: Policed | None = None
-        # Why what the caller says about media is of no use (RFC 3261 section 20.43).
-        self._warning: list[tuple[str, str]] = []
         self.notes.leg_began(call)
         self.hunt = Hunt(self._start, self._nobody)
         leg.bridged = self
@@ -235,7 +236,9 @@ class BridgedCall(SetUp):
         hidden = self.b2bua.b2bua_settings.hide_callee
         mapped = status_for_caller(status)
         passed = response is not None and response.status == status == mapped
-        fields = self.b2bua.policy.fields(response.headers) if response is not None and passed else []
+        fields: Sequence[tuple[str, str]] = (
+            self.b2bua.policy.fields(response.headers) if response is not None and passed else ()
+        )
         if response is None and mapped == 488:
             fields = self._warning
         reason = response.reason if response is not None and passed and not hidden else ""
@@ -295,7 +298,8 @@ class BridgedCall(SetUp):
         """It is over."""
         if self.over:
             return
-        calls = self.hunt.end(self.callee)
+        # Where it was answered nobody is searched for any more.
+        calls = () if self.answered else self.hunt.end(self.callee)
         super().end(result, status, reason, by)
         for other in calls:
             leave(other)

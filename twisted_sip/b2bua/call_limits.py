@@ -19,6 +19,9 @@ _log = Logger()
 #: How many seconds before a grant is used up the next one is asked for, at most, and which part of it.
 _AHEAD, _PART = 5.0, 0.1
 
+#: Why a call ends that has lasted for as long as any may.
+TOO_LONG = "Maximum Call Duration"
+
 
 def granted(answer: Any) -> float | None:
     """Return for how many seconds an *answer* of ``authorize_call`` lets a call last, None for without end.
@@ -55,7 +58,7 @@ class CallLimits:
         self._ask = ask
         self._expired = expired
         self._over = False
-        self._end: Timer | None = timers.start(most, self._stop, "Maximum Call Duration") if most else None
+        self._end: Timer | None = timers.start(most, self._stop, TOO_LONG) if most else None
         self._grant: Timer | None = None
         self._asking: Timer | None = None
         if grant is not None:
@@ -95,10 +98,10 @@ class CallLimits:
 
     def _stop(self, reason: str) -> None:
         if not self._over:
-            self.close()
+            self.cancel()
             self._expired(reason)
 
-    def close(self) -> None:
+    def cancel(self) -> None:
         """The call is over. Harmless when repeated."""
         self._over = True
         for timer in (self._end, self._grant, self._asking):

@@ -35,6 +35,8 @@ class Hunt:
     :ivar over: somebody has answered, or nobody will.
     """
 
+    __slots__ = ("_failed", "_groups", "_start", "_starting", "_statuses", "_tried", "attempts", "over")
+
     def __init__(self, start: Callable[[Target, bool], Attempt | int], failed: Callable[[int], object]) -> None:
         """Be ready to search.
 
@@ -133,14 +135,16 @@ class Hunt:
             # It has ended before.
             return []
         self.over = True
-        won = None if winner is None else self.attempt_of(winner)
-        if won is not None and won.target.failover is not None:
-            won.target.failover.outcome(200, True)
-        self._groups.clear()
-        calls = [attempt.call for attempt in self.attempts if attempt.call is not winner]
-        self.attempts.clear()
         # Whose search it was is let go of.
         self._start, self._failed = _nobody, _nothing
+        calls = []
+        for attempt in self.attempts:
+            if attempt.call is not winner:
+                calls.append(attempt.call)
+            elif attempt.target.failover is not None:
+                attempt.target.failover.outcome(200, True)
+        self._groups.clear()
+        self.attempts.clear()
         return calls
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from twisted_sip.agent.call import Call
 from twisted_sip.agent.call_events import CallState
 from twisted_sip.agent.descriptions import is_held
-from twisted_sip.b2bua.call_limits import CallLimits
+from twisted_sip.b2bua.call_limits import TOO_LONG, CallLimits
 from twisted_sip.b2bua.legs import BridgedLeg, check_package
 from twisted_sip.b2bua.record import CallNotes
 from twisted_sip.errors import RemoteProtocolError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from twisted_sip.b2bua.transcoding import Transcoding
     from twisted_sip.dialog.session import Session
     from twisted_sip.dialog.session_offers import OfferReceived
+    from twisted_sip.transaction.timers import Timer
 
 
 class JoinedLegs:
@@ -43,22 +44,23 @@ class JoinedLegs:
     :ivar following: the transfer that is being carried out, None without one.
     """
 
+    caller: Call | None = None
+    callee: Call | None = None
+    answered = False
+    over = False
+    grant: float | None = None
+    bridge: Bridge | None = None
+    transcoding: Transcoding | None = None
+    following: Following | None = None
+    _data: dict[str, Any] | None = None
+    _limits: CallLimits | Timer | None = None
+    _began = 0.0
+
     def __init__(self, b2bua: B2BUA, uri: URI, user: str, *, caller: str) -> None:
         self.b2bua = b2bua
         self.uri = uri
         self.user = user
-        self.caller: Call | None = None
-        self.callee: Call | None = None
-        self.answered = False
-        self.over = False
         self.max_duration = b2bua.b2bua_settings.max_duration
-        self.grant: float | None = None
-        self._data: dict[str, Any] | None = None
-        self.bridge: Bridge | None = None
-        self.transcoding: Transcoding | None = None
-        self.following: Following | None = None
-        self._limits: CallLimits | None = None
-        self._began = 0.0
         self.id = b2bua.element.random_text()
         self.notes = CallNotes(b2bua.accounting, b2bua.now, id=self.id, user=user, caller=caller, callee=str(uri))
 
@@ -80,10 +82,12 @@ class JoinedLegs:
             self.answered = True
             timers = self.b2bua.element.timers
             self._began = timers.now()
-            if self.max_duration or self.grant is not None:
+            if self.grant is not None:
                 self._limits = CallLimits(
                     timers, self.max_duration, self.grant, lambda: self.b2bua.authorize_call(self), self._expired
                 )
+            elif self.max_duration:
+                self._limits = timers.start(self.max_duration, self._expired, TOO_LONG)
         self.notes.was_answered(caller, callee)
 
     def _expired(self, reason: str) -> None:
@@ -214,7 +218,7 @@ class JoinedLegs:
         self.over = True
         limits, self._limits = self._limits, None
         if limits is not None:
-            limits.close()
+            limits.cancel()
         if self.transcoding is not None:
             self.transcoding.close()
         following, self.following = self.following, None
@@ -226,8 +230,9 @@ class JoinedLegs:
         if bridge is not None:
             bridge.close()
         for call in (self.caller, self.callee):
-            if call is not None:
-                leave(call)
+            leg = None if call is None else call.leg
+            if isinstance(leg, BridgedLeg):
+                leg.bridged = None
 
 
 def leave(call: Call) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import attrs
@@ -47,8 +48,6 @@ class LegMaking(UserAgent):
     session_number: int
     wire_type = HomeWire
     _routing: Routing
-    _terms: SessionTerms | None = None
-    _unreliable: SessionTerms | None = None
 
     def identity(self, call: BridgedCall) -> NameAddr:
         """Return the From for the callee. Default: the caller's, with our domain in place of an address; nobody's for
@@ -65,28 +64,25 @@ class LegMaking(UserAgent):
             return NameAddr.build(uri.replace(host=self.domain, port=None), remote.display_name)
         return remote
 
-    @property
+    @cached_property
     def terms(self) -> SessionTerms:
         """What it can do and wants, as it says in its messages."""
-        terms = self._terms
-        if terms is None:
-            packages = self.settings.info_packages
-            # What nobody asks for is not said: it would have to be read with each message.
-            # Nobody joins a call here (RFC 3911).
-            usual = super().terms
-            supported = tuple([tag for tag in usual.supported if tag != "join"])
-            terms = attrs.evolve(usual, accept=("application/sdp",), supported=supported, recv_info=packages or None)
-            self._terms = terms
-        return terms
+        packages = self.settings.info_packages
+        # What nobody asks for is not said: it would have to be read with each message.
+        # Nobody joins a call here (RFC 3911).
+        usual = super().terms
+        supported = tuple([tag for tag in usual.supported if tag != "join"])
+        return attrs.evolve(usual, accept=("application/sdp",), supported=supported, recv_info=packages or None)
 
-    @property
+    @cached_property
     def _unreliable_terms(self) -> SessionTerms:
-        terms = self._unreliable
-        if terms is None:
-            known = self.terms
-            supported = tuple(tag for tag in known.supported if tag != "100rel")
-            terms = self._unreliable = attrs.evolve(known, supported=supported)
-        return terms
+        known = self.terms
+        return attrs.evolve(known, supported=tuple([tag for tag in known.supported if tag != "100rel"]))
+
+    def forget_terms(self) -> None:
+        """The settings are others: so is what it says of itself."""
+        for name in ("terms", "_unreliable_terms"):
+            self.__dict__.pop(name, None)
 
     @property
     def nobody(self) -> Account:

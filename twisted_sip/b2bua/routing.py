@@ -36,7 +36,11 @@ Route = Any
 
 
 class Routing:
-    """The default of the route hook."""
+    """The default of the route hook.
+
+    :ivar trusts_everybody: nobody has to prove anything.
+    :ivar static: the static routes.
+    """
 
     def __init__(
         self,
@@ -57,7 +61,7 @@ class Routing:
         self._policing = policing
         self._element = element
         self.trusts_everybody = trusts_everybody
-        self._static = (
+        self.static = (
             routes
             if isinstance(routes, StaticRouter)
             else StaticRouter(
@@ -72,22 +76,17 @@ class Routing:
         """Tell whether a caller may call nobody but our own users."""
         return not self.trusts_everybody and not user
 
-    def calls_for_help(self, request: Request) -> bool:
-        """Tell whether *request* is an emergency call."""
-        emergency = self._static.emergency
-        return emergency is not None and emergency.active and bool(emergency.number_of(request))
-
     def to_number(self, request: Request) -> None:
         """Have *request*, an emergency call, ask for a number, if it is for a service (RFC 5031): it ends here, and the
         call that is made for it goes to a number."""
-        emergency = self._static.emergency
+        emergency = self.static.emergency
         if emergency is not None and not isinstance(request.uri, SIPURI):
             host = min(self._element.domains.names, default="invalid")
             request.set_uri(SIPURI(f"[{host}]" if ":" in host else host, emergency.number_of(request)))
 
     def route(self, call: BridgedCall) -> Route:
         """Return targets, or a Response that says why there are none; or a Deferred of that."""
-        found: Any = self._static.route(call.caller_leg.incoming)
+        found: Any = self.static.route(call.caller_leg.incoming)
         if not found:
             return self._past_routes(call)
         if isawaitable(found):
@@ -142,7 +141,7 @@ class Routing:
         :raises RemoteProtocolError: as for :meth:`route`.
         """
         asked = Asked(uri, user)
-        found: Any = self._static.route(cast(IncomingRequest, asked))
+        found: Any = self.static.route(cast(IncomingRequest, asked))
         if isawaitable(found):
             return Deferred.fromCoroutine(self._found(found, asked, uri))
         return found or self._find(asked, uri)
@@ -181,15 +180,16 @@ class Routing:
         :param incoming: is told why it is refused, None for nobody.
         :raises RemoteProtocolError: it may not go there (403).
         """
-        if any(self._static.gateways):
+        if any(self.static.gateways):
             told = incoming or cast(IncomingRequest, Asked(target.uri, ""))
-            GatewayGuard(self._static.gateways)(request, target, address, told)
+            GatewayGuard(self.static.gateways)(request, target, address, told)
 
     def _find(self, incoming: Any, uri: URI) -> Route:
         if not self._element.domains.is_local_uri(uri) and self.is_stranger(incoming.user):
             incoming.note("location", "403: strangers may call our users alone", "server.domains")
             raise RemoteProtocolError("Forbidden", status=403)
-        gateway = gateway_named(self._static.gateways, uri)
+        gateways = self.static.gateways
+        gateway = gateway_named(gateways, uri) if gateways else None
         if gateway is not None:
             # The routes say who may call what.
             incoming.note("gateway", "403: {0} is reached by routes alone", gateway.key, gateway.settings.label)

@@ -15,8 +15,10 @@ _TELLTALE = (b"a=tool:", b"a=charset:", b"i=", b"u=", b"e=", b"p=")
 
 _MEDIA = b"\nm="
 
-#: Lines of the session that do not stay as they are.
-_TO_CHANGE = re.compile(rb"\n(?:[osiuep]=|a=tool:|a=charset:)").search
+#: A session of which no line but o= and s= is to change, up to its first stream; the group ends with the s= line.
+_ORDINARY = re.compile(
+    rb"(v=0\r\no=[^\r\n]*\r\ns=[^\r\n]*)(?:\r\n[bctkrz]=[^\r\n]+)*(?:\r\na=(?!tool:|charset:)[^\r\n]+)*\r\nm="
+).match
 
 
 def split(data: bytes) -> tuple[list[bytes], list[bytes]]:
@@ -101,21 +103,18 @@ class OwnSession:
     def _with_our_lines(self, data: bytes, exactly: int | None) -> bytes:
         """Return *data*, the first description, with our o= and s= lines; empty where more is to be done, or nobody
         knows."""
-        origin_ends = data.find(b"\r\n", 5)
-        if not (
-            data.startswith(b"v=0\r\no=")
-            and data.startswith(b"\r\ns=", origin_ends)
-            and data.endswith(b"\r\n")
-            and b"\r\n\r\n" not in data
-            and data.count(b"\n") == data.count(b"\r") == data.count(b"\r\n")
-            and (exactly is None or data.count(_MEDIA) == exactly)
+        ordinary = _ORDINARY(data)
+        streams = data.count(_MEDIA)
+        if (
+            ordinary is None
+            or (exactly is not None and streams != exactly)
+            # One line end at the end, and between streams.
+            or data[-2:] != b"\r\n"
+            or data[-3] in b"\r\n"
+            or (streams > 1 and (data.count(b"\r\nm=") != streams or b"\n\r\nm=" in data or b"\r\r\nm=" in data))
         ):
             return b""
-        name_ends = data.find(b"\r\n", origin_ends + 4)
-        head_ends = data.find(_MEDIA)
-        if _TO_CHANGE(data, name_ends, head_ends if head_ends >= 0 else len(data)) is not None:
-            return b""
-        return b"v=0\r\n" + self._origin() + b"\r\ns=-" + data[name_ends:]
+        return b"v=0\r\n" + self._origin() + b"\r\ns=-" + data[ordinary.end(1) :]
 
     def _origin(self) -> bytes:
         kind = "IP6" if ":" in self.address else "IP4"

@@ -40,18 +40,19 @@ class SetUp(JoinedLegs):
     :ivar last_refusal: the latest final response of a callee.
     """
 
+    described: SessionBody | None = None
+    last_refusal: Response | None = None
+    # The session of a callee that the caller hears.
+    _heard: Session | None = None
+    # A provisional response whose description is about to be told.
+    _response: Response | None = None
+    _offer: tuple[CalleeLeg, OfferReceived] | None = None
+    _agree_again = False
+
     def __init__(self, b2bua: B2BUA, leg: CallerLeg, uri: URI, user: str) -> None:
         super().__init__(b2bua, uri, user, caller=leg.call.remote.uri_text)
         self.caller = leg.call
         self.caller_leg = leg
-        self.described: SessionBody | None = None
-        self.last_refusal: Response | None = None
-        # The session of a callee that the caller hears.
-        self._heard: Session | None = None
-        # A provisional response whose description is about to be told.
-        self._response: Response | None = None
-        self._offer: tuple[CalleeLeg, OfferReceived] | None = None
-        self._agree_again = False
 
     def connected(self, callee: Call) -> None:
         """*callee* has answered, and is let through."""

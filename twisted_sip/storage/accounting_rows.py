@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any, TypeAlias
 
 from twisted_sip.interfaces.accounting import CallRecord
-from twisted_sip.storage.accounting_text import legs_from, legs_text, record_from
+from twisted_sip.storage.accounting_text import kept_legs_text, legs_from, record_from
 from twisted_sip.storage.sqlite import Schema
 
 #: The name of the database in a state directory.
@@ -90,7 +90,7 @@ def over(record: CallRecord) -> Step:
         record.caller_tag,
         record.callee_tag,
         record.target,
-        legs_text(legs) if legs else None,
+        kept_legs_text(legs) if legs else None,
     )
 
 

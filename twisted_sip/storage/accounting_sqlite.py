@@ -25,7 +25,14 @@ from twisted_sip.storage import accounting_rows as rows
 from twisted_sip.storage.accounting_batch import AnsweredBatch
 from twisted_sip.storage.accounting_rows import ACCOUNTING_SCHEMA, Step
 from twisted_sip.storage.accounting_text import open_text, record_text
-from twisted_sip.storage.batch_writer import BATCH_SIZE, BUSY, FLUSH_INTERVAL, BatchWriter, InlineThread, WorkThread
+from twisted_sip.storage.batch_writer import (
+    BATCH_SIZE,
+    FLUSH_INTERVAL,
+    UNDER_LOAD,
+    BatchWriter,
+    InlineThread,
+    WorkThread,
+)
 from twisted_sip.storage.sqlite import DatabaseLock, explain, open_database
 
 #: How many changes may wait for the disk.
@@ -62,7 +69,7 @@ class SQLiteAccounting:
         patience: float = 2.0,
         interval: float = FLUSH_INTERVAL,
         batch_size: int = BATCH_SIZE,
-        busy: int = BUSY,
+        under_load: tuple[int, int] = UNDER_LOAD,
         timeout: float = 5.0,
     ) -> None:
         """Open the database at *path*, make it if it is not there.
@@ -73,7 +80,8 @@ class SQLiteAccounting:
         :param patience: seconds for which an answer waits for the disk.
         :param interval: seconds for which a change waits for company.
         :param batch_size: number of changes that do not wait.
-        :param busy: number of changes in a batch from which on the next one is gathered three times as long.
+        :param under_load: number of changes in a batch from which on the next one is gathered longer, and how many
+            times as long.
         :param timeout: seconds to wait for a process that holds the database.
         :raises StoreError: the database is locked, damaged, not writable or of a newer version.
         """
@@ -102,7 +110,7 @@ class SQLiteAccounting:
             prepare=self._prepared,
             interval=interval,
             size=batch_size,
-            busy=busy,
+            under_load=under_load,
         )
 
     def _open_database(self, timeout: float) -> None:

@@ -52,24 +52,53 @@ def record_text(record: CallRecord, event: str = "") -> str:
 
 def open_text(record: CallRecord) -> str:
     """Return what has to be known of *record*, of a call that is answered and not over, on one line of ASCII."""
-    ringing, legs = record.ringing, record.legs
-    return (
-        f'{{"id":"{record.id}","user":{_text(record.user)},"callee_user":{_text(record.callee_user)},'
-        f'"caller":{_text(record.caller)},"callee":{_text(record.callee)},"call_id":{_text(record.call_id)},'
-        f'"set_up":{_TIMES[record.set_up]},"answered":{_TIMES[record.answered]},"interval":{record.interval:.0f}'
-        f'{"" if ringing is None else f""","ringing":{_TIMES[ringing]}"""},"caller_tag":{_text(record.caller_tag)},'
-        f'"callee_tag":{_text(record.callee_tag)},"target":{_text(record.target)}'
-        f'{f""","legs":{legs_text(legs)}""" if legs else ""}}}'
+    made = (
+        f'{{"id":"{record.id}","caller":{_text(record.caller)},"callee":{_text(record.callee)},'
+        f'"call_id":{_text(record.call_id)},"set_up":{_TIMES[record.set_up]},"answered":{_TIMES[record.answered]}'
     )
+    if record.user:
+        made += f',"user":{_text(record.user)}'
+    if record.callee_user:
+        made += f',"callee_user":{_text(record.callee_user)}'
+    if record.ringing is not None:
+        made += f',"ringing":{_TIMES[record.ringing]}'
+    if record.interval:
+        made += f',"interval":{record.interval:.0f}'
+    if record.caller_tag or record.callee_tag or record.target:
+        made += (
+            f',"caller_tag":{_text(record.caller_tag)},"callee_tag":{_text(record.callee_tag)},'
+            f'"target":{_text(record.target)}'
+        )
+    if record.legs:
+        made += f',"legs":{kept_legs_text(record.legs)}'
+    return made + "}"
+
+
+def kept_legs_text(legs: Sequence[LegRecord]) -> str:
+    """Return *legs* as a JSON array, without what goes without saying: for :func:`legs_from`."""
+    made = []
+    for leg in legs:
+        text = (
+            f'{{"call_id":{_text(leg.call_id)},"incoming":{"true" if leg.incoming else "false"},'
+            f'"uri":{_text(leg.uri)},"began":{_TIMES[leg.began]},"answered":{_TIMES[leg.answered]},'
+            f'"ended":{_TIMES[leg.ended]},"status":{leg.status}'
+        )
+        if leg.reason:
+            text += f',"reason":{_text(leg.reason)}'
+        if leg.callee_tag:
+            text += f',"callee_tag":{_text(leg.callee_tag)}'
+        made.append(text)
+    return "[" + "},".join(made) + "}]" if made else "[]"
 
 
 class _Times(dict[float | None, str]):
-    """Times as JSON has them: a record repeats most of its own, and the next one of the same call some of them."""
+    """Times as JSON has them, in milliseconds: a record repeats most of its own, and the next one of the same call some
+    of them."""
 
     def __missing__(self, seconds: float | None) -> str:
         if len(self) >= _MOST_TIMES:
             self.clear()
-        text = self[seconds] = "null" if seconds is None else repr(seconds)
+        text = self[seconds] = "null" if seconds is None else f"{seconds:.3f}"
         return text
 
 

@@ -22,9 +22,8 @@ FLUSH_INTERVAL = 0.005
 #: How many changes make a batch that does not wait.
 BATCH_SIZE = 64
 
-#: From this many changes in a batch on, the next one is gathered _LONGER times as long.
-BUSY = 8
-_LONGER = 3
+#: From how many changes in a batch on the next one is gathered longer, and how many times as long.
+UNDER_LOAD = (8, 3)
 
 Item = TypeVar("Item")
 
@@ -109,7 +108,7 @@ class BatchWriter(Generic[Item]):
         prepare: Callable[[list[Item]], Any] | None = None,
         interval: float = FLUSH_INTERVAL,
         size: int = BATCH_SIZE,
-        busy: int = BUSY,
+        under_load: tuple[int, int] = UNDER_LOAD,
     ) -> None:
         """Make a writer.
 
@@ -118,7 +117,8 @@ class BatchWriter(Generic[Item]):
         :param written: told of every batch, with None or the failure of *write*; called in the reactor's thread.
         :param interval: seconds for which a change waits for company.
         :param size: number of changes that do not wait.
-        :param busy: number of changes in a batch from which on the next one is gathered longer.
+        :param under_load: number of changes in a batch from which on the next one is gathered longer, and how many
+            times as long.
         """
         self._thread = thread
         self._clock = clock
@@ -127,7 +127,7 @@ class BatchWriter(Generic[Item]):
         self._written = written
         self._interval = self._pause = interval
         self._size = size
-        self._busy = busy
+        self._busy, self._longer = under_load
         self.gathered: list[Item] = []
         # The one batch under way, and what the thread has to write of it.
         self._batch: list[Item] = []
@@ -165,7 +165,7 @@ class BatchWriter(Generic[Item]):
         batch = self.gathered
         self.gathered = []
         self.under_way = len(batch)
-        self._pause = self._interval * (_LONGER if len(batch) >= self._busy else 1)
+        self._pause = self._interval * (self._longer if len(batch) >= self._busy else 1)
 
         self._batch = batch
         self._prepared = batch if self._prepare is None else self._prepare(batch)

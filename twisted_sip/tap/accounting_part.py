@@ -50,9 +50,12 @@ SIGN_INTERVAL = 10.0
 #: Seconds between two looks for records that are too old.
 PRUNE_INTERVAL = 3600.0
 
-#: Seconds for which a record waits for company: an answer is told so much later. Three times as long where so many
-#: changes come together: a write costs as much as half a call, however many it is for.
-FLUSH_INTERVAL, BUSY = 0.01, 3
+#: Seconds for which a record waits for company: an answer is told so much later.
+FLUSH_INTERVAL = 0.01
+
+#: From how many changes at once on they wait longer, and how many times as long: a write costs as much as a third of a
+#: call, however many it is for, and nobody hears whether an answer takes a hundredth or a twentieth of a second.
+UNDER_LOAD = (3, 5)
 
 #: Records that are removed at a time.
 _PRUNED = 500
@@ -110,7 +113,7 @@ class AccountingPart(Part):
             max_callbacks=section.max_queued if section.url else 0,
             patience=section.patience,
             interval=FLUSH_INTERVAL,
-            busy=BUSY,
+            under_load=UNDER_LOAD,
             timeout=storage.lock_timeout,
         )
         sinks = [sink for part in server.parts for sink in part.sinks()]
