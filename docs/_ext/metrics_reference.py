@@ -12,7 +12,8 @@ _OPENING = """\
 # Metrics
 
 What `[metrics]` serves for Prometheus; see [how to use it](../howto/metrics.md). Numbers of the process (`process_*`)
-and of Python (`python_*`) come with it. What a server has not, like gateways without any configured, is left out.
+and of Python (`python_*`) come with it. What a server has not, like gateways without any configured, is left out; what
+only grows is there from the start, as 0.
 
 | metric | kind | labels | meaning |
 | --- | --- | --- | --- |"""
