@@ -44,6 +44,10 @@ _DECIDED: dict[tuple[str, str], str] = {
 }
 
 
+# The header fields of every NOTIFY.
+_NAMES: Final = ("max-forwards", "from", "to", "call-id", "cseq", "event", "subscription-state")
+
+
 class Outcome(enum.Enum):
     """What the end of a NOTIFY means for its subscription."""
 
@@ -196,7 +200,7 @@ class NotifierSubscription:
             told = f"{state};expires={left}"
         call_id = dialog.call_id
         headers = HeaderMap.from_lines(
-            ["max-forwards", "from", "to", "call-id", "cseq", "event", "subscription-state", *names],
+            [*_NAMES, *names],
             [
                 f"Max-Forwards: {max_forwards}",
                 f"From: {dialog.local_uri};tag={dialog.local_tag}",

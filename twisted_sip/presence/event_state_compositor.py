@@ -30,6 +30,9 @@ _ACCEPTED = ("sip-etag", "expires")
 # They come with some requests of an agent and not with others.
 _CREDENTIALS = frozenset(("authorization", "proxy-authorization"))
 
+# What a device says of itself.
+_SHOWN = ("user-agent", "contact")
+
 #: Tells whether the sender may publish for a resource.
 Authorize = Callable[[IncomingRequest, str], "bool | Deferred[bool] | Awaitable[bool]"]
 
@@ -211,9 +214,13 @@ def _source(incoming: IncomingRequest) -> str:
         return ""
     if not _CREDENTIALS.isdisjoint(names):
         names = [name for name in names if name not in _CREDENTIALS]
-    shown = (*names, str(incoming.request.from_.uri), *headers.all("user-agent"), *headers.all("contact"))
+    flow = incoming.flow
+    shown = [flow.kind.token, flow.remote, str(incoming.request.from_.uri), *names]
+    for name in _SHOWN:
+        if name in names:
+            shown += headers.all(name)
     # Python keys its hashes, and after a restart there is nobody whose answer has been lost just now.
-    return f"{incoming.flow.kind.token}:{incoming.flow.remote} {hash(shown):x}"
+    return f"{hash(tuple(shown)):x}"
 
 
 def _refuse(incoming: IncomingRequest, refusal: PublishRefused) -> Response:

@@ -165,17 +165,18 @@ class Publications:
             if self._size >= self.most or len(self._tags.get(place, ())) >= self.most_each:
                 raise StoreFull(f"too many publications of {resource}")
             self._size += 1
+        # In the order of its fields.
         made = Publication(
-            resource=resource,
-            package=package,
-            key=self._make_text() if replaces is None else replaces.key,
-            etag=self._make_text(),
-            content_type=content_type,
-            body=body,
-            expires_at=now + expires,
-            published_at=replaces.published_at if refreshed and replaces is not None else now,
-            publisher=publisher,
-            source=source,
+            resource,
+            package,
+            self._make_text() if replaces is None else replaces.key,
+            self._make_text(),
+            content_type,
+            body,
+            now + expires,
+            replaces.published_at if refreshed and replaces is not None else now,
+            publisher,
+            source,
         )
         tags = self._tags.get(place)
         if tags is None:

@@ -79,17 +79,27 @@ class PublishRequest:
         :raises PublishRefused: 423, 413, 415, 400.
         :raises RemoteProtocolError: a header field is malformed (400).
         """
-        self.expires = self._granted(settings)
-        if self.body:
-            self._check_body(settings, types)
+        line = self._lines.get("expires", "")
+        usual = line[:9] == "Expires: " and len(line) < 19 and line[9:].isdecimal() and line.isascii()
+        self.expires = self._granted(settings, int(line[9:]) if usual else self._request.expires)
+        body = self.body
+        if body:
+            line = self._lines.get("content-type", "")
+            if (
+                line[:14] == "Content-Type: "
+                and line[14:] in types
+                and len(body) <= settings.max_body
+                and "content-encoding" not in self._lines
+            ):
+                self.content_type = line[14:]
+            else:
+                self._check_body(settings, types)
         elif not self.if_match:
             # Section 4.2: an initial publication has a body.
             raise PublishRefused(400, "Missing body of an initial publication")
 
-    def _granted(self, settings: PresenceSettings) -> int:
-        line = self._lines.get("expires", "")
-        usual = line[:9] == "Expires: " and len(line) < 19 and line[9:].isdecimal() and line.isascii()
-        asked = int(line[9:]) if usual else self._request.expires
+    @staticmethod
+    def _granted(settings: PresenceSettings, asked: int | None) -> int:
         if asked is None:
             return min(settings.default_expires, settings.max_expires)
         if 0 < asked < settings.min_expires:
@@ -105,10 +115,6 @@ class PublishRequest:
             coding.lower() != "identity" for coding in request.typed("content-encoding")
         ):
             raise PublishRefused(415, "", [("accept-encoding", "identity")])
-        line = self._lines.get("content-type", "")
-        if line[:14] == "Content-Type: " and line[14:] in types:
-            self.content_type = line[14:]
-            return
         media = request.typed("content-type")
         self.content_type = "" if media is None else media.key
         if self.content_type not in types:
