@@ -15,7 +15,7 @@ ALLOWANCE = 3 * 1024 * 1024
 #: without that, half of the time. What parsers keep of addresses, thousands of each kind, fills with what is new in
 #: calls.
 WARM_UP = 900.0
-FILLING = 40_000
+FILLING = 50_000
 #: Seconds that have to be left after it, for memory to be judged.
 LEFT = 600.0
 _MEGABYTE = 1024 * 1024
