@@ -82,7 +82,9 @@ class Soak:
         self.seconds = time.monotonic() - self.began
         self.cpu_share = (self.server.cpu() - self._cpu_begun) / self.seconds
         self.operations = (self.crew.counts()["operations"] - self._operations_begun) / self.seconds
-        self.grown = growth(self.samples, self._filled)
+        # Where there is too little left to judge, half of the time says more.
+        self.judged = may_judge(self.seconds, self._filled)
+        self.grown = growth(self.samples, self._filled if self.judged else None)
         self._next_death = float("inf")
         self.crew.finish()
 
@@ -153,7 +155,7 @@ class Soak:
         alive, never, after = self.server.alive, self.server.never(), self.server.memory()
         self.server.stop()
         others = self.crew.troubles()
-        judged = self.grown if may_judge(self.seconds, self._filled) else None
+        judged = self.grown if self.judged else None
         faults = judge(judged, self.held, self.server.faults, never, alive=alive, others=others)
         grown = self.grown
         return {
