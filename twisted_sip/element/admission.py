@@ -260,6 +260,7 @@ class AdmissionProcessor:
                 )
                 return self._refuse(incoming, 403)
             incoming.note("admission", notes.BELIEVED, "auth.required", identity.text)
+            incoming.believed = True
             if plain:
                 # As _admit_unproved().
                 incoming.admitted = True

@@ -24,6 +24,7 @@ class Incoming:
     :ivar element: the element it came to.
     :ivar user: the address-of-record that was proved, or empty.
     :ivar admitted: True once it may be forwarded.
+    :ivar believed: it is from one of our users as far as it says, where everybody is believed.
     :ivar own_routes: our own Route URIs that stood in it, taken off when it entered (RFC 3261 section 16.4), topmost
         first.
     :ivar transaction: the server transaction, None before the first answer and always for ACK.
@@ -33,6 +34,7 @@ class Incoming:
         "_to_tag",
         "admitted",
         "answered",
+        "believed",
         "element",
         "flow",
         "held",
@@ -47,7 +49,7 @@ class Incoming:
         self.flow = flow
         self.element = element
         self.user = ""
-        self.admitted = False
+        self.admitted = self.believed = False
         self.own_routes: list[Any] = []
         self.transaction: ServerTransaction | None = None
         self.answered = False
@@ -129,7 +131,9 @@ class Incoming:
         """Send a ready *response* through the server transaction.
 
         A refusal to somebody who has proved nothing is sent once and kept nowhere (section 26.3.2.4): whoever forges an
-        address must neither fill our tables nor have answers repeated to that address.
+        address must neither fill our tables nor have answers repeated to that address. Users who are believed have a
+        transaction, so that a request that comes again is answered as before, whatever has changed meanwhile; only the
+        repeating is left to them.
         """
         if self.request.method == "ACK":
             return
@@ -140,11 +144,11 @@ class Incoming:
                 self.note("answer", "{0} {1}", "", str(response.status), response.reason)
         transaction = self.transaction
         if transaction is None:
-            if response.status >= 300 and not self.user and not self.held:
+            if response.status >= 300 and not self.user and not self.held and not self.believed:
                 self.element.send_statelessly(response, self.request, self.flow)
                 return
             transaction = self.start_transaction(answering=final)
-        elif response.status >= 300 and not self.user:
+        if response.status >= 300 and not self.user:
             transaction.answer_once()
         transaction.send(response)
         if final:

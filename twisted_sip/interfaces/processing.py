@@ -37,6 +37,7 @@ class IncomingRequest(Protocol):
     :ivar flow: where it came from.
     :ivar user: the address-of-record that digest authentication or a client certificate proved, or empty.
     :ivar admitted: True once it may be forwarded: authenticated, for one of our users, or with a valid dialog token.
+    :ivar believed: it is from one of our users as far as it says, where everybody is believed.
     :ivar own_routes: our own Route URIs that stood in it, taken off when it entered (RFC 3261 section 16.4), topmost
         first; dialog tokens stand in their user parts.
     """
@@ -45,6 +46,7 @@ class IncomingRequest(Protocol):
     flow: Flow
     user: str
     admitted: bool
+    believed: bool
     own_routes: list[SIPURI]
 
     def respond(
