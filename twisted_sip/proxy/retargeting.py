@@ -33,7 +33,7 @@ class Retargeted:
     :param before: what has been before, where that is not known of *incoming*.
     """
 
-    __slots__ = ("admitted", "flow", "original", "own_routes", "request", "steps", "user")
+    __slots__ = ("admitted", "believed", "flow", "original", "own_routes", "request", "steps", "user")
 
     def __init__(
         self, incoming: IncomingRequest, step: Retarget, user: str, before: tuple[Retarget, ...] | None = None
@@ -45,6 +45,7 @@ class Retargeted:
         self.user = user
         self.flow: Flow = incoming.flow
         self.admitted = incoming.admitted
+        self.believed = incoming.believed
         self.own_routes: list[SIPURI] = []
 
     @property

@@ -124,6 +124,7 @@ class ScriptedIncoming:
         self.flow = flow if flow is not None else ScriptedFlow()
         self.user = user
         self.admitted = True
+        self.believed = False
         self.own_routes: list[Any] = []
         self.to_tag = "ours"
         self.over = False
