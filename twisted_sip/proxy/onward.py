@@ -35,17 +35,23 @@ def how_ended(branch: Branch) -> Ended:
 def search_on(context: Search, branches: Sequence[Branch]) -> bool:
     """Ask where a request goes on that nobody has taken; tell whether it may go on.
 
+    Of several users it goes on for the one who was called last, of those who have it go on.
+
     :param branches: all branches, each of them over.
     """
-    onward = branches[-1].target.onward
-    if onward is None:
-        return False
-    ours = [branch for branch in branches if branch.final is not None and branch.target.onward is onward]
-    asked = onward.after([how_ended(branch) for branch in ours])
-    if asked is None:
-        return False
-    _follow(context, asked)
-    return True
+    for onward in dict.fromkeys([branch.target.onward for branch in reversed(branches)]):
+        if onward is None:
+            continue
+        finals = [(branch, branch.final.status) for branch in branches if branch.final is not None]
+        if any(status > 600 for branch, status in finals if branch.target.onward is not onward):
+            # RFC 3261 section 21.6: another one has said no, for everybody. That somebody is busy everywhere tells of
+            # that user alone.
+            continue
+        asked = onward.after([how_ended(branch) for branch, _ in finals if branch.target.onward is onward])
+        if asked is not None:
+            _follow(context, asked)
+            return True
+    return False
 
 
 def _follow(context: Search, asked: Awaitable[Sequence[Target] | Response]) -> None:
@@ -54,7 +60,8 @@ def _follow(context: Search, asked: Awaitable[Sequence[Target] | Response]) -> N
         if isinstance(targets, Response):
             # What has come from devices tells more than why there are no others.
             return ()
-        return await context.service.expanded(context.incoming, targets)
+        found = await context.service.expanded(context.incoming, targets)
+        return () if isinstance(found, Response) else found
 
     def found(targets: Sequence[Target]) -> None:
         context.go_on(fit_scheme(context.request, preferred(context.incoming, targets)))

@@ -23,6 +23,7 @@ from twisted_sip.interfaces.call_policy import ANONYMOUS, CallPolicy, ICallPolic
 from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.interfaces.routing import Ended, IRouter, Retarget, Target
 from twisted_sip.message.builders import response_to
+from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI, URI, parse_uri
 from twisted_sip.proxy.retargeting import MOST_FORWARDINGS, Retargeted, original_of, steps_of, times_forwarded
@@ -57,6 +58,10 @@ def _named(uri: SIPURI) -> str:
     return uri.address_of_record
 
 
+def _nothing(request: Request) -> bool:
+    return False
+
+
 def outcome_of(ended: Sequence[Ended]) -> Outcome | None:
     """Return what has become of a call whose branches have *ended* so, None for what no policy speaks of."""
     if not ended:
@@ -82,6 +87,7 @@ class PolicyRouter:
     :param now: seconds since the epoch.
     :param way: gives what finds where forwarded calls go: the proxy.
     :param owner_of: gives the address-of-record of whom a URI in our domains is, empty for nobody's.
+    :param spares: tells whether a request goes where the operator leads it whatever users want: a call for help.
     """
 
     for_methods = frozenset(("INVITE",))
@@ -95,8 +101,10 @@ class PolicyRouter:
         now: Callable[[], float],
         way: Callable[[], Way],
         owner_of: Callable[[SIPURI], str] = _named,
+        spares: Callable[[Request], bool] = _nothing,
     ) -> None:
         self._owner_of = owner_of
+        self._spares = spares
         self._store: ICallPolicyStore = store
         self._is_local_uri = is_local_uri
         self._now = now
@@ -114,6 +122,11 @@ class PolicyRouter:
         if isinstance(found, Deferred):
             return found.addCallback(self._decided, incoming, uri, owner)
         return self._decided(found, incoming, uri, owner)
+
+    def screen(self, incoming: IncomingRequest) -> Any:
+        """Return what :meth:`route` does, for a request that something else than its Request-URI leads to a user: a
+        static route, the contact of another one."""
+        return () if self._spares(original_of(incoming).request) else self.route(incoming)
 
     def _decided(self, policy: CallPolicy | None, incoming: IncomingRequest, uri: SIPURI, aor: str) -> Any:
         if policy is None:
@@ -195,22 +208,24 @@ _LEFT_AT_THAT = {
 
 
 class CallForwarding:
-    """What a policy says of a call that nobody has taken at the user's own devices; provides Onward.
+    """What a policy says of a call that nobody has taken at the user's own devices; provides Onward. It says so once.
 
     :ivar policy: the policy.
     """
 
-    __slots__ = ("_incoming", "_router", "_uri", "policy")
+    __slots__ = ("_asked", "_incoming", "_router", "_uri", "policy")
 
     def __init__(self, router: PolicyRouter, incoming: IncomingRequest, uri: SIPURI, policy: CallPolicy) -> None:
         self._router = router
         self._incoming = incoming
         self._uri = uri
         self.policy = policy
+        self._asked = False
 
     def after(self, ended: Sequence[Ended]) -> Awaitable[Routed] | None:
         """Return what to await for where the call goes on; None where the policy leaves it at that."""
-        outcome = outcome_of(ended)
+        outcome = None if self._asked else outcome_of(ended)
+        self._asked = True
         if outcome is None:
             return None
         made = self._router.decide(self.policy, self._incoming, outcome)

@@ -117,7 +117,8 @@ async def _targets(
         if isinstance(routed, Response):
             continue
         q = parse_quality(contact.params.get("q"))
-        for target in await service.expanded(retargeted, routed):
+        expanded = await service.expanded(retargeted, routed)
+        for target in () if isinstance(expanded, Response) else expanded:
             if not target.steps:
                 target = attrs.evolve(target, steps=retargeted.steps)
             found.append(((q, target.q), target))

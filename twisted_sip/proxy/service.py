@@ -237,14 +237,13 @@ class ProxyService(Service):
                 return expanded.addCallback(lambda targets: self._forward_any(incoming, targets, part))
         return self._forward(incoming, found, part) if found else self._forward_any(incoming, found, part)
 
-    async def expanded(self, incoming: IncomingRequest, targets: Sequence[Target]) -> Sequence[Target]:
-        """Return *targets* with the contacts of our users in place of the users."""
-        return await expand(targets, incoming, self.location_router, self.element.domains.is_local_uri)
+    async def expanded(self, incoming: IncomingRequest, targets: Sequence[Target]) -> Routed:
+        """Return *targets* with the contacts of our users in place of the users; see expand()."""
+        return await expand(targets, incoming, self.location_router, self.element.domains.is_local_uri, self.routers)
 
-    def _forward_any(self, incoming: IncomingRequest, targets: Sequence[Target], part: str) -> Verdict:
-        if not targets:
-            return self._refused(incoming, response_to(incoming.request, 480, to_tag=incoming.to_tag))
-        return self._forward(incoming, targets, part)
+    def _forward_any(self, incoming: IncomingRequest, targets: Routed, part: str) -> Verdict:
+        found = targets or response_to(incoming.request, 480, to_tag=incoming.to_tag)
+        return self._refused(incoming, found) if isinstance(found, Response) else self._forward(incoming, found, part)
 
     def _refused(self, incoming: IncomingRequest, response: Response) -> Response:
         for tell in self.refusals:

@@ -128,6 +128,7 @@ def make_proxy(server: Server, element: Element) -> ProxyService:
                 server.reactor.seconds,
                 lambda: proxy,
                 element.temporary_gruus.owner_of,
+                server.routing.calls_for_help,
             ),
         ],
         policies=[
