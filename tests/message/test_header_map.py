@@ -68,6 +68,25 @@ def test_remove_and_first_elements() -> None:
     assert len(headers) == 0
 
 
+@pytest.mark.parametrize(
+    ("value", "rest"),
+    [
+        ("SIP/2.0/UDP a;branch=1, SIP/2.0/UDP b;branch=2", "SIP/2.0/UDP b;branch=2"),
+        ("SIP/2.0/UDP a;branch=1,SIP/2.0/UDP b, SIP/2.0/UDP c", "SIP/2.0/UDP b, SIP/2.0/UDP c"),
+        ('SIP/2.0/UDP a;x="," , SIP/2.0/UDP b', "SIP/2.0/UDP b"),
+        (", SIP/2.0/UDP a, SIP/2.0/UDP b", "SIP/2.0/UDP b"),
+        ("SIP/2.0/UDP a, ,", None),
+        ("SIP/2.0/UDP a\r\n , SIP/2.0/UDP b,\r\n SIP/2.0/UDP c", "SIP/2.0/UDP b, SIP/2.0/UDP c"),
+        ("<sip:a,b@c;lr>, <sip:d;lr>", "<sip:d;lr>"),
+        ("SIP/2.0/UDP [::1], SIP/2.0/UDP [::2]", "SIP/2.0/UDP [::2]"),
+    ],
+)
+def test_the_first_of_several_values_in_a_line_is_taken_off(value: str, rest: str | None) -> None:
+    headers = HeaderMap.from_lines(["via"], [f"Via: {value}"])
+    headers.remove_first_element("via")
+    assert headers.lines == ([] if rest is None else [f"Via: {rest}"])
+
+
 def test_copies_are_independent() -> None:
     headers = fields()
     other = headers.copy()

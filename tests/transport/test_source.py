@@ -113,6 +113,6 @@ def test_the_usual_ones_are_remembered() -> None:
 def test_values_that_share_a_line() -> None:
     request = noted("Via: SIP/2.0/UDP 10.1.1.1;rport;branch=z9hG4bK1, SIP/2.0/UDP 10.2.2.2;branch=z9hG4bK2", HERE)
     assert [str(via) for via in request.vias] == [
-        "SIP/2.0/UDP 10.1.1.1;rport=5070;branch=z9hG4bK1;received=192.0.2.1",
+        "SIP/2.0/UDP 10.1.1.1;received=192.0.2.1;rport=5070;branch=z9hG4bK1",
         "SIP/2.0/UDP 10.2.2.2;branch=z9hG4bK2",
     ]

@@ -52,7 +52,7 @@ def party_in(label: str, line: str) -> NameAddr:
     """
     untagged, mark, tag = line.partition(";tag=")
     address = (SENDERS if label == "From" else RECIPIENTS)[untagged]
-    if address is None or not (tag.isalnum() or is_plain_tag(tag)):
+    if address is None or not (tag.isalnum() or tag.replace("-", "").isalnum() or is_plain_tag(tag)):
         return named(label, line_value(line))
     return address.tagged(tag) if mark else address
 

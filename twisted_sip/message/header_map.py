@@ -6,7 +6,6 @@ canonical: lower case, compact forms expanded (``call-id`` for ``i``).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -24,10 +23,6 @@ def line_value(line: str) -> str:
     if "\r\n" in value:
         return " ".join(part.strip(" \t") for part in value.split("\r\n")).strip(" ")
     return value
-
-
-#: What a comma may hide in, and what makes a value need unfolding or begin with an empty element.
-_HIDING = re.compile(r'["<(\r]|:[ \t]*,').search
 
 
 def first_element(value: str) -> str:
@@ -263,10 +258,12 @@ class HeaderMap:
         line = self.lines[place]
         rest = ""
         if "," in line:
-            if _HIDING(line) is None:
-                rest = line.partition(",")[2].strip(" \t,")
-            else:
+            first, _, rest = line.partition(",")
+            # A comma may be hidden, the line folded, or the first element empty.
+            if '"' in line or "<" in line or "(" in line or "\r" in line or first.rstrip(" \t")[-1:] == ":":
                 rest = ", ".join(split_list(line_value(line))[1:])
+            else:
+                rest = rest.strip(" \t,")
         if rest:
             self.lines[place] = f"{display(name)}: {rest}"
         else:

@@ -167,7 +167,7 @@ def _read(
         else:
             untagged, mark, tag = line.partition(";tag=")
             address = RECIPIENTS[untagged]
-            if address is None or (mark and not (tag.isalnum() or is_plain_tag(tag))):
+            if address is None or (mark and not (tag.isalnum() or tag.replace("-", "").isalnum() or is_plain_tag(tag))):
                 if not _is_clean(line, "to"):
                     return None
                 parsed["to"] = named("To", line_value(line))
@@ -180,7 +180,7 @@ def _read(
         line = lines[from_at]
         untagged, mark, tag = line.partition(";tag=")
         address = SENDERS[untagged]
-        if address is None or (mark and not (tag.isalnum() or is_plain_tag(tag))):
+        if address is None or (mark and not (tag.isalnum() or tag.replace("-", "").isalnum() or is_plain_tag(tag))):
             if not _is_clean(line, "from"):
                 return None
             parsed["from"] = named("From", line_value(line))

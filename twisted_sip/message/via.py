@@ -241,7 +241,7 @@ def _branch_in(params: str) -> str:
 
 
 def via_in(line: str) -> Via | None:
-    """Return the value of a Via *line* that has one of the ordinary shape, None for any other.
+    """Return the first value of a Via *line* if it is of the ordinary shape, None for any other.
 
     A client's Via values differ in their branch alone: what stands before it is read once.
     """
@@ -250,6 +250,12 @@ def via_in(line: str) -> Via | None:
     if known is None:
         return None
     start, besides, transport, host, port, sent_by = known
+    if "," in tail:
+        # More values behind it (section 7.3.1). Nothing that is ordinary could hide a comma.
+        tail, _, others = tail.partition(",")
+        if "\r" in others or "\n" in others or "\0" in others:
+            return None
+        line = f"{head}{mark}{tail}"
     branch = tail
     usual = True
     if ";" in tail:
@@ -257,7 +263,10 @@ def via_in(line: str) -> Via | None:
         usual = more == "rport"
         besides = RPORT if usual and not besides else SOME
     # The usual ones need no pattern.
-    if not (usual and branch.isalnum() and branch.isascii()) and _PLAIN_BRANCH(tail) is None:
+    if (
+        not (usual and branch.isascii() and (branch.isalnum() or branch.replace("-", "").isalnum()))
+        and _PLAIN_BRANCH(tail) is None
+    ):
         return None
     via = Via()
     via._line = line
