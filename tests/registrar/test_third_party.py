@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from twisted_sip.errors import LocalProtocolError
-from twisted_sip.registrar.settings import ThirdParty
+from twisted_sip.interfaces.location import Binding, LocationChange
+from twisted_sip.registrar.settings import PushSettings, ThirdParty
 from twisted_sip.storage.location_memory import MemoryLocationStore
+
+from .conftest import NOW
 
 AOR = "sip:alice@example.com"
 DESK = "sip:desk@example.com"
@@ -49,6 +52,38 @@ def test_the_flow_is_that_of_who_registers(make_client: Any, store: MemoryLocati
     outbound = [("supported", "outbound, path")]
     client.register('<sip:alice@10.0.0.1>;+sip.instance="<urn:uuid:1>";reg-id=1', headers=outbound)
     assert [binding.flow for binding in store.lookup(AOR)] == ["", "flow-1", "flow-1"]
+
+
+PUSH = "sip:alice@192.0.2.7;pn-provider=apns;pn-param=T.app;PN-prid=00fc;ob"
+
+
+def test_how_devices_are_woken_is_for_their_user_alone(make_client: Any) -> None:
+    """RFC 8599 section 13: with it anybody could wake them."""
+    client = make_client(third_party=(RULE,))
+    client.service.push = PushSettings(providers=("apns",))
+    client.user = AOR
+    assert f"<{PUSH}>" in client.register(f"<{PUSH}>").headers.first("contact")
+    client.user = DESK
+    seen = client.register("<sip:alice@192.0.2.9;pn-provider=apns;pn-param=T.app;pn-prid=01>", call_id="two")
+    first, second = (value.partition(">")[0] + ">" for value in seen.headers.elements("contact"))
+    # What it says itself is no secret.
+    assert {first, second} == {
+        "<sip:alice@192.0.2.7;ob>", "<sip:alice@192.0.2.9;pn-provider=apns;pn-param=T.app;pn-prid=01>"
+    }  # fmt: skip
+    fetched = client.register(call_id="three")
+    assert len(fetched.headers.elements("contact")) == 2 and "pn-p" not in str(fetched.headers.all("contact")).lower()
+    client.user = AOR
+    assert str(client.register(call_id="four").headers.all("contact")).lower().count("pn-prid") == 2
+
+
+def test_contacts_that_nobody_could_have_registered(make_client: Any, store: MemoryLocationStore) -> None:
+    client = make_client(third_party=(RULE,))
+    made = Binding(
+        aor=AOR, key="x", contact="sip:[;pn-prid=1", call_id="r", cseq=1, expires_at=NOW + 60, registered_at=NOW
+    )
+    store.commit(LocationChange(AOR, put=(made,)))
+    client.user = DESK
+    assert client.register().headers.first("contact") == "<sip:[>;expires=60"
 
 
 def test_stars_alone_have_a_meaning() -> None:

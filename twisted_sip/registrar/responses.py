@@ -1,17 +1,22 @@
-"""The 200 to a REGISTER (RFC 3261 section 10.3 step 8)."""
+"""The 200 to a REGISTER (RFC 3261 section 10.3 step 8), and what of it is for the user alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
+import attrs
+
+from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.location import Binding
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.dates import SIPDate
 from twisted_sip.message.grammar import quote
 from twisted_sip.message.gruu import public_gruu
 from twisted_sip.message.parameterized import format_quality
+from twisted_sip.message.push_uri import without_push
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
+from twisted_sip.message.uri import parse_uri
 from twisted_sip.registrar.request import Registration
 from twisted_sip.registrar.settings import RegistrarSettings
 
@@ -37,6 +42,28 @@ def contact_value(binding: Binding, now: float, *, gruu: bool, temporary: str = 
         if temporary:
             text += f";temp-gruu={quote(temporary)}"
     return text
+
+
+def as_others_see(bindings: Iterable[Binding], own: Collection[Binding]) -> list[Binding]:
+    """Return *bindings* without what wakes their devices (RFC 8599 section 13), for who registers for somebody else.
+
+    :param own: those that the request has made: who has sent it knows what it says.
+    """
+    made = {binding.key for binding in own}
+    return [
+        binding
+        if binding.key in made or "pn-" not in binding.contact.lower()
+        else attrs.evolve(binding, contact=_without_push(binding.contact))
+        for binding in bindings
+    ]
+
+
+def _without_push(contact: str) -> str:
+    try:
+        return str(without_push(parse_uri(contact)))
+    except RemoteProtocolError:
+        # Nobody has registered this, so nobody misses it.
+        return contact.partition(";")[0]
 
 
 class DateClock:

@@ -32,7 +32,7 @@ from twisted_sip.registrar.bindings import apply_change, plan_change
 from twisted_sip.registrar.notes import FETCHED, KEPT, REMOVED, note_refusal
 from twisted_sip.registrar.push_parameters import feature_caps, read_push
 from twisted_sip.registrar.request import Registration, RegistrationRefused
-from twisted_sip.registrar.responses import DateClock, success_response
+from twisted_sip.registrar.responses import DateClock, as_others_see, success_response
 from twisted_sip.registrar.settings import PushSettings, RegistrarSettings
 
 _Value = TypeVar("_Value")
@@ -261,10 +261,13 @@ class RegistrarService(Service):
             # Retransmissions meet the transaction from now on: nothing else has to hold its place meanwhile. Its
             # answers may have any To tag.
             incoming.start_transaction()
+        shown = apply_change(bindings, change) if changes else bindings
+        if incoming.user and incoming.user != change.aor:
+            shown = as_others_see(shown, change.put)
         response = success_response(
             incoming.request,
             registration,
-            apply_change(bindings, change) if changes else bindings,
+            shown,
             settings,
             now=now,
             date=self._dates.at(now),
