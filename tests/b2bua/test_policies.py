@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
 from twisted_sip.element.decisions import Decisions
 from twisted_sip.interfaces.call_policy import CallPolicy
@@ -193,3 +193,33 @@ def test_a_device_is_no_way_past_a_policy(scene: Scene, policies: MemoryCallPoli
     policies.set("sip:bob@example.com", CallPolicy(forward_busy="sip:carol@example.com"))
     scene.agents["bob"].does = lambda call: call.reject(486)
     assert call().ending.status == 486 and not scene.agents["carol"].arrived
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("forwarded", [False, True])
+def test_temporary_gruus_that_have_ended_are_nobodys(
+    scene: Scene, policies: MemoryCallPolicyStore, forwarded: bool, late: bool
+) -> None:
+    """RFC 5627 section 6.1: 404, whatever their owner wants to become of calls."""
+    instance = "<urn:uuid:00000000-0000-1000-8000-000000000001>"
+    (known,) = scene.location.lookup("sip:bob@example.com")
+    scene.bind("bob", known.contact, instance=instance, series="1.0123456789abcdef")
+    (binding,) = scene.location.lookup("sip:bob@example.com")
+    gruu = scene.b2bua.element.temporary_gruus.make(binding)
+    policies.set("sip:bob@example.com", CallPolicy(do_not_disturb=True))
+    policies.set("sip:carol@example.com", CallPolicy(forward_always=gruu))
+    if late:
+        find = scene.location.lookup
+        scene.location.lookup = lambda aor: succeed(find(aor))  # type: ignore[assignment, method-assign]
+
+    def status() -> int:
+        made = scene.agents["alice"].call("sip:carol@example.com" if forwarded else gruu)
+        scene.run(3.0)
+        found: int = made.ending.status
+        return found
+
+    assert status() == 480
+    # It comes back as another one (RFC 5627 section 5.3).
+    scene.bind("bob", known.contact, instance=instance, series="2.aaaaaaaaaaaaaaaa")
+    assert status() == 404
+    assert not scene.agents["bob"].arrived

@@ -110,7 +110,7 @@ class B2BUA(LegMaking):
         self.users = UserCalls(settings.max_calls_per_user)
         self.transfers = Transfers(self)
         self.referring = self.transfers.referring
-        policing = None if policies is None else Policing(policies, element, now)
+        policing = None if policies is None else Policing(policies, element, now, location)
         self._routing = Routing(element, location, routes, trusts_everybody=trusts_everybody, policing=policing)
         self._admission = (
             AdmissionProcessor(element.domains, element.dialog_tokens, authenticator) if authenticator else None
@@ -228,6 +228,7 @@ class B2BUA(LegMaking):
             if method == "INVITE" and self.calls_for_help(request):
                 self._routing.to_number(request)
             elif method == "INVITE" and len(self.bridged) >= self.b2bua_settings.max_calls:
+                incoming.note("b2bua", "503: there are as many calls as there may be", "b2bua.max_calls")
                 raise RemoteProtocolError("Too many calls", status=503)
             if self._admission is not None and not incoming.admitted:
                 verdict = self._admission.process(incoming)

@@ -17,7 +17,10 @@ from twisted_sip.agent.screening import is_anonymous
 from twisted_sip.calls.call_policy import Action, Outcome, PolicyDecision, caller_of, decide
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.call_policy import ANONYMOUS, CallPolicy, ICallPolicyStore
+from twisted_sip.interfaces.location import ILocationStore
+from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI, URI, parse_uri
+from twisted_sip.proxy.location_router import LocationRouter
 
 if TYPE_CHECKING:
     from twisted_sip.b2bua.bridged_call import BridgedCall
@@ -54,14 +57,19 @@ class Policed:
 class Policing:
     """The call policies of our users.
 
-    A call for a GRUU is declined as others are, but stays with its device (RFC 5627 section 6.1).
+    A call for a GRUU is declined as others are, but stays with its device (RFC 5627 section 6.1). So is one for a
+    temporary GRUU that is good still; of others nobody is told whose they were.
 
     :param store: an ICallPolicyStore.
     :param element: knows our domains, and whose temporary GRUUs are.
     :param now: seconds since the epoch.
+    :param location: the registrations, by which temporary GRUUs last; None where there are none.
     """
 
-    def __init__(self, store: Any, element: Element, now: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Any, element: Element, now: Callable[[], float], location: ILocationStore | None = None
+    ) -> None:
+        self._registered = LocationRouter(element, location)
         self._owner_of = element.temporary_gruus.owner_of
         self._store: ICallPolicyStore = store
         self._is_local_uri = element.domains.is_local_uri
@@ -90,17 +98,25 @@ class Policing:
             policed.policy = await found if isawaitable(found) else found
             found = _NOT_ASKED
             made = self._decide(call, policed.policy, Outcome.ARRIVED)
-            if made.action is not Action.DECLINE and "gr" in policed.uri.params:
-                break
-            if made.action is Action.PROCEED:
-                return policed
-            if made.action is Action.DECLINE:
+            gruu = "gr" in policed.uri.params
+            if made.action is Action.DECLINE and not (gruu and await self._has_ended(call, policed.uri)):
                 text = "{0}: " + f"{made.status} {made.reason}".rstrip()
                 call.caller_leg.incoming.note("policy", text, f"policy.{made.rule}", self._owner_of(policed.uri))
                 raise RemoteProtocolError(made.reason, status=made.status)
+            if gruu:
+                break
+            if made.action is Action.PROCEED:
+                return policed
             policed = self._forward(call, policed, made)
         policed.policy = None
         return policed
+
+    async def _has_ended(self, call: BridgedCall, gruu: SIPURI) -> bool:
+        """Tell whether *gruu* is a temporary one that leads nowhere: then it is answered as all such (section 6.1)."""
+        if gruu.params.get("gr"):
+            return False
+        found: Any = self._registered.find(call.caller_leg.incoming, gruu)
+        return isinstance(await found if isawaitable(found) else found, Response)
 
     async def unanswered(self, call: BridgedCall, policed: Policed, status: int) -> Policed | None:
         """Return where *call* goes on, which nobody has answered but with *status*; None for nowhere.
