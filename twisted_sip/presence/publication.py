@@ -163,7 +163,8 @@ class Publications:
         refreshed = replaces is not None and replaces.body == body and replaces.content_type == content_type
         if replaces is None:
             if self._size >= self.most or len(self._tags.get(place, ())) >= self.most_each:
-                raise StoreFull(f"too many publications of {resource}")
+                key = "presence.max_publications" if self._size >= self.most else "presence.max_publications_per_user"
+                raise StoreFull(f"too many publications of {resource}", key=key)
             self._size += 1
         # In the order of its fields.
         made = Publication(
@@ -275,12 +276,13 @@ class Publications:
     def _not_published(self, made: Publication, replaces: Publication | None) -> None:
         place = made[:2]
         tags = self._tags.get(place, _NONE)
-        if tags.pop(made.etag, None) is not None:
-            # Unless somebody has gone on from the new entity-tag already, the old one is good again, if it ever was.
-            if replaces is not None and replaces.key in self._durable.get(place, _NONE):
+        if tags.get(made.etag) is made:
+            # Unless somebody has gone on from the new entity-tag already, the old one is good again, if it ever was, or
+            # may yet be: what it is for can be on its way still.
+            self._untag(place, made.key)
+            if replaces is not None and (made.key in self._durable.get(place, _NONE) or made[:3] in self._under_way):
                 tags[replaces.etag] = replaces
             else:
-                self._untag(place, made.key)
                 self._size -= 1
         self._end_of_change(place)
 
