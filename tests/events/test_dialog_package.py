@@ -12,7 +12,8 @@ from twisted_sip.documents.dialog_info import DialogInfoDocument, DialogTable, D
 from twisted_sip.events.dialog_package import DialogPackage, DialogView
 from twisted_sip.interfaces.calls import Call
 from twisted_sip.message.name_addr import NameAddr
-from twisted_sip.testing.package_contract import START, EventPackageContract, FakeSubscription
+from twisted_sip.testing.package_contract import EventPackageContract, FakeSubscription
+from twisted_sip.testing.waiting import START
 
 ALICE, BOB, DESK = "sip:alice@example.com", "sip:bob@example.com", "sip:desk@example.com"
 

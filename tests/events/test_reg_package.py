@@ -13,7 +13,8 @@ from twisted_sip.errors import LocalProtocolError
 from twisted_sip.events.reg_package import RegPackage
 from twisted_sip.interfaces.location import Binding, LocationChange
 from twisted_sip.storage.location_memory import MemoryLocationStore
-from twisted_sip.testing.package_contract import START, EventPackageContract, FakeSubscription
+from twisted_sip.testing.package_contract import EventPackageContract, FakeSubscription
+from twisted_sip.testing.waiting import START
 
 ALICE, BOB = "sip:alice@example.com", "sip:bob@example.com"
 

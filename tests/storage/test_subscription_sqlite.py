@@ -18,8 +18,8 @@ from twisted_sip.storage import record_store
 from twisted_sip.storage.record_store import stored_records
 from twisted_sip.storage.subscription_memory import MemorySubscriptionStore
 from twisted_sip.storage.subscription_sqlite import SUBSCRIPTION_SCHEMA, SUBSCRIPTIONS, SQLiteSubscriptionStore
-from twisted_sip.testing.store_contract import START
 from twisted_sip.testing.subscription_contract import subscription
+from twisted_sip.testing.waiting import START
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

@@ -18,7 +18,8 @@ from zope.interface.verify import verifyObject
 from twisted_sip.errors import DocumentConflict, QuotaExceeded, StoreError
 from twisted_sip.interfaces.documents import Document, DocumentChange, IDocumentStore
 from twisted_sip.storage.document_quota import DocumentQuota
-from twisted_sip.testing.store_contract import START, StoreContract
+from twisted_sip.testing.store_contract import StoreContract
+from twisted_sip.testing.waiting import START
 
 ALICE = "sip:alice@example.com"
 BOB = "sip:bob@example.com"

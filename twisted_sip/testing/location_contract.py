@@ -21,7 +21,8 @@ from zope.interface.verify import verifyObject
 
 from twisted_sip.errors import StoreError
 from twisted_sip.interfaces.location import Binding, ILocationStore, LocationChange
-from twisted_sip.testing.store_contract import START, StoreContract
+from twisted_sip.testing.store_contract import StoreContract
+from twisted_sip.testing.waiting import START
 
 ALICE = "sip:alice@example.com"
 BOB = "sip:bob@example.com"

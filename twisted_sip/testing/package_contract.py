@@ -11,14 +11,11 @@ Mix it into a test case of your own, and run that with trial or pytest::
 
 from __future__ import annotations
 
-from inspect import isawaitable
 from itertools import pairwise
 from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from twisted_sip.errors import RemoteProtocolError
@@ -32,9 +29,7 @@ from twisted_sip.interfaces.event_package import (
 from twisted_sip.message.event_fields import Event
 from twisted_sip.message.header_map import HeaderMap
 from twisted_sip.message.media_types import MediaType
-
-#: When the tests begin, in seconds since the epoch.
-START = 1_800_000_000.0
+from twisted_sip.testing.waiting import START, result_of
 
 _STATES = ("active", "pending", "terminated")
 _UNDECIDED = Authorization(state="pending")
@@ -132,21 +127,7 @@ class EventPackageContract:
 
     def wait(self, value: Any) -> Any:
         """Return the result of *value*, waited for where that is needed."""
-        if not isinstance(value, Deferred):
-            if not isawaitable(value):
-                return value
-            value = Deferred.fromCoroutine(value)  # type: ignore[arg-type]
-        results: list[Any] = []
-        value.addBoth(results.append)
-        for _ in range(100):
-            if results:
-                break
-            self.clock.advance(0.01)
-        if not results:
-            raise AssertionError("the package does not answer")
-        if isinstance(results[0], Failure):
-            results[0].raiseException()
-        return results[0]
+        return result_of(value, self.clock, "the package")
 
     # -- the frame ---------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from twisted_sip.interfaces.publication import IPublicationStore, Publication, PublicationChange
 from twisted_sip.testing.record_contract import RecordStoreContract
-from twisted_sip.testing.store_contract import START
+from twisted_sip.testing.waiting import START
 
 ALICE = "sip:alice@example.com"
 

@@ -13,7 +13,8 @@ from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
 from twisted_sip.errors import StoreError
-from twisted_sip.testing.store_contract import START, StoreContract
+from twisted_sip.testing.store_contract import StoreContract
+from twisted_sip.testing.waiting import START
 
 
 class RecordStoreContract(StoreContract):

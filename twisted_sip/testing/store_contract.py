@@ -9,12 +9,9 @@ import unittest
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.python.failure import Failure
 
-#: When the tests begin, in seconds since the epoch.
-START = 1_800_000_000.0
+from twisted_sip.testing.waiting import START, result_of
 
 
 class StoreContract:
@@ -47,19 +44,7 @@ class StoreContract:
 
         Stores with I/O of their own override this.
         """
-        if not isinstance(value, Deferred):
-            return value
-        results: list[Any] = []
-        value.addBoth(results.append)
-        for _ in range(100):
-            if results:
-                break
-            self.clock.advance(0.01)
-        if not results:
-            raise AssertionError("the store does not answer")
-        if isinstance(results[0], Failure):
-            results[0].raiseException()
-        return results[0]
+        return result_of(value, self.clock, "the store")
 
     # -- the frame ---------------------------------------------------------------------
 

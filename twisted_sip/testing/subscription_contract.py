@@ -14,7 +14,7 @@ from typing import Any
 
 from twisted_sip.interfaces.subscription import ISubscriptionStore, SubscriptionChange, SubscriptionRecord
 from twisted_sip.testing.record_contract import RecordStoreContract
-from twisted_sip.testing.store_contract import START
+from twisted_sip.testing.waiting import START
 
 
 def subscription(key: str = "one", *, expires_at: float = START + 3600, **fields: Any) -> SubscriptionRecord:
