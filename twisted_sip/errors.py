@@ -90,7 +90,14 @@ class StoreError(SIPError):
 
 
 class StoreFull(StoreError):
-    """A store has reached a limit that was set for it; nothing was changed, and later there may be room."""
+    """A store has reached a limit that was set for it; nothing was changed, and later there may be room.
+
+    :ivar key: the key of the configuration that has the limit, empty where none does.
+    """
+
+    def __init__(self, reason: str = "", *, key: str = "") -> None:
+        super().__init__(reason)
+        self.key = key
 
 
 class QuotaExceeded(StoreFull):

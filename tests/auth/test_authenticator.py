@@ -121,19 +121,29 @@ def test_svcrack_ends_banned(world: Any) -> None:
     world.authenticator.bans.observe(heard.append)
     outcomes = [world.check(world.answer(password=f"guess{number}")) for number in range(20)]
     assert [type(outcome) for outcome in outcomes[:9]] == [Challenge] * 9
-    assert outcomes[9:] == [Refused(403)] * 11
+    assert outcomes[9:] == [Refused(403, limit="ban_failures")] * 11
     assert [(ban.source, ban.user, ban.failures) for ban in heard] == [(SOURCE, "alice", 10)]
     # The right password is of no use now; it is elsewhere, and after the ban.
-    assert world.check(world.answer()) == Refused(403)
+    assert world.check(world.answer()) == Refused(403, limit="ban_failures")
     assert isinstance(world.check(world.answer(source="192.0.2.8"), source="192.0.2.8"), Accepted)
     world.clock.advance(601)
     assert isinstance(world.check(world.answer()), Accepted)
 
 
+def test_it_tells_an_unknown_user_from_a_wrong_password_to_us_alone(world: Any) -> None:
+    unknown = world.check(world.answer(user="nobody"))
+    wrong = world.check(world.answer(password="x"))
+    assert [(each.wrong, each.known) for each in (unknown, wrong)] == [("nobody", False), ("alice", True)]
+    assert [each.status for each in (unknown, wrong)] == [401, 401]
+    assert world.check().wrong is None
+
+
 def test_a_source_with_many_users_ends_banned(world: Any) -> None:
+    answer = world.answer()
     for number in range(20):
         world.check(world.answer(user=f"{1000 + number}", password="1234"))
-    assert world.check() == Refused(403)
+    assert world.check() == Refused(403, limit="ban_users")
+    assert world.check(answer) == Refused(403, limit="ban_users")
     world.authenticator.bans.lift(SOURCE)
     assert isinstance(world.check(), Challenge)
 
@@ -298,8 +308,9 @@ def test_guesses_in_flight_do_not_outrun_the_ban(world: Any) -> None:
         world.check(answer).addCallback(results.append)
     for deferred in waiting:
         deferred.callback(None)
-    assert results[-1] == Refused(403)
-    assert results.count(Refused(403)) == 22
+    banned = Refused(403, limit="ban_failures")
+    assert results[-1] == banned
+    assert results.count(banned) == 22
 
 
 def test_a_store_that_fails_lets_nobody_in(world: Any) -> None:
@@ -323,7 +334,7 @@ def test_settings_are_swapped_whole(world: Any) -> None:
     old = world.challenge()
     world.authenticator.configure(AuthSettings(algorithms=("SHA-256",), ban_failures=1, nonce_lifetime=5))
     assert world.challenge().algorithm == "SHA-256"
-    assert world.check(world.answer(password="wrong")) == Refused(403)
+    assert world.check(world.answer(password="wrong")) == Refused(403, limit="ban_failures")
     world.clock.advance(6)
     world.authenticator.bans.lift(SOURCE)
     assert challenged(world.check(world.answer(old, algorithm="SHA-256"))).stale

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from twisted_sip.element.decisions import Decisions
 from twisted_sip.storage.message_table import MessageLimits
 
@@ -63,3 +65,35 @@ def test_too_many_wait(make_house: Callable[..., Any]) -> None:
     alice.expect(480)
     text, key = why()[-1]
     assert text.startswith("it could not be kept: ") and key == "messaging.max_per_user"
+
+
+@pytest.mark.parametrize(
+    ("limits", "status", "key"),
+    [
+        (MessageLimits(bytes_per_user=10), 480, "messaging.max_bytes_per_user"),
+        (MessageLimits(bytes=10), 500, "messaging.max_bytes"),
+        (MessageLimits(messages=0), 500, "messaging.max_messages"),
+    ],
+)
+def test_no_room(make_house: Callable[..., Any], limits: MessageLimits, status: int, key: str) -> None:
+    house = make_house(limits=limits)
+    why, alice = told(house), house.peer("192.0.2.2")
+    house.say(alice, call_id="call")
+    alice.expect(status)
+    assert why()[-1][1] == key
+
+
+def test_not_kept_for_nobody(make_house: Callable[..., Any]) -> None:
+    house = make_house(known=[])
+    why, alice = told(house), house.peer("192.0.2.2")
+    house.say(alice, call_id="call")
+    alice.expect(404)
+    assert why()[-1] == (f"404: there is no user {BOB}", "auth.required")
+
+
+def test_too_large(make_house: Callable[..., Any]) -> None:
+    house = make_house(size_limit=200)
+    why, alice = told(house), house.peer("192.0.2.2")
+    house.say(alice, call_id="call")
+    alice.expect(513)
+    assert why() == [(f"513: too large for the way to {BOB}", "messaging.size_limit")]

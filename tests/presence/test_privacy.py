@@ -9,6 +9,7 @@ import pytest
 
 from twisted_sip.documents.permissions import ALL_PERMISSIONS
 from twisted_sip.documents.pidf import Presence
+from twisted_sip.element.decisions import Decisions
 from twisted_sip.presence.service import PresenceService
 
 ALICE, BOB = "sip:alice@example.com", "sip:bob@example.com"
@@ -236,6 +237,24 @@ def test_watching_without_authentication(make_desk: Callable[..., Any]) -> None:
     assert desk.user("bob").watched().told != [OPEN.to_xml()]
     assert desk.user("alice").watched().told == [OPEN.to_xml()]
     assert desk.user("bob", "example.net").watch().status == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "key"), [("example.com", "presence.default_handling"), ("example.net", "presence.foreign_handling")]
+)
+@pytest.mark.parametrize("handling", ["allow", "confirm", "polite-block", "block"])
+def test_which_setting_decides_is_told_to_those_who_ask(
+    make_desk: Callable[..., Any], host: str, key: str, handling: str
+) -> None:
+    desk = make_desk(foreign_handling=handling, default_handling=handling).start()
+    decisions = desk.element.decisions = Decisions(desk.network.clock.seconds)
+    desk.user("bob", host).watch()
+    call_id = decisions.newest("SUBSCRIBE")
+    assert [one.key for one in decisions.call(call_id or "") if one.room == "events"] == [key]
+    desk.put("pres-rules", rules("allow", EVERYTHING, f"sip:bob@{host}"))
+    desk.user("carol", host).watch()
+    call_id = decisions.newest("SUBSCRIBE")
+    assert [one.key for one in decisions.call(call_id or "") if one.room == "events"] == [""]
 
 
 def test_whom_to_watch_is_asked_and_nobody_learns_who_is_a_user(make_desk: Callable[..., Any]) -> None:

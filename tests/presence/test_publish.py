@@ -10,6 +10,7 @@ import pytest
 from twisted.internet.defer import Deferred, succeed
 
 from twisted_sip.documents.pidf import Presence
+from twisted_sip.element.decisions import Decisions
 from twisted_sip.errors import StoreError, StoreFull
 from twisted_sip.presence.service import PresenceService
 
@@ -198,6 +199,26 @@ def test_a_body_that_is_too_long(make_desk: Callable[..., Any]) -> None:
     assert alice.publish(OPEN).status == 200
     assert alice.publish(long).status == 413
     assert published(desk) == [OPEN.to_xml()]
+
+
+def test_which_limit_it_was_is_told_to_those_who_ask(make_desk: Callable[..., Any]) -> None:
+    desk = make_desk(max_publications_per_user=1, max_publications=2, max_body=1000, min_expires=60).start()
+    decisions = desk.element.decisions = Decisions(desk.network.clock.seconds)
+    alice = desk.user("alice")
+    assert alice.publish(OPEN, expires=59).status == 423
+    assert alice.publish(OPEN.with_note("x" * 1000)).status == 413
+    assert alice.publish(OPEN).status == 200
+    assert alice.publish(BUSY, if_match="").status == 503
+    assert desk.user("bob").publish(OPEN.with_entity("sip:bob@example.com")).status == 200
+    assert desk.user("carol").publish(OPEN).status == 503
+    calls = dict.fromkeys(decisions.find(""))
+    told = [one for call_id in calls for one in decisions.call(call_id) if one.room == "presence"]
+    assert sorted((one.text[:3], one.key) for one in told) == [
+        ("413", "presence.max_body"),
+        ("423", "presence.min_expires"),
+        ("503", "presence.max_publications"),
+        ("503", "presence.max_publications_per_user"),
+    ]
 
 
 def test_no_room(make_desk: Callable[..., Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from twisted_sip.element.decisions import Decisions
 from twisted_sip.proxy.static_routes import StaticRoute, StaticRouter
 
 FIRST, SECOND = "sip:first@192.0.2.10", "sip:second@192.0.2.11"
@@ -48,6 +49,7 @@ def test_who_answers_at_the_last_moment_has_the_call(house: Any) -> None:
 
 def test_nobody_answers_in_time(house: Any) -> None:
     """The CANCEL was ours, so the caller is not told of a request that was terminated (RFC 3261 section 16.8)."""
+    decisions = house.element.decisions = Decisions(house.network.clock.seconds)
     alice, first, second = (house.peer(f"192.0.2.{number}") for number in (2, 10, 11))
     house.send(alice, house.request("INVITE", "sip:desk@example.com"))
     for one in (first, second):
@@ -57,6 +59,8 @@ def test_nobody_answers_in_time(house: Any) -> None:
         one.answer(cancel, 200)
         one.answer(invite, 487)
     assert alice.expect(408)
+    rang = [(one.text, one.key) for one in decisions.call("call") if "has rung" in one.text]
+    assert rang == [(f"{uri} has rung for 10 s: given up", "route[0].no_answer") for uri in (FIRST, SECOND)]
 
 
 def test_several_users_of_one_device(make_house: Any) -> None:

@@ -77,20 +77,23 @@ def test_who_answers_first(house: Any, why: Why) -> None:
 
 def test_nobody_is_there(house: Any, why: Why) -> None:
     fails(house, BOB, 480)
-    assert why() == [("location", f"480: {BOB} is not registered", ""), ("answer", "480 Temporarily Unavailable", "")]
+    assert why() == [
+        ("location", f"480: {BOB} is not registered", "server.domains"),
+        ("answer", "480 Temporarily Unavailable", ""),
+    ]
 
 
 @pytest.mark.parametrize(
-    ("uri", "status", "text"),
+    ("uri", "status", "text", "key"),
     [
-        ("tel:+4930123", 404, "404: tel:+4930123 is no SIP URI, and no route takes it"),
-        ("sip:example.com", 404, "404: sip:example.com names no user"),
-        ("sip:bob@example.com;gr=", 404, "404: sip:bob@example.com;gr= is no GRUU that is good now"),
+        ("tel:+4930123", 404, "404: tel:+4930123 is no SIP URI, and no route takes it", "route"),
+        ("sip:example.com", 404, "404: sip:example.com names no user", "server.domains"),
+        ("sip:bob@example.com;gr=", 404, "404: sip:bob@example.com;gr= is no GRUU that is good now", ""),
     ],
 )
-def test_what_leads_nowhere(house: Any, why: Why, uri: str, status: int, text: str) -> None:
+def test_what_leads_nowhere(house: Any, why: Why, uri: str, status: int, text: str, key: str) -> None:
     fails(house, uri, status)
-    assert why()[0] == ("location", text, "")
+    assert why()[0] == ("location", text, key)
 
 
 def test_elsewhere(house: Any, why: Why) -> None:

@@ -54,7 +54,7 @@ def test_a_silent_device_is_no_ringing_one_and_it_is_told_which_key_would_have_h
     house.send(alice, house.ack_for(text, alice.expect(408, within=40)))
     assert not carol.messages
     told = [(one.room, one.text, one.key) for one in decisions.call("call")]
-    assert ("proxy", "sip:bob@192.0.2.10 has said nothing for 2 s: given up", "") in told
+    assert ("proxy", "sip:bob@192.0.2.10 has said nothing for 2 s: given up", "policy.no_answer_after") in told
     assert (
         "policy", f"no device of {BOB} says anything, and nothing is set for that", "policy.forward_unavailable"
     ) in told  # fmt: skip

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 
 from tests.element.test_decisions import request
 from twisted_sip.cli.explain import lines
 from twisted_sip.element.decisions import Decisions
 from twisted_sip.element.trace import Trace
+from twisted_sip.errors import StoreError
 from twisted_sip.interfaces.flow import Address
 from twisted_sip.interfaces.transport_kind import UDP
 from twisted_sip.tap.control import CommandError
@@ -69,6 +71,50 @@ def test_the_last_call_of_a_user() -> None:
     assert stage.ask(user="sip:bob@example.com")["call_id"] == "one"
     wrong = stage.refused(user="sip:bob@example.com", method="BYE")
     assert wrong == "nothing was decided about a call of bob@example.com begun by BYE"
+
+
+AWAY = "480: {0} is not registered"
+
+
+def away(known: Any) -> Any:
+    """Explain a call to bob, who is not registered; *known* tells whether he is a user."""
+    stage = Stage(user_known=known, users_key=lambda: "storage.directory")
+    stage.decisions.note(request("x"), "location", AWAY, "server.domains", "sip:bob@example.com")
+    stage.decide("x")
+    found = stage.ask(call_id="x")
+    assert isinstance(found, Deferred)
+    told: list[Any] = []
+    found.addCallback(told.append)
+    return told
+
+
+BOB_IS_AWAY = ("480: sip:bob@example.com is not registered", "server.domains")
+NO_BOB = ("480: sip:bob@example.com is not registered: there is no such user", "storage.directory")
+
+
+@pytest.mark.parametrize(("known", "what"), [(True, BOB_IS_AWAY), (False, NO_BOB)])
+def test_unknown_users_are_told_from_those_who_are_away(known: bool, what: tuple[str, str]) -> None:
+    asked: list[str] = []
+
+    def look(aor: str) -> bool:
+        asked.append(aor)
+        return known
+
+    waiting: Deferred[bool] = Deferred()
+    for users in (look, lambda aor: waiting):
+        told = away(users)
+        if not told:
+            waiting.callback(known)
+        [found] = told
+        first, second = found["decisions"]
+        assert (first["text"], first["key"], first["room"]) == (*what, "location")
+        assert second["text"] == "sip:bob@example.com goes somewhere"
+    assert asked == ["sip:bob@example.com"]
+
+
+def test_where_nobody_can_tell_whether_there_is_a_user() -> None:
+    [found] = away(lambda aor: fail(StoreError("gone")))
+    assert (found["decisions"][0]["text"], found["decisions"][0]["key"]) == BOB_IS_AWAY
 
 
 def test_what_is_not_kept() -> None:

@@ -228,7 +228,10 @@ def test_refused_for_lack_of_authentication(server: Server) -> None:
     assert status == 407
     assert why == [("admission", f"407: {ALICE} has to prove it, for realm example.com", "auth.required")]
     why, status = call(server, "bob", password="wrong")
-    assert why[-1][1] == f"407: the password is wrong, or {ALICE} is no user"
+    assert why[-1] == ("admission", f"407: the password of {ALICE} is wrong", "auth.required")
+    why, status = call(server, "bob", "sip:nobody@example.com", "wrong")
+    assert status == 407
+    assert why[-1] == ("admission", "407: there is no user sip:nobody@example.com", "storage.directory")
 
 
 def test_strangers(server: Server) -> None:
@@ -239,7 +242,14 @@ def test_strangers(server: Server) -> None:
     why, status = call(server, "nobody", from_="sip:eve@example.net", password="")
     assert status == 480
     assert why[0] == ("admission", "from somebody elsewhere, for one of our users", "auth.foreign_callers")
-    assert why[1] == ("location", "480: sip:nobody@example.com is not registered", "")
+    unknown = "480: sip:nobody@example.com is not registered: there is no such user"
+    assert why[1] == ("location", unknown, "storage.directory")
+
+
+def test_who_is_not_registered(server: Server) -> None:
+    why, status = call(server, "alice")
+    assert status == 480
+    assert ("location", f"480: {ALICE} is not registered", "server.domains") in why
 
 
 def test_on_a_terminal(server: Server) -> None:

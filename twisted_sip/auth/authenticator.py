@@ -44,19 +44,26 @@ class Accepted(NamedTuple):
 class Challenge(NamedTuple):
     """The request is to be answered with *status* (401 or 407) and *headers*.
 
-    ``stale`` tells that only the nonce was at fault.
+    ``stale`` tells that only the nonce was at fault. ``wrong`` is the digest user name whose answer was looked at and
+    is wrong, and ``known`` tells whether there is such a user: for those who run the server, never for the peer.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...]
     stale: bool = False
+    wrong: str | None = None
+    known: bool = False
 
 
 class Refused(NamedTuple):
-    """The request is to be answered with *status* and, where it is not empty, *reason*."""
+    """The request is to be answered with *status* and, where it is not empty, *reason*.
+
+    ``limit`` names the setting that led to the ban, if there is one: ``ban_failures`` or ``ban_users``.
+    """
 
     status: int
     reason: str = ""
+    limit: str = ""
 
 
 Outcome = Accepted | Challenge | Refused
@@ -139,7 +146,7 @@ class Authenticator:
             return Refused(error.status, error.reason)
         if not candidates:
             if self.bans.banned(source):
-                return Refused(403)
+                return Refused(403, limit="ban_users")
             return self._challenge(user, realm, source, proxy, False)
         credentials = candidates[0]
         issued = False
@@ -156,7 +163,7 @@ class Authenticator:
         else:
             name = "" if credentials.userhash else credentials.username
         if self.bans.banned(source, name):
-            return Refused(403)
+            return self._banned(source)
         if not issued:
             return self._challenge(name, realm, source, proxy, True)
         uri = params["uri"]
@@ -197,7 +204,7 @@ class Authenticator:
             return self._challenge_with(offered, realm, source, proxy, False)
         if self.bans.banned(source, name):
             # It happened while the store was looking.
-            return Refused(403)
+            return self._banned(source)
         ha1 = found.ha1.get(algorithm) if found is not None else None
         # An unknown user costs the same digest and the same comparison.
         expected = digest_response(
@@ -214,14 +221,20 @@ class Authenticator:
         given = params["response"].lower()
         right = hmac.compare_digest(expected, given if given.isascii() else "")
         if not right or ha1 is None:
-            if self.bans.failed(source, name, given) is not None:
-                return Refused(403)
-            return self._challenge_with(offered, realm, source, proxy, False)
+            ban = self.bans.failed(source, name, given)
+            if ban is not None:
+                return Refused(403, limit="ban_failures" if ban.user else "ban_users")
+            outcome = self._challenge_with(offered, realm, source, proxy, False)
+            return Challenge(outcome.status, outcome.headers, wrong=name, known=found is not None)
         # With a qop it has a count in good order, or it would not have been read.
         if self.nonces.use(nonce, int(params["nc"], 16) if qop else 0) is Use.STALE:
             return self._challenge_with(offered, realm, source, proxy, True)
         self.bans.succeeded(source, name)
         return Accepted(name)
+
+    def _banned(self, source: str) -> Refused:
+        """Return the refusal of somebody at *source* who is banned, alone or with all others there."""
+        return Refused(403, limit="ban_users" if self.bans.banned(source) else "ban_failures")
 
     # -- challenges --------------------------------------------------------------
 
@@ -243,7 +256,7 @@ class Authenticator:
             return self._challenge_with(self._offered(found), realm, source, proxy, stale)
         return found.addCallback(lambda found: self._challenge_with(self._offered(found), realm, source, proxy, stale))
 
-    def _challenge_with(self, offered: tuple[str, ...], realm: str, source: str, proxy: bool, stale: bool) -> Outcome:
+    def _challenge_with(self, offered: tuple[str, ...], realm: str, source: str, proxy: bool, stale: bool) -> Challenge:
         name = "Proxy-Authenticate" if proxy else "WWW-Authenticate"
         start = _quoted_realm(realm)
         nonce = self.nonces.issue(source)

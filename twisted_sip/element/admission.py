@@ -195,7 +195,7 @@ class AdmissionProcessor:
         near = [uri.host for uri in (identity, other) if isinstance(uri, SIPURI) and self._is_user(uri)]
         if not near and not self.domain:
             return self._outside(incoming)
-        incoming.note("admission", notes.OLD_DIALOG)
+        incoming.note("admission", notes.OLD_DIALOG, "auth.required")
         # Any of our users: whom the dialog was set up with need not be the name by which it was called.
         verdict = self._authenticate(incoming, nobody_in(near[0] if near else self.domain), anonymous=True)
         if isinstance(verdict, Deferred):
@@ -239,7 +239,7 @@ class AdmissionProcessor:
             # No answer could challenge or refuse it. For our own users it does no harm, elsewhere it does not go.
             if for_us:
                 return self._admit_unproved(incoming)
-            incoming.note("admission", notes.LOST_ACK)
+            incoming.note("admission", notes.LOST_ACK, "server.domains")
             return TAKEN
         registers = method == "REGISTER" and not routed and is_local_uri(request.known_uri or request.uri)
         identity = request.to.uri if registers else (headers.parsed.get("from") or request.from_).uri
@@ -381,14 +381,13 @@ class AdmissionProcessor:
                 identity = identity.replace(user=escape_user(outcome.user))
             owner = self.owns(outcome.user, realm, identity)
             if not owner or ("route" in incoming.request.headers.names and not self.may_follow_route(incoming)):
-                incoming.note(
-                    "admission", notes.NO_ROUTES if owner else notes.NO_OWNER, "", outcome.user, identity.text
-                )
+                text, key = notes.NO_ROUTES if owner else notes.no_owner(incoming.request)
+                incoming.note("admission", text, key, outcome.user, identity.text)
                 # With a transaction: a retransmission would look like a replay of its credentials.
                 incoming.respond(403)
                 return TAKEN
             return self._proved(incoming, identity, realm, "auth.required")
-        incoming.note("admission", *notes.why_unproved(incoming.request, outcome, realm, identity))
+        incoming.note("admission", *notes.why_unproved(incoming.request, outcome, realm, identity, self._authenticator))
         if isinstance(outcome, Challenge):
             incoming.respond_statelessly(outcome.status, headers=outcome.headers)
             return TAKEN

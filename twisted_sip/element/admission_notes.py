@@ -5,7 +5,9 @@ Most are constant texts, since one of them is noted for each request.
 
 from __future__ import annotations
 
-from twisted_sip.auth.authenticator import Challenge, Refused
+from twisted_sip.auth.authenticator import Authenticator, Challenge, Refused
+from twisted_sip.auth.credentials import user_of
+from twisted_sip.auth.settings import AuthSettings
 from twisted_sip.element.anonymous import credential_realms
 from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.message.request import Request
@@ -24,10 +26,15 @@ PEER = "from a server that has proved to be that of the sender's domain, for one
 STRANGER = "from somebody elsewhere, for one of our users"
 PROVED = "{0} has proved to be the sender"
 NO_OWNER = "403: digest user {0} may not speak as {1}"
-NO_ROUTES = "403: digest user {0} may not send to where its Route leads"
+NO_ROUTES = "403: digest user {0} may not send to where its Route leads", ""
 
 #: Words, key, and what stands for {0} and {1}: the arguments of IncomingRequest.note after the room.
 Note = tuple[str, str, str, str]
+
+
+def no_owner(request: Request) -> tuple[str, str]:
+    """Return words and key for a digest user who may not speak as the sender of *request*."""
+    return NO_OWNER, "registrar.third_party" if request.method == "REGISTER" else ""
 
 
 def why_no_stranger(incoming: IncomingRequest, for_us: bool, foreign_callers: bool) -> Note:
@@ -40,18 +47,32 @@ def why_no_stranger(incoming: IncomingRequest, for_us: bool, foreign_callers: bo
     return "403: {0} is banned", "auth.ban_users", incoming.flow.remote.host, ""
 
 
-def why_unproved(request: Request, outcome: Challenge | Refused, realm: str, identity: SIPURI) -> Note:
-    """Return why *request*, which claims to be from *identity*, has not proved it."""
+def users_key(settings: AuthSettings) -> str:
+    """Return the key that says where users are kept."""
+    return "auth.credentials_url" if settings.credentials_url else "storage.directory"
+
+
+def why_unproved(
+    request: Request, outcome: Challenge | Refused, realm: str, identity: SIPURI, asked: Authenticator
+) -> Note:
+    """Return why *request*, which claims to be from *identity*, has not proved it to *asked*.
+
+    Whether there is a user is said here alone, to those who run the server: the peer is told the same in both cases.
+    """
     status = outcome.status
     if isinstance(outcome, Refused):
         if outcome.reason:
             return "{0}: {1}", "", str(status), outcome.reason
+        if outcome.limit == "ban_users":
+            return "403: wrong passwords for too many users have come from there", "auth.ban_users", "", ""
         return (
             "{0}: wrong passwords for {1} have come too often from there",
             "auth.ban_failures",
             str(status),
             identity.text,
         )
+    if outcome.wrong is not None:
+        return _why_wrong(outcome, identity, asked.settings)
     field = "proxy-authorization" if status == 407 else "authorization"
     names = request.headers.names
     if field not in names:
@@ -81,8 +102,20 @@ def why_unproved(request: Request, outcome: Challenge | Refused, realm: str, ide
             identity.text,
         )
     if all("qop" not in value for value in given):
-        return "{0}: the answer of {1} is wrong, or has no qop", "auth.require_qop", str(status), identity.text
-    return "{0}: the password is wrong, or {1} is no user", "", str(status), identity.text
+        return "{0}: the answer of {1} has no qop", "auth.require_qop", str(status), identity.text
+    return "{0}: the answer of {1} protects what was not asked for (qop)", "auth.qop", str(status), identity.text
+
+
+def _why_wrong(outcome: Challenge, identity: SIPURI, settings: AuthSettings) -> Note:
+    """Return why an answer that was looked at is wrong."""
+    user = outcome.wrong or ""
+    whose = "{0}" if user == user_of(identity) else "{1}, who would speak as {0},"
+    if not outcome.known:
+        text = f"{outcome.status}: there is no user {whose}".rstrip(",")
+        return text, users_key(settings), identity.text, user
+    # Who keeps the passwords elsewhere looks there; here they are asked for because of one key.
+    key = "auth.credentials_url" if settings.credentials_url else "auth.required"
+    return f"{outcome.status}: the password of {whose} is wrong", key, identity.text, user
 
 
 def _parameter(value: str, name: str) -> str:

@@ -86,8 +86,12 @@ class Decisions:
 
     def call(self, call_id: str) -> list[Decision]:
         """Return what was decided about *call_id*, in the order of time; empty if nothing is known."""
+        return [decision_of(row) for row in self.rows(call_id)]
+
+    def rows(self, call_id: str) -> list[Row]:
+        """Return the same as it is kept: *text* and the values that stand in it are apart."""
         call_id = call_id[:MOST_CHARS]
-        return [_decision(row) for row in self._kept if row[1] == call_id]
+        return [row for row in self._kept if row[1] == call_id]
 
     def find(self, text: str) -> Iterator[str]:
         """Yield the Call-IDs that begin with *text*, once each, newest first."""
@@ -112,7 +116,8 @@ class Decisions:
         return None
 
 
-def _decision(row: Row) -> Decision:
+def decision_of(row: Row) -> Decision:
+    """Return *row* with its values put into its text."""
     time, _, method, room, text, key, first, second = row
     if first:
         text = text.replace("{0}", first).replace("{1}", second)

@@ -318,12 +318,13 @@ class Notifier:
 
         :raises SubscribeRefused: 503.
         """
-        if not self._room.has(subscription, self.settings):
-            raise self.full()
+        key = self._room.limit(subscription, self.settings)
+        if key:
+            raise self.full(key=key)
 
-    def full(self, status: int = 503) -> SubscribeRefused:
-        """Return the refusal where there is no room."""
-        return SubscribeRefused(status, headers=(("retry-after", str(self.settings.retry_after)),))
+    def full(self, status: int = 503, key: str = "") -> SubscribeRefused:
+        """Return the refusal where there is no room, because of *key*."""
+        return SubscribeRefused(status, headers=(("retry-after", str(self.settings.retry_after)),), key=key)
 
     def take(self, subscription: HostedSubscription) -> None:
         """Take *subscription* into the tables.

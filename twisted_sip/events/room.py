@@ -40,22 +40,22 @@ class Room:
         """How many of those who have proved who they are watch something."""
         return len(self._watchers)
 
-    def has(self, subscription: HostedSubscription, settings: NotifierSettings) -> bool:
-        """Tell whether there is room for *subscription*."""
+    def limit(self, subscription: HostedSubscription, settings: NotifierSettings) -> str:
+        """Return the key of the limit that leaves no room for *subscription*, empty where there is room."""
         place = _place(subscription)
         foreign_here = self._resources.get(place, 0)
         if subscription.source:
-            return (
-                self.foreign < settings.max_foreign
-                and self._sources.get(subscription.source, 0) < settings.max_foreign_per_source
-                and foreign_here < settings.max_foreign_per_resource
-            )
+            if self.foreign >= settings.max_foreign:
+                return "events.max_foreign"
+            if self._sources.get(subscription.source, 0) >= settings.max_foreign_per_source:
+                return "events.max_foreign_per_source"
+            return "" if foreign_here < settings.max_foreign_per_resource else "events.max_foreign_per_resource"
         known = subscription.hosted.by_resource.get(subscription.resource, ())
-        return (
-            self.proved < settings.max_subscriptions
-            and self._watchers.get(subscription.watcher, 0) < settings.max_per_watcher
-            and len(known) - foreign_here < settings.max_per_resource
-        )
+        if self.proved >= settings.max_subscriptions:
+            return "events.max_subscriptions"
+        if self._watchers.get(subscription.watcher, 0) >= settings.max_per_watcher:
+            return "events.max_per_watcher"
+        return "" if len(known) - foreign_here < settings.max_per_resource else "events.max_per_resource"
 
     def add(self, subscription: HostedSubscription) -> None:
         """Count *subscription*."""

@@ -32,13 +32,17 @@ class SubscribeRefused(SIPError):
     :ivar status: the status of the response.
     :ivar reason: its reason phrase, empty for the usual one.
     :ivar headers: its further header fields, (name, value).
+    :ivar key: the key of the configuration that caused it, empty where none did.
     """
 
-    def __init__(self, status: int, reason: str = "", headers: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, status: int, reason: str = "", headers: Iterable[tuple[str, str]] = (), *, key: str = ""
+    ) -> None:
         super().__init__(f"{status} {reason}")
         self.status = status
         self.reason = reason
         self.headers = tuple(headers)
+        self.key = key
 
 
 class Terms(Protocol):
@@ -156,7 +160,8 @@ def _expires(request: Request, terms: Terms) -> int:
         # RFC 6665 section 3.1.1.
         return min(terms.default_expires, terms.max_expires)
     if 0 < asked < min(terms.min_expires, _NEVER_BRIEF):
-        raise SubscribeRefused(423, headers=(("min-expires", str(min(terms.min_expires, _NEVER_BRIEF))),))
+        least = str(min(terms.min_expires, _NEVER_BRIEF))
+        raise SubscribeRefused(423, headers=(("min-expires", least),), key="events.min_expires")
     return min(asked, terms.max_expires)
 
 

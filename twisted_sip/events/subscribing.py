@@ -149,12 +149,13 @@ class Subscribing:
         authorization: Authorization = await settled(hosted.package.authorize(subscription))
         if authorization.status or authorization.state == TERMINATED:
             # Section 4.2.1.3. Nobody is notified.
-            raise SubscribeRefused(authorization.status or 403, authorization.phrase)
+            raise SubscribeRefused(authorization.status or 403, authorization.phrase, key=authorization.key)
         if not incoming.claim_as_uas():
             return TAKEN
         subscription.authorization = authorization
         subscription.decide(authorization.state)
-        incoming.note("events", "the subscription to {0} is {1}", "", subscription.resource, authorization.state)
+        text, key = "the subscription to {0} is {1}", authorization.key
+        incoming.note("events", text, key, subscription.resource, authorization.state)
         if asked.expires == 0:
             # Section 4.4.3: the one NOTIFY of a fetch is its last one.
             subscription.end("timeout")
@@ -246,7 +247,7 @@ class Subscribing:
         if authorization.status or authorization.state == TERMINATED:
             subscription.authorization = authorization
             notifier.end(subscription, authorization.reason or "rejected")
-            raise SubscribeRefused(authorization.status or 403, authorization.phrase)
+            raise SubscribeRefused(authorization.status or 403, authorization.phrase, key=authorization.key)
         if not incoming.claim_as_uas():
             return TAKEN
         changed = notifier.apply(subscription, authorization)
@@ -347,7 +348,7 @@ class Subscribing:
 
     def _not_stored(self, incoming: IncomingRequest, error: StoreError) -> SubscribeRefused:
         _log.error("SUBSCRIBE not stored: {reason}", reason=str(error), call_id=incoming.request.call_id)
-        return self._notifier.full() if isinstance(error, StoreFull) else SubscribeRefused(500)
+        return self._notifier.full(key=error.key) if isinstance(error, StoreFull) else SubscribeRefused(500)
 
     def _accept(
         self,
@@ -379,7 +380,7 @@ class Subscribing:
 
 
 def _refusal(incoming: IncomingRequest, refusal: SubscribeRefused) -> Response:
-    incoming.note("events", "{0}: the subscription is refused", "", str(refusal.status))
+    incoming.note("events", "{0}: the subscription is refused", refusal.key, str(refusal.status))
     return response_to(incoming.request, refusal.status, refusal.reason, refusal.headers, b"", incoming.to_tag)
 
 

@@ -40,6 +40,7 @@ class Authorization:
     :ivar status: the response to a SUBSCRIBE that makes no subscription: 403, 404; 0 where one is made.
     :ivar phrase: the reason phrase of that response, empty for the usual one.
     :ivar detail: whatever the package wants to find again in ``subscription.authorization.detail``.
+    :ivar key: the key of the configuration that decides so, empty where none does.
     """
 
     state: str = "active"
@@ -47,6 +48,7 @@ class Authorization:
     status: int = 0
     phrase: str = ""
     detail: Any = None
+    key: str = ""
 
 
 class PackageSubscription(Protocol):

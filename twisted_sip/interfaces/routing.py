@@ -87,6 +87,23 @@ class Onward(Protocol):
         """
 
 
+class RingTime(float):
+    """Seconds for which an INVITE may ring, with the key of the configuration that says so: for Target.no_answer.
+
+    :ivar key: the key.
+    """
+
+    __slots__ = ("key",)
+
+    key: str
+
+    def __new__(cls, seconds: float, key: str) -> RingTime:
+        """Return *seconds* with their *key*."""
+        made = super().__new__(cls, seconds)
+        made.key = key
+        return made
+
+
 @attrs.frozen(slots=True, kw_only=True)
 class Target:
     """One place to which a proxy may send a request (RFC 3261 section 16.5).

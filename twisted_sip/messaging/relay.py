@@ -217,8 +217,7 @@ class Relay:
         if isawaitable(message):
             message = await message
         if message is None or isinstance(message, Response):
-            strange = self.stranger and service.settings.store
-            self._note("it is not kept", "messaging.store_for_strangers" if strange else "messaging.store")
+            self._note(*self._why_not_kept(message))
             self._go_on(message)
             return
         if self._state is not _STORING:
@@ -241,9 +240,19 @@ class Relay:
             self._respond(self._made(202))
             service.delivery.stored(message)
 
+    def _why_not_kept(self, message: Response | None) -> tuple[str, str, str]:
+        """Return words, key and value for a message that is not kept; *message* says so to the sender, if anything."""
+        settings = self._service.settings
+        if message is not None:
+            return "404: there is no user {0}", "auth.required", self.recipient
+        if not settings.store:
+            return "it is not kept", "messaging.store", ""
+        forbidden = self.stranger and not settings.store_for_strangers
+        return "it is not kept", "messaging.store_for_strangers" if forbidden else "", ""
+
     def _not_stored(self, failure: Failure) -> None:
         error = failure.value
-        key = "messaging.max_per_user" if isinstance(error, QuotaExceeded) else ""
+        key = error.key if isinstance(error, StoreFull) else ""
         self._note("it could not be kept: {0}", key, str(error) or type(error).__name__)
         if isinstance(error, QuotaExceeded):
             # RFC 3261 section 21.4.18: reached, but not available now; when it may be is in Retry-After.

@@ -240,6 +240,8 @@ class MessagingService(Service):
             # RFC 5627 section 6.1: no GRUU that is valid.
             return 404
         if not self._fits(request, devices):
+            if relay.incoming is not None:
+                relay.incoming.note("messaging", "513: too large for the way to {0}", "messaging.size_limit", recipient)
             return 513
         composing = content_of(request.headers.first("content-type"), request.body).composing
         last = bool(devices) and not composing and await self.delivery.comes_first(recipient)

@@ -54,6 +54,11 @@ class _Parsed:
     anchors: tuple[str, ...] = ()
 
 
+def by_default(permissions: Permissions) -> bool:
+    """Tell whether *permissions* are those of a presentity without rules."""
+    return any(permissions is each for each in _DEFAULTS.values())
+
+
 class WatcherRules:
     """The presence rules of all presentities, read where XCAP puts them, parsed once for each version.
 

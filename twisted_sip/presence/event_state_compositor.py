@@ -131,8 +131,8 @@ class EventStateCompositor:
             )
         except PublishRefused as refusal:
             return _refuse(incoming, refusal)
-        except StoreFull:
-            return _refuse(incoming, _full())
+        except StoreFull as error:
+            return _refuse(incoming, _full(error.key))
         return waiting.verdict(_accepted(incoming, made.etag, asked.expires))
 
     def _withdraw(self, incoming: IncomingRequest, known: Publication | None) -> Verdict:
@@ -188,12 +188,13 @@ def _failed(failure: Failure, incoming: IncomingRequest) -> Response:
         _log.error("PUBLISH not stored: {reason}", reason=str(failure.value), call_id=call_id)
     else:
         _log.failure("a PUBLISH failed", failure, call_id=call_id)
-    return _refuse(incoming, _full() if failure.check(StoreFull) else PublishRefused(500))
+    error = failure.value
+    return _refuse(incoming, _full(error.key) if isinstance(error, StoreFull) else PublishRefused(500))
 
 
-def _full() -> PublishRefused:
+def _full(key: str) -> PublishRefused:
     """Section 9."""
-    return PublishRefused(503, "", [("retry-after", RETRY_AFTER)])
+    return PublishRefused(503, "", [("retry-after", RETRY_AFTER)], key=key)
 
 
 def _accepted(incoming: IncomingRequest, etag: str, expires: int) -> Response:
@@ -224,4 +225,5 @@ def _source(incoming: IncomingRequest) -> str:
 
 
 def _refuse(incoming: IncomingRequest, refusal: PublishRefused) -> Response:
+    incoming.note("presence", "{0}: the publication is refused", refusal.key, str(refusal.status))
     return response_to(incoming.request, refusal.status, refusal.reason, refusal.headers, b"", incoming.to_tag)

@@ -21,6 +21,7 @@ from twisted_sip.interfaces.event_package import (
     PackageSubscription,
 )
 from twisted_sip.interfaces.subscription import SubscriptionRecord
+from twisted_sip.presence.authorization import by_default
 from twisted_sip.presence.composition import offline
 from twisted_sip.presence.filtering import filter_presence
 from twisted_sip.presence.formats import CONTENT_TYPES, ETAG, etag_of, formatted, full_state_due
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 #: Nothing at all about somebody who has said no, has not decided yet, or is no more.
 _NEUTRAL = Notification()
 #: Active, and told what is told of everybody who is not there (RFC 5025 section 3.2.1).
-_POLITELY_BLOCKED = Authorization(detail=None)
 # Where the entity-tag of what a watcher was told last is noted, and what stands there for nothing.
 _TOLD: Final = "presence.told"
 _NO_DOCUMENT: Final = ""
@@ -72,10 +72,29 @@ class PresencePackage:
     ) -> Authorization | Deferred[Authorization] | Awaitable[Authorization]:
         permissions = self._service.authorize_watcher(subscription.resource, subscription.watcher, subscription)
         if isinstance(permissions, Permissions):
-            return _authorization(permissions)
+            return self._authorization(permissions, subscription.watcher)
         if not isawaitable(permissions):
             raise LocalProtocolError(f"authorize_watcher gave {permissions!r}")
-        return _later(permissions)
+        return self._later(permissions, subscription.watcher)
+
+    def _authorization(self, permissions: Permissions, watcher: str) -> Authorization:
+        key = ""
+        if by_default(permissions):
+            key = "presence.default_handling" if self._service.is_ours(watcher) else "presence.foreign_handling"
+        handling = permissions.sub_handling
+        if handling is SubHandling.ALLOW:
+            return Authorization(detail=permissions, key=key)
+        if handling is SubHandling.POLITE_BLOCK:
+            return Authorization(detail=None, key=key)
+        if handling is SubHandling.CONFIRM:
+            return Authorization(state="pending", key=key)
+        return Authorization(state="terminated", reason="rejected", status=403, key=key)
+
+    async def _later(self, permissions: Awaitable[Permissions], watcher: str) -> Authorization:
+        decided = await permissions
+        if not isinstance(decided, Permissions):
+            raise LocalProtocolError(f"authorize_watcher gave {decided!r}")
+        return self._authorization(decided, watcher)
 
     def notification(self, subscription: PackageSubscription) -> Notification | Deferred[Notification]:
         if subscription.reason not in ("timeout", ""):
@@ -125,21 +144,3 @@ class PresencePackage:
         watcher_info = self._service.watcher_info
         if watcher_info is not None:
             watcher_info.waiting.restore(records)
-
-
-def _authorization(permissions: Permissions) -> Authorization:
-    handling = permissions.sub_handling
-    if handling is SubHandling.ALLOW:
-        return Authorization(detail=permissions)
-    if handling is SubHandling.POLITE_BLOCK:
-        return _POLITELY_BLOCKED
-    if handling is SubHandling.CONFIRM:
-        return Authorization(state="pending")
-    return Authorization(state="terminated", reason="rejected", status=403)
-
-
-async def _later(permissions: Awaitable[Permissions]) -> Authorization:
-    decided = await permissions
-    if not isinstance(decided, Permissions):
-        raise LocalProtocolError(f"authorize_watcher gave {decided!r}")
-    return _authorization(decided)

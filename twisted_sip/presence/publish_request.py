@@ -15,13 +15,17 @@ class PublishRefused(Exception):
     :ivar status: the response's status.
     :ivar reason: its reason phrase, empty for the usual one.
     :ivar headers: header fields of it, (name, value).
+    :ivar key: the key of the configuration that caused it, empty where none did.
     """
 
-    def __init__(self, status: int, reason: str = "", headers: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, status: int, reason: str = "", headers: Iterable[tuple[str, str]] = (), *, key: str = ""
+    ) -> None:
         super().__init__(status, reason)
         self.status = status
         self.reason = reason
         self.headers = tuple(headers)
+        self.key = key
 
 
 class PublishRequest:
@@ -103,12 +107,12 @@ class PublishRequest:
         if asked is None:
             return min(settings.default_expires, settings.max_expires)
         if 0 < asked < settings.min_expires:
-            raise PublishRefused(423, "", [("min-expires", str(settings.min_expires))])
+            raise PublishRefused(423, "", [("min-expires", str(settings.min_expires))], key="presence.min_expires")
         return min(asked, settings.max_expires)
 
     def _check_body(self, settings: PresenceSettings, types: Sequence[str]) -> None:
         if len(self.body) > settings.max_body:
-            raise PublishRefused(413)
+            raise PublishRefused(413, key="presence.max_body")
         request = self._request
         headers = request.headers
         if "content-encoding" in headers.names and any(

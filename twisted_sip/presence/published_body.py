@@ -38,7 +38,8 @@ def full_state(asked: PublishRequest, known: Publication | None, limit: int) -> 
     except PatchError as error:
         raise PublishRefused(400, f"Partial presence does not fit: {reason_phrase(str(error))}") from error
     except DocumentError as error:
-        raise PublishRefused(413 if error.too_large else 400, reason_phrase(error.reason)) from error
+        status, key = (413, "presence.max_body") if error.too_large else (400, "")
+        raise PublishRefused(status, reason_phrase(error.reason), key=key) from error
 
 
 def _without_unknown_states(presence: Presence) -> Presence:

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted_sip.element.straight import StraightUser
 from twisted_sip.errors import RemoteProtocolError, TransactionLimitReached
 from twisted_sip.interfaces.flow import Address, Flow
-from twisted_sip.interfaces.routing import Target
+from twisted_sip.interfaces.routing import RingTime, Target
 from twisted_sip.interfaces.transport_kind import TransportKind
 from twisted_sip.message.methods import METHODS
 from twisted_sip.message.request import Request
@@ -258,7 +258,7 @@ class Branch(StraightUser):
             return
         self._timer_c = None
         given = self.target.no_answer
-        key = "" if given else "proxy.timer_c"
+        key = given.key if isinstance(given, RingTime) else "" if given else "proxy.timer_c"
         rung = f"{given or service.settings.timer_c:g}"
         text = RANG if self._proceeding else SILENT
         self._context.incoming.note("proxy", text, key, str(self.target.uri), rung)

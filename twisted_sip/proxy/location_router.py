@@ -63,13 +63,13 @@ class LocationRouter:
         request = incoming.request
         if not isinstance(uri, SIPURI):
             # A tel URI that no route has turned into something better.
-            incoming.note("location", NO_NUMBER, "", request.uri_text)
+            incoming.note("location", NO_NUMBER, "route", request.uri_text)
             return response_to(request, 404, to_tag=incoming.to_tag)
         if not self._domains.is_local_uri(uri):
             incoming.note("location", NOT_OURS, "server.domains", uri.text)
             return [Target(uri=uri)]
         if self._store is None or not uri.user:
-            incoming.note("location", NOBODY, "", uri.text)
+            incoming.note("location", NOBODY, "server.domains", uri.text)
             return response_to(request, 404, to_tag=incoming.to_tag)
         aor, series = uri.address_of_record, ""
         one_instance = ";" in uri.text and "gr" in uri.params
@@ -123,7 +123,7 @@ class LocationRouter:
                 target = self._sleeping(request, target, binding, one_instance)
             targets.append(target)
         if not targets:
-            incoming.note("location", AWAY, "", uri.address_of_record)
+            incoming.note("location", AWAY, "server.domains", uri.address_of_record)
             return response_to(request, 480, to_tag=incoming.to_tag)
         note_contacts(incoming, uri.address_of_record, targets)
         return targets

@@ -21,7 +21,7 @@ from zope.interface import implementer
 from twisted_sip.calls.call_policy import Action, Outcome, PolicyDecision, caller_of, decide
 from twisted_sip.interfaces.call_policy import ANONYMOUS, CallPolicy, ICallPolicyStore
 from twisted_sip.interfaces.processing import IncomingRequest
-from twisted_sip.interfaces.routing import Ended, IRouter, Retarget, Target
+from twisted_sip.interfaces.routing import Ended, IRouter, Retarget, RingTime, Target
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
@@ -172,7 +172,8 @@ class PolicyRouter:
         if isinstance(found, Response):
             onward = forwarding.after(()) if found.status == 480 else None
             return found if onward is None else await onward
-        ring = float(forwarding.policy.no_answer_after) if forwarding.policy.forward_no_answer else 0.0
+        policy = forwarding.policy
+        ring = RingTime(policy.no_answer_after, "policy.no_answer_after") if policy.forward_no_answer else 0.0
         steps = steps_of(incoming)
         return [
             attrs.evolve(target, onward=forwarding, steps=steps, no_answer=ring or target.no_answer) for target in found

@@ -80,7 +80,7 @@ def plan_change(
         # Only what makes them more is refused: a limit that was lowered must not keep anybody from refreshing.
         added = sum(1 for key in put if key not in known)
         if added and len(known) + added - len(remove) > settings.max_contacts:
-            raise RegistrationRefused(403, f"More than {settings.max_contacts} contacts")
+            raise RegistrationRefused(403, f"More than {settings.max_contacts} contacts", key="registrar.max_contacts")
         if any(binding.instance for binding in put.values()):
             with_series(put, known, remove, registration, new_series)
     return LocationChange(aor, tuple(put.values()), tuple(remove))

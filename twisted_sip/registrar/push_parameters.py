@@ -50,7 +50,7 @@ def read_push(registration: Registration, request: Request, push: PushSettings, 
                     contact.push = f"{provider} {param} {prid}"
                     told[_caps(provider) + _pnsreg(contact, push)] = None
         elif push.refuse_others and not elsewhere:
-            raise RegistrationRefused(555)
+            raise RegistrationRefused(555, key="push.refuse_others")
     registration.push = tuple(told)
 
 
@@ -64,7 +64,7 @@ def _check_interval(contact: RequestedContact, push: PushSettings, settings: Reg
     # Section 5.6.1.1: it must not end before its device can be asked to renew it.
     least = min(2 * push.refresh_before, settings.max_expires)
     if contact.expires < least:
-        raise RegistrationRefused(423, headers=(("min-expires", str(least)),))
+        raise RegistrationRefused(423, headers=(("min-expires", str(least)),), key="push.refresh_before")
 
 
 def _caps(provider: str) -> str:

@@ -31,11 +31,15 @@ class RegistrationRefused(RemoteProtocolError):
     """A REGISTER that is answered with an error.
 
     :ivar headers: header fields of the answer, as (name, value).
+    :ivar key: the key of the configuration that caused it, empty where none did.
     """
 
-    def __init__(self, status: int, reason: str = "", *, headers: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, status: int, reason: str = "", *, headers: Iterable[tuple[str, str]] = (), key: str = ""
+    ) -> None:
         super().__init__(reason, status=status)
         self.headers = tuple(headers)
+        self.key = key
 
 
 class RequestedContact:
@@ -173,7 +177,7 @@ class Registration:
     def _read_path(self, values: list[str], settings: RegistrarSettings) -> None:
         # RFC 3327 section 5.3: a proxy has put it there and the client does not know.
         if "path" not in self.supported and not settings.path_without_support:
-            raise RegistrationRefused(420, headers=(("unsupported", "path"),))
+            raise RegistrationRefused(420, headers=(("unsupported", "path"),), key="registrar.path_without_support")
         for value in values:
             _read_path_value(value)
         self.path = tuple(values)
@@ -187,7 +191,7 @@ class Registration:
             # RFC 5626 section 6. Each proxy puts its URI on top, so the URI of the first hop is the last one.
             applies = bool(self.path) and _has_ob(self.path[-1])
             if not applies and "outbound" in self.supported:
-                raise RegistrationRefused(439, "First Hop Lacks Outbound Support")
+                raise RegistrationRefused(439, "First Hop Lacks Outbound Support", key="registrar.outbound")
         if not applies:
             for contact in flows:
                 contact.reg_id = 0
@@ -201,7 +205,9 @@ class Registration:
     def _check_interval(self, contact: RequestedContact, settings: RegistrarSettings) -> None:
         # Section 10.3 step 7: greater than zero, smaller than one hour, less than the minimum.
         if contact.expires < settings.min_expires and contact.expires < 3600:
-            raise RegistrationRefused(423, headers=(("min-expires", str(settings.min_expires)),))
+            raise RegistrationRefused(
+                423, headers=(("min-expires", str(settings.min_expires)),), key="registrar.min_expires"
+            )
         if contact.expires > settings.max_expires:
             contact.expires = settings.max_expires
 
@@ -225,8 +231,10 @@ class Registration:
             # header fields equals none of them (section 19.1.4): it is kept and given out (RFC 4475 section 3.3.14),
             # but where it leads back here the proxy does not follow it.
             # Whose a temporary GRUU is nobody can see in it.
-            if not settings.local_contacts or uri.address_of_record == aor or uri.params.get("gr", "-") in (None, ""):
-                raise RegistrationRefused(403, "Contact points back to this server")
+            never = uri.address_of_record == aor or uri.params.get("gr", "-") in (None, "")
+            if never or not settings.local_contacts:
+                key = "" if never else "registrar.local_contacts"
+                raise RegistrationRefused(403, "Contact points back to this server", key=key)
         if uri.secure:
             # RFC 5630 section 5.2: Request-URI, Contact and Path; From and To do not matter.
             target = request.uri
@@ -272,7 +280,9 @@ def supported_tags(request: Request, settings: RegistrarSettings) -> frozenset[s
         required = headers.elements("require")
         unknown = [tag for tag in required if not _is_ours(tag.lower(), settings)]
         if unknown:
-            raise RegistrationRefused(420, headers=(("unsupported", ", ".join(unknown)),))
+            # The one that can be switched off.
+            key = "registrar.outbound" if [tag.lower() for tag in unknown] == ["outbound"] else ""
+            raise RegistrationRefused(420, headers=(("unsupported", ", ".join(unknown)),), key=key)
         supported = supported.union(tag.lower() for tag in required)
     return supported
 

@@ -37,7 +37,7 @@ from twisted_sip.registrar.settings import PushSettings, RegistrarSettings
 
 _Value = TypeVar("_Value")
 #: When to try again while a store is full, in seconds.
-_RETRY_AFTER = "30"
+_LATER = (("retry-after", "30"),)
 #: Stands for an answer that has not been asked for yet.
 _NOT_ASKED: Any = object()
 
@@ -157,7 +157,7 @@ class RegistrarService(Service):
                 raise RegistrationRefused(400, "Malformed To header field: no SIP URI")
             # Section 10.3 step 5.
             if uri.user is None or not is_local_uri(uri):
-                raise RegistrationRefused(404)
+                raise RegistrationRefused(404, key="server.domains")
             aor = uri.address_of_record
             registration = Registration(request, settings, is_local_uri, aor)
             if self.push.providers:
@@ -297,8 +297,8 @@ class RegistrarService(Service):
         failure.trap(StoreError)
         # Section 10.3 step 7: if the back-end commit fails, 500. The store shows the state before.
         self._log.error("REGISTER not stored: {reason}", reason=str(failure.value), call_id=incoming.request.call_id)
-        if failure.check(StoreFull):
-            return self._refuse(incoming, RegistrationRefused(503, headers=(("retry-after", _RETRY_AFTER),)))
+        if isinstance(failure.value, StoreFull):
+            return self._refuse(incoming, RegistrationRefused(503, headers=_LATER, key=failure.value.key))
         return self._refuse(incoming, RegistrationRefused(500))
 
     def _refuse(self, incoming: IncomingRequest, refusal: RegistrationRefused) -> Response:
@@ -341,7 +341,7 @@ class RegistrarService(Service):
             if not await _settled(self.authorize(incoming, aor) if allowed is _NOT_ASKED else allowed):
                 raise RegistrationRefused(403)
             if not await _settled(self._is_known(incoming, aor) if known is _NOT_ASKED else known):
-                raise RegistrationRefused(404)
+                raise RegistrationRefused(404, key="auth.required")
             bindings = await _settled(self.location.lookup(aor) if bindings is _NOT_ASKED else bindings)
             change = self._plan(incoming, aor, registration, settings, bindings, self._clock.seconds())
         except RegistrationRefused as refusal:

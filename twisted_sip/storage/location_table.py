@@ -120,7 +120,7 @@ class LocationTable:
             return before
         after = changed(before, change)
         if len(after) > len(before) and self._size + len(after) - len(before) > self._max:
-            raise StoreFull(f"the limit of {self._max} bindings is reached")
+            raise StoreFull(f"the limit of {self._max} bindings is reached", key="storage.max_bindings")
         self._put(aor, before, after)
         return before
 

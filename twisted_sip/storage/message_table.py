@@ -132,7 +132,8 @@ class MessageTable:
         limits = self.limits
         size = size_of(message)
         if len(self._messages) + len(self._under_way) >= limits.messages or self._size + size > limits.bytes:
-            raise StoreFull(f"messages: {limits.messages} or {limits.bytes} bytes are kept")
+            key = "messaging.max_bytes" if len(self._messages) < limits.messages else "messaging.max_messages"
+            raise StoreFull(f"messages: {limits.messages} or {limits.bytes} bytes are kept", key=key)
         recipient = message.recipient
         count, taken = self._loads.get(recipient, (0, 0))
         if count >= limits.per_user or taken + size > limits.bytes_per_user:
@@ -140,7 +141,8 @@ class MessageTable:
             past = [other for other in self._recipients.get(recipient, {}).values() if other.expires_at <= now]
             count -= len(past)
             if count >= limits.per_user or taken - sum(map(size_of, past)) + size > limits.bytes_per_user:
-                raise QuotaExceeded(f"messages: {count} wait for {recipient}")
+                key = "messaging.max_bytes_per_user" if count < limits.per_user else "messaging.max_per_user"
+                raise QuotaExceeded(f"messages: {count} wait for {recipient}", key=key)
 
     def _charge(self, message: StoredMessage, sign: int) -> None:
         """Count *message* in (1) or out (-1)."""

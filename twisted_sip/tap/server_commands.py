@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from twisted_sip.element.admission_notes import users_key
 from twisted_sip.tap.control import Command
 from twisted_sip.tap.control_commands import ban_commands, contact_commands, trace_commands
 from twisted_sip.tap.explain_commands import explain_commands
@@ -20,8 +21,10 @@ def server_commands(server: Server) -> dict[str, Command]:
     location, clock = server.location, server.reactor.seconds
     assert location is not None
     commands: dict[str, Command] = {"status": server.status, **trace_commands(server.trace)}
-    commands |= reload_commands(server.reload)
-    commands |= explain_commands(server.decisions, server.trace)
+    commands |= reload_commands(server.reload_soon)
+    commands |= explain_commands(
+        server.decisions, server.trace, server.user_known, lambda: users_key(server.configuration.auth)
+    )
     commands |= contact_commands(location, clock) | ban_commands(server.bans, clock)
     commands |= removal_commands(
         location,

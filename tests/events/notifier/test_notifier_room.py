@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from twisted_sip.element.decisions import Decisions
+
 BOB = "SUBSCRIBE sip:bob@example.com SIP/2.0"
 
 
@@ -105,3 +109,35 @@ def test_a_telephone_number_proves_nothing(desk: Any) -> None:
     assert watcher.subscribe(**{"from": f"From: <tel:+1>;tag={watcher.tag}"}).status == 200
     watcher.notify()
     assert desk.only().source == watcher.host
+
+
+@pytest.mark.parametrize(
+    ("settings", "foreign"),
+    [
+        ({"max_foreign": 1}, True),
+        ({"max_foreign_per_source": 1}, True),
+        ({"max_foreign_per_resource": 1}, True),
+        ({"max_subscriptions": 1}, False),
+        ({"max_per_watcher": 1}, False),
+        ({"max_per_resource": 1}, False),
+    ],
+)
+def test_which_limit_it_was_is_told_to_those_who_ask(make_desk: Any, settings: Any, foreign: bool) -> None:
+    desk = make_desk(**settings)
+    decisions = desk.element.decisions = Decisions(desk.network.clock.seconds)
+    first = stranger(desk, "a") if foreign else desk.watcher("a")
+    second = stranger(desk, "b", first) if foreign else desk.watcher("a" if "max_per_watcher" in settings else "b")
+    if not foreign:
+        first.claimed, second.claimed = {}, {}
+        second.call_id += "2"
+    assert tries(first) == 200
+    assert tries(second) == 503
+    told = [(one.text, one.key) for one in decisions.call(second.call_id) if one.room == "events"]
+    assert told == [("503: the subscription is refused", f"events.{next(iter(settings))}")]
+
+
+def test_which_key_asks_for_more_time(desk: Any) -> None:
+    decisions = desk.element.decisions = Decisions(desk.network.clock.seconds)
+    bob = desk.watcher("bob")
+    assert bob.subscribe(5).status == 423
+    assert [one.key for one in decisions.call(bob.call_id)] == ["events.min_expires", ""]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twisted_sip.errors import LocalProtocolError
 from twisted_sip.interfaces.processing import IncomingRequest
-from twisted_sip.interfaces.routing import Target
+from twisted_sip.interfaces.routing import RingTime, Target
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.response import Response
 from twisted_sip.proxy.gateways.table import Gateways
@@ -42,6 +42,12 @@ class Asked(NamedTuple):
     values: dict[str, str]
     route: StaticRoute
     key: str
+
+    @property
+    def no_answer(self) -> float:
+        """Seconds that each target may ring, as Target.no_answer says it."""
+        given = self.route.no_answer
+        return RingTime(given, f"{self.key.removesuffix('.to')}.no_answer") if given else 0.0
 
 
 class Step(NamedTuple):
@@ -116,13 +122,13 @@ class Ways:
         :raises RemoteProtocolError: what was asked for cannot stand where the route puts it.
         """
         if steps.uris:
-            route = asked.route
-            one_after_the_other = route.fork == "serial"
+            no_answer = asked.no_answer
+            one_after_the_other = asked.route.fork == "serial"
             return [
                 Target(
                     uri=template.uri(asked.values),
                     q=1000 - place if one_after_the_other else 1000,
-                    no_answer=route.no_answer,
+                    no_answer=no_answer,
                     configured=True,
                 )
                 for place, template in enumerate(steps.uris)
@@ -142,7 +148,7 @@ class Ways:
 
     def _all(self, steps: Sequence[Step], asked: Asked, enumerated: Sequence[Any]) -> Found:
         targets: list[Target] = []
-        no_answer = asked.route.no_answer
+        no_answer = asked.no_answer
         gateways_only = True
         for step in steps:
             # One after the other, whatever they are.
@@ -167,7 +173,7 @@ class Ways:
     def _group(self, group: str, asked: Asked, q: int) -> list[Target]:
         if self.gateways is None:
             raise LocalProtocolError(f"there are no gateways {group}")
-        return self.gateways.targets(group, asked.user, q, asked.route.no_answer)
+        return self.gateways.targets(group, asked.user, q, asked.no_answer)
 
     def _cheapest(self, asked: Asked, q: int) -> list[Target]:
         table, gateways = self.least_cost, self.gateways
@@ -179,7 +185,7 @@ class Ways:
             for gateway in gateways.choose(rate.gateway) or gateways.usable(rate.gateway):
                 if id(gateway) not in known:
                     known.add(id(gateway))
-                    targets.append(gateway.target(asked.user, q - len(targets), asked.route.no_answer))
+                    targets.append(gateway.target(asked.user, q - len(targets), asked.no_answer))
                     asked.incoming.note(
                         "least-cost", f"{rate.prefix} at {rate.rate}: {gateway.settings.label}", rate.place
                     )
