@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 from twisted_sip.errors import ConfigurationError
+from twisted_sip.storage.batch_writer import InlineThread
 from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.core_settings import CoreSettings
 from twisted_sip.tap.part import Part, Prepared
@@ -278,8 +279,17 @@ def test_a_server_that_does_not_run(stage: Stage, tmp_path: Path) -> None:
     assert stage.reload() == []
 
 
-def test_the_command(stage: Stage) -> None:
-    command = reload_commands(stage.server.reload)["reload"]
+@pytest.fixture
+def inline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twisted_sip.tap.reload.WriterThread", lambda reactor, name: InlineThread())
+
+
+def test_the_command(stage: Stage, inline: None) -> None:
+    def command(request: Any) -> Any:
+        found: list[Any] = []
+        reload_commands(stage.server.reload_soon)["reload"](request).addBoth(found.append)
+        return found[0]
+
     stage.text = '[proxy]\nfork = "none"\n'
     dry = command({"dry_run": True})
     assert dry["dry_run"] and dry["faults"] == [] and stage.server.proxy.settings.fork == "parallel"
@@ -290,10 +300,12 @@ def test_the_command(stage: Stage) -> None:
     assert [fault.split(": ")[1] for fault in command({})["faults"]] == ["proxy.fork"]
 
 
-def test_for_the_log(stage: Stage) -> None:
-    assert reload_logged(stage.server)
+def test_for_the_log(stage: Stage, inline: None) -> None:
+    done: list[bool] = []
+    reload_logged(stage.server).addCallback(done.append)
     stage.text = "[proxy]\nfork = 1\n"
-    assert not reload_logged(stage.server)
+    reload_logged(stage.server).addCallback(done.append)
+    assert done == [True, False]
     assert not Reload() and Reload(opened=("udp 1",))
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.application.service import IService, MultiService
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -44,7 +44,7 @@ from twisted_sip.tap.demo import demo_passwords, store_demo_users
 from twisted_sip.tap.hosts import domains_of
 from twisted_sip.tap.part import Part
 from twisted_sip.tap.push_part import PushPart
-from twisted_sip.tap.reload import Follower, Reload, reload
+from twisted_sip.tap.reload import Follower, Reload, reload, reread
 from twisted_sip.tap.routing_part import RoutingPart
 from twisted_sip.tap.server_commands import server_commands
 from twisted_sip.tap.startup import StartFailure
@@ -74,7 +74,7 @@ class Server(MultiService):
     :ivar bans: who is not listened to.
     :ivar trace: the messages kept, None if that is switched off.
     :ivar reread: gives the configuration as it is written now, and raises ConfigurationError with its faults;
-        :meth:`reload` asks.
+        :meth:`reload` asks, and :meth:`reload_soon` in a thread.
     :ivar decisions: why requests went the way they did, None if that is not kept.
     """
 
@@ -102,6 +102,7 @@ class Server(MultiService):
         self.configuration = configuration
         self.domains: Sequence[str] = domains_of(configuration.server.domains)
         self.reread: Callable[[], Configuration] = lambda: self.configuration
+        self.reloads = DeferredLock()
         self.control: ControlSocket | None = None
         self.admission: ServerAdmission | None = None
         self.trusted: Callable[[str], bool] = trusts(configuration.proxy.trusted)
@@ -257,6 +258,13 @@ class Server(MultiService):
         :raises ConfigurationError: with every fault; nothing has changed then.
         """
         return reload(self, self.reread(), dry_run=dry_run)
+
+    def reload_soon(self, dry_run: bool = False) -> Deferred[Reload]:
+        """Do what :meth:`reload` does, with :attr:`reread` called in a thread: requests go on meanwhile.
+
+        :returns: fires with what has changed, or fails with ConfigurationError.
+        """
+        return reread(self, dry_run)
 
     def _sweep(self) -> None:
         if self.authenticator is not None:

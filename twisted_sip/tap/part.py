@@ -119,6 +119,12 @@ class Part:
         """
         return {}
 
+    def read_ahead(self, configuration: Configuration) -> None:
+        """Read the large files that *configuration* names; called before :meth:`reload`, in a thread of its own.
+
+        What is wrong with them is for :meth:`reload` to say.
+        """
+
     def reload(self, server: Server, configuration: Configuration) -> Prepared | None:
         """Make ready for the settings in *configuration*, and change nothing yet: ``server.configuration`` holds.
 

@@ -8,14 +8,16 @@ of the reactor: no request sees a part of each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import attrs
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_sip.errors import ConfigurationError
+from twisted_sip.storage.batch_writer import WriterThread
 from twisted_sip.tap.changes import Change, changes, is_below, kept
 from twisted_sip.tap.part import Prepared
 
@@ -42,6 +44,9 @@ class Reloadable(Protocol):
     """What is reloaded: a server, a user agent."""
 
     configuration: Any
+    reread: Callable[[], Any]
+    reactor: Any
+    reloads: DeferredLock
 
     @property
     def element(self) -> Any: ...
@@ -123,6 +128,39 @@ def reload(server: Reloadable, configuration: Any, *, dry_run: bool = False) -> 
     return report
 
 
+def reread(server: Reloadable, dry_run: bool = False) -> Deferred[Reload]:
+    """Give *server* the settings that its ``reread`` gives, read in a thread: requests go on meanwhile, however much
+    there is to read. Reloads come one after the other.
+
+    :returns: fires with what :func:`reload` returns, or fails as that does.
+    """
+
+    def turn() -> Deferred[Reload]:
+        return _read(server).addCallback(lambda found: reload(server, found, dry_run=dry_run))
+
+    return server.reloads.run(turn)
+
+
+def _read(server: Reloadable) -> Deferred[Any]:
+    """Return what fires with the configuration as it is written now, or fails with ConfigurationError."""
+    followers = server.followers()
+    found: list[Any] = []
+
+    def read() -> None:
+        configuration = server.reread()
+        for follower in followers:
+            ahead = getattr(follower, "read_ahead", None)
+            if ahead is not None:
+                ahead(configuration)
+        found.append(configuration)
+
+    done: Deferred[Any] = Deferred()
+    thread = WriterThread(server.reactor, "settings")
+    thread.submit(read, lambda failure: done.callback(found[0]) if failure is None else done.errback(failure))
+    thread.stop()
+    return done
+
+
 def _commit(prepared: Iterable[Prepared]) -> None:
     for ready in prepared:
         try:
@@ -149,16 +187,24 @@ def _report(found: Sequence[Change], fixed: Sequence[str], used: Iterable[str], 
     )
 
 
-def reload_logged(server: Any) -> bool:
-    """Reload *server* for an operator who reads the log; return False if nothing was changed since there are faults."""
-    try:
-        report = server.reload()
-    except ConfigurationError as error:
-        for problem in error.problems:
-            _log.error("{problem}", problem=problem)
-        _log.error("the configuration has faults: nothing was changed")
-        return False
+def reload_logged(server: Reloadable) -> Deferred[bool]:
+    """Reload *server* for an operator who reads the log; fires with False if nothing was changed: there are faults."""
+    return reread(server).addCallbacks(_logged, _faults_logged)
+
+
+def _logged(report: Reload) -> bool:
     for line in report.lines():
         _log.info("{line}", line=line)
     _log.info("configuration read anew" if report else "configuration read anew: nothing has changed")
     return True
+
+
+def _faults_logged(failure: Failure) -> bool:
+    error = failure.value
+    if isinstance(error, ConfigurationError):
+        for problem in error.problems:
+            _log.error("{problem}", problem=problem)
+    else:
+        _log.failure("the configuration was not read", failure)
+    _log.error("the configuration has faults: nothing was changed")
+    return False

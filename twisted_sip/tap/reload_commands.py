@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from twisted_sip.errors import ConfigurationError
 from twisted_sip.tap.changes import Change
@@ -16,33 +18,40 @@ from twisted_sip.tap.reload import Reload
 _log = Logger()
 
 
-def reload_commands(reload: Callable[[bool], Reload]) -> dict[str, Command]:
-    """Return the command that calls *reload* with True where it is to look and change nothing.
+def reload_commands(reload: Callable[[bool], Deferred[Reload]]) -> dict[str, Command]:
+    """Return the command that calls *reload* with True where it is to look and change nothing; fails with
+    ConfigurationError.
 
     The result has the key ``faults``; where that is empty, what has changed too.
     """
 
-    def command(request: Mapping[str, Any]) -> dict[str, Any]:
+    def command(request: Mapping[str, Any]) -> Deferred[dict[str, Any]]:
         dry_run = request.get("dry_run") is True
-        try:
-            report = reload(dry_run)
-        except ConfigurationError as error:
-            return {"faults": list(error.problems)}
-        if not dry_run:
-            for line in report.lines():
-                _log.info("{line}", line=line)
-            _log.info("configuration read anew")
-        return {
-            "faults": [],
-            "dry_run": dry_run,
-            "changed": _told(report.changed),
-            "needs_restart": _told(report.needs_restart),
-            "unused": _told(report.unused),
-            "opened": list(report.opened),
-            "closed": list(report.closed),
-        }
+        return reload(dry_run).addCallbacks(_done, _faults, callbackArgs=(dry_run,))
 
     return {"reload": command}
+
+
+def _done(report: Reload, dry_run: bool) -> dict[str, Any]:
+    if not dry_run:
+        for line in report.lines():
+            _log.info("{line}", line=line)
+        _log.info("configuration read anew")
+    return {
+        "faults": [],
+        "dry_run": dry_run,
+        "changed": _told(report.changed),
+        "needs_restart": _told(report.needs_restart),
+        "unused": _told(report.unused),
+        "opened": list(report.opened),
+        "closed": list(report.closed),
+    }
+
+
+def _faults(failure: Failure) -> dict[str, Any]:
+    failure.trap(ConfigurationError)
+    assert isinstance(failure.value, ConfigurationError)
+    return {"faults": list(failure.value.problems)}
 
 
 def _told(changes: Iterable[Change]) -> list[dict[str, str]]:

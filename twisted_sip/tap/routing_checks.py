@@ -16,7 +16,6 @@ from twisted_sip.proxy.routes.conditions import Conditions
 from twisted_sip.proxy.routes.e164 import NumberSettings, region_fault
 from twisted_sip.proxy.routes.emergency import EmergencySettings
 from twisted_sip.proxy.routes.enum_lookup import ENUMSettings
-from twisted_sip.proxy.routes.least_cost import read_rates
 from twisted_sip.proxy.routes.rewriting import FIELDS, Template, user_text
 from twisted_sip.proxy.routes.ways import LEAST_COST, step_of
 from twisted_sip.proxy.static_routes import StaticRoute
@@ -250,9 +249,13 @@ def _routing_faults(configuration: Configuration) -> Iterator[WrongSetting]:
             )
     yield from _unknown_groups(configuration.emergency.to, "emergency.to", groups)
     if configuration.least_cost.file is not None:
-        names = {name for gateway in configuration.gateway for name in (gateway.group, gateway.label)}
-        for fault in read_rates(configuration.least_cost.file, names.__contains__)[1]:
+        for fault in configuration.least_cost.look(gateway_names(configuration)):
             yield WrongSetting(fault, key="least_cost.file")
+
+
+def gateway_names(configuration: Configuration) -> frozenset[str]:
+    """Return what the least-cost table may name: groups and gateways."""
+    return frozenset([name for gateway in configuration.gateway for name in (gateway.group, gateway.label)])
 
 
 def _is_unknown(gateway: Gateway, configuration: Configuration) -> bool:

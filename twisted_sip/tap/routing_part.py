@@ -19,12 +19,13 @@ from twisted_sip.proxy.gateways.table import Gateways
 from twisted_sip.proxy.routes.e164 import E164
 from twisted_sip.proxy.routes.emergency import EmergencyCalls
 from twisted_sip.proxy.routes.enum_lookup import ENUMLookup
-from twisted_sip.proxy.routes.least_cost import LeastCostTable, read_rates
+from twisted_sip.proxy.routes.least_cost import LeastCostTable
 from twisted_sip.proxy.routes.ways import Ways
 from twisted_sip.proxy.static_routes import StaticRouter
 from twisted_sip.tap.control import Command
 from twisted_sip.tap.gateway_commands import gateway_commands
 from twisted_sip.tap.part import Part, Prepared
+from twisted_sip.tap.routing_checks import gateway_names
 from twisted_sip.tap.startup import StartFailure
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class RoutingPart(Part):
         """
         configuration = server.configuration
         try:
+            # The file may have changed since it was looked at.
             table = least_cost(configuration)
         except ConfigurationError as error:
             raise StartFailure("\n".join(error.problems)) from error
@@ -112,12 +114,18 @@ class RoutingPart(Part):
     def commands(self) -> Mapping[str, Command]:
         return gateway_commands(self.gateways)
 
+    def read_ahead(self, configuration: Configuration) -> None:
+        """Read the least-cost table, unless that was done when the settings were."""
+        settings = configuration.least_cost
+        if settings.file is not None and not settings.read:
+            settings.look(gateway_names(configuration))
+
     def reload(self, server: Server, configuration: Configuration) -> Prepared | None:
         """Make ready for other routes, gateways and rates; what is known of gateways that stay is kept.
 
         :raises ConfigurationError: the least-cost table cannot be used.
         """
-        table = least_cost(configuration)
+        table = configuration.least_cost.take(gateway_names(configuration)) or least_cost(configuration)
         e164 = E164(configuration.numbers.region)
         router, gateways, emergency, ways = self.router, self.gateways, self._emergency, self._ways
         assert router is not None and gateways is not None and emergency is not None
@@ -154,14 +162,8 @@ def least_cost(configuration: Configuration) -> LeastCostTable | None:
 
     :raises ConfigurationError: with every fault of it.
     """
-    path = configuration.least_cost.file
-    if path is None:
-        return None
-    rates, faults = read_rates(path, frozenset(_names(configuration)).__contains__)
+    names = gateway_names(configuration)
+    faults = configuration.least_cost.look(names)
     if faults:
         raise ConfigurationError(faults)
-    return LeastCostTable(rates)
-
-
-def _names(configuration: Configuration) -> list[str]:
-    return [name for gateway in configuration.gateway for name in (gateway.group, gateway.label)]
+    return configuration.least_cost.take(names)

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -40,7 +40,7 @@ from twisted_sip.tap.control_commands import trace_commands
 from twisted_sip.tap.hosts import check_bindable, host_names
 from twisted_sip.tap.policy_commands import policy_commands
 from twisted_sip.tap.registration_log import RegistrationLog
-from twisted_sip.tap.reload import Follower, Reload, reload
+from twisted_sip.tap.reload import Follower, Reload, reload, reread
 from twisted_sip.tap.reload_commands import reload_commands
 from twisted_sip.tap.startup import StartFailure
 from twisted_sip.tap.status import element_counts, listening
@@ -65,7 +65,7 @@ class UAServer(MultiService):
     :ivar element: its element.
     :ivar limits: the rates of those who send.
     :ivar reread: gives the configuration as it is written now, and raises ConfigurationError with its faults;
-        :meth:`reload` asks.
+        :meth:`reload` asks, and :meth:`reload_soon` in a thread.
     :ivar log_settings: follows ``[log]``, None where the log is somebody else's.
     """
 
@@ -88,6 +88,7 @@ class UAServer(MultiService):
         limits = configuration.limits
         self.limits = SourceLimits(limits, reactor.seconds)
         self.reread: Callable[[], UAConfiguration] = lambda: self.configuration
+        self.reloads = DeferredLock()
         self.log_settings: Follower | None = None
         trace = configuration.trace
         self._trace: Trace | None = None
@@ -194,7 +195,7 @@ class UAServer(MultiService):
             self._watch_mailboxes(summaries)
         agent.setServiceParent(self)  # type: ignore[no-untyped-call]
         commands: dict[str, Command] = {"status": self.status, "calls": self.calls, **trace_commands(self._trace)}
-        commands |= policy_commands(self._policies) | reload_commands(self.reload)
+        commands |= policy_commands(self._policies) | reload_commands(self.reload_soon)
         ControlSocket(self.reactor, directory, commands).setServiceParent(self)  # type: ignore[no-untyped-call]
 
     def _register(
@@ -253,6 +254,13 @@ class UAServer(MultiService):
         :raises ConfigurationError: with every fault; nothing has changed then.
         """
         return reload(self, self.reread(), dry_run=dry_run)
+
+    def reload_soon(self, dry_run: bool = False) -> Deferred[Reload]:
+        """Do what :meth:`reload` does, with :attr:`reread` called in a thread: requests go on meanwhile.
+
+        :returns: fires with what has changed, or fails with ConfigurationError.
+        """
+        return reread(self, dry_run)
 
     def status(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return how it is doing, for the control socket."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
@@ -21,6 +22,10 @@ import attrs
 _LONGEST = 20
 MOST_RATES = 1_000_000
 
+#: In a thread beside the reactor's, after how many lines others have their turn, and for how many seconds. Without that
+#: each of their system calls would wait for the interpreter's switch interval.
+_TURN = (100, 0.0005)
+
 #: The most faults that are told one by one.
 _MOST_FAULTS = 50
 
@@ -33,6 +38,7 @@ class LeastCostSettings:
     """The ``[least_cost]`` section.
 
     :ivar file: the CSV file.
+    :ivar read: the table that :meth:`look` has read, with the names that were known then, until somebody takes it.
     """
 
     file: Path | None = attrs.field(
@@ -42,6 +48,25 @@ class LeastCostSettings:
             "shown_default": "none",
         },
     )
+    read: list[tuple[frozenset[str], LeastCostTable]] = attrs.field(init=False, factory=list, eq=False, repr=False)
+
+    def look(self, names: frozenset[str]) -> list[str]:
+        """Read the file, and return its faults, each one line; a table without faults is kept for :meth:`take`.
+
+        :param names: the groups and gateways that there are.
+        """
+        self.read.clear()
+        if self.file is None:
+            return []
+        rates, faults = read_rates(self.file, names.__contains__)
+        if not faults:
+            self.read.append((names, LeastCostTable(rates)))
+        return faults
+
+    def take(self, names: frozenset[str]) -> LeastCostTable | None:
+        """Return what :meth:`look` has read for *names*, once; None where it has not."""
+        known = self.read.pop() if self.read else None
+        return known[1] if known is not None and known[0] == names else None
 
 
 class Rate(NamedTuple):
@@ -111,13 +136,16 @@ def read_rates(path: Path, known: Callable[[str], bool]) -> tuple[list[Rate], li
 
 def rates_of(text: str, name: str, known: Callable[[str], bool]) -> tuple[list[Rate], list[str]]:
     """Read the table in *text*, as :func:`read_rates`; *name* is what it is called."""
-    head = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
+    head = next((line for line in io.StringIO(text) if line.strip() and not line.startswith("#")), "")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=";" if ";" in head else ",")
     columns: list[str] = []
     rates: list[Rate] = []
     faults: list[str] = []
+    beside = threading.current_thread() is not threading.main_thread()
     try:
         for row in reader:
+            if beside and not reader.line_num % _TURN[0]:
+                time.sleep(_TURN[1])
             cells = [cell.strip() for cell in row]
             if not any(cells) or cells[0].startswith("#"):
                 continue
