@@ -76,3 +76,24 @@ def test_connections_that_have_ended_are_not_left_lying() -> None:
     ended = 999
     collector.tick()
     assert knot() is not None
+
+
+def test_what_no_transaction_explains_is_looked_at() -> None:
+    live = 10_000
+    collector = Collector(lambda: live)
+    collector.settle()
+    kept: list[list[int]] = []
+    knot = weakref.ref(Knot())
+    kept += [[] for _ in range(60_000)]
+    # Ten thousand transactions are new.
+    collector.tick()
+    assert knot() is not None
+    kept += [[] for _ in range(500_000)]
+    collector.tick()
+    assert knot() is None
+    knot = weakref.ref(Knot())
+    kept += [[] for _ in range(60_000)]
+    live = 10_100
+    collector.tick()
+    assert knot() is None
+    assert len(kept) == 620_000

@@ -2,8 +2,9 @@
 
 A busy server holds some hundred thousand objects for as long as its transactions last, up to 32 seconds over UDP. They
 die by reference counting. With Python's defaults the collector goes through all of them again and again, which costs
-more than everything else together and stops the world for longer than a retransmission interval. So only what is young
-is looked at as one goes, and everything when there is little of it or it has been long.
+more than everything else together and stops the world for longer than a retransmission interval. So everything is
+looked at when there is little of it or it has been long, and what is young as soon as there is more of it than new
+transactions explain: messages leave no cycles, and those of a load that grows would only be looked at in vain.
 """
 
 from __future__ import annotations
@@ -11,8 +12,13 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 
-#: Net new objects before the youngest are looked at. The older generations are not looked at by themselves.
-_THRESHOLDS = (50_000, 1_000_000, 1_000_000)
+#: Net new objects before the youngest are looked at between two ticks. The older generations are not looked at by
+#: themselves.
+_THRESHOLDS = (2_000_000, 1_000_000, 1_000_000)
+
+#: Net new objects that need no explanation, and those that each new live transaction explains: what it consists of, and
+#: what its call or registration leaves.
+_YOUNG, _EXPLAINED = 50_000, 50
 
 #: Up to so many live transactions a look at everything takes no longer than a few messages do.
 _QUIET = 500
@@ -37,13 +43,14 @@ class Collector:
     #: Seconds between two calls of :meth:`tick`.
     INTERVAL = 10.0
 
-    __slots__ = ("_busy", "_ended", "_put_off", "_seen")
+    __slots__ = ("_busy", "_ended", "_known", "_put_off", "_seen")
 
     def __init__(self, busy: Callable[[], int], ended: Callable[[], int] = lambda: 0) -> None:
         self._busy = busy
         self._ended = ended
         self._put_off = 0
         self._seen = 0
+        self._known = 0
 
     def settle(self) -> None:
         """Leave alone what there is, and what is older than a moment; to be called when the server has started."""
@@ -54,7 +61,7 @@ class Collector:
     def tick(self) -> None:
         """Collect if it is quiet, or has not been for long, the longer the more there is; or if much was left behind.
 
-        To be called every INTERVAL seconds.
+        To be called every INTERVAL seconds. Of much that is new and no part of a transaction only that is looked at.
         """
         self._put_off += 1
         busy, ended = self._busy(), self._ended()
@@ -62,4 +69,8 @@ class Collector:
         if due or ended - self._seen >= _ENDED:
             self._put_off = 0
             self._seen = ended
+            self._known = busy
             gc.collect()
+        elif gc.get_count()[0] > _YOUNG + _EXPLAINED * max(0, busy - self._known):
+            self._known = busy
+            gc.collect(0)
