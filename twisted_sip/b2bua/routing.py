@@ -1,7 +1,8 @@
 """Where calls go unless a program says something else, and who may make them: no open relay.
 
 RFC 3261 sections 16.5 and 26.3.1. Static routes come first; then registered users of our domains; other domains are for
-callers who have proved who they are, or whom the settings trust.
+callers who have proved who they are, or whom the settings trust. Whichever way a call gets to a user, the call policy
+of that user holds.
 """
 
 from __future__ import annotations
@@ -91,12 +92,74 @@ class Routing:
             return self._past_routes(call)
         if isawaitable(found):
             return Deferred.fromCoroutine(self._waited(found, call))
-        return found
+        return self._led(call, found, set()) if self._has_users(found) else found
 
     async def _waited(self, found: Awaitable[Any], call: BridgedCall) -> Route:
         """Return the targets of static routes that had to be looked up, else those of *call* without them."""
-        made = await found or self._past_routes(call)
+        made = await found
+        if made:
+            return await self._led(call, made, set()) if self._has_users(made) else made
+        made = self._past_routes(call)
         return await made if isawaitable(made) else made
+
+    def _has_users(self, found: Any) -> bool:
+        """Tell whether users of ours are among what has been *found*."""
+        return not isinstance(found, Response) and any(map(self._is_user, found))
+
+    def _is_user(self, target: Target) -> bool:
+        """Tell whether *target* is a user of ours, whose contacts are to be found yet."""
+        uri = target.uri
+        if target.failover is not None or target.flow is not None or target.path or not isinstance(uri, SIPURI):
+            return False
+        return bool(uri.user) and self._element.domains.is_local_uri(uri)
+
+    async def _led(
+        self, call: BridgedCall, targets: Sequence[Target], known: set[str], by: Policed | None = None
+    ) -> Route:
+        """Return *targets* with the contacts of our users in place of the users, or with where those have *call*
+        forwarded.
+
+        :param known: users who have been looked up: nobody is twice, so forwarding in a circle ends.
+        :param by: who has it forwarded to *targets*, None for nobody.
+        :raises RemoteProtocolError: nobody is left since it is declined.
+        """
+        policing = self._policing
+        emergency = self.static.emergency
+        if emergency is not None and emergency.number_of(call.request):
+            # Where the operator has calls for help go, whatever users want.
+            policing = None
+        ordered: list[tuple[tuple[int, int], Target]] = []
+        refusal: RemoteProtocolError | None = None
+        last = call.policed
+        for target in targets:
+            if not self._is_user(target):
+                ordered.append(((target.q, 1000), target))
+                continue
+            key = target.uri.address_of_record if isinstance(target.uri, SIPURI) else ""
+            if key in known:
+                continue
+            known.add(key)
+            before = 0 if by is None else by.forwarded
+            policed = Policed(target.uri, "" if by is None else by.user, None, before)
+            try:
+                if policing is not None:
+                    policed = await policing.arrived(call, policed)
+                found = await self._targets(call, policed, known, led=policed.forwarded == before)
+            except RemoteProtocolError as error:
+                refusal = error
+                continue
+            if call.policed is not None and call.policed.policy is not None:
+                # Of several users it goes on for the one who comes last.
+                last = call.policed
+            made = targets_of(found)
+            for each in () if isinstance(made, int) else made:
+                limits = [limit for limit in (each.no_answer, target.no_answer) if limit]
+                ordered.append(((target.q, each.q), attrs.evolve(each, no_answer=min(limits, default=0.0))))
+        call.policed = last
+        if refusal is not None and not ordered:
+            raise refusal
+        ranks = sorted({order for order, _ in ordered})
+        return [attrs.evolve(target, q=ranks.index(order)) for order, target in ordered] or 480
 
     def _past_routes(self, call: BridgedCall) -> Route:
         policing = self._policing
@@ -111,7 +174,7 @@ class Routing:
 
     async def _policed(self, call: BridgedCall, policing: Policing, policed: Policed, found: Any) -> Route:
         """Return the targets of whom the policies of our users lead *call* to."""
-        return await self._targets(call, await policing.arrived(call, policed, found))
+        return await self._targets(call, await policing.arrived(call, policed, found), set())
 
     async def unanswered(self, call: BridgedCall, status: int) -> Route:
         """Return where *call* goes on, which nobody has answered but with *status*; None for nowhere.
@@ -121,13 +184,23 @@ class Routing:
         if self._policing is None or call.policed is None:
             return None
         policed = await self._policing.unanswered(call, call.policed, status)
-        return None if policed is None else await self._targets(call, policed)
+        return None if policed is None else await self._targets(call, policed, set())
 
-    async def _targets(self, call: BridgedCall, policed: Policed) -> Route:
+    async def _targets(self, call: BridgedCall, policed: Policed, known: set[str], *, led: bool = False) -> Route:
+        """Return the targets of whom *policed* leads *call* to.
+
+        :param known: as for :meth:`_led`.
+        :param led: static routes have led there: they are asked no more.
+        """
         call.policed = policed
-        found = self.find(policed.uri, policed.user) if policed.user else self._find(call.caller_leg.incoming, call.uri)
+        if policed.user and not led:
+            found = self.find(policed.uri, policed.user)
+        else:
+            found = self._find(call.caller_leg.incoming, policed.uri)
         if isinstance(found, Deferred):
             found = await found
+        if policed.user and not led and self._has_users(found):
+            return await self._led(call, found, known, policed)
         policy = policed.policy
         if policy is None or not policy.forward_no_answer or isinstance(found, Response):
             return found
