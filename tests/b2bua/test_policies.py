@@ -60,6 +60,18 @@ def test_explained(scene: Scene, policies: MemoryCallPolicyStore) -> None:
     ]
 
 
+@pytest.mark.parametrize("forwarded", [False, True])
+def test_who_does_not_want_a_call_has_refused_it(
+    scene: Scene, policies: MemoryCallPolicyStore, forwarded: bool
+) -> None:
+    policies.set("sip:carol@example.com", CallPolicy(do_not_disturb=True))
+    policies.set("sip:bob@example.com", CallPolicy(forward_unavailable="sip:carol@example.com"))
+    scene.agents["bob"].does = lambda call: call.reject(480)
+    called(scene, "bob" if forwarded else "carol")
+    (record,) = scene.accounting.records
+    assert (record.result, record.status, record.reason) == ("refused", 480, "Do Not Disturb")
+
+
 def test_a_static_route_comes_first(scene: Scene, policies: MemoryCallPolicyStore) -> None:
     policies.set("sip:9@example.com", CallPolicy(do_not_disturb=True))
     scene.agents["carol"].account("sip:carol@198.51.100.3")

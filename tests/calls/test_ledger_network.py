@@ -10,7 +10,11 @@ from twisted.internet.defer import Deferred
 from twisted_sip.calls.ledger import CallLedger
 from twisted_sip.calls.settings import LedgerSettings
 from twisted_sip.interfaces.accounting import CallRecord
+from twisted_sip.interfaces.call_policy import CallPolicy, Hours
+from twisted_sip.proxy.policy_router import PolicyRouter
+from twisted_sip.proxy.static_routes import StaticRoute, StaticRouter
 from twisted_sip.storage.accounting_memory import MemoryAccounting
+from twisted_sip.storage.call_policy_memory import MemoryCallPolicyStore
 from twisted_sip.testing.behaviour import BUSY, DECLINE, NO_ANSWER, SILENT, Behaviour
 from twisted_sip.testing.network import Conditions, Network
 from twisted_sip.testing.phone import SimulatedPhone
@@ -134,6 +138,33 @@ def test_nobody_is_there(house: House) -> None:
     record = house.only()
     assert (record.result, record.status, record.ended_by, record.callee_user) == ("failed", 480, "server", BOB)
     assert (record.user, record.caller, record.ringing, record.target) == (ALICE, ALICE, None, "")
+
+
+@pytest.mark.parametrize(
+    ("policy", "status", "reason"),
+    [
+        (CallPolicy(do_not_disturb=True), 480, "Do Not Disturb"),
+        (CallPolicy(hours=(Hours.parse("mon 00:00-00:01"),)), 480, "Temporarily Unavailable"),
+        (CallPolicy(blocked=("alice@example.com",)), 603, "Decline"),
+    ],
+)
+@pytest.mark.parametrize("routed", [False, True])
+def test_who_does_not_want_a_call_has_refused_it(
+    house: House, policy: CallPolicy, status: int, reason: str, routed: bool
+) -> None:
+    """RFC 3261 section 21.4.18: 480 is for do-not-disturb too."""
+    policies, proxy = MemoryCallPolicyStore(), house.server.proxy
+    policies.set(BOB, policy)
+    is_local = house.server.element.domains.is_local_uri
+    if routed:
+        proxy.routers.append(StaticRouter([StaticRoute(user="desk", to=(BOB,))]))
+    proxy.routers.append(PolicyRouter(policies, is_local, house.network.clock.seconds, lambda: proxy))
+    alice = house.phone("alice")
+    house.phone("bob")
+    alice.call("sip:desk@example.com" if routed else BOB)
+    house.network.advance(5)
+    record = house.only()
+    assert (record.result, record.status, record.reason, record.ended_by) == ("refused", status, reason, "server")
 
 
 def test_a_fork_has_legs(house: House) -> None:

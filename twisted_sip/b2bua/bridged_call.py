@@ -19,7 +19,7 @@ from twisted_sip.b2bua.failures import status_for_caller
 from twisted_sip.b2bua.hunt import Attempt, Hunt
 from twisted_sip.b2bua.joined_legs import leave, reason_of
 from twisted_sip.b2bua.legs import BridgedLeg, CalleeLeg, CallerLeg
-from twisted_sip.b2bua.policing import Policed
+from twisted_sip.b2bua.policing import CallDeclined, Policed
 from twisted_sip.b2bua.privacy import privacy_failure
 from twisted_sip.b2bua.responders import warning_of
 from twisted_sip.b2bua.set_up import SetUp
@@ -103,7 +103,7 @@ class BridgedCall(SetUp):
     def _failed(self, failure: Failure) -> None:
         error = failure.value
         if isinstance(error, RemoteProtocolError):
-            self.refuse(error.status, error.reason)
+            self.refuse(error.status, error.reason, declined=isinstance(error, CallDeclined))
         else:
             _log.failure("while setting up {call}", failure, call=repr(self))
             self.refuse(500)
@@ -244,12 +244,18 @@ class BridgedCall(SetUp):
         reason = response.reason if response is not None and passed and not hidden else ""
         self.refuse(mapped, reason, fields)
 
-    def refuse(self, status: int, reason: str = "", headers: Sequence[tuple[str, str]] = ()) -> None:
-        """Refuse the caller, whose call has not been answered."""
+    def refuse(
+        self, status: int, reason: str = "", headers: Sequence[tuple[str, str]] = (), *, declined: bool = False
+    ) -> None:
+        """Refuse the caller, whose call has not been answered.
+
+        :param declined: a user does not want it, whatever the status.
+        """
         call = self.caller_leg.call
         if self.over:
             return
-        result: Result = "failed" if status in (408, 430, 480, 500, 503, 504) else "refused"
+        unreached = status in (408, 430, 480, 500, 503, 504) and not declined
+        result: Result = "failed" if unreached else "refused"
         self.end(result, status, reason, "server" if not self.hunt.over else "callee")
         if call.state in (CallState.TRYING, CallState.RINGING):
             call.reject(status, reason, headers)

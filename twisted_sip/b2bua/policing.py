@@ -38,6 +38,10 @@ _NOBODY = (408, 480, 487)
 _NOT_ASKED: Any = object()
 
 
+class CallDeclined(RemoteProtocolError):
+    """The call policy of a user declines a call."""
+
+
 @attrs.define(slots=True)
 class Policed:
     """Where policies lead a call.
@@ -102,7 +106,7 @@ class Policing:
             if made.action is Action.DECLINE and not (gruu and await self._has_ended(call, policed.uri)):
                 text = "{0}: " + f"{made.status} {made.reason}".rstrip()
                 call.caller_leg.incoming.note("policy", text, f"policy.{made.rule}", self._owner_of(policed.uri))
-                raise RemoteProtocolError(made.reason, status=made.status)
+                raise CallDeclined(made.reason, status=made.status)
             if gruu:
                 break
             if made.action is Action.PROCEED:

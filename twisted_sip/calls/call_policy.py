@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from twisted_sip.interfaces.call_policy import ANONYMOUS, CallPolicy
+from twisted_sip.message.response import Response
 from twisted_sip.message.uri import SIPURI, URI
 
 
@@ -58,6 +59,21 @@ class PolicyDecision:
 
 
 PROCEED = PolicyDecision(action=Action.PROCEED)
+
+
+class Declined(Response):
+    """A response that a call policy has chosen: its user does not want the call, which is not to say that nobody is
+    there, though the status may be the same one (RFC 3261 section 21.4.18: 480)."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, response: Response) -> Declined:
+        """Return *response* as one that a call policy has chosen."""
+        made = cls(response.status, response.reason, body=response.body)
+        made.headers = response.headers
+        return made
+
 
 _FORWARDING = {
     Outcome.BUSY: "forward_busy",

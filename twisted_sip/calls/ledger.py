@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_sip.calls.call_legs import UnsentInvite, answered_leg, answering, cut, ended_leg, legs_of
+from twisted_sip.calls.call_policy import Declined
 from twisted_sip.calls.open_calls import LONGEST, Key, OpenCall, OpenCalls, key_of
 from twisted_sip.calls.settings import LedgerSettings
 from twisted_sip.errors import RemoteProtocolError
@@ -36,7 +37,8 @@ from twisted_sip.message.uri import SIPURI, URI
 
 _log = Logger()
 
-#: Final responses that say that nobody was reached, rather than that somebody did not want to.
+#: Final responses that say that nobody was reached, rather than that somebody did not want to; not so where a call
+#: policy has chosen them.
 _UNREACHED = frozenset((408, 430, 480, 500, 503, 504))
 
 #: Those that have the caller try again: the call has come to nothing yet.
@@ -225,7 +227,8 @@ class CallLedger:
         if given_up or status == 487:
             record.result, record.ended_by = "cancelled", "caller"
         else:
-            record.result = "failed" if status in _UNREACHED else "refused"
+            unreached = status in _UNREACHED and not isinstance(response, Declined)
+            record.result = "failed" if unreached else "refused"
             record.ended_by = "server" if response.flow is None else "callee"
         return record
 

@@ -13,8 +13,9 @@ import attrs
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
-#: How a call came out: ``answered``, ``refused`` by the callee or by us, ``cancelled`` by the caller, ``failed`` where
-#: nobody could be reached, ``interrupted`` where this program has stopped in the middle of it; empty while it lasts.
+#: How a call came out: ``answered``, ``refused`` by the callee, by the callee's call policy or by us, ``cancelled`` by
+#: the caller, ``failed`` where nobody could be reached, ``interrupted`` where this program has stopped in the middle of
+#: it; empty while it lasts.
 Result = Literal["", "answered", "refused", "cancelled", "failed", "interrupted"]
 
 

@@ -18,7 +18,7 @@ import attrs
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from twisted_sip.calls.call_policy import Action, Outcome, PolicyDecision, caller_of, decide
+from twisted_sip.calls.call_policy import Action, Declined, Outcome, PolicyDecision, caller_of, decide
 from twisted_sip.interfaces.call_policy import ANONYMOUS, CallPolicy, ICallPolicyStore
 from twisted_sip.interfaces.processing import IncomingRequest
 from twisted_sip.interfaces.routing import Ended, IRouter, Retarget, RingTime, Target
@@ -146,7 +146,7 @@ class PolicyRouter:
     @staticmethod
     def _declined(incoming: IncomingRequest, made: PolicyDecision, aor: str) -> Response:
         incoming.note("policy", "{0}: " + f"{made.status} {made.reason}".rstrip(), f"policy.{made.rule}", aor)
-        return response_to(incoming.request, made.status, made.reason, to_tag=incoming.to_tag)
+        return Declined.of(response_to(incoming.request, made.status, made.reason, to_tag=incoming.to_tag))
 
     async def _declined_if_good(self, incoming: IncomingRequest, made: PolicyDecision, aor: str) -> Routed:
         """Decline a call for a temporary GRUU; where its time is over it is answered as all such (section 6.1)."""
