@@ -105,12 +105,23 @@ def test_six_planted_faults(place: Path) -> None:
     assert found["key key.pem"] == ("error", "can be read by everybody on this machine")
     assert found["certificate"][0] == "error" and "expired" in found["certificate"][1]
     assert found["database state/users.db"] == ("error", "is locked by another process")
-    assert found["database state/location.db"][0] == "error"
-    assert found["registrations"][0] == "error" and "damaged" in found["registrations"][1]
+    assert found["database state/location.db"] == ("error", "is damaged (file is not a database)")
+    # Each fault is told once.
+    assert not {"users", "registrations"} & set(found)
     assert found["clock"][0] == "error" and "is 2.0 h behind files" in found["clock"][1]
     assert found[f"listen tls:{port}:interface=127.0.0.1"][0] == "error"
     assert found["open files"][0] == "warning" and "[limits] max_connections is 10000000" in found["open files"][1]
     assert not [subject for subject, (level, _) in found.items() if level == "ok"]
+
+
+@pytest.mark.parametrize("name", ["users.db", "location.db", "calls.db", "messages.db"])
+def test_a_damaged_database_is_told_once(place: Path, name: str) -> None:
+    (place / "state" / name).write_bytes(b"garbage" * 99)
+    (place / "state" / name).chmod(0o600)
+    found = examine(place, "--quiet", status=1)
+    assert {subject: words for subject, words in found.items() if words[0] == "error"} == {
+        f"database state/{name}": ("error", "is damaged (file is not a database)")
+    }
 
 
 def test_what_others_can_read(place: Path) -> None:

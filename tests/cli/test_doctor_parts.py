@@ -300,7 +300,7 @@ def test_databases_as_files(tmp_path: Path) -> None:
     assert ("warning", f"database {path}: has 300 MB in its log") in found
     path.write_bytes(b"nonsense" * 200)
     [(level, text), *_] = [one for one in words(doctor_machine._database(path)) if one[0] == "error"]
-    assert level == "error" and "cannot be used" in text
+    assert level == "error" and "is damaged" in text
     assert next(one.mend for one in doctor_machine._database(path) if one.level == "error").startswith(
         "restore a backup"
     )

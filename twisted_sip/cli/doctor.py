@@ -121,8 +121,9 @@ def examined(
     except Failed as error:
         yield Finding("error", "server", error.message, "run this as the user of the server")
     # Before any database is opened: that takes the rights of others away.
-    yield from file_findings(settings)
-    yield from local_findings(settings)
+    files = list(file_findings(settings))
+    yield from files
+    yield from local_findings(settings, {finding.subject for finding in files if finding.level == "error"})
     yield from chain_findings(settings)
     yield from clock_findings(directory, ntp)
     if running is None:

@@ -13,7 +13,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from twisted_sip.cli.findings import Finding
+from twisted_sip.cli.findings import Finding, database_subject
+from twisted_sip.storage.sqlite import explain
 from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.state import KEY_NAME
 from twisted_sip.transport.descriptors import parse_descriptor
@@ -156,7 +157,7 @@ def _disk(directory: Path) -> Iterator[Finding]:
 
 
 def _database(path: Path) -> Iterator[Finding]:
-    subject = f"database {path}"
+    subject = database_subject(path)
     wrong = False
     mode = path.stat().st_mode
     if mode & 0o077:
@@ -172,9 +173,11 @@ def _database(path: Path) -> Iterator[Finding]:
         yield Finding("warning", subject, f"has {size} MB in its log", "end what reads it for so long")
     held = _held(path)
     if held:
-        mend = (
-            "end that" if "locked" in held else "restore a backup or move the file away, and see that it can be written"
-        )
+        mend = "restore a backup or move the file away, and see that it can be written"
+        if "locked" in held:
+            mend = "end that"
+        elif "damaged" in held:
+            mend = "restore a backup or move the file away"
         yield Finding("error", subject, held, mend)
     elif not wrong:
         yield Finding("ok", subject, f"{path.stat().st_size // 1024} KB, can be written")
@@ -188,7 +191,9 @@ def _held(path: Path) -> str:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("ROLLBACK")
     except sqlite3.Error as error:
-        return "is locked by another process" if "locked" in str(error) else f"cannot be used ({error})"
+        if "locked" in str(error):
+            return "is locked by another process"
+        return f"is damaged ({error})" if "damaged" in str(explain(path, error)) else f"cannot be used ({error})"
     finally:
         if connection is not None:
             connection.close()

@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,15 +58,29 @@ class Finding:
     mend: str = ""
 
 
-def local_findings(configuration: Configuration) -> Iterator[Finding]:
-    """Yield what is found on this host."""
-    yield from surroundings(configuration, _of_server)
+def local_findings(configuration: Configuration, told: Collection[str] = ()) -> Iterator[Finding]:
+    """Yield what is found on this host.
+
+    :param told: the subjects of databases (:func:`database_subject`) of which it has been told that they cannot be
+        used; nothing more is told of those.
+    """
+    yield from surroundings(configuration, partial(_of_server, told=told))
 
 
-def _of_server(configuration: Configuration) -> Iterator[Finding]:
-    yield from _users(configuration)
-    yield from _location(configuration)
-    yield from _others(configuration)
+def database_subject(path: Path) -> str:
+    """Return the subject of a finding about the database at *path* as a file."""
+    return f"database {path}"
+
+
+def _of_server(configuration: Configuration, told: Collection[str]) -> Iterator[Finding]:
+    directory = configuration.storage.directory or configuration.server.state_dir
+    for name, findings in (
+        (USERS_FILE, _users(configuration)),
+        (LOCATION_FILE, _location(configuration)),
+    ):
+        if database_subject(directory / name) not in told:
+            yield from findings
+    yield from _others(configuration, told)
 
 
 def surroundings(
@@ -150,7 +165,7 @@ def _location(configuration: Configuration) -> Iterator[Finding]:
         yield Finding("ok", "registrations", f"{count} in the database")
 
 
-def _others(configuration: Configuration) -> Iterator[Finding]:
+def _others(configuration: Configuration, told: Collection[str]) -> Iterator[Finding]:
     """Look at the databases of call records, presence and messaging, if there are any."""
     # Who asks for help alone needs nothing of this.
     from twisted_sip.storage.accounting_rows import ACCOUNTING_FILE, ACCOUNTING_SCHEMA
@@ -170,7 +185,7 @@ def _others(configuration: Configuration) -> Iterator[Finding]:
         (DOCUMENT_FILE, DOCUMENTS_SCHEMA, "document"),
     ):
         path = directory / name
-        if not path.exists():
+        if not path.exists() or database_subject(path) in told:
             continue
         subject = "call records" if name == ACCOUNTING_FILE else name.removesuffix(".db")
         try:
