@@ -121,6 +121,21 @@ class RegTests(EventPackageContract, unittest.TestCase):
         assert (gone.state, gone.pub_gruu) == ("terminated", ""), "what is gone has none"
         made.stop()
 
+    def test_how_devices_are_woken_is_for_their_user_alone(self) -> None:
+        """RFC 8599 section 13."""
+        made: Any = RegPackage(self.store, self.clock, watchers=["sip:app@example.com"])
+        made.attached(self.host)
+        whole = "sip:alice@192.0.2.1;pn-provider=apns;pn-param=T.app;pn-prid=00fc;ob"
+        self.put(binding(whole), binding("sip:[;pn-prid=1"), binding("sip:alice@192.0.2.2"))
+        for watcher, uris in (
+            (ALICE, [whole, "sip:[;pn-prid=1", "sip:alice@192.0.2.2"]),
+            ("sip:app@example.com", ["sip:alice@192.0.2.1;ob", "sip:[", "sip:alice@192.0.2.2"]),
+        ):
+            notification = self.wait(made.notification(self.subscribed(watcher)))
+            told = ReginfoDocument.parse(notification.body).registrations[0].contacts
+            assert [each.uri for each in told] == uris
+        made.stop()
+
     def test_only_what_changed_is_told(self) -> None:
         self.put(binding(), binding("b"), binding("c"))
         subscription = self.subscribed()

@@ -5,7 +5,7 @@ the store says about itself is whether a contact came, was refreshed, ran out or
 another reason says so beforehand (:meth:`RegPackage.removing`).
 
 GRUUs go with the contacts that have some (RFC 5628); the temporary ones are told to the user alone, since they are to
-hide who it is.
+hide who it is, and so is how devices are woken (RFC 8599 section 13).
 
 What watchers have been told is remembered with their subscriptions, so there is no table of contacts here.
 """
@@ -33,6 +33,7 @@ from twisted_sip.interfaces.event_package import (
 )
 from twisted_sip.interfaces.location import Binding, ILocationStore, LocationChange
 from twisted_sip.message.grammar import parse_params
+from twisted_sip.message.push_uri import text_without_push
 
 #: Gives the public GRUU of a binding and a new temporary one, each empty where there is none.
 GRUUs = Callable[[Binding], tuple[str, str]]
@@ -172,6 +173,8 @@ class RegPackage:
         return Notification(content_type=MEDIA_TYPE, body=document.to_xml(), etag=_etag(found))
 
     def _with_gruus(self, contact: Contact, binding: Binding, own: bool) -> Contact:
+        if not own:
+            contact = attrs.evolve(contact, uri=text_without_push(contact.uri))
         if self._gruus is None or not binding.instance or contact.state != "active":
             return contact
         public, temporary = self._gruus(binding)

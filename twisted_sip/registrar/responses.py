@@ -6,17 +6,15 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 import attrs
 
-from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.location import Binding
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.dates import SIPDate
 from twisted_sip.message.grammar import quote
 from twisted_sip.message.gruu import public_gruu
 from twisted_sip.message.parameterized import format_quality
-from twisted_sip.message.push_uri import without_push
+from twisted_sip.message.push_uri import text_without_push
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
-from twisted_sip.message.uri import parse_uri
 from twisted_sip.registrar.request import Registration
 from twisted_sip.registrar.settings import RegistrarSettings
 
@@ -51,19 +49,9 @@ def as_others_see(bindings: Iterable[Binding], own: Collection[Binding]) -> list
     """
     made = {binding.key for binding in own}
     return [
-        binding
-        if binding.key in made or "pn-" not in binding.contact.lower()
-        else attrs.evolve(binding, contact=_without_push(binding.contact))
+        binding if binding.key in made else attrs.evolve(binding, contact=text_without_push(binding.contact))
         for binding in bindings
     ]
-
-
-def _without_push(contact: str) -> str:
-    try:
-        return str(without_push(parse_uri(contact)))
-    except RemoteProtocolError:
-        # Nobody has registered this, so nobody misses it.
-        return contact.partition(";")[0]
 
 
 class DateClock:
