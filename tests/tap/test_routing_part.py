@@ -10,6 +10,7 @@ import pytest
 
 from twisted_sip.b2bua.b2bua import B2BUA
 from twisted_sip.errors import ConfigurationError
+from twisted_sip.interfaces.call_policy import CallPolicy
 from twisted_sip.tap.b2bua_part import B2BUAPart
 from twisted_sip.tap.composition import Server
 from twisted_sip.tap.configuration import Configuration, overridden, read
@@ -119,6 +120,25 @@ def test_it_routes_and_watches(stage: Callable[..., Stage]) -> None:
     got = made.one.expect("INVITE")
     assert got.uri_text == "sip:112@192.0.2.50"
     made.one.answer(got, 200, [("contact", "<sip:192.0.2.50>")])
+    made.alice.expect(200)
+
+
+def test_calls_for_help_to_one_of_our_users(stage: Callable[..., Stage]) -> None:
+    """Whatever that user wants to become of calls; other routes there do not go past it."""
+    made = stage('[emergency]\nto = "sip:desk@example.com"\n[[route]]\nuser = "9"\nto = "sip:desk@example.com"\n')
+    made.two.send(
+        "REGISTER sip:example.com SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.51;branch=z9hG4bKr\nMax-Forwards: 70\n"
+        "From: <sip:desk@example.com>;tag=1\nTo: <sip:desk@example.com>\nCall-ID: r\nCSeq: 1 REGISTER\n"
+        "Contact: <sip:desk@192.0.2.51>\n\n",
+        (HOST, 5060),
+    )
+    made.two.expect(200)
+    assert made.server.call_policies is not None
+    made.server.call_policies.set("sip:desk@example.com", CallPolicy(do_not_disturb=True))
+    made.send("INVITE", "sip:9@example.com")
+    made.alice.expect(480)
+    made.send("INVITE", "sip:112@example.com")
+    made.two.answer(made.two.expect("INVITE"), 200, [("contact", "<sip:desk@192.0.2.51>")])
     made.alice.expect(200)
 
 
