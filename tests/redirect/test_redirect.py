@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -206,9 +207,15 @@ class Coroutine(RedirectService):
         return [Target(uri=parse_uri("mailto:bob@example.com"))]
 
 
-def test_a_decision_of_its_own(make_house: Any) -> None:
+class InASequence(RedirectService):
+    def route(self, incoming: Any) -> Any:
+        return deque([Target(uri=parse_uri("mailto:bob@example.com"))])
+
+
+@pytest.mark.parametrize("link", [Coroutine, InASequence])
+def test_a_decision_of_its_own(make_house: Any, link: type[RedirectService]) -> None:
     """Any URI may stand there (section 8.3)."""
-    assert contacts(asked(make_house(link=Coroutine), 302)) == ["<mailto:bob@example.com>"]
+    assert contacts(asked(make_house(link=link), 302)) == ["<mailto:bob@example.com>"]
 
 
 def test_cancelled_meanwhile(make_house: Any) -> None:

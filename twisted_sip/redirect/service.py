@@ -7,6 +7,7 @@ preferences), RFC 5806 section 5.3 (Diversion), RFC 7044 section 8 (History-Info
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from inspect import isawaitable
 from typing import Any
 
 from twisted.application.service import Service
@@ -92,10 +93,10 @@ class RedirectService(Service):
             # Nobody who redirects is in a dialog (section 12.2.2).
             return response_to(request, 481)
         routed: Any = self.route(incoming)
-        if isinstance(routed, (tuple, list, Response)):
+        if not isawaitable(routed):
             return self._answer(routed, incoming)
         if not isinstance(routed, Deferred):
-            routed = ensureDeferred(routed)
+            routed = ensureDeferred(routed)  # type: ignore[arg-type]
         answered: Deferred[Verdict] = routed.addCallback(self._answer, incoming)
         return answered
 
