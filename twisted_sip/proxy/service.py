@@ -207,7 +207,7 @@ class ProxyService(Service):
 
     def _follow(self, incoming: IncomingRequest, routed: Any, part: str) -> Verdict | Deferred[Verdict]:
         """Go on with what a router has found, or will find."""
-        if type(routed) in _AT_ONCE or not isawaitable(routed):
+        if type(routed) in _AT_ONCE or isinstance(routed, Response) or not isawaitable(routed):
             return self._routed(incoming, routed, part)
         if not isinstance(routed, Deferred):
             routed = ensureDeferred(routed)  # type: ignore[arg-type]
