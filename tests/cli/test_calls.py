@@ -90,6 +90,30 @@ def test_filters(kept: Path) -> None:
     assert ids(kept, "--call-id", "call-2") == ["2"]
 
 
+@pytest.mark.parametrize("options", [(), ("--json",), ("--csv",)])
+def test_it_is_said_that_there_are_more(kept: Path, options: tuple[str, ...]) -> None:
+    assert run(kept, *options).stderr == ""
+    clock = Clock()
+    clock.advance(NOW)
+    sink = SQLiteAccounting(kept / "calls.db", clock)
+    for number in range(46):
+        sink.ended(record(f"more-{number}"))
+    sink.close()
+    # Those of before and these are 50.
+    assert run(kept, *options).stderr == ""
+    sink = SQLiteAccounting(kept / "calls.db", clock)
+    sink.ended(record("one more"))
+    sink.close()
+    told = run(kept, *options)
+    assert told.stderr == "twisted-sip: these are the latest 50, --limit 0 lists all\n"
+    assert "these are" not in told.stdout
+    for given in ("50", "0"):
+        assert run(kept, *options, "--limit", given).stderr == ""
+    assert len(ids(kept)) == 50 and len(ids(kept, "--limit", "0")) == 51
+    assert ids(kept, "--limit", "1") == ["4"] and ids(kept, "--limit", "2") == ["4", "2"]
+    assert run(kept, *options, "--live").stderr == ""
+
+
 def test_the_table_for_people(kept: Path) -> None:
     text = run(kept).stdout
     assert "begun (CET)" in text and "talking" in text and "486 Busy Here" in text and "by caller" in text

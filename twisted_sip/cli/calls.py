@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import attrs
 import click
+from click.core import ParameterSource
 
 from twisted_sip.cli import state_dir as state
 from twisted_sip.cli.aor import canonical_aor
@@ -101,7 +102,10 @@ def seconds_in(text: str) -> float | None:
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV for spreadsheets.")
 @json_option
 @state.state_dir_options
+@click.pass_context
 def calls(
+    context: click.Context,
+    /,
     live: bool,
     user: str,
     totals: bool,
@@ -114,7 +118,10 @@ def calls(
     config: Path | None,
     **given: Any,
 ) -> None:
-    """List calls, the latest first: those of now, and those whose records are kept. The server need not run."""
+    """List calls, the latest first: those of now, and those whose records are kept. The server need not run.
+
+    Where --limit is not given and there are more, a line on standard error says so.
+    """
     wanted = CallFilter(user=canonical_aor(user) if user else "", result=result or "", seconds=min_duration, **given)
     settings = state.settings(state_dir, config)
     path = (settings.storage.directory or settings.server.state_dir) / ACCOUNTING_FILE
@@ -124,16 +131,15 @@ def calls(
                 _print_totals(reader.totals(wanted), as_csv, as_json)
             return
         now = time.time()
-        under_way = (
-            []
-            if result
-            else [
-                one for one in _under_way(settings.server.state_dir, path, wanted, limit, live) if wanted.fits(one, now)
-            ]
-        )
+        # One more than is shown, to know whether there are more.
+        most = limit + 1 if limit else 0
+        under_way: list[CallRecord] = []
+        if not result:
+            of_now = _under_way(settings.server.state_dir, path, wanted, most, live)
+            under_way = [one for one in of_now if wanted.fits(one, now)]
         under_way.sort(key=lambda record: -record.set_up)
         past: list[CallRecord] = []
-        room = max(0, limit - len(under_way))
+        room = max(0, most - len(under_way))
         if not live and (room or not limit) and (path.exists() or not under_way):
             with contextlib.closing(CallReader(path)) as reader:
                 # Those that were over a moment later are among both.
@@ -141,13 +147,17 @@ def calls(
                 past = [record for record in reader.calls(wanted, room) if record.id not in known]
     except StoreError as error:
         raise Failed(str(error)) from error
-    found = [*(under_way[:limit] if limit else under_way), *past]
+    found = [*under_way, *past]
+    more = bool(limit) and len(found) > limit
+    found = found[:limit] if limit else found
     if as_json:
         print_json([record_object(record) for record in found])
     elif as_csv:
         print_calls_csv(found)
     else:
         print_table(call_columns(now), [call_row(record, now) for record in found], "no call")
+    if more and context.get_parameter_source("limit") is ParameterSource.DEFAULT:
+        click.echo(f"twisted-sip: these are the latest {limit}, --limit 0 lists all", err=True)
 
 
 def _under_way(state_dir: Path, path: Path, wanted: CallFilter, limit: int, live: bool) -> list[CallRecord]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +18,9 @@ from twisted_sip.cli.traced_message import plain
 
 #: Columns of a line for a file or another program.
 _NO_TERMINAL = 200
+
+#: Tables of more rows than these are laid out line by line.
+_MANY = 500
 
 
 class Failed(click.ClickException):
@@ -66,12 +70,39 @@ def table_of(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], nothing: str) -> None:
-    """Print a table as :func:`table_of` makes it, or the line *nothing* if it has no rows."""
-    table = table_of(columns, rows)
-    if table.row_count:
-        console().print(table)
+    """Print a table as :func:`table_of` makes it, or the line *nothing* if it has no rows.
+
+    One of very many rows is laid out here, since nobody would wait for it: it looks the same, but that lines longer
+    than the terminal is wide are left to the terminal.
+    """
+    found = list(rows)
+    if len(found) > _MANY and not any(isinstance(cell, Text) for row in found for cell in row):
+        _print_long(columns, found)
+    elif found:
+        console().print(table_of(columns, found))
     else:
         click.echo(nothing)
+
+
+def _print_long(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    cells = [[plain(str(cell)) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
+    if any(columns):
+        console().print(Text(_line(columns, widths), "bold"), soft_wrap=True)
+        console().print(Text("─" * (sum(widths) + 3 * (len(widths) - 1))), soft_wrap=True)
+    # A few at a time: whoever looks at the first ones does not wait for the last ones, and there is no second copy.
+    for start in range(0, len(cells), _MANY):
+        click.echo("\n".join([_line(row, widths) for row in cells[start : start + _MANY]]))
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "   ".join(
+        # Some characters are two columns wide.
+        [
+            cell.ljust(width) if cell.isascii() else cell + " " * (width - cell_len(cell))
+            for cell, width in zip(cells, widths, strict=True)
+        ]
+    ).rstrip()
 
 
 def json_line(value: Any) -> str:
