@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.message import framer as framer_module
 from twisted_sip.message.framer import PING, StreamFramer
 from twisted_sip.message.limits import MessageLimits
 
@@ -47,6 +48,17 @@ def test_any_cut_gives_the_same(cuts: list[int]) -> None:
         place += cut
     events += framer.feed(stream[place:])
     assert labels(events) == ["1", PING, "2"]
+
+
+@pytest.mark.parametrize("body", ["", "hello\r\n\r\nthere"])
+def test_the_usual_messages_take_the_short_way(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(framer_module, "parse_head", None)
+        events = StreamFramer().feed(message("1", body) + message("2", body) + b"\r\n\r\n")
+        assert labels(events) == ["1", "2", PING]
+    # However many come at once, each of them is looked at but once.
+    framer = StreamFramer()
+    assert len(framer.feed(message("1", body) * 100)) == 100 and not framer.in_message
 
 
 def test_a_message_in_the_making_is_seen() -> None:

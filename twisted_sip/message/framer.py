@@ -9,6 +9,7 @@ import enum
 
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.message.limits import DEFAULT_LIMITS, MessageLimits
+from twisted_sip.message.ordinary import read_ordinary
 from twisted_sip.message.parser import check_mandatory, content_length, parse_head
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
@@ -22,6 +23,10 @@ class KeepAlive(enum.Enum):
 
 #: A double CRLF between messages, to be answered with one CRLF (RFC 5626 section 3.5.1).
 PING = KeepAlive.PING
+
+#: The most octets behind a head with which it is tried to read the message whole: many messages at once would be looked
+#: at again and again.
+_BEHIND = 4096
 
 #: What comes out of the framer. An error is an event: what came before it in the same piece is not lost.
 Event = Request | Response | KeepAlive | RemoteProtocolError
@@ -97,6 +102,12 @@ class StreamFramer:
         self._crlfs = 0
         if end > self._limits.head:
             return self._too_large(bytes(buffer[:end]))
+        if len(buffer) - end <= _BEHIND:
+            message = read_ordinary(bytes(buffer), self._limits)
+            if message is not None and "content-length" in message.headers.names:
+                # All of it is there, and nothing about it is odd.
+                del buffer[: end + 4 + len(message.body)]
+                return message
         head = bytes(buffer[:end])
         del buffer[: end + 4]
         return self._start(head)
