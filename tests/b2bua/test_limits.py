@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted_sip.b2bua.b2bua import B2BUA
 from twisted_sip.b2bua.header_policy import HeaderPolicy
 from twisted_sip.b2bua.settings import B2BUASettings
+from twisted_sip.element.decisions import Decisions
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError, StoreError
 from twisted_sip.interfaces.accounting import CallRecord, LegRecord
 from twisted_sip.message.header_map import HeaderMap
@@ -89,10 +90,16 @@ def test_calls_of_a_user() -> None:
     scene = Scene(settings={"max_calls_per_user": 1})
     alice, bob, carol = scene.agent("alice", 1), scene.agent("bob", 2), scene.agent("carol", 3)
     call, _ = scene.established(alice, bob)
+    element = scene.b2bua.element
+    decisions = element.decisions = Decisions(element.timers.now)
     second = alice.call(carol.uri)
     third = carol.call(bob.uri)
     scene.run(2)
     assert (second.ending.status, third.ending.status) == (486, 486)
+    told = [one for call_id in decisions.find("") for one in decisions.call(call_id) if one.room == "b2bua"]
+    assert sorted((one.text, one.key) for one in told) == [
+        (f"486: {uri} has as many calls as one may have", "b2bua.max_calls_per_user") for uri in (alice.uri, bob.uri)
+    ]
     call.hangup()
     scene.run()
     scene.established(carol, bob)
@@ -103,9 +110,13 @@ def test_calls_in_all() -> None:
     scene = Scene(settings={"max_calls": 1})
     alice, bob, carol = scene.agent("alice", 1), scene.agent("bob", 2), scene.agent("carol", 3)
     scene.established(alice, bob)
+    element = scene.b2bua.element
+    decisions = element.decisions = Decisions(element.timers.now)
     call = carol.call(alice.uri)
     scene.run(2)
     assert call.ending.status == 503
+    told = [one.key for one in decisions.call(decisions.newest() or "") if one.room == "b2bua"]
+    assert told == ["b2bua.max_calls"]
     scene.stop()
 
 

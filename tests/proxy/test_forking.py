@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from twisted_sip.element.decisions import Decisions
 from twisted_sip.message.response import Response
 from twisted_sip.proxy.loop import SEPARATOR
 from twisted_sip.proxy.settings import ProxySettings
@@ -229,12 +230,15 @@ def test_the_search_for_a_non_invite_goes_on_while_somebody_waits(house: Any, se
 
 def test_at_most_max_branches(make_house: Any) -> None:
     house = make_house(settings=ProxySettings(max_branches=2))
+    decisions = house.element.decisions = Decisions(house.network.clock.seconds)
     alice = house.peer("192.0.2.2")
     all_phones = phones(house, 1000, 1000, 1000)
     text = house.request("MESSAGE", BOB)
     house.send(alice, text)
     house.network.advance(0.3)
     assert sum(bool(phone.messages) for phone in all_phones) == 2
+    told = [(one.text, one.key) for one in decisions.call("call") if one.key == "proxy.max_branches"]
+    assert told == [("of 3 targets no more than 2 are asked", "proxy.max_branches")]
 
 
 def test_a_target_is_tried_once(house: Any) -> None:

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from twisted_sip.element.element import Element
     from twisted_sip.media.plane import MediaPlane
 
+_CROWDED = "486: {0} has as many calls as one may have"
+
 #: Legs of calls for help that may come on top of all others.
 _FOR_HELP = 20
 
@@ -273,6 +275,7 @@ class B2BUA(LegMaking):
         self.bridged[bridged] = None
         crowded = self.users.most and not self.users.enter(bridged, self._caller_key(bridged))
         if crowded and not self.calls_for_help(request):
+            leg.incoming.note("b2bua", _CROWDED, "b2bua.max_calls_per_user", self._caller_key(bridged))
             bridged.refuse(486)
             return
         bridged.begin()
@@ -344,6 +347,8 @@ class B2BUA(LegMaking):
         if not key and isinstance(bridged.uri, SIPURI) and self.element.domains.is_local_uri(bridged.uri):
             key = bridged.uri.address_of_record
         free = not key or self.users.enter(bridged, key) or self.calls_for_help(bridged.request)
+        if not free:
+            bridged.caller_leg.incoming.note("b2bua", _CROWDED, "b2bua.max_calls_per_user", key)
         return 0 if free else 486
 
     def forget(self, bridged: JoinedLegs) -> None:

@@ -16,7 +16,7 @@ from twisted_sip.message.response import Response
 from twisted_sip.proxy.best_response import best_response
 from twisted_sip.proxy.branch import Branch
 from twisted_sip.proxy.failover import FailoverBranch
-from twisted_sip.proxy.notes import NEXT_FLOW, note_chosen, note_group
+from twisted_sip.proxy.notes import NEXT_FLOW, TOO_MANY, note_chosen, note_group
 from twisted_sip.proxy.onward import search_on
 from twisted_sip.proxy.record_route import FlowMark
 from twisted_sip.proxy.target_groups import fork_of, grouped, identity_of
@@ -146,6 +146,8 @@ class Search(Upstream):
         settings = self.service.settings
         tried = [branch.target for branch in self._branches]
         most = max(0, settings.max_branches - len(tried))
+        if len(targets) > most:
+            self.incoming.note("proxy", TOO_MANY, "proxy.max_branches", str(len(targets)), str(most))
         if self._alternatives is None:
             self._alternatives = {}
         return grouped(targets, fork_of(settings.fork, self.disposition), most, self._alternatives, tried)
