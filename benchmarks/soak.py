@@ -27,6 +27,7 @@ from typing import Any
 
 from rich.console import Console
 from soak_crew import PHONES, Crew
+from soak_filling import fill
 from soak_server import SHORT_TIMER_C, TIMER_C, SoakServer
 from soak_verdict import FILLING, WARM_UP, Sample, growth, judge, may_judge
 
@@ -68,6 +69,10 @@ class Soak:
     def run(self) -> None:
         """Load it, and take the load away."""
         self.say(f"server {self.server.proc.p.pid}, {self.args.processes * PHONES} phones, seed {self.args.seed}")
+        if self.args.duration >= WARM_UP:
+            # Memory is judged.
+            answered = fill(self.server.ports["udp"], self.lots)
+            self.say(f"caches are full: {answered} requests of strangers, each with names of its own, were answered")
         self.crew.start()
         # Registered, and one after the other.
         self.wait(5.0)
