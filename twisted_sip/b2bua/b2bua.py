@@ -159,7 +159,7 @@ class B2BUA(LegMaking):
         for uri in redirection_targets(response):
             if self.element.domains.is_local_uri(uri):
                 if where != "none":
-                    found.append(self._routing.find(uri, call.user))
+                    found.append(self._routing.placed(uri, call.user, call.caller_leg))
             elif where == "anywhere":
                 found.append(Target(uri=uri))
         return all_targets(found)
@@ -192,16 +192,20 @@ class B2BUA(LegMaking):
     def route_transfer(self, call: JoinedLegs, leg: BridgedLeg, referral: Referral) -> Any:
         """Return where ``referral.target`` is, whom the peer of *leg* wants *call* transferred to; as for ``route``.
 
-        Default: where a call of that peer would go.
+        Default: where a call of that peer would go. The call policy of whoever is to be called counts, as for calls of
+        who stays, unless they are talking already.
         """
-        target = referral.target
+        target: URI = referral.target
         if isinstance(target, TelURI) and self.nobody.domain:
-            return self._routing.find(target_of(target, self.nobody), leg.user)
-        return self._routing.find(target, leg.user)
+            target = target_of(target, self.nobody)
+        return self._routing.placed(target, leg.user, None if referral.replaces else call.other_leg(leg))
 
     def route_click(self, call: ClickToCall, uri: URI) -> Any:
-        """Return where *uri* is, one of the two of *call*; as for ``route``. Who has made it is no stranger."""
-        return self._routing.find(uri, call.user or "sip:click-to-call@localhost")
+        """Return where *uri* is, one of the two of *call*; as for ``route``. Who has made it is no stranger; the call
+        policy of the second one counts."""
+        first = call.caller.leg if call.caller is not None else None
+        party = first if isinstance(first, BridgedLeg) else None
+        return self._routing.placed(uri, call.user or "sip:click-to-call@localhost", party)
 
     def media_for(self, call: JoinedLegs | None, mode: str) -> Passage:
         """Return how media of *call* pass between its legs, for a *mode* of ``direct`` or ``relay``.

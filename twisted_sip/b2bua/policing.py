@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from twisted.logger import Logger
 
+from twisted_sip.agent.incoming_leg import IncomingLeg
 from twisted_sip.agent.screening import is_anonymous
 from twisted_sip.calls.call_policy import Action, Outcome, PolicyDecision, caller_of, decide
 from twisted_sip.errors import RemoteProtocolError
@@ -24,6 +25,7 @@ from twisted_sip.proxy.location_router import LocationRouter
 
 if TYPE_CHECKING:
     from twisted_sip.b2bua.bridged_call import BridgedCall
+    from twisted_sip.b2bua.legs import BridgedLeg
     from twisted_sip.element.element import Element
 
 _log = Logger()
@@ -115,6 +117,25 @@ class Policing:
         policed.policy = None
         return policed
 
+    async def placed(self, uri: URI, user: str, party: BridgedLeg) -> tuple[URI, str]:
+        """Return where a call to *uri* goes made for the peer of *party* without an INVITE, and who pays for it.
+
+        :param user: who pays if nobody has it forwarded.
+        :raises RemoteProtocolError: as for :meth:`arrived`.
+        """
+        caller = _caller_at(party)
+        for _ in range(MOST_FORWARDINGS + 1):
+            found = self.asked(uri)
+            policy = await found if isawaitable(found) else found
+            made = decide(policy, caller, datetime.fromtimestamp(self._now(), UTC))
+            if made.action is Action.DECLINE:
+                raise CallDeclined(made.reason, status=made.status)
+            if not isinstance(uri, SIPURI) or "gr" in uri.params or made.action is Action.PROCEED:
+                return uri, user
+            user = uri.address_of_record
+            uri = parse_uri(made.target)
+        raise RemoteProtocolError("Loop Detected", status=482)
+
     async def _has_ended(self, call: BridgedCall, gruu: SIPURI) -> bool:
         """Tell whether *gruu* is a temporary one that leads nowhere: then it is answered as all such (section 6.1)."""
         if gruu.params.get("gr"):
@@ -157,6 +178,12 @@ class Policing:
             # Whom digest has told us counts for more than what stands in From.
             caller = caller_of(parse_uri(call.user))
         return decide(policy, caller, datetime.fromtimestamp(self._now(), UTC), outcome)
+
+
+def _caller_at(leg: BridgedLeg) -> str:
+    """Return how policies name the peer of *leg*: by what digest has told us, if it does not want to be unknown."""
+    hidden = isinstance(leg, IncomingLeg) and is_anonymous(leg.invite.request)
+    return caller_of(parse_uri(leg.user) if leg.user and not hidden else leg.call.remote.uri, anonymous=hidden)
 
 
 def _outcome(call: BridgedCall, status: int) -> Outcome | None:

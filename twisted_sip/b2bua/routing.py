@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import attrs
 from twisted.internet.defer import Deferred
 
-from twisted_sip.b2bua.policing import Policed, Policing
+from twisted_sip.b2bua.policing import CallDeclined, Policed, Policing
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.interfaces.flow import Address, Flow
 from twisted_sip.interfaces.location import ILocationStore
@@ -31,6 +31,7 @@ from twisted_sip.proxy.static_routes import StaticRoute, StaticRouter
 
 if TYPE_CHECKING:
     from twisted_sip.b2bua.bridged_call import BridgedCall
+    from twisted_sip.b2bua.legs import BridgedLeg
     from twisted_sip.element.element import Element
 
 Route = Any
@@ -219,6 +220,21 @@ class Routing:
             return Deferred.fromCoroutine(self._found(found, asked, uri))
         return found or self._find(asked, uri)
 
+    def placed(self, uri: URI, user: str, party: BridgedLeg | None) -> Route:
+        """Return what :meth:`find` does for whom call policies lead a call to, that is made for the peer of *party*.
+
+        :param party: the leg of who is to talk with them; None where no policy counts.
+        :raises RemoteProtocolError: as for :meth:`route`.
+        """
+        policing = self._policing
+        if policing is None or party is None or policing.asked(uri) is None:
+            return self.find(uri, user)
+        return Deferred.fromCoroutine(self._placed(policing, uri, user, party))
+
+    async def _placed(self, policing: Policing, uri: URI, user: str, party: BridgedLeg) -> Any:
+        found: Any = self.find(*await policing.placed(uri, user, party))
+        return await found if isawaitable(found) else found
+
     async def _found(self, found: Awaitable[Any], asked: Asked, uri: URI) -> Route:
         made = await found or self._find(asked, uri)
         return await made if isawaitable(made) else made
@@ -353,7 +369,10 @@ async def all_targets(found: Sequence[Any]) -> list[Target]:
     """Return the targets of several look-ups, those that refuse left out."""
     targets: list[Target] = []
     for one in found:
-        route = await one if isinstance(one, Deferred) else one
+        try:
+            route = await one if isinstance(one, Deferred) else one
+        except CallDeclined:
+            continue
         made = targets_of(route)
         if not isinstance(made, int):
             targets += made
