@@ -187,6 +187,7 @@ class SIPDatagramProtocol(DatagramProtocol):
         transport: Any = self.transport
         if isinstance(transport, SIPUDPPort):
             transport.per_wakeup = settings.datagrams_per_wakeup
+            transport.gather = settings.gather
             if settings.receive_buffer and settings.receive_buffer != self._receive_buffer:
                 set_receive_buffer(transport.getHandle(), settings.receive_buffer)  # type: ignore[no-untyped-call]
         self._receive_buffer = settings.receive_buffer

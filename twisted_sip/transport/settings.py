@@ -103,6 +103,9 @@ class TransportSettings:
     :ivar advertise: host or ``host:port`` to write into Via and Record-Route instead of the local address.
     :ivar receive_buffer: what UDP sockets ask of the kernel (SO_RCVBUF), 0 to leave it alone.
     :ivar datagrams_per_wakeup: how many datagrams are read before others have their turn.
+    :ivar gather: how long a UDP socket over which some hundred datagrams come in a second, or more, may rest so that
+        several are read at once, 0 for never: less CPU, and an answer may take so much longer. The more come, the
+        shorter it rests.
     :ivar datagram_flows: how many flow objects of a UDP socket are kept for reuse.
     :ivar mtu: the path MTU where it is known, 0 where it is not (RFC 3261 section 18.1.1).
     :ivar connect_timeout: for a TCP connection to be established.
@@ -126,6 +129,7 @@ class TransportSettings:
     advertise: str = ""
     receive_buffer: int = 4 * 1024 * 1024
     datagrams_per_wakeup: int = 64
+    gather: float = attrs.field(default=0.02, validator=[attrs.validators.ge(0), attrs.validators.le(0.1)])
     datagram_flows: int = 8192
     mtu: int = 0
     connect_timeout: float = 5.0

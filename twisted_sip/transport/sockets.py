@@ -47,6 +47,7 @@ class Sockets:
                 MAX_DATAGRAM,
                 reactor,
                 per_wakeup=self.settings.datagrams_per_wakeup,
+                gather=self.settings.gather,
             )
             port.startListening()
             return port  # type: ignore[no-any-return]

@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from twisted.internet import udp
-from twisted.internet.interfaces import IHalfCloseableDescriptor
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -35,6 +35,11 @@ _ORIGIN_ICMP6 = 3
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")
 _ICMP_TIME_EXCEEDED = {_ORIGIN_ICMP: 11, _ORIGIN_ICMP6: 3}
 
+#: A socket rests only if it may expect so many datagrams meanwhile; and not longer than it takes so many to come.
+_FEWEST, _ENOUGH = 4, 32
+#: Seconds over which it is counted how many come.
+_SPAN = 0.1
+
 #: How many queued errors are looked at in one go.
 _ERRORS_PER_WAKEUP = 64
 
@@ -43,13 +48,19 @@ _ERRORS_PER_WAKEUP = 64
 class SIPUDPPort(udp.Port):
     """A UDP port whose protocol has ``refused(address)`` called for each destination that an ICMP error names."""
 
-    def __init__(self, *args: Any, per_wakeup: int = 64, **named: Any) -> None:
+    def __init__(self, *args: Any, per_wakeup: int = 64, gather: float = 0.0, **named: Any) -> None:
         """As twisted.internet.udp.Port.
 
         :param per_wakeup: how many datagrams to read before other sockets have their turn.
+        :param gather: the most seconds that the socket rests once it has been read empty and many come, so that more
+            are read at once; 0.0 for never. A process that wakes up for each datagram finds its memory in no cache.
         """
         super().__init__(*args, **named)  # type: ignore[no-untyped-call]
         self.per_wakeup = per_wakeup
+        self.gather = gather
+        self._since = self._rate = 0.0
+        self._count = 0
+        self._rest: IDelayedCall | None = None
         self._clock: Any = self.reactor
         self._errors_wanted = False
         # Each datagram is copied out of one buffer. A bytes object that is made for the largest one and cut afterwards
@@ -74,10 +85,12 @@ class SIPUDPPort(udp.Port):
         received = self.protocol.datagramReceived
         buffer = self._buffer
         six = self.addressFamily == socket.AF_INET6
-        for _ in range(self.per_wakeup):
+        for count in range(self.per_wakeup):
             try:
                 size, addr = receive(buffer)
             except BlockingIOError:
+                if self.gather:
+                    self._read_empty(count)
                 return
             except OSError as error:
                 # A pending ICMP error is told once through any call; the queue says what it was about.
@@ -92,6 +105,31 @@ class SIPUDPPort(udp.Port):
                 _log.failure("A datagram from {peer} could not be dealt with", peer=addr[0])
             if not self.connected or self.disconnecting:
                 return
+
+    def _read_empty(self, count: int) -> None:
+        """After *count* datagrams nothing waits any more: rest if many come."""
+        self._count += count
+        now = self._clock.seconds()
+        elapsed = now - self._since
+        if elapsed >= _SPAN:
+            self._rate = self._count / elapsed
+            self._since, self._count = now, 0
+        if self._rate * self.gather >= _FEWEST:
+            self.stopReading()  # type: ignore[no-untyped-call]
+            self._rest = self._clock.callLater(min(self.gather, _ENOUGH / self._rate), self._rested)
+
+    def _rested(self) -> None:
+        self._rest = None
+        if self.connected and not self.disconnecting:
+            self.doRead()
+            if self._rest is None and self.connected and not self.disconnecting:
+                self.startReading()  # type: ignore[no-untyped-call]
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        rest, self._rest = self._rest, None
+        if rest is not None:
+            rest.cancel()
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
 
     def backlog(self) -> float:
         """How full the receive buffer of the socket is, 0.0 to 1.0; 0.0 where the system does not tell."""
@@ -134,7 +172,8 @@ class SIPUDPPort(udp.Port):
         if not self.connected or self.disconnecting:
             return
         self.drain_errors()
-        self.startReading()  # type: ignore[no-untyped-call]
+        if self._rest is None:
+            self.startReading()  # type: ignore[no-untyped-call]
 
     def writeConnectionLost(self, reason: Failure) -> None:
         """Nothing is ever half-closed here."""
