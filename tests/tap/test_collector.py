@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import pathlib
+import resource
+import sys
 import weakref
 from collections.abc import Iterator
 
@@ -97,3 +101,31 @@ def test_what_no_transaction_explains_is_looked_at() -> None:
     collector.tick()
     assert knot() is None
     assert len(kept) == 620_000
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux") or not hasattr(ctypes.CDLL(None), "malloc_trim"),
+                    reason="needs the C library of GNU")  # fmt: skip
+def test_gaps_in_the_heap_are_given_back() -> None:
+    def resident() -> int:
+        return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    collector = Collector(lambda: 0)
+    collector.settle()
+    # Too large for Python's own allocator, too small to be mapped one by one; every second one is kept.
+    texts: list[bytes | None] = [b"x" * 20_000 for _ in range(4_000)]
+    texts[::2] = [None] * 2_000
+    before = resident()
+    collector.tick()
+    assert before - resident() > 20_000_000
+    assert texts[1] == b"x" * 20_000
+
+
+def test_other_libraries_have_nothing_to_give_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(name: None) -> None:
+        raise OSError
+
+    monkeypatch.setattr(ctypes, "CDLL", none)
+    collector = Collector(lambda: 0)
+    knot = weakref.ref(Knot())
+    collector.tick()
+    assert knot() is None

@@ -9,8 +9,10 @@ transactions explain: messages leave no cycles, and those of a load that grows w
 
 from __future__ import annotations
 
+import ctypes
 import gc
 from collections.abc import Callable
+from typing import Any
 
 #: Net new objects before the youngest are looked at between two ticks. The older generations are not looked at by
 #: themselves.
@@ -33,6 +35,17 @@ _EACH = 250
 _ENDED = 500
 
 
+def _give_back() -> Any:
+    """Return what gives the free pages of the C heap back to the system: glibc's malloc_trim, None where there is none.
+
+    Texts of messages come and go in all sizes and leave gaps, which the heap would keep for good after each burst.
+    """
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):
+        return None
+
+
 class Collector:
     """Looks at everything now and then; for a process that is a server.
 
@@ -43,7 +56,7 @@ class Collector:
     #: Seconds between two calls of :meth:`tick`.
     INTERVAL = 10.0
 
-    __slots__ = ("_busy", "_ended", "_known", "_put_off", "_seen")
+    __slots__ = ("_busy", "_ended", "_give_back", "_known", "_put_off", "_seen")
 
     def __init__(self, busy: Callable[[], int], ended: Callable[[], int] = lambda: 0) -> None:
         self._busy = busy
@@ -51,6 +64,7 @@ class Collector:
         self._put_off = 0
         self._seen = 0
         self._known = 0
+        self._give_back = _give_back()
 
     def settle(self) -> None:
         """Leave alone what there is, and what is older than a moment; to be called when the server has started."""
@@ -71,6 +85,8 @@ class Collector:
             self._seen = ended
             self._known = busy
             gc.collect()
+            if self._give_back is not None:
+                self._give_back(0)
         elif gc.get_count()[0] > _YOUNG + _EXPLAINED * max(0, busy - self._known):
             self._known = busy
             gc.collect(0)
