@@ -74,6 +74,12 @@ class House:
                 self.port.doRead()
             self.reactor.advance(0.001)
 
+    def until_it_rests(self) -> None:
+        self.go(1000, 500)
+        while self.reading:
+            self.send()
+            self.port.doRead()
+
 
 @pytest.fixture
 def make() -> Iterator[Any]:
@@ -141,10 +147,7 @@ def test_it_may_be_turned_off(make: Any) -> None:
 
 def test_it_is_closed_while_it_rests(make: Any) -> None:
     house = make()
-    house.go(1000, 500)
-    while house.reading:
-        house.send()
-        house.port.doRead()
+    house.until_it_rests()
     house.port.stopListening()
     house.reactor.advance(1)
     assert not house.port.connected
@@ -152,10 +155,7 @@ def test_it_is_closed_while_it_rests(make: Any) -> None:
 
 def test_errors_while_it_rests(make: Any) -> None:
     house = make()
-    house.go(1000, 500)
-    while house.reading:
-        house.send()
-        house.port.doRead()
+    house.until_it_rests()
     house.port.readConnectionLost(None)
     assert not house.reading
     for _ in range(10):
