@@ -187,12 +187,14 @@ class Running:
         status = json.loads(self.command("status", "--json").stdout)
         return int(status["listening"][transport][0].rpartition(":")[2])
 
-    def stop(self) -> None:
-        """End it as an operator does; twistd dies of the signal once everything is stopped."""
-        self.process.send_signal(signal.SIGTERM)
+    def stop(self, *signals: signal.Signals) -> None:
+        """End it as an operator does, or with *signals*; twistd dies of the first once everything is stopped."""
+        signals = signals or (signal.SIGTERM,)
+        for number in signals:
+            self.process.send_signal(number)
         self.text += self.output.read()
         self.output.close()
-        assert self.process.wait(PATIENCE) == -signal.SIGTERM
+        assert self.process.wait(PATIENCE) == -signals[0]
         assert "Traceback" not in self.text
 
 
@@ -203,6 +205,12 @@ def demo(tmp_path: Path) -> Iterator[Running]:
     yield running
     if running.process.poll() is None:
         running.stop()
+
+
+def test_a_second_signal_while_it_stops(demo: Running) -> None:
+    demo.stop(signal.SIGINT, signal.SIGTERM)
+    assert "Received SIGINT" in demo.text and "Received SIGTERM" not in demo.text
+    assert "SIGTERM: already stopping" in demo.text
 
 
 def test_a_demo_from_start_to_stop(demo: Running) -> None:

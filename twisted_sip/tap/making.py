@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from twisted.application.service import IServiceCollection, MultiService
+from twisted.internet.defer import maybeDeferred
 from twisted.logger import ILogObserver, Logger
 from twisted.python import usage
 from twisted.python.components import Componentized
@@ -25,6 +26,7 @@ from twisted_sip.tap.part import Part
 from twisted_sip.tap.reload import reload_logged
 from twisted_sip.tap.server_log import ServerLog
 from twisted_sip.tap.startup import StartFailure, report_start_failures, stop_with
+from twisted_sip.tap.stopping import StoppingSignals
 from twisted_sip.transport.descriptors import parse_descriptor
 
 _log = Logger()
@@ -43,6 +45,7 @@ class LoggedService(MultiService):
         self._twistd: dict[str, Any] = options.parent or {}
         self._log: ServerLog | None = None
         self._hang_up = HangUp(server.reactor, self._read_anew, self._terminal_gone)
+        self._stopping = StoppingSignals(server.reactor)
         server.setServiceParent(self)
 
     def setServiceParent(self, parent: IServiceCollection) -> None:
@@ -87,13 +90,20 @@ class LoggedService(MultiService):
         """Start the server."""
         # Who is told that it listens may send the signal.
         self._hang_up.install()
+        self.server.reactor.callWhenRunning(self._stopping.install)
         with self._failures_logged():
             super().startService()  # type: ignore[no-untyped-call]
 
     def stopService(self) -> Any:
         """Stop the server."""
         self._hang_up.remove()
-        return super().stopService()  # type: ignore[no-untyped-call]
+        self._stopping.stopping()
+
+        def stopped(result: Any) -> Any:
+            self._stopping.remove()
+            return result
+
+        return maybeDeferred(super().stopService).addBoth(stopped)
 
     def _read_anew(self) -> None:
         if self._log is not None:
