@@ -166,6 +166,10 @@ class House:
     def refused(self, peer: Peer | StreamPeer, text: str, status: int, within: float = 5.0) -> Response:
         """Send the INVITE in *text*, expect *status*, acknowledge it, and return the response."""
         self.send(peer, text)
+        return self.refusal(peer, text, status, within)
+
+    def refusal(self, peer: Peer | StreamPeer, text: str, status: int, within: float = 5.0) -> Response:
+        """Expect *status* to the INVITE in *text*, which was sent, acknowledge it, and return the response."""
         response: Response = peer.expect(status, within=within)
         self.send(peer, ack_for(text, response))
         return response

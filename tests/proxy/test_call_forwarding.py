@@ -59,9 +59,7 @@ class Scene:
         return text
 
     def refused(self, text: str, status: int, within: float = 5.0) -> Any:
-        response = self.alice.expect(status, within=within)
-        self.house.send(self.alice, self.house.ack_for(text, response))
-        return response
+        return self.house.refusal(self.alice, text, status, within)
 
     def notes(self) -> list[tuple[str, str]]:
         return [(each.key, each.text) for each in self.house.element.decisions.call("call") if each.room == "policy"]

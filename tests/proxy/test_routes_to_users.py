@@ -48,15 +48,19 @@ class Scene:
         self.house.bind(name, f"sip:{name}@192.0.2.{number}")
         return self.house.peer(f"192.0.2.{number}")
 
+    def bob_is_carol(self) -> None:
+        """Have Bob's contact be Carol, and nobody else be registered."""
+        self.house.unbind()
+        self.house.bind("bob", CAROL)
+        self.house.bind("carol", "sip:carol@192.0.2.11")
+
     def call(self, to: str = SUPPORT, **how: Any) -> str:
         text: str = self.house.request("INVITE", to, **how)
         self.house.send(self.alice, text)
         return text
 
     def refused(self, text: str, status: int, within: float = 5.0) -> Any:
-        response = self.alice.expect(status, within=within)
-        self.house.send(self.alice, self.house.ack_for(text, response))
-        return response
+        return self.house.refusal(self.alice, text, status, within)
 
     def silent(self, *phones: Any) -> None:
         for phone in phones:
@@ -208,9 +212,7 @@ def test_who_says_no_for_everybody(make: Any) -> None:
 
 def test_a_contact_of_another_user_is_no_way_past(make: Any) -> None:
     scene = make()
-    scene.house.unbind()
-    scene.house.bind("bob", CAROL)
-    scene.house.bind("carol", "sip:carol@192.0.2.11")
+    scene.bob_is_carol()
     scene.store.set(CAROL, CallPolicy(do_not_disturb=True))
     scene.refused(scene.call(BOB), 480)
     scene.silent(scene.carol)
@@ -219,9 +221,7 @@ def test_a_contact_of_another_user_is_no_way_past(make: Any) -> None:
 def test_what_two_users_want(make: Any) -> None:
     """Bob's contact is Carol: what she says comes first, then what he says."""
     scene = make()
-    scene.house.unbind()
-    scene.house.bind("bob", CAROL)
-    scene.house.bind("carol", "sip:carol@192.0.2.11")
+    scene.bob_is_carol()
     scene.house.bind("dave", "sip:dave@192.0.2.12")
     other = scene.house.peer("192.0.2.60")
     scene.store.set(BOB, CallPolicy(forward_busy=DAVE))
