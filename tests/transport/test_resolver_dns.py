@@ -261,8 +261,3 @@ def test_the_system_names_have_no_cache_of_their_own() -> None:
     names = system_names(clock, (1, 2))
     assert names.timeout == (1, 2)
     assert names.typeToMethod[dns.A] == names.lookupAddress
-
-
-def test_sockets_for_look_ups_are_not_worth_a_line() -> None:
-    names = system_names(Network().node("192.0.2.1"))
-    assert names._connectedProtocol().noisy is False

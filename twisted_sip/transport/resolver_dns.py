@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.names import dns
 from twisted.names.client import Resolver as NamesResolver
-from twisted.names.error import AuthoritativeDomainError, DomainError
+from twisted.names.error import AuthoritativeDomainError, DNSFormatError, DomainError
 from twisted.python.failure import Failure
 
 from twisted_sip.transport.resolver_addresses import SourceOf, order_addresses, system_source_of
@@ -243,12 +243,35 @@ def system_names(reactor: Any, timeouts: tuple[int, ...] = (1, 2)) -> NamesResol
 
 
 class _QuietNames(NamesResolver):
-    """Says nothing of the sockets that it asks by, one for each look-up."""
+    """Says nothing of the sockets that it asks by, one for each look-up, and does not ask for ever."""
 
     def _connectedProtocol(self, interface: str = "") -> Any:
-        made = super()._connectedProtocol(interface)  # type: ignore[no-untyped-call]
-        made.noisy = False
+        made = _QuietProtocol(self, reactor=self._reactor)
+        # The system picks a port, one that is free.
+        self._reactor.listenUDP(0, made, interface=interface)
         return made
+
+    def queryTCP(self, queries: Any, timeout: Any = None) -> Any:
+        """Ask over TCP, for as long as over UDP: also where no connection comes about, or it ends."""
+        patience = sum(self.timeout)
+        asked = super().queryTCP(queries, patience)  # type: ignore[no-untyped-call]
+        return asked.addTimeout(patience, self._reactor)
+
+    def filterAnswers(self, message: Any) -> Any:
+        """Return what *message* says, asking over TCP for what did not fit into it, once."""
+        if message.trunc:
+            return self.queryTCP(message.queries).addCallback(self._whole)
+        return super().filterAnswers(message)  # type: ignore[no-untyped-call]
+
+    def _whole(self, message: Any) -> Any:
+        if message.trunc:
+            # Cut off where there was room for all of it: to ask again would bring the same, for ever.
+            return Failure(DNSFormatError(message))
+        return super().filterAnswers(message)  # type: ignore[no-untyped-call]
+
+
+class _QuietProtocol(dns.DNSDatagramProtocol):
+    noisy = False
 
 
 def _fired(value: tuple[list[Any], float]) -> Deferred[tuple[list[Any], float]]:

@@ -37,6 +37,9 @@ def test_the_domain_of_a_number() -> None:
         ("!^[+]49[[:digit:]]{2,5}$!sip:x!", "sip:x"),
         ("!^[+]49[^3]!sip:x!", None),
         ("!1|2|3!sip:x!", "sip:x"),
+        # What only looks like a digit is none.
+        ("!^.*$!sip:x\\²@y!", "sip:x²@y"),
+        (r"!^(.*)$!sip:x\١@y!", "sip:x١@y"),
         ("!(1)|(9)!sip:\\1@x!", "sip:@x"),
         (r"!^\+1!sip:x!", None),
         (r"!^\+49(.*)$!\0\\!", "\\"),
@@ -57,6 +60,8 @@ def test_the_domain_of_a_number() -> None:
         ("!^*!sip:x!", None),
         ("!.*.*.*.*!sip:x!", None),
         ("![[:alpha:]]!sip:x!", None),
+        ("![1--3]!sip:x!", None),
+        ("![1||3]!sip:x!", None),
         ("!1{9,1}!sip:x!", None),
         ("!a\\!sip:x!", None),
     ],

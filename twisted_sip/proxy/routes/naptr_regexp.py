@@ -7,13 +7,15 @@ use have. RFC 6116 sections 3.1.3 and 5.1 say what clients must put up with.
 from __future__ import annotations
 
 import re
+from string import digits
 
 #: Quantifiers and alternatives of one expression: a number of 16 characters can be taken apart in some thousand ways.
 _MOST_QUANTIFIERS = 3
 _MOST_ALTERNATIVES = 3
 _MOST_GROUPS = 9
 
-_ATOM = r"(?:\\[^\w\s]|\[\^?\]?[^\]\\\[]*\]|[^\\\[\](){}*+?|^$]|\(|\)|\^|\$)"
+# Python warns of what may be operators within brackets one day.
+_ATOM = r"(?:\\[^\w\s]|\[\^?\]?(?:(?!--|&&|~~|\|\|)[^\]\\\[])*\]|[^\\\[\](){}*+?|^$]|\(|\)|\^|\$)"
 _TOKEN = re.compile(rf"({_ATOM})(\*|\+|\?|\{{\d{{1,2}}(?:,\d{{0,2}})?\}})?|(\|)")
 _REFERENCE = re.compile(r"\\(.)", re.DOTALL)
 
@@ -41,7 +43,7 @@ def substituted(field: str, number: str) -> str | None:
 
     def filled(reference: re.Match[str]) -> str:
         what = reference[1]
-        if not what.isdigit():
+        if what not in digits:
             return what
         return groups[int(what)] if 0 < int(what) < len(groups) else ""
 
