@@ -12,7 +12,6 @@ from twisted.names import dns
 from twisted.names.error import DNSQueryTimeoutError, DNSServerError
 
 from twisted_sip.testing.fake_dns import FakeDNS
-from twisted_sip.testing.network import Network
 from twisted_sip.transport.resolver_dns import DNSQuestions, DNSSettings, system_names
 from twisted_sip.transport.resolver_selection import Answer, NAPTRRecord, Question, QuestionType, SRVRecord
 

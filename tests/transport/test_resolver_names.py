@@ -49,7 +49,7 @@ class Cutting:
         server.listenUDP(53, Datagrams())
         server.listenTCP(53, Factory.forProtocol(Stream))
         client = self.network.node("192.0.2.1")
-        names = system_names(client)
+        names: Any = system_names(client)
         names.servers, names.dynServers, names.resolv = [("192.0.2.53", 53)], [], None
         self.questions = DNSQuestions(client, names)
 

@@ -246,14 +246,15 @@ class _QuietNames(NamesResolver):
     """Says nothing of the sockets that it asks by, one for each look-up, and does not ask for ever."""
 
     def _connectedProtocol(self, interface: str = "") -> Any:
-        made = _QuietProtocol(self, reactor=self._reactor)
+        made = _QuietProtocol(self, reactor=self._reactor)  # type: ignore[no-untyped-call]
         # The system picks a port, one that is free.
         self._reactor.listenUDP(0, made, interface=interface)
         return made
 
     def queryTCP(self, queries: Any, timeout: Any = None) -> Any:
         """Ask over TCP, for as long as over UDP: also where no connection comes about, or it ends."""
-        patience = sum(self.timeout)
+        timeouts: Any = self.timeout
+        patience = sum(timeouts)
         asked = super().queryTCP(queries, patience)  # type: ignore[no-untyped-call]
         return asked.addTimeout(patience, self._reactor)
 
