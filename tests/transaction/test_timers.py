@@ -181,6 +181,45 @@ def test_grain_gathers_timers_and_is_never_early() -> None:
     assert len(wakes) <= 3
 
 
+def test_somebody_is_awake_anyway() -> None:
+    clock = Clock()
+    timers = TimerQueue(clock, grain=0.1)
+    fired: list[str] = []
+    timers.catch_up()
+    timers.start(1.0, fired.append, "one")
+    timers.start(2.0, fired.append, "two")
+    clock.advance(0.99)
+    timers.catch_up()
+    assert fired == []
+    clock.advance(0.02)
+    timers.catch_up()
+    assert fired == ["one"]
+    clock.advance(1.0)
+    timers.catch_up()
+    assert fired == ["one", "two"]
+    assert not clock.getDelayedCalls()
+    clock.advance(1.0)
+    # The clock is asked for what is new.
+    timers.start(1.0, fired.append, "three")
+    clock.advance(1.101)
+    assert fired == ["one", "two", "three"]
+
+
+def test_somebody_is_awake_in_the_middle_of_it() -> None:
+    clock = Clock()
+    timers = TimerQueue(clock)
+    fired: list[int] = []
+
+    def first() -> None:
+        timers.catch_up()
+        fired.append(1)
+
+    timers.start(1.0, first)
+    timers.start(1.0, fired.append, 2)
+    clock.advance(1.0)
+    assert fired == [1, 2]
+
+
 @given(st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0, 32.0]), st.booleans(), st.floats(0, 2)), max_size=60))
 def test_any_schedule(plan: list[tuple[float, bool, float]]) -> None:
     """Each timer that is not cancelled fires at its time (or at the first moment after it), in order of falling due."""

@@ -11,6 +11,7 @@ import pytest
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
 
+from twisted_sip.transport.rounds import Rounds
 from twisted_sip.transport.udp_port import SIPUDPPort
 
 GATHER = 0.02
@@ -49,9 +50,12 @@ class House:
 
     def __init__(self, gather: float, **how: Any) -> None:
         self.reactor = Reactor()
+        self.rounds = Rounds(self.reactor)
         self.reactor.advance(1000.0)
         self.heard = Heard(self.reactor)
-        self.port = SIPUDPPort(0, self.heard, "127.0.0.1", 65535, self.reactor, gather=gather, **how)
+        self.port = SIPUDPPort(
+            0, self.heard, "127.0.0.1", 65535, self.reactor, gather=gather, rounds=self.rounds, **how
+        )
         self.port.startListening()
         self.sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.wakeups = 0
@@ -151,6 +155,27 @@ def test_it_is_closed_while_it_rests(make: Any) -> None:
     house.port.stopListening()
     house.reactor.advance(1)
     assert not house.port.connected
+
+
+def test_threads_report_once_it_has_been_read(make: Any) -> None:
+    house = make()
+    house.until_it_rests()
+    heard: list[int] = []
+    before = len(house.heard.times)
+    house.rounds.callFromThread(lambda: heard.append(len(house.heard.times) - before))
+    house.send(7)
+    house.reactor.advance(GATHER)
+    assert heard == [7]
+
+
+def test_threads_report_when_it_is_closed_while_it_rests(make: Any) -> None:
+    house = make()
+    house.until_it_rests()
+    heard: list[int] = []
+    house.rounds.callFromThread(heard.append, 1)
+    house.port.stopListening()
+    house.reactor.advance(0)
+    assert heard == [1]
 
 
 def test_errors_while_it_rests(make: Any) -> None:

@@ -102,9 +102,8 @@ class Element:
             self.request_received = self.transactions.request_received  # type: ignore[method-assign]
         if type(self).response_received is Element.response_received:
             self.response_received = self.transactions.response_received  # type: ignore[method-assign]
-        self.transports = TransportLayer(
-            reactor, self, transport_settings or TransportSettings(), boot=random_bytes(6).hex()
-        )
+        self.transports = TransportLayer(reactor, self, transport_settings, boot=random_bytes(6).hex())
+        self.transports.rounds.timers = self.timers
         self.domains = Domains(domains, self.transports)
         self.transports.addresses.changed = self.domains.forget
         self.transports.in_use = lambda listener: self.transactions.uses(listener.kind, listener.address)

@@ -109,7 +109,7 @@ class AccountingPart(Part):
         database = self._database = SQLiteAccounting(
             directory / ACCOUNTING_FILE,
             reactor,
-            WriterThread(reactor, "accounting"),
+            WriterThread(server.rounds, "accounting"),
             max_callbacks=section.max_queued if section.url else 0,
             patience=section.patience,
             interval=FLUSH_INTERVAL,

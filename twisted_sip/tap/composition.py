@@ -52,6 +52,7 @@ from twisted_sip.tap.status import element_counts, fill, listening
 from twisted_sip.tap.stores import open_call_policies, open_location, open_users
 from twisted_sip.tap.transport_settings import transport_settings
 from twisted_sip.transaction.timers import TimerValues
+from twisted_sip.transport.rounds import Rounds
 
 _log = Logger()
 
@@ -191,12 +192,18 @@ class Server(MultiService):
         directory = section.directory or self.configuration.server.state_dir
         self.credentials = open_users(section, directory, self.reactor)
         self.call_policies = open_call_policies(section, directory, self.reactor)
-        self.location = open_location(section, directory, self.reactor)
+        self.location = open_location(section, directory, self.reactor, self.rounds)
         for part in self.parts:
             part.open_stores(self, directory)
         if self._demo:
             self.demo_passwords = demo_passwords(self.configuration.server.state_dir)
             store_demo_users(self.credentials, self.demo_passwords, self.realms())
+
+    @property
+    def rounds(self) -> Rounds:
+        """Where threads report; once its ports are open."""
+        assert self.element is not None
+        return self.element.transports.rounds
 
     def realms(self) -> tuple[str, ...]:
         """Return the realms of our users: the configured one, or each domain."""

@@ -97,7 +97,7 @@ class PresencePart(Part):
 
     def open_stores(self, server: Server, directory: Path) -> None:
         self._server = server
-        reactor = server.reactor
+        reactor, rounds = server.reactor, server.rounds
         section = server.configuration.storage
         how: dict[str, Any] = {
             "interval": section.flush_interval,
@@ -105,22 +105,22 @@ class PresencePart(Part):
             "timeout": section.lock_timeout,
         }
         self._publications = SQLitePublicationStore(
-            directory / PUBLICATION_FILE, reactor, WriterThread(reactor, "publications"), **how
+            directory / PUBLICATION_FILE, reactor, WriterThread(rounds, "publications"), **how
         )
         self._subscriptions = SQLiteSubscriptionStore(
-            directory / SUBSCRIPTION_FILE, reactor, WriterThread(reactor, "subscriptions"), **how
+            directory / SUBSCRIPTION_FILE, reactor, WriterThread(rounds, "subscriptions"), **how
         )
         self._messages = SQLiteMessageStore(
             directory / MESSAGE_FILE,
             reactor,
-            WriterThread(reactor, "messages"),
+            WriterThread(rounds, "messages"),
             message_limits(server.configuration.messaging),
             **how,
         )
         self.documents = SQLiteDocumentStore(
             directory / DOCUMENT_FILE,
             reactor,
-            WriterThread(reactor, "documents"),
+            WriterThread(rounds, "documents"),
             quota=document_quota(server.configuration),
             **how,
         )

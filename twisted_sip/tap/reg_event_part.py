@@ -47,7 +47,7 @@ class RegEventPart(Part):
         self._subscriptions = SQLiteSubscriptionStore(
             directory / SUBSCRIPTION_FILE,
             server.reactor,
-            WriterThread(server.reactor, "subscriptions"),
+            WriterThread(server.rounds, "subscriptions"),
             interval=section.flush_interval,
             batch_size=section.batch_size,
             timeout=section.lock_timeout,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from twisted_sip.storage.batch_writer import WriterThread
+from twisted_sip.storage.batch_writer import FromThreads, WriterThread
 from twisted_sip.storage.call_policy_sqlite import SQLiteCallPolicyStore
 from twisted_sip.storage.credentials_sqlite import SQLiteCredentialStore
 from twisted_sip.storage.location_sqlite import LOCATION_FILE, SQLiteLocationStore
@@ -26,12 +26,15 @@ def open_call_policies(section: StorageSection, directory: Path, reactor: Any) -
     return SQLiteCallPolicyStore(directory / USERS_FILE, reactor, timeout=section.lock_timeout)
 
 
-def open_location(section: StorageSection, directory: Path, reactor: Any) -> SQLiteLocationStore:
-    """Open the bindings in *directory*; raises as :func:`open_users`."""
+def open_location(section: StorageSection, directory: Path, reactor: Any, rounds: FromThreads) -> SQLiteLocationStore:
+    """Open the bindings in *directory*; raises as :func:`open_users`.
+
+    :param rounds: where the thread that writes reports.
+    """
     return SQLiteLocationStore(
         directory / LOCATION_FILE,
         reactor,
-        WriterThread(reactor, "location"),
+        WriterThread(rounds, "location"),
         max_bindings=section.max_bindings,
         interval=section.flush_interval,
         batch_size=section.batch_size,

@@ -97,17 +97,16 @@ class TimerQueue:
     It is made for few distinct lengths; each further length costs a queue while it has timers.
 
     :ivar now: gives the clock's time in seconds; only differences mean anything.
+    :ivar grain: seconds, may be set at any time. The clock wakes the queue at most once in this time, so timers fire
+        up to *grain* late (never early) and a busy element serves many in one wake-up. Zero: each exactly when it is
+        due.
     """
 
     def __init__(self, clock: IReactorTime, grain: float = 0.0) -> None:
-        """Make a queue over *clock*.
-
-        :param grain: seconds. The clock wakes the queue at most once in this time, so timers fire up to *grain* late
-            (never early) and a busy element serves many in one wake-up. Zero: each exactly when it is due.
-        """
+        """Make a queue over *clock*."""
         self._clock = clock
         self.now: Callable[[], float] = clock.seconds
-        self._grain = grain
+        self.grain = grain
         self._queues: dict[float, _Queue] = {}
         self._heap: list[tuple[float, int, float]] = []
         self._serial = 0
@@ -133,7 +132,7 @@ class TimerQueue:
         queue.waiting.append(timer)
         if not queue.listed:
             self._list(queue, due, delay)
-            if due + self._grain < self._wake_at:
+            if due + self.grain < self._wake_at:
                 self._arm(due)
         return timer
 
@@ -167,7 +166,7 @@ class TimerQueue:
     def _arm(self, due: float) -> None:
         """Have the clock wake us for what is *due*."""
         self._armed_for = due
-        self._wake_at = due + self._grain
+        self._wake_at = due + self.grain
         delay = max(0.0, self._wake_at - self.now())
         if self._call is None:
             self._call = self._clock.callLater(delay, self._wake)
@@ -176,9 +175,18 @@ class TimerQueue:
 
     def _wake(self) -> None:
         self._call = None
-        self._wake_at = -_NEVER
         # The clock's sum of now and delay may round to a hair before what was asked for.
-        now = max(self.now(), self._armed_for)
+        self._fire_due(max(self.now(), self._armed_for))
+
+    def catch_up(self) -> None:
+        """Fire what is due, without waiting for the clock: somebody is awake anyway."""
+        if self._heap and self._wake_at != -_NEVER:
+            now = self.now()
+            if self._heap[0][0] <= now:
+                self._fire_due(now)
+
+    def _fire_due(self, now: float) -> None:
+        self._wake_at = -_NEVER
         try:
             while self._heap and self._heap[0][0] <= now:
                 _, _, delay = heappop(self._heap)
@@ -191,6 +199,9 @@ class TimerQueue:
             self._wake_at = _NEVER
             if self._heap:
                 self._arm(self._heap[0][0])
+            elif self._call is not None:
+                self._call.cancel()
+                self._call = None
 
     def _fire(self, queue: _Queue, now: float) -> None:
         """Fire what is due in *queue*, timers of no length that the callbacks start included."""

@@ -32,6 +32,7 @@ from twisted_sip.transport.place import Place
 from twisted_sip.transport.receiver import Receiver
 from twisted_sip.transport.relisten import Relisten
 from twisted_sip.transport.retiring import Retiring
+from twisted_sip.transport.rounds import Rounds
 from twisted_sip.transport.settings import TransportSettings
 from twisted_sip.transport.sockets import Sockets, has_real_sockets
 from twisted_sip.transport.source import note_source
@@ -54,6 +55,7 @@ class TransportLayer:
     :ivar stun_waiters: who waits for a STUN response, by transaction ID: called with the datagram and its flow.
     :ivar places: the sockets that are listened on.
     :ivar retiring: those that are being given up.
+    :ivar rounds: what is done together once a socket has rested.
     :ivar in_use: tells whether something is under way by a datagram listener that is to be given up.
     """
 
@@ -82,7 +84,8 @@ class TransportLayer:
         self.settings = settings or TransportSettings()
         self.connections = ConnectionTable(self.settings)
         self.contexts = TLSContexts(self.settings.tls)
-        self.sockets = sockets or Sockets(reactor, self.settings)
+        self.rounds = Rounds(reactor)
+        self.sockets = sockets or Sockets(reactor, self.settings, self.rounds)
         self.stun_waiters: dict[bytes, Callable[[bytes, Flow], None]] = {}
         self._boot = f"{node}-{boot or secrets.token_hex(6)}".lstrip("-")
         self._serial = 0

@@ -15,6 +15,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted_sip.interfaces.destination import Destination
 from twisted_sip.interfaces.flow import Address
 from twisted_sip.transport.datagram import MAX_DATAGRAM
+from twisted_sip.transport.rounds import Rounds
 from twisted_sip.transport.settings import TransportSettings
 from twisted_sip.transport.stream import SIPStreamProtocol
 from twisted_sip.transport.tls import TLSContexts
@@ -29,9 +30,10 @@ def has_real_sockets(reactor: Any) -> bool:
 class Sockets:
     """Opens sockets with a reactor that provides IReactorUDP and IReactorTCP."""
 
-    def __init__(self, reactor: Any, settings: TransportSettings) -> None:
+    def __init__(self, reactor: Any, settings: TransportSettings, rounds: Rounds | None = None) -> None:
         self.reactor = reactor
         self.settings = settings
+        self._rounds = rounds
 
     def listen_datagram(self, protocol: DatagramProtocol, address: Address) -> interfaces.IListeningPort:
         """Open a UDP socket.
@@ -48,6 +50,7 @@ class Sockets:
                 reactor,
                 per_wakeup=self.settings.datagrams_per_wakeup,
                 gather=self.settings.gather,
+                rounds=self._rounds,
             )
             port.startListening()
             return port  # type: ignore[no-any-return]

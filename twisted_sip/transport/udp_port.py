@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_sip.interfaces.flow import Address
+from twisted_sip.transport.rounds import Rounds
 
 _log = Logger()
 
@@ -48,16 +49,20 @@ _ERRORS_PER_WAKEUP = 64
 class SIPUDPPort(udp.Port):
     """A UDP port whose protocol has ``refused(address)`` called for each destination that an ICMP error names."""
 
-    def __init__(self, *args: Any, per_wakeup: int = 64, gather: float = 0.0, **named: Any) -> None:
+    def __init__(
+        self, *args: Any, per_wakeup: int = 64, gather: float = 0.0, rounds: Rounds | None = None, **named: Any
+    ) -> None:
         """As twisted.internet.udp.Port.
 
         :param per_wakeup: how many datagrams to read before other sockets have their turn.
         :param gather: the most seconds that the socket rests once it has been read empty and many come, so that more
             are read at once; 0.0 for never. A process that wakes up for each datagram finds its memory in no cache.
+        :param rounds: told of each rest.
         """
         super().__init__(*args, **named)  # type: ignore[no-untyped-call]
         self.per_wakeup = per_wakeup
         self.gather = gather
+        self._rounds = rounds
         self._since = self._rate = 0.0
         self._count = 0
         self._rest: IDelayedCall | None = None
@@ -116,19 +121,30 @@ class SIPUDPPort(udp.Port):
             self._since, self._count = now, 0
         if self._rate * self.gather >= _FEWEST:
             self.stopReading()  # type: ignore[no-untyped-call]
-            self._rest = self._clock.callLater(min(self.gather, _ENOUGH / self._rate), self._rested)
+            seconds = min(self.gather, _ENOUGH / self._rate)
+            self._rest = self._clock.callLater(seconds, self._rested)
+            if self._rounds is not None:
+                self._rounds.begin(seconds)
 
     def _rested(self) -> None:
         self._rest = None
+        rounds = self._rounds
+        if rounds is not None:
+            rounds.over()
         if self.connected and not self.disconnecting:
             self.doRead()
             if self._rest is None and self.connected and not self.disconnecting:
                 self.startReading()  # type: ignore[no-untyped-call]
+        if rounds is not None:
+            rounds.end()
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         rest, self._rest = self._rest, None
         if rest is not None:
             rest.cancel()
+            if self._rounds is not None:
+                self._rounds.over()
+                self._rounds.end()
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
 
     def backlog(self) -> float:
