@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import attrs
 import pytest
 from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
@@ -13,7 +14,7 @@ from zope.interface.verify import verifyObject
 from twisted_sip.calls.ledger import CallLedger
 from twisted_sip.calls.settings import LedgerSettings
 from twisted_sip.interfaces.accounting import CallRecord
-from twisted_sip.interfaces.routing import IForwardingPolicy, Target
+from twisted_sip.interfaces.routing import IForwardingPolicy, Retarget, Target
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.header_map import HeaderMap
 from twisted_sip.message.request import Request
@@ -47,11 +48,20 @@ class Desk:
         ]
         return Request(method, more.get("uri", BOB), fields)
 
-    def told(self, request: Request, status: int, tag: str = "t", *headers: tuple[str, str], by: Any = "flow") -> Any:
-        """The proxy forwards a response to *request*; return its context."""
+    def told(
+        self,
+        request: Request,
+        status: int,
+        tag: str = "t",
+        *headers: tuple[str, str],
+        by: Any = "flow",
+        target: Target | None = None,
+    ) -> Any:
+        """The proxy forwards a response to *request*, which comes from *target*; return its context."""
         response = response_to(request, status, "", headers, b"", tag)
         response.flow = by
-        branch = SimpleNamespace(target=Target(uri=parse_uri("sip:bob@192.0.2.5"), aor=BOB), final=response)
+        target = target or Target(uri=parse_uri("sip:bob@192.0.2.5"), aor=BOB)
+        branch = SimpleNamespace(target=target, final=response)
         context = SimpleNamespace(
             request=request, calls=request.method == "INVITE", in_dialog=bool(request.to.tag), rang_at=0.0, record=None,
             incoming=SimpleNamespace(user=""), began_at=self.clock.seconds(), branches=[branch],
@@ -163,6 +173,20 @@ def test_calls_for_help_and_to_numbers(desk: Desk) -> None:
         assert desk.last.callee == uri and desk.last.callee_user == BOB
     desk.told(desk.request(uri="urn:service:sos"), 503, by=None)
     assert (desk.last.result, desk.last.ended_by) == ("failed", "server")
+
+
+@pytest.mark.parametrize("status", [200, 486])
+def test_whom_a_route_leads_out_to_is_no_user_of_ours(desk: Desk, status: int) -> None:
+    number = "sip:0301234567@example.com"
+    gateway = Target(uri=parse_uri("sip:0301234567@192.0.2.50"), configured=True)
+    desk.told(desk.request(uri=number, call_id="1"), status, target=gateway)
+    desk.sent(desk.request("BYE", "t", call_id="1"))
+    assert (desk.last.callee, desk.last.callee_user) == (number, "")
+    # Who has calls forwarded there was called all the same.
+    forwarded = attrs.evolve(gateway, steps=(Retarget(parse_uri(BOB), gateway.uri),))
+    desk.told(desk.request(call_id="2"), status, target=forwarded)
+    desk.sent(desk.request("BYE", "t", call_id="2"))
+    assert desk.last.callee_user == BOB
 
 
 @pytest.mark.parametrize("status", [404, 480])

@@ -14,7 +14,7 @@ over it is called interrupted, with the end at which it was last known to live.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -141,7 +141,7 @@ class CallLedger:
         record = CallRecord(
             id=f"{self._mark}-{count}",
             user=user,
-            callee_user=target.aor or self._local_aor(request.known_uri or request.uri),
+            callee_user=target.aor or (self._local_aor(request.known_uri or request.uri) if target.steps else ""),
             caller=cut(from_.uri_text),
             callee=cut(request.uri_text),
             set_up=context.began_at,
@@ -197,8 +197,7 @@ class CallLedger:
         record = CallRecord(
             id=id,
             user=context.incoming.user or self._local_aor(from_.uri),
-            callee_user=next((branch.target.aor for branch in branches if branch.target.aor), "")
-            or self._local_aor(request.uri),
+            callee_user=self._called(request, [branch.target for branch in branches]),
             caller=cut(from_.uri_text),
             callee=cut(request.uri_text),
             set_up=context.began_at,
@@ -211,6 +210,13 @@ class CallLedger:
         else:
             record.legs = legs_of(context)
         return record
+
+    def _called(self, request: Request, targets: Sequence[Target]) -> str:
+        """Return the user of ours who was called, an empty text where all *targets* are what a route has led out to."""
+        found = next((target.aor for target in targets if target.aor), "")
+        if found or (targets and not any(target.steps for target in targets)):
+            return found
+        return self._local_aor(request.uri)
 
     def _local_aor(self, uri: URI) -> str:
         return uri.address_of_record if isinstance(uri, SIPURI) and self._is_local(uri) else ""
