@@ -247,6 +247,9 @@ def test_the_dashboard_shows_metrics_that_there_are() -> None:
     panels = dashboard["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels) > 10
     assert all(panel["targets"] for panel in panels if panel["type"] != "row")
+    # A proxy without presence has no tracker, but records of the calls that are answered.
+    (calls,) = [panel for panel in panels if panel["title"] == "Calls in progress"]
+    assert calls["targets"][0]["expr"] == "twisted_sip_calls or twisted_sip_calls_answered"
 
 
 def test_each_metric_stands_in_the_documentation() -> None:

@@ -57,7 +57,7 @@ METRICS: tuple[Metric, ...] = (
     _refused("shed_total", "Requests answered 503 because of overload.", "requests shed"),
     _held("load", "How far behind the server is: at 1 it sheds requests.", "load"),
     _held("traced_calls", "Calls whose messages are kept for the trace.", "traced calls"),
-    _held("calls", "Calls in progress, ringing ones included.", "calls"),
+    _held("calls", "Calls in progress, ringing ones included: of a b2bua, of a proxy with presence.", "calls"),
     _refused("calls_untracked_total", "Calls not tracked because there were too many.", "calls not tracked"),
     _held("calls_answered", "Calls that are answered and not over, of those that are accounted for.", "answered calls"),
     Metric("calls_ended_total", "counter", "Calls that are over, by their result.", ("result",)),
