@@ -20,7 +20,7 @@ only grows is there from the start, as 0.
 
 #: The panels of the dashboard: title, unit, and queries with their legends.
 _PANELS = (
-    ("Calls in progress", "short", (("twisted_sip_calls", "calls"),)),
+    ("Calls in progress", "short", (("twisted_sip_calls or twisted_sip_calls_answered", "calls"),)),
     ("Calls ended", "cps", (("sum by (result) (rate(twisted_sip_calls_ended_total[5m]))", "{{result}}"),)),
     (
         "Answered of all calls", "percentunit",
