@@ -133,6 +133,32 @@ def test_the_more_comes_the_shorter_it_waits(make: Any) -> None:
     assert max(gaps) <= 32 / 10_000 + 0.0011
 
 
+def test_what_comes_in_large_pieces_counts_as_well(make: Any) -> None:
+    """More than is read in one go, each time."""
+    house = make(per_wakeup=16)
+    rests: list[float] = []
+    for _ in range(30):
+        house.send(32)
+        for _ in range(3):
+            if house.reading:
+                house.port.doRead()
+        rests += [call.getTime() - house.reactor.seconds() for call in house.reactor.getDelayedCalls()]
+        house.reactor.advance(0.01)
+    assert rests[-1] == pytest.approx(32 / 3200, rel=0.2)
+
+
+def test_a_clock_that_is_set_back(make: Any) -> None:
+    """It is not busy for as long as that."""
+    house = make()
+    house.until_it_rests()
+    house.reactor.rightNow -= 900.0
+    for call in house.reactor.getDelayedCalls():
+        call.reset(0.01)
+    for _ in range(10):
+        house.reactor.advance(GATHER)
+    assert house.reading and not house.reactor.getDelayedCalls()
+
+
 def test_what_is_not_read_empty_is_read_on_at_once(make: Any) -> None:
     house = make(per_wakeup=4)
     house.go(1000, 500)

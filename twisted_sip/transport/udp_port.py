@@ -110,13 +110,15 @@ class SIPUDPPort(udp.Port):
                 _log.failure("A datagram from {peer} could not be dealt with", peer=addr[0])
             if not self.connected or self.disconnecting:
                 return
+        self._count += self.per_wakeup
 
     def _read_empty(self, count: int) -> None:
         """After *count* datagrams nothing waits any more: rest if many come."""
         self._count += count
         now = self._clock.seconds()
         elapsed = now - self._since
-        if elapsed >= _SPAN:
+        if not 0 <= elapsed < _SPAN:
+            # Negative, and not busy until more is known, where the clock was set back.
             self._rate = self._count / elapsed
             self._since, self._count = now, 0
         if self._rate * self.gather >= _FEWEST:
