@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
+from twisted_sip.interfaces.call_policy import CallPolicy
+from twisted_sip.proxy.policy_router import PolicyRouter
 from twisted_sip.proxy.recursion import MOST_FORWARDINGS
 from twisted_sip.proxy.settings import ProxySettings
 from twisted_sip.proxy.static_routes import StaticRoute, StaticRouter
+from twisted_sip.storage.call_policy_memory import MemoryCallPolicyStore
 
 BOB = "sip:bob@example.com"
 
@@ -255,3 +258,21 @@ def test_while_the_way_is_looked_for(make_house: Any, logged: Any, ends: str) ->
         slow.waiting.callback(())
         carol.answer(carol.expect("INVITE"), 200, [("contact", "<sip:carol@192.0.2.11>")])
         alice.expect(200)
+
+
+@pytest.mark.parametrize("rule", ["forward_busy", "forward_no_answer", "forward_unavailable"])
+def test_who_has_redirected_is_neither_busy_nor_away(make_house: Any, rule: str) -> None:
+    """Whatever becomes of it there."""
+    policies = MemoryCallPolicyStore()
+    policies.set(BOB, CallPolicy(**{rule: "sip:dave@192.0.2.12"}))
+    house = made(make_house)
+    house.proxy.routers.append(
+        PolicyRouter(policies, house.element.domains.is_local_uri, lambda: 43200.0, lambda: house.proxy)
+    )
+    alice, bob, carol, dave = (house.peer(f"192.0.2.{number}") for number in (2, 10, 11, 12))
+    text = house.request("INVITE", BOB)
+    house.send(alice, text)
+    moved(house, bob, "<sip:carol@192.0.2.11>")
+    carol.answer(carol.expect("INVITE"), 486)
+    house.refusal(alice, text, 486)
+    dave.expect_nothing(within=1.0)

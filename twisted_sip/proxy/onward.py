@@ -42,12 +42,16 @@ def search_on(context: Search, branches: Sequence[Branch]) -> bool:
     for onward in dict.fromkeys([branch.target.onward for branch in reversed(branches)]):
         if onward is None:
             continue
-        finals = [(branch, branch.final.status) for branch in branches if branch.final is not None]
-        if any(status > 600 for branch, status in finals if branch.target.onward is not onward):
+        others = [branch.final for branch in branches if branch.target.onward is not onward]
+        if any(final is not None and final.status > 600 for final in others):
             # RFC 3261 section 21.6: another one has said no, for everybody. That somebody is busy everywhere tells of
             # that user alone.
             continue
-        asked = onward.after([how_ended(branch) for branch, _ in finals if branch.target.onward is onward])
+        ours = [branch for branch in branches if branch.target.onward is onward]
+        if any(branch.final is None for branch in ours):
+            # A device has said where else to go, and nobody has answered there: neither is it busy, nor away.
+            continue
+        asked = onward.after([how_ended(branch) for branch in ours])
         if asked is not None:
             _follow(context, asked)
             return True
