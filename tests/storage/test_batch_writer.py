@@ -192,6 +192,8 @@ def test_the_thread_works_in_order_and_reports_to_the_reactor() -> None:
         def callFromThread(self, callable: Any, *args: Any) -> None:
             calls.put((threading.current_thread(), callable, args))
 
+        callLater = Clock().callLater
+
     thread = WriterThread(Reactor(), "writer")
     worked: list[tuple[int, threading.Thread]] = []
     done = object()

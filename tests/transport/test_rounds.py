@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -17,15 +18,14 @@ class Reactor:
     """Keeps what threads want called."""
 
     def __init__(self) -> None:
-        self.wanted: list[Callable[[], object]] = []
+        self.wanted: deque[Callable[[], object]] = deque()
 
     def callFromThread(self, callable: Callable[[], object]) -> None:
         self.wanted.append(callable)
 
     def turn(self) -> None:
-        wanted, self.wanted = self.wanted, []
-        for function in wanted:
-            function()
+        while self.wanted:
+            self.wanted.popleft()()
 
 
 @pytest.fixture
@@ -152,3 +152,77 @@ def test_threads_that_report_at_any_moment() -> None:
     reactor.turn()
     assert sorted(done) == [(thread, number) for thread in range(3) for number in range(2000)]
     assert all([number for who, number in done if who == thread] == list(range(2000)) for thread in range(3))
+
+
+class Threads(Clock):
+    """A clock that threads may report to."""
+
+    def callFromThread(self, callable: Callable[[], object]) -> None:
+        self.callLater(0, callable)
+
+
+class Busy:
+    """Rounds of 20 ms, and a way to say what is called when."""
+
+    def __init__(self) -> None:
+        self.clock = Threads()
+        self.rounds = Rounds(self.clock)
+        self.called: list[tuple[str, float]] = []
+
+    def later(self, delay: float, name: str) -> Any:
+        return self.rounds.callLater(delay, lambda: self.called.append((name, round(self.clock.seconds(), 3))))
+
+    def round(self, *, last: bool = False) -> None:
+        self.clock.advance(0.02)
+        self.rounds.over()
+        if not last:
+            self.rounds.begin(0.02)
+        self.rounds.end()
+
+
+@pytest.fixture
+def busy() -> Busy:
+    return Busy()
+
+
+def test_a_pause_where_nothing_rests(busy: Busy) -> None:
+    busy.later(0.005, "one")
+    busy.later(0.005, "never").cancel()
+    busy.clock.advance(0.005)
+    assert busy.called == [("one", 0.005)]
+    assert not busy.clock.getDelayedCalls()
+
+
+def test_a_pause_ends_with_the_nearest_round(busy: Busy) -> None:
+    busy.rounds.begin(0.02)
+    busy.later(0.005, "short")
+    busy.later(0.05, "long")
+    busy.later(0.03, "never").cancel()
+    busy.round()
+    # Its time would come before the next one ends.
+    assert busy.called == [("short", 0.02)]
+    busy.round()
+    assert busy.called == [("short", 0.02), ("long", 0.04)]
+    assert not busy.clock.getDelayedCalls()
+
+
+def test_pauses_that_no_round_follows(busy: Busy) -> None:
+    busy.rounds.begin(0.02)
+    busy.later(0.05, "long")
+    never = busy.later(0.05, "never")
+    busy.round(last=True)
+    never.cancel()
+    assert busy.called == []
+    busy.clock.advance(0.03)
+    assert busy.called == [("long", 0.05)]
+    assert not busy.clock.getDelayedCalls()
+
+
+def test_a_pause_that_begins_at_the_end_of_another(busy: Busy) -> None:
+    busy.rounds.begin(0.02)
+    busy.rounds.callLater(0.0, lambda: busy.later(0.0, "second"))
+    busy.rounds.callLater(0.0, lambda: 1 // 0)
+    busy.round()
+    assert busy.called == []
+    busy.round()
+    assert busy.called == [("second", 0.04)]

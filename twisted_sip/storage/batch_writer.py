@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 #: How long a change waits for company, in seconds.
@@ -28,8 +28,22 @@ UNDER_LOAD = (8, 3)
 Item = TypeVar("Item")
 
 
+class Pause(Protocol):
+    """What is going to be called."""
+
+    def cancel(self) -> None:
+        """Do not call it."""
+
+
+#: Calls a function after so many seconds.
+Later = Callable[[float, Callable[[], object]], Pause]
+
+
 class WorkThread(Protocol):
-    """Where the slow half of a store runs."""
+    """Where the slow half of a store runs.
+
+    One that has a method ``later`` (:data:`Later`) says with it how a batch waits for company.
+    """
 
     def submit(self, work: Callable[[], None], done: Callable[[Failure | None], None]) -> None:
         """Run *work*, after whatever was submitted before, then call *done* in the reactor's thread with None, or with
@@ -40,9 +54,11 @@ class WorkThread(Protocol):
 
 
 class FromThreads(Protocol):
-    """What :class:`WriterThread` asks of a reactor (IReactorFromThreads)."""
+    """What :class:`WriterThread` asks of a reactor (IReactorFromThreads, IReactorTime)."""
 
     def callFromThread(self, callable: Callable[..., Any], *args: Any) -> object: ...
+
+    def callLater(self, delay: float, callable: Callable[[], object]) -> Pause: ...
 
 
 class WriterThread:
@@ -51,6 +67,7 @@ class WriterThread:
     def __init__(self, reactor: FromThreads, name: str) -> None:
         """Start a thread called *name* that reports to *reactor*."""
         self._reactor = reactor
+        self.later: Later = reactor.callLater
         self._jobs: queue.SimpleQueue[tuple[Callable[[], None], Callable[[Failure | None], None]] | None] = (
             queue.SimpleQueue()
         )
@@ -121,7 +138,7 @@ class BatchWriter(Generic[Item]):
             times as long.
         """
         self._thread = thread
-        self._clock = clock
+        self._later: Later = getattr(thread, "later", clock.callLater)
         self._write = write
         self._prepare = prepare
         self._written = written
@@ -133,7 +150,7 @@ class BatchWriter(Generic[Item]):
         self._batch: list[Item] = []
         self._prepared: Any = None
         self.under_way = 0
-        self._timer: IDelayedCall | None = None
+        self._timer: Pause | None = None
         self._closing: tuple[Callable[[], None], Deferred[None]] | None = None
 
     @property
@@ -149,7 +166,7 @@ class BatchWriter(Generic[Item]):
         if len(gathered) >= self._size:
             self.flush()
         elif self._timer is None:
-            self._timer = self._clock.callLater(self._pause, self._due)
+            self._timer = self._later(self._pause, self._due)
 
     def _due(self) -> None:
         self._timer = None
@@ -189,7 +206,7 @@ class BatchWriter(Generic[Item]):
         elif self.gathered:
             # What came meanwhile waits for company like all the rest, or a busy server would write many small
             # batches, each with its calls into the system and between threads. The busier it is, the more so.
-            self._timer = self._clock.callLater(self._pause, self._due)
+            self._timer = self._later(self._pause, self._due)
 
     def close(self, release: Callable[[], None]) -> Deferred[None]:
         """Write what is gathered, then call *release* in the thread and end the thread.

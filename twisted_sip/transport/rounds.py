@@ -28,10 +28,35 @@ class Patient(Protocol):
         """Fire what is due."""
 
 
+class Pause:
+    """What :meth:`Rounds.callLater` is going to call."""
+
+    __slots__ = ("call", "due", "function")
+
+    def __init__(self, due: float, function: Callable[[], object]) -> None:
+        self.due = due
+        self.function: Callable[[], object] | None = function
+        self.call: Any = None
+
+    def cancel(self) -> None:
+        """Do not call it."""
+        self.function = None
+        if self.call is not None:
+            self.call.cancel()
+            self.call = None
+
+    def over(self) -> None:
+        """Call it."""
+        self.call = None
+        function, self.function = self.function, None
+        if function is not None:
+            function()
+
+
 class Rounds:
     """The rounds of one element.
 
-    It stands for the reactor where threads report (IReactorFromThreads).
+    It stands for the reactor where threads report (IReactorFromThreads) and where what they do waits for company.
 
     :ivar timers: what follows them; None for nothing.
     """
@@ -39,6 +64,10 @@ class Rounds:
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self._resting = 0
+        # From the first rest until the end of one that no other follows; how long the latest one is.
+        self._busy = False
+        self._seconds = 0.0
+        self._pauses: list[Pause] = []
         self._waiting: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self.timers: Patient | None = None
 
@@ -49,9 +78,20 @@ class Rounds:
         if not self._resting:
             self._reactor.callFromThread(self._finish)
 
+    def callLater(self, delay: float, callable: Callable[[], object]) -> Pause:
+        """Call *callable* after *delay* seconds; at the end of the round nearest to that where sockets rest."""
+        pause = Pause(self._reactor.seconds() + delay, callable)
+        if self._busy:
+            self._pauses.append(pause)
+        else:
+            pause.call = self._reactor.callLater(delay, pause.over)
+        return pause
+
     def begin(self, seconds: float) -> None:
         """A socket begins to rest, *seconds* at most."""
         self._resting += 1
+        self._busy = True
+        self._seconds = seconds
         if self.timers is not None:
             # The next round may be that far away, with what it takes to do this one.
             self.timers.grain = 2 * seconds
@@ -62,20 +102,42 @@ class Rounds:
 
     def end(self) -> None:
         """It has been read."""
+        timers = self.timers
+        if not self._resting:
+            self._busy = False
+            if timers is not None:
+                timers.grain = 0.0
         if self._waiting:
             self._finish()
-        timers = self.timers
         if timers is not None:
-            if not self._resting:
-                timers.grain = 0.0
             timers.catch_up()
+        if self._pauses:
+            self._end_pauses()
+
+    def _end_pauses(self) -> None:
+        pauses, self._pauses = self._pauses, []
+        now = self._reactor.seconds()
+        for pause in pauses:
+            left = pause.due - now
+            if pause.function is None:
+                continue
+            if left <= (self._seconds if self._busy else 0.0):
+                self._call(pause.over)
+            elif self._busy:
+                self._pauses.append(pause)
+            else:
+                pause.call = self._reactor.callLater(left, pause.over)
 
     def _finish(self) -> None:
         waiting = self._waiting
         # What these lead to has its turn with the next round.
         for _ in range(len(waiting)):
             callable, args = waiting.popleft()
-            try:
-                callable(*args)
-            except Exception:
-                _log.failure("what a thread has done could not be told of")
+            self._call(callable, *args)
+
+    def _call(self, callable: Callable[..., Any], *args: Any) -> None:
+        try:
+            callable(*args)
+        except Exception:
+            # The others have their turn, and the socket its rest.
+            _log.failure("at the end of a round")
