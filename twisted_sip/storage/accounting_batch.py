@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
+
+from twisted_sip.storage.batch_writer import Pause
 
 
 class AnsweredBatch:
@@ -24,12 +25,12 @@ class AnsweredBatch:
         self.records: list[str] = []
         self.left = 0
         self.fired: Deferred[None] = Deferred()
-        self.timer: IDelayedCall | None = None
+        self.timer: Pause | None = None
 
     def release(self) -> None:
         """Let the answers go, if they have not gone yet."""
         timer, self.timer = self.timer, None
-        if timer is not None and timer.active():
+        if timer is not None:
             timer.cancel()
         if not self.fired.called:
             self.fired.callback(None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -174,7 +175,7 @@ class SQLiteAccounting:
             if not self._has_room(record.id):
                 return None
             batch = self._batch = self._new_batch()
-            batch.timer = self._clock.callLater(self._patience, self._slow, batch)
+            batch.timer = self._writer.later(self._patience, partial(self._slow, batch))
             self._writer.add(batch)
         elif len(batch.records) >= MAX_WAITING:
             self._lose(record.id)

@@ -111,6 +111,7 @@ class BatchWriter(Generic[Item]):
     """Gathers changes and hands them to a thread.
 
     :ivar waiting: how many changes are not durable yet.
+    :ivar later: how it waits for company.
     :ivar gathered: those of them that the next batch will hold, in order.
     :ivar under_way: how many of them are being written.
     """
@@ -138,7 +139,7 @@ class BatchWriter(Generic[Item]):
             times as long.
         """
         self._thread = thread
-        self._later: Later = getattr(thread, "later", clock.callLater)
+        self.later: Later = getattr(thread, "later", clock.callLater)
         self._write = write
         self._prepare = prepare
         self._written = written
@@ -166,7 +167,7 @@ class BatchWriter(Generic[Item]):
         if len(gathered) >= self._size:
             self.flush()
         elif self._timer is None:
-            self._timer = self._later(self._pause, self._due)
+            self._timer = self.later(self._pause, self._due)
 
     def _due(self) -> None:
         self._timer = None
@@ -206,7 +207,7 @@ class BatchWriter(Generic[Item]):
         elif self.gathered:
             # What came meanwhile waits for company like all the rest, or a busy server would write many small
             # batches, each with its calls into the system and between threads. The busier it is, the more so.
-            self._timer = self._later(self._pause, self._due)
+            self._timer = self.later(self._pause, self._due)
 
     def close(self, release: Callable[[], None]) -> Deferred[None]:
         """Write what is gathered, then call *release* in the thread and end the thread.
