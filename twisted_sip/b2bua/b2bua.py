@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 
 from twisted_sip.agent.call import Call
 from twisted_sip.agent.dialog_reference import target_dialog_of
@@ -30,8 +30,9 @@ from twisted_sip.b2bua.leg_making import LegMaking
 from twisted_sip.b2bua.legs import BridgedLeg, CallerLeg
 from twisted_sip.b2bua.passage import DirectPassage, Passage, RelayPassage
 from twisted_sip.b2bua.policing import Policing
-from twisted_sip.b2bua.routing import Routing, all_targets, redirection_targets, targets_of
+from twisted_sip.b2bua.routing import Routing
 from twisted_sip.b2bua.settings import B2BUASettings
+from twisted_sip.b2bua.target_set import all_targets, redirection_targets, targets_of
 from twisted_sip.b2bua.transfers import Transfers
 from twisted_sip.b2bua.users import UserCalls
 from twisted_sip.dialog.dialogs import INVITE_USAGE
@@ -159,7 +160,7 @@ class B2BUA(LegMaking):
         for uri in redirection_targets(response):
             if self.element.domains.is_local_uri(uri):
                 if where != "none":
-                    found.append(self._routing.placed(uri, call.user, call.caller_leg))
+                    found.append(maybeDeferred(self._routing.placed, uri, call.user, call.caller_leg))
             elif where == "anywhere":
                 found.append(Target(uri=uri))
         return all_targets(found)

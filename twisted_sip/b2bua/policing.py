@@ -105,7 +105,9 @@ class Policing:
             found = _NOT_ASKED
             made = self._decide(call, policed.policy, Outcome.ARRIVED)
             gruu = "gr" in policed.uri.params
-            if made.action is Action.DECLINE and not (gruu and await self._has_ended(call, policed.uri)):
+            if made.action is Action.DECLINE and not (
+                gruu and await self._has_ended(call.caller_leg.incoming, policed.uri)
+            ):
                 text = "{0}: " + f"{made.status} {made.reason}".rstrip()
                 call.caller_leg.incoming.note("policy", text, f"policy.{made.rule}", self._owner_of(policed.uri))
                 raise CallDeclined(made.reason, status=made.status)
@@ -117,30 +119,39 @@ class Policing:
         policed.policy = None
         return policed
 
-    async def placed(self, uri: URI, user: str, party: BridgedLeg) -> tuple[URI, str]:
+    async def placed(
+        self, uri: URI, user: str, party: BridgedLeg, asked: Any, found: Any = _NOT_ASKED
+    ) -> tuple[URI, str]:
         """Return where a call to *uri* goes made for the peer of *party* without an INVITE, and who pays for it.
 
         :param user: who pays if nobody has it forwarded.
+        :param asked: stands for the INVITE that has not come.
+        :param found: as for :meth:`arrived`.
         :raises RemoteProtocolError: as for :meth:`arrived`.
         """
         caller = _caller_at(party)
         for _ in range(MOST_FORWARDINGS + 1):
-            found = self.asked(uri)
+            if found is _NOT_ASKED:
+                found = self.asked(uri)
             policy = await found if isawaitable(found) else found
+            found = _NOT_ASKED
             made = decide(policy, caller, datetime.fromtimestamp(self._now(), UTC))
-            if made.action is Action.DECLINE:
+            if not isinstance(uri, SIPURI):
+                return uri, user
+            gruu = "gr" in uri.params
+            if made.action is Action.DECLINE and not (gruu and await self._has_ended(asked, uri)):
                 raise CallDeclined(made.reason, status=made.status)
-            if not isinstance(uri, SIPURI) or "gr" in uri.params or made.action is Action.PROCEED:
+            if gruu or made.action is Action.PROCEED:
                 return uri, user
             user = uri.address_of_record
             uri = parse_uri(made.target)
         raise RemoteProtocolError("Loop Detected", status=482)
 
-    async def _has_ended(self, call: BridgedCall, gruu: SIPURI) -> bool:
+    async def _has_ended(self, incoming: Any, gruu: SIPURI) -> bool:
         """Tell whether *gruu* is a temporary one that leads nowhere: then it is answered as all such (section 6.1)."""
         if gruu.params.get("gr"):
             return False
-        found: Any = self._registered.find(call.caller_leg.incoming, gruu)
+        found: Any = self._registered.find(incoming, gruu)
         return isinstance(await found if isawaitable(found) else found, Response)
 
     async def unanswered(self, call: BridgedCall, policed: Policed, status: int) -> Policed | None:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, cast
 import attrs
 from twisted.internet.defer import Deferred
 
-from twisted_sip.b2bua.policing import CallDeclined, Policed, Policing
-from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
+from twisted_sip.b2bua.policing import Policed, Policing
+from twisted_sip.b2bua.target_set import expanded
+from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.flow import Address, Flow
 from twisted_sip.interfaces.location import ILocationStore
 from twisted_sip.interfaces.processing import IncomingRequest
@@ -24,7 +25,7 @@ from twisted_sip.message.builders import build_request
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
-from twisted_sip.message.uri import SIPURI, URI, parse_uri
+from twisted_sip.message.uri import SIPURI, URI
 from twisted_sip.proxy.gateways.guard import GatewayGuard, gateway_named
 from twisted_sip.proxy.location_router import LocationRouter
 from twisted_sip.proxy.static_routes import StaticRoute, StaticRouter
@@ -124,43 +125,30 @@ class Routing:
         :param by: who has it forwarded to *targets*, None for nobody.
         :raises RemoteProtocolError: nobody is left since it is declined.
         """
-        policing = self._policing
-        emergency = self.static.emergency
-        if emergency is not None and emergency.number_of(call.request):
-            # Where the operator has calls for help go, whatever users want.
-            policing = None
-        ordered: list[tuple[tuple[int, int], Target]] = []
-        refusal: RemoteProtocolError | None = None
+        # Where the operator has calls for help go, whatever users want.
+        policing = None if self._is_for_help(call.request) else self._policing
+        before = 0 if by is None else by.forwarded
         last = call.policed
-        for target in targets:
-            if not self._is_user(target):
-                ordered.append(((target.q, 1000), target))
-                continue
-            key = target.uri.address_of_record if isinstance(target.uri, SIPURI) else ""
-            if key in known:
-                continue
-            known.add(key)
-            before = 0 if by is None else by.forwarded
+
+        async def contacts(target: Target) -> Route:
+            nonlocal last
             policed = Policed(target.uri, "" if by is None else by.user, None, before)
-            try:
-                if policing is not None:
-                    policed = await policing.arrived(call, policed)
-                found = await self._targets(call, policed, known, led=policed.forwarded == before)
-            except RemoteProtocolError as error:
-                refusal = error
-                continue
+            if policing is not None:
+                policed = await policing.arrived(call, policed)
+            found = await self._targets(call, policed, known, led=policed.forwarded == before)
             if call.policed is not None and call.policed.policy is not None:
                 # Of several users it goes on for the one who comes last.
                 last = call.policed
-            made = targets_of(found)
-            for each in () if isinstance(made, int) else made:
-                limits = [limit for limit in (each.no_answer, target.no_answer) if limit]
-                ordered.append(((target.q, each.q), attrs.evolve(each, no_answer=min(limits, default=0.0))))
-        call.policed = last
-        if refusal is not None and not ordered:
-            raise refusal
-        ranks = sorted({order for order, _ in ordered})
-        return [attrs.evolve(target, q=ranks.index(order)) for order, target in ordered] or 480
+            return found
+
+        try:
+            return await expanded(targets, known, self._is_user, contacts)
+        finally:
+            call.policed = last
+
+    def _is_for_help(self, request: Request) -> bool:
+        emergency = self.static.emergency
+        return emergency is not None and bool(emergency.number_of(request))
 
     def _past_routes(self, call: BridgedCall) -> Route:
         policing = self._policing
@@ -221,19 +209,47 @@ class Routing:
         return found or self._find(asked, uri)
 
     def placed(self, uri: URI, user: str, party: BridgedLeg | None) -> Route:
-        """Return what :meth:`find` does for whom call policies lead a call to, that is made for the peer of *party*.
+        """Return what :meth:`find` does for whom call policies lead a call to, that is made for the peer of *party*;
+        contacts take the place of users to whom routes lead.
 
         :param party: the leg of who is to talk with them; None where no policy counts.
         :raises RemoteProtocolError: as for :meth:`route`.
         """
         policing = self._policing
-        if policing is None or party is None or policing.asked(uri) is None:
-            return self.find(uri, user)
-        return Deferred.fromCoroutine(self._placed(policing, uri, user, party))
+        if policing is not None and party is not None and not self._is_for_help(Asked(uri, user).request):
+            policy = policing.asked(uri)
+            if policy is not None:
+                return Deferred.fromCoroutine(self._placed(uri, user, party, policing, policy))
+        else:
+            policing = None
+        found = self.find(uri, user)
+        if not isinstance(found, Deferred) and not self._has_users(found):
+            return found
+        return Deferred.fromCoroutine(self._contacts(found, user, party, policing, set()))
 
-    async def _placed(self, policing: Policing, uri: URI, user: str, party: BridgedLeg) -> Any:
-        found: Any = self.find(*await policing.placed(uri, user, party))
-        return await found if isawaitable(found) else found
+    async def _placed(self, uri: URI, user: str, party: BridgedLeg, policing: Policing, policy: Any) -> Route:
+        uri, user = await policing.placed(uri, user, party, Asked(uri, user), policy)
+        return await self._contacts(self.find(uri, user), user, party, policing, set())
+
+    async def _contacts(
+        self, found: Any, user: str, party: BridgedLeg | None, policing: Policing | None, known: set[str]
+    ) -> Route:
+        """Return what has been *found* for a call of *user* with the contacts of our users in place of the users."""
+        found = await found if isinstance(found, Deferred) else found
+        if not self._has_users(found):
+            return found
+
+        async def contacts(target: Target) -> Route:
+            uri, payer = target.uri, user
+            if policing is not None and party is not None:
+                uri, payer = await policing.placed(uri, user, party, Asked(uri, user))
+            if uri is not target.uri:
+                return await self._contacts(self.find(uri, payer), payer, party, policing, known)
+            # Static routes have led there: they are asked no more.
+            found = self._find(Asked(uri, payer), uri)
+            return await found if isinstance(found, Deferred) else found
+
+        return await expanded(found, known, self._is_user, contacts)
 
     async def _found(self, found: Awaitable[Any], asked: Asked, uri: URI) -> Route:
         made = await found or self._find(asked, uri)
@@ -311,69 +327,3 @@ class Asked:
 
     def note(self, *words: str) -> None:
         """Keep nothing: what led here is noted where it came from."""
-
-
-def targets_of(route: Route) -> Sequence[Target] | int:
-    """Return the targets that *route* means, or the status that it refuses with.
-
-    :param route: what the route hook gives: URIs or Targets, one or several, a status, or a Response.
-    :raises RemoteProtocolError: a URI is none, or there is no target at all (404).
-    :raises LocalProtocolError: a status that refuses nothing.
-    """
-    if isinstance(route, bool) or route is None:
-        return 404
-    if isinstance(route, int):
-        if not 300 <= route <= 699:
-            # Nobody would be told anything.
-            raise LocalProtocolError(f"{route} is no status to refuse a call with: 300 to 699")
-        return route
-    if isinstance(route, Response):
-        return route.status
-    several: Sequence[Any] = [route] if isinstance(route, str | Target | URI) else list(route)
-    targets = []
-    for place, one in enumerate(several):
-        if isinstance(one, Target):
-            if one.flow_lost:
-                continue
-            targets.append(one)
-        else:
-            # Those that are written one after the other are tried so.
-            uri = parse_uri(one) if isinstance(one, str) else one
-            # Where a program leads it was asked for: it may be a gateway.
-            targets.append(Target(uri=uri, q=1000 - place, configured=True))
-    if not targets:
-        return 480 if several else 404
-    return targets
-
-
-def redirection_targets(response: Response) -> list[SIPURI]:
-    """Return where a 3xx *response* leads, best first (RFC 3261 section 8.1.3.4)."""
-    try:
-        contacts = sorted(response.typed("contact"), key=lambda contact: -contact.q)
-    except RemoteProtocolError:
-        return []
-    found = []
-    for contact in contacts:
-        if contact.address is None:
-            continue
-        try:
-            uri = contact.address.uri
-        except RemoteProtocolError:
-            continue
-        if isinstance(uri, SIPURI):
-            found.append(uri.replace(headers="", params=uri.params.without("method")))
-    return found
-
-
-async def all_targets(found: Sequence[Any]) -> list[Target]:
-    """Return the targets of several look-ups, those that refuse left out."""
-    targets: list[Target] = []
-    for one in found:
-        try:
-            route = await one if isinstance(one, Deferred) else one
-        except CallDeclined:
-            continue
-        made = targets_of(route)
-        if not isinstance(made, int):
-            targets += made
-    return targets
