@@ -52,6 +52,9 @@ def test_malformed_max_forwards(house: Any, alice: Any, bob: Any, value: str) ->
 def test_proxy_require(house: Any, alice: Any, bob: Any) -> None:
     house.send(alice, house.request("MESSAGE", BOB, extra=["Proxy-Require: foo, bar", "Proxy-Require: baz"]))
     assert alice.expect(420).headers.first("unsupported") == "foo, bar, baz"
+    # RFC 3841 section 5: caller preferences are understood.
+    house.send(alice, house.request("OPTIONS", BOB, branch="pref", extra=["Proxy-Require: Pref"]))
+    bob.answer(bob.expect("OPTIONS"), 200)
     # An empty one asks for nothing.
     house.send(alice, house.request("MESSAGE", BOB, branch="two", extra=["Proxy-Require: "]))
     bob.answer(bob.expect("MESSAGE"), 200)

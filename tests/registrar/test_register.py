@@ -169,7 +169,7 @@ def test_the_number_of_contacts_is_limited(make_client: Callable[..., Any], stor
 def test_required_extensions_that_are_unknown(client: Any) -> None:
     response = client.register(f"<{PHONE}>", headers=[("require", "path, 100rel"), ("require", "foo")])
     assert (response.status, response.headers.first("unsupported")) == (420, "100rel, foo")
-    assert client.register(f"<{PHONE}>", headers=[("require", "PATH, gruu, outbound")]).status == 200
+    assert client.register(f"<{PHONE}>", headers=[("require", "PATH, gruu, outbound, pref")]).status == 200
 
 
 def test_other_methods_and_other_domains_are_passed_on(client: Any) -> None:

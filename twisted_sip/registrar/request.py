@@ -288,8 +288,8 @@ def supported_tags(request: Request, settings: RegistrarSettings) -> frozenset[s
 
 
 def _is_ours(tag: str, settings: RegistrarSettings) -> bool:
-    # RFC 5627 section 5.1: to understand "gruu" is not to give any.
-    return tag in ("path", "gruu") or (tag == "outbound" and settings.outbound)
+    # RFC 5627 section 5.1: to understand "gruu" is not to give any. RFC 3840 section 6: features are kept.
+    return tag in ("path", "gruu", "pref") or (tag == "outbound" and settings.outbound)
 
 
 @lru_cache(maxsize=256)
