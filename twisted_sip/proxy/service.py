@@ -217,8 +217,9 @@ class ProxyService(Service):
         if hops_used(request):
             return response_to(request, 483, to_tag=self.element.stateless_tag(request))
         if "proxy-require" in request.headers.names:
-            # Section 16.3 step 5: what RFC 3323 and RFC 3841 (section 5) ask for is supported here.
-            unknown = [tag for tag in request.headers.elements("proxy-require") if tag.lower() not in ("privacy", "pref")]
+            # Section 16.3 step 5: RFC 3323 and RFC 3841 (section 5) are supported here.
+            required = request.headers.elements("proxy-require")
+            unknown = [tag for tag in required if tag.lower() not in ("privacy", "pref")]
             if unknown:
                 tag = self.element.stateless_tag(request)
                 return response_to(request, 420, "", [("unsupported", ", ".join(unknown))], to_tag=tag)
