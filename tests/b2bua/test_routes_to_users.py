@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
 from twisted_sip.interfaces.call_policy import CallPolicy
+from twisted_sip.interfaces.location import LocationChange
 from twisted_sip.proxy.routes.emergency import EmergencyCalls, EmergencySettings
 from twisted_sip.proxy.static_routes import StaticRoute, StaticRouter
 from twisted_sip.storage.call_policy_memory import MemoryCallPolicyStore
@@ -152,3 +153,49 @@ def test_calls_for_help(make: Any, policies: MemoryCallPolicyStore) -> None:
     scenes.append(make(CAROL, emergency=emergency))
     policies.set(BOB, CallPolicy(do_not_disturb=True))
     assert called(scenes[0], "sip:112@example.com").established and arrived(scenes[0]) == [1, 0, 0]
+
+
+# -- contacts that are other users ---------------------------------------------------------------------------------
+
+
+def bind_anew(scene: Scene, name: str, contact: str) -> None:
+    aor = f"sip:{name}@example.com"
+    known = [binding.key for binding in scene.location.lookup(aor)]
+    scene.location.commit(LocationChange(aor, remove=tuple(known)))
+    scene.bind(name, contact)
+
+
+@pytest.fixture(params=[False, True])
+def bob_is_carol(make: Any, request: Any) -> Scene:
+    scene: Scene = make(DAVE)
+    bind_anew(scene, "bob", CAROL)
+    if request.param:
+        find = scene.location.lookup
+        scene.location.lookup = lambda aor: succeed(find(aor))  # type: ignore[assignment, method-assign]
+    return scene
+
+
+def test_the_contact_of_another_user(bob_is_carol: Scene, policies: MemoryCallPolicyStore) -> None:
+    assert called(bob_is_carol, BOB).established and arrived(bob_is_carol) == [0, 1, 0]
+    policies.set(CAROL, CallPolicy(blocked=("alice@example.com",)))
+    assert called(bob_is_carol, BOB).ending.status == 603 and arrived(bob_is_carol) == [0, 1, 0]
+    policies.set(CAROL, CallPolicy(forward_always=DAVE))
+    assert called(bob_is_carol, BOB).established and arrived(bob_is_carol) == [0, 1, 1]
+
+
+def test_policies_of_both(bob_is_carol: Scene, policies: MemoryCallPolicyStore) -> None:
+    policies.set(BOB, CallPolicy(forward_no_answer=DAVE, no_answer_after=5))
+    policies.set(CAROL, CallPolicy(forward_busy="sip:x@192.0.2.9"))
+    bob_is_carol.agents["carol"].does = lambda call: call.ring()
+    call = called(bob_is_carol, BOB, 4)
+    assert not call.established and arrived(bob_is_carol) == [0, 1, 0]
+    call.hangup()
+    policies.remove(CAROL)
+    assert called(bob_is_carol, BOB, 7).established and arrived(bob_is_carol) == [0, 2, 1]
+
+
+def test_contacts_in_a_circle(make: Any) -> None:
+    scene = make(DAVE)
+    bind_anew(scene, "bob", CAROL)
+    bind_anew(scene, "carol", BOB)
+    assert called(scene, BOB).ending.status == 480 and arrived(scene) == [0, 0, 0]

@@ -122,7 +122,7 @@ class Routing:
         forwarded.
 
         :param known: users who have been looked up: nobody is twice, so forwarding in a circle ends.
-        :param by: who has it forwarded to *targets*, None for nobody.
+        :param by: who has led it to *targets*, None for nobody.
         :raises RemoteProtocolError: nobody is left since it is declined.
         """
         # Where the operator has calls for help go, whatever users want.
@@ -159,7 +159,15 @@ class Routing:
                 return self._policed(call, policing, policed, found)
             # The usual case: nobody has to be waited for.
             call.policed = policed
-        return self._find(call.caller_leg.incoming, call.uri)
+        found = self._find(call.caller_leg.incoming, call.uri)
+        if isinstance(found, Deferred):
+            return Deferred.fromCoroutine(self._contacts_of(call, found))
+        return self._led(call, found, set()) if self._has_users(found) else found
+
+    async def _contacts_of(self, call: BridgedCall, found: Deferred[Any]) -> Route:
+        """Return the contacts that are *found* for *call*, those of other users in the place of these."""
+        made = await found
+        return await self._led(call, made, set()) if self._has_users(made) else made
 
     async def _policed(self, call: BridgedCall, policing: Policing, policed: Policed, found: Any) -> Route:
         """Return the targets of whom the policies of our users lead *call* to."""
@@ -188,13 +196,14 @@ class Routing:
             found = self._find(call.caller_leg.incoming, policed.uri)
         if isinstance(found, Deferred):
             found = await found
-        if policed.user and not led and self._has_users(found):
-            return await self._led(call, found, known, policed)
+        if self._has_users(found):
+            found = await self._led(call, found, known, policed)
         policy = policed.policy
-        if policy is None or not policy.forward_no_answer or isinstance(found, Response):
+        if policy is None or not policy.forward_no_answer or isinstance(found, (int, Response)):
             return found
         limit = float(policy.no_answer_after)
-        return [attrs.evolve(target, no_answer=target.no_answer or limit) for target in found]
+        # Whose patience ends first.
+        return [attrs.evolve(target, no_answer=min(limit, target.no_answer or limit)) for target in found]
 
     def find(self, uri: URI, user: str) -> Route:
         """Return what :meth:`route` does for an INVITE to *uri* of *user*, which has not come: a transfer.
