@@ -157,6 +157,10 @@ def rates_of(text: str, name: str, known: Callable[[str], bool]) -> tuple[list[R
                     return [], [f"{place}: {fault}"]
                 continue
             made = _rate(dict(zip(columns, cells, strict=False)), place, known)
+            beyond = next(filter(None, cells[len(columns) :]), "")
+            if beyond and isinstance(made, Rate):
+                # A rate that ends, or begins, some day would hold for ever.
+                made = f'"{beyond}" stands in no column, name all columns in the first line'
             if isinstance(made, Rate):
                 rates.append(made)
             else:
@@ -193,7 +197,7 @@ def _rate(cells: dict[str, str], place: str, known: Callable[[str], bool]) -> Ra
     if (prefix and not (prefix.isascii() and prefix.isdigit())) or len(prefix) > _LONGEST:
         return f'prefix "{cells["prefix"]}" is no prefix, write digits, or nothing for all numbers'
     try:
-        rate = Decimal(cells["rate"])
+        rate = Decimal(cells["rate"] if "_" not in cells["rate"] else "")
     except InvalidOperation:
         rate = Decimal(-1)
     if not rate.is_finite() or rate < 0:
