@@ -87,7 +87,7 @@ def test_where_calls_go(desk: Any) -> None:
         ("{head}49,-1,berlin\n", '2: rate "-1" is no rate, write a number like 0.012'),
         ("{head}49,1_0,berlin\n", '2: rate "1_0" is no rate, write a number like 0.012'),
         (
-            "prefix,rate,gateway\n48,1,berlin,\n49,1,berlin,2027-01-01\n",
+            "prefix,rate,gateway\n\n49,1,berlin,,2027-01-01\n",
             '3: "2027-01-01" stands in no column, name all columns in the first line',
         ),
         ("{head}49,1,paris\n", '2: gateway "paris" is unknown, write a group or the name of a [[gateway]]'),
@@ -100,11 +100,12 @@ def test_where_calls_go(desk: Any) -> None:
 )
 def test_faults(text: str, fault: str) -> None:
     head = "prefix,rate,gateway,from,until\n"
-    assert rates_of(text.replace("{head}", head), "r.csv", known)[1] == [f"r.csv:{fault}"]
+    assert rates_of(text.replace("{head}", head), "r.csv", known) == ([], [f"r.csv:{fault}"])
 
 
 def test_several_faults_and_good_lines() -> None:
     rates, faults = rates_of("prefix;rate;gateway\n49;1;berlin\nx;1;berlin\n48;y;berlin\n", "r.csv", known)
+    assert rates_of("prefix,rate,gateway\n49,1,berlin,,\n", "r.csv", known)[0], "nothing stands there"
     assert len(rates) == 1 and [fault.partition(": ")[0] for fault in faults] == ["r.csv:3", "r.csv:4"]
     _, faults = rates_of("prefix,rate,gateway\n" + "x,1,berlin\n" * 60, "r.csv", known)
     assert len(faults) == 51 and faults[-1] == "r.csv: and 10 more lines are wrong"
