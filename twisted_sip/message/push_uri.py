@@ -9,9 +9,14 @@ from twisted_sip.message.uri import SIPURI, URI, parse_uri
 _SECRET = ("pn-provider", "pn-param", "pn-prid")
 
 
+def _may_tell(text: str) -> bool:
+    """Tell whether it is worth looking for such parameters in *text*; their names may be escaped."""
+    return "%" in text or "pn-" in text.lower()
+
+
 def without_push(uri: URI) -> URI:
     """Return *uri* as others may see it: with it nobody can have its device woken."""
-    if not isinstance(uri, SIPURI) or "pn-" not in uri.text.lower():
+    if not isinstance(uri, SIPURI) or not _may_tell(uri.text):
         return uri
     params = uri.params
     for name in _SECRET:
@@ -21,7 +26,7 @@ def without_push(uri: URI) -> URI:
 
 def text_without_push(text: str) -> str:
     """Return the URI in *text* as others may see it."""
-    if "pn-" not in text.lower():
+    if not _may_tell(text):
         return text
     try:
         return str(without_push(parse_uri(text)))
