@@ -81,6 +81,7 @@ def test_a_banned_user() -> None:
         ({"qop": "", "nc": "", "cnonce": ""}, "the password of {} is wrong", "auth.required"),
         ({"qop": "auth-int"}, "the answer of {} protects what was not asked for (qop)", "auth.qop"),
         ({"username": "x"}, "there is no user x, who would speak as {}", "storage.directory"),
+        ({"userhash": "true"}, "the digest user name for {} is hashed, and cannot be looked up", ""),
         ({"nonce": "x"}, "{} is asked again, the nonce was not one that is good now", "auth.nonce_lifetime"),
         ({"realm": "x"}, "{} has to prove it, its credentials are for another realm", "auth.realm"),
     ],
@@ -127,7 +128,7 @@ def answered(world: World, changes: dict[str, str], from_: str = f"<{ALICE}>;tag
         "username": "alice", "realm": "example.com", "nonce": nonce, "uri": "sip:bob@example.com", "response": "00",
         "algorithm": "MD5", "qop": "auth", "nc": "00000001", "cnonce": "c", **changes,
     }  # fmt: skip
-    bare = ("algorithm", "qop", "nc")
+    bare = ("algorithm", "qop", "nc", "userhash")
     given = [f"{name}={value}" if name in bare else f'{name}="{value}"' for name, value in values.items() if value]
     return world.run(message(from_=from_, fields=[("Proxy-Authorization", f"Digest {', '.join(given)}")]))
 

@@ -108,7 +108,15 @@ def why_unproved(
 
 def _why_wrong(outcome: Challenge, identity: SIPURI, settings: AuthSettings) -> Note:
     """Return why an answer that was looked at is wrong."""
-    user = outcome.wrong or ""
+    user = outcome.wrong
+    if not user:
+        # RFC 7616 section 3.4.4: nobody was asked for that.
+        return (
+            "{0}: the digest user name for {1} is hashed, and cannot be looked up",
+            "",
+            str(outcome.status),
+            identity.text,
+        )
     whose = "{0}" if user == user_of(identity) else "{1}, who would speak as {0},"
     if not outcome.known:
         text = f"{outcome.status}: there is no user {whose}".rstrip(",")
