@@ -306,6 +306,12 @@ def test_databases_as_files(tmp_path: Path) -> None:
     )
 
 
+def test_what_a_path_is_called_is_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "damaged" / "x.db"
+    path.mkdir(parents=True)
+    assert doctor_machine._held(path) == "cannot be used (unable to open database file)"
+
+
 def test_what_is_locked_needs_no_backup(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     holder = sqlite3.connect(path, isolation_level=None)

@@ -193,7 +193,8 @@ def _held(path: Path) -> str:
     except sqlite3.Error as error:
         if "locked" in str(error):
             return "is locked by another process"
-        return f"is damaged ({error})" if "damaged" in str(explain(path, error)) else f"cannot be used ({error})"
+        # Whatever its path says.
+        return f"is damaged ({error})" if "damaged" in str(explain(Path(), error)) else f"cannot be used ({error})"
     finally:
         if connection is not None:
             connection.close()
