@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 #: Nothing at all about somebody who has said no, has not decided yet, or is no more.
 _NEUTRAL = Notification()
-#: Active, and told what is told of everybody who is not there (RFC 5025 section 3.2.1).
 # Where the entity-tag of what a watcher was told last is noted, and what stands there for nothing.
 _TOLD: Final = "presence.told"
 _NO_DOCUMENT: Final = ""
@@ -85,6 +84,7 @@ class PresencePackage:
         if handling is SubHandling.ALLOW:
             return Authorization(detail=permissions, key=key)
         if handling is SubHandling.POLITE_BLOCK:
+            # Told what is told of everybody who is not there (RFC 5025 section 3.2.1).
             return Authorization(detail=None, key=key)
         if handling is SubHandling.CONFIRM:
             return Authorization(state="pending", key=key)
