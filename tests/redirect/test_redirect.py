@@ -92,6 +92,18 @@ def test_several_places_in_order(house: Any) -> None:
     ]
 
 
+def test_places_that_are_no_sip_uris(house: Any) -> None:
+    """Section 21.3: any URI may stand there, and callers choose what they understand."""
+    house.bind("bob", "tel:+4930123", q=500)
+    house.bind("bob", "mailto:bob@example.org", q=100)
+    house.proxy.location_router.any_scheme = True
+    assert contacts(asked(house, 300)) == [
+        "<sip:bob@192.0.2.10>;q=1.0",
+        "<tel:+4930123>;q=0.666",
+        "<mailto:bob@example.org>;q=0.333",
+    ]
+
+
 def test_for_how_long(make_house: Any) -> None:
     """Never longer than the registration lasts."""
     house = make_house(

@@ -41,6 +41,7 @@ class LocationRouter:
     :param store: the bindings, None where there are none.
     :param wakes: devices that sleep are woken before requests go there (RFC 8599), as the element can: its targets are
         for whoever knows what to do with Target.waking.
+    :ivar any_scheme: give contacts that are no SIP URIs, too: for whoever leaves the way there to callers.
     """
 
     def __init__(self, element: Element, store: ILocationStore | None, *, wakes: bool = False) -> None:
@@ -48,6 +49,7 @@ class LocationRouter:
         self._domains = element.domains
         self._store = store
         self._wakes = wakes
+        self.any_scheme = False
         self._plain: dict[tuple[str, str], tuple[Binding, tuple[Target]]] = {}
 
     def route(self, incoming: IncomingRequest) -> Routed | Deferred[Routed]:
@@ -222,6 +224,8 @@ class LocationRouter:
     def _made(self, binding: Binding) -> Target:
         uri = parse_uri(binding.contact)
         if not isinstance(uri, SIPURI):
+            if self.any_scheme:
+                return Target(uri=uri, q=binding.q, aor=binding.aor, key=binding.key, binding=binding)
             raise RemoteProtocolError("No SIP URI", status=416)
         flow: Flow | None = None
         lost = False

@@ -34,9 +34,12 @@ class RedirectPart(Part):
         # Where requests go is found as a proxy does; it is asked for that alone.
         from twisted_sip.tap.chain import make_proxy
 
+        proxy = make_proxy(server, element)
+        # RFC 3261 section 21.3: a Contact may be any URI.
+        proxy.location_router.any_scheme = True
         self.redirect = self.redirect_class(
             element,
-            make_proxy(server, element),
+            proxy,
             server.reactor.seconds,
             settings=lambda: server.configuration.redirect,
             history_info=lambda: server.configuration.proxy.history_info,
