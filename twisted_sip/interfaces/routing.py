@@ -159,6 +159,11 @@ class IRouter(Interface):
     """Decides where a request that is not in a dialog goes.
 
     One that has an attribute ``for_methods`` is asked about requests of those methods alone, as IRequestProcessor is.
+    One whose attribute ``screens`` is true is asked about GRUUs of our users too (RFC 5627 section 6.1).
+
+    One that has a method ``screen(incoming)``, with what ``route`` returns, is asked by it about each of our users to
+    whom a target of another router, or the contact of another user, leads a request that is not in a dialog; the
+    Request-URI of *incoming* is that user then.
     """
 
     def route(incoming: IncomingRequest) -> Sequence[Target] | Response | Awaitable[Sequence[Target] | Response]:
