@@ -86,6 +86,7 @@ def test_filters(kept: Path) -> None:
     assert ids(kept, "--min-duration", "1m") == ["1", "3"] and ids(kept, "--min-duration", "15") == ["4", "1", "3"]
     assert ids(kept, "--since", "10m") == ["4", "2"] and ids(kept, "--until", "10m") == ["1", "3"]
     assert ids(kept, "--since", "2030-03-17", "--until", "2030-03-17 18:30:01") == ["1"]
+    assert ids(kept, "--since", "20300317", "--until", "20300318") == ["4", "2", "1"]
     assert ids(kept, "--since", "yesterday", "--until", "today") == ["3"]
     assert ids(kept, "--call-id", "call-2") == ["2"]
 
@@ -151,6 +152,7 @@ def test_csv_is_shown_by_spreadsheets_and_not_executed(tmp_path: Path) -> None:
 def test_what_cannot_be(kept: Path, tmp_path: Path) -> None:
     for option in (("--since", "soon"), ("--min-duration", "x"), ("--result", "fine"), ("--limit", "-1")):
         assert run(kept, *option).exit_code == 2
+    assert "leave --live out" in run(kept, "--live", "--totals").stderr
     done = run(tmp_path / "nowhere")
     assert done.exit_code == 1 and "no call was recorded yet" in done.stderr
     assert run(tmp_path / "nowhere", "--totals").exit_code == 1

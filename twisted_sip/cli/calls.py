@@ -61,12 +61,12 @@ class _Time(_Param):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, (int, float)):
             return float(value)
+        with contextlib.suppress(ValueError, OverflowError):
+            # Without a zone it is local time. 20261121 is a day before it is a number of seconds.
+            return datetime.fromisoformat(value).astimezone().timestamp()
         ago = seconds_in(value)
         if ago is not None:
             return time.time() - ago
-        with contextlib.suppress(ValueError):
-            # Without a zone it is local time.
-            return datetime.fromisoformat(value).astimezone().timestamp()
         if value in ("today", "yesterday"):
             day = datetime.fromtimestamp(time.time()).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
             return (day - timedelta(days=value == "yesterday")).timestamp()
@@ -123,6 +123,8 @@ def calls(
     Where --limit is not given and there are more, a line on standard error says so.
     """
     wanted = CallFilter(user=canonical_aor(user) if user else "", result=result or "", seconds=min_duration, **given)
+    if live and totals:
+        raise click.UsageError("--totals sums calls that are over, leave --live out")
     settings = state.settings(state_dir, config)
     path = (settings.storage.directory or settings.server.state_dir) / ACCOUNTING_FILE
     try:
