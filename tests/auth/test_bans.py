@@ -40,6 +40,16 @@ def test_one_user_of_one_source_is_banned(clock: Clock) -> None:
     assert bans.list() == (ban,)
 
 
+def test_a_name_that_nobody_has_bans_no_office(clock: Clock) -> None:
+    """Without a name (it is hashed, RFC 7616 section 3.4.4) a ban would be one of all who are there."""
+    bans = make(clock, ban_failures=3, ban_users=2)
+    assert fail(bans, "192.0.2.1", "", 10) is None
+    assert not bans.banned("192.0.2.1") and not bans.banned("192.0.2.1", "bob")
+    # It counts as one of several.
+    ban = fail(bans, "192.0.2.1", "bob", 1)
+    assert ban is not None and not ban.user and bans.banned("192.0.2.1")
+
+
 def test_a_ban_ends(clock: Clock) -> None:
     bans = make(clock, ban_failures=1, ban_time=60)
     fail(bans, "192.0.2.1", "alice", 1)

@@ -152,7 +152,8 @@ class Bans:
             if len(users) >= settings.ban_users:
                 del self._users[source]
                 return self._ban(source, "", len(users))
-        if settings.ban_failures and row.count >= settings.ban_failures:
+        # A ban of nobody by name would be one of all who are there.
+        if user and settings.ban_failures and row.count >= settings.ban_failures:
             del self._failures[key]
             return self._ban(source, user, row.count)
         return None
