@@ -14,6 +14,7 @@ from twisted_sip.interfaces.call_policy import CallPolicy
 from twisted_sip.interfaces.routing import Target
 from twisted_sip.message.uri import parse_uri
 from twisted_sip.proxy.policy_router import PolicyRouter
+from twisted_sip.proxy.routes.emergency import EmergencyCalls, EmergencySettings
 from twisted_sip.proxy.static_routes import StaticRoute, StaticRouter
 from twisted_sip.redirect.service import RedirectService
 from twisted_sip.redirect.settings import RedirectSettings
@@ -102,6 +103,14 @@ def test_places_that_are_no_sip_uris(house: Any) -> None:
         "<tel:+4930123>;q=0.666",
         "<mailto:bob@example.org>;q=0.333",
     ]
+
+
+@pytest.mark.parametrize("uri", ["tel:112;phone-context=example.com", "sip:112@example.com"])
+def test_calls_for_help_that_would_keep_their_uri(house: Any, uri: str) -> None:
+    """No Route can be told: callers are sent to the proxy that would stand in it."""
+    settings = EmergencySettings(to=("sip:esrp.example.net:5070;lr;transport=tcp",))
+    house.proxy.routers[0].emergency = EmergencyCalls(None, settings, house.element.domains.is_local_uri)
+    assert contacts(asked(house, 302, uri)) == ["<sip:esrp.example.net:5070;transport=tcp>"]
 
 
 def test_for_how_long(make_house: Any) -> None:

@@ -31,6 +31,16 @@ def contact_uri(uri: URI) -> URI:
     return uri
 
 
+def _place_of(target: Target) -> URI:
+    """Return where a sender is to try *target*."""
+    if not (target.configured and target.path):
+        return target.uri
+    # What was asked for goes there by a Route, and stays in the Request-URI: a call for help. A Contact can tell no
+    # Route (RFC 3261 section 19.1.5), so it is the proxy that would stand in it.
+    uri = NameAddr.parse(target.path[0]).uri
+    return uri.replace(params=uri.params.without("lr")) if isinstance(uri, SIPURI) else uri
+
+
 def redirection(
     incoming: IncomingRequest,
     targets: Sequence[Target],
@@ -56,7 +66,7 @@ def redirection(
     # What orders them is no q-value: it is the order alone that counts.
     ranks = sorted({target.q for target in targets})
     for target in targets:
-        uri = contact_uri(target.uri)
+        uri = contact_uri(_place_of(target))
         if uri in known or uri == asked or (isinstance(uri, SIPURI) and uri.equivalent(asked)):
             continue
         known.append(uri)
