@@ -60,7 +60,7 @@ def _usual_target(line: str) -> str:
 
 
 #: Contact lines -> the URI in them: each message of a phone has the same.
-_TARGETS: Kept[str, str] = Kept(_usual_target, 8192)
+_TARGETS: Kept[str, str] = Kept(_usual_target, 2048)
 
 
 def checked_route_set(message: Any, taken: Callable[[Any], tuple[str, ...]]) -> tuple[str, ...]:

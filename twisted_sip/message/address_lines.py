@@ -40,7 +40,7 @@ def address_in(label: str, line: str) -> NameAddr:
     return _address_in(label, line) if len(line) <= SHORT else named(label, line_value(line))
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def _address_in(label: str, line: str) -> NameAddr:
     return named(label, line_value(line))
 
@@ -78,5 +78,5 @@ def _read_party(label: str, line: str) -> NameAddr | None:
 
 
 #: From and To lines up to their tag -> the address, None where that has to be looked at with the rest of the line.
-SENDERS: Kept[str, NameAddr | None] = Kept(partial(_read_party, "From"), 8192)
-RECIPIENTS: Kept[str, NameAddr | None] = Kept(partial(_read_party, "To"), 8192)
+SENDERS: Kept[str, NameAddr | None] = Kept(partial(_read_party, "From"), 4096)
+RECIPIENTS: Kept[str, NameAddr | None] = Kept(partial(_read_party, "To"), 4096)

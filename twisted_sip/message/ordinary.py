@@ -82,7 +82,7 @@ _known = {f"{spelling}:": name for spelling, name in CANONICAL.items()}.get
 #: Content-Length lines -> the number in them, -1 where there is none.
 SIZES: Kept[str, int] = Kept(_read_size, 1024)
 #: Lines without CR, LF or NUL that have come before -> their canonical names.
-_LINES: Kept[str, str | None] = Kept(lambda line: _known(_beginning(line)), 8192)
+_LINES: Kept[str, str | None] = Kept(lambda line: _known(_beginning(line)), 4096)
 _name_of = _LINES.get
 _new = object.__new__
 #: The names of lines, None for each that is not known -> the layout of the message that had them last.

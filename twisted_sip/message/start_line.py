@@ -60,4 +60,4 @@ def _read(start: str) -> StartLine | None:
 
 
 #: Start line -> what it says, None for one that is not ordinary.
-START_LINES: Kept[str, StartLine | None] = Kept(_read, 8192)
+START_LINES: Kept[str, StartLine | None] = Kept(_read, 4096)

@@ -279,4 +279,4 @@ def _read_uri(text: str) -> URI:
     return AbsoluteURI(text)
 
 
-_kept = lru_cache(maxsize=8192)(_read_uri)
+_kept = lru_cache(maxsize=4096)(_read_uri)

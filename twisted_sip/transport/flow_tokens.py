@@ -30,7 +30,7 @@ def parse_datagram_token(token: str) -> tuple[Address, Address] | None:
 _LONGEST = 800
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def _addresses(token: str) -> tuple[Address, Address] | None:
     text = token[1:]
     try:
