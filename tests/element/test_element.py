@@ -159,16 +159,6 @@ def test_a_verdict_that_is_none(scene: Scene, logged: list[Any]) -> None:
     assert logged
 
 
-def test_an_invite_that_waits_gets_100(scene: Scene) -> None:
-    gate: Deferred[Any] = Deferred()
-    scene.do = lambda incoming: gate
-    scene.ask("INVITE")
-    assert scene.statuses() == [100]
-    gate.callback(TAKEN)
-    scene.seen[0].respond(200)
-    assert scene.statuses() == [100, 200]
-
-
 def test_taken_after_waiting_is_answered_later(scene: Scene) -> None:
     gate: Deferred[Any] = Deferred()
     scene.do = lambda incoming: gate

@@ -7,13 +7,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from twisted_sip.interfaces.flow import Address
 from twisted_sip.interfaces.transport_kind import TCP
+from twisted_sip.message.builders import response_to
 from twisted_sip.message.parser import parse_message
 from twisted_sip.testing.fake_dns import FakeDNS
 from twisted_sip.testing.network import Network
-from twisted_sip.testing.peer import Peer, on_the_wire
+from twisted_sip.testing.peer import Peer, connect, on_the_wire
 from twisted_sip.testing.server import SimulatedServer
 
 SERVER = ("192.0.2.1", 5060)
@@ -74,6 +76,43 @@ def test_one_answer_and_nothing_kept(server: SimulatedServer, eve: Peer, text: s
     eve.send(text, SERVER)
     again = eve.expect(status)
     assert again.to.tag == first.to.tag
+
+
+class Slow:
+    """A router that refuses what it is asked when it is told to."""
+
+    def __init__(self, user: str) -> None:
+        self.user = user
+        self.gate: Deferred[Any] = Deferred()
+
+    def route(self, incoming: Any) -> Any:
+        incoming.user = self.user
+        return self.gate.addCallback(lambda status: response_to(incoming.request, status, to_tag=incoming.to_tag))
+
+
+@pytest.mark.parametrize(
+    ("user", "transport", "before", "after"),
+    [
+        ("", "udp", [], [403]),
+        # The server transaction sends 100 within 200 ms (section 17.2.1).
+        ("", "tcp", [100], [100, 403]),
+        ("sip:alice@example.com", "udp", [100], [100, 403, 403, 403, 403, 403]),
+    ],
+)
+def test_who_has_to_wait(network: Network, user: str, transport: str, before: list[int], after: list[int]) -> None:
+    """By UDP one answer is all that there is for an address that may be forged."""
+    server = SimulatedServer(network, passwords={"alice": "secret"})
+    slow = Slow(user)
+    server.proxy.routers.insert(0, slow)
+    node = network.node("198.51.100.9")
+    eve: Any = Peer(node) if transport == "udp" else connect(node, SERVER)
+    text = request("INVITE", "sip:nobody@example.com", via=f"SIP/2.0/{transport.upper()} 198.51.100.9")
+    eve.send(text, *([SERVER] if transport == "udp" else []))
+    network.advance(3.0)
+    assert [message.status for message in eve.messages] == before
+    slow.gate.callback(403)
+    network.advance(10.0)
+    assert [message.status for message in eve.messages] == after
 
 
 def test_the_ack_for_such_an_answer_ends_here(server: SimulatedServer, eve: Peer) -> None:

@@ -51,6 +51,7 @@ class Fixed:
 def test_retransmissions_are_absorbed_meanwhile(make_house: Any, as_coroutine: bool, method: str) -> None:
     slow = Slow(as_coroutine)
     house = make_house(routers=[slow])
+    house.admit.user = "sip:alice@example.com"
     alice, bob = house.peer("192.0.2.2"), house.peer("192.0.2.10")
     text = house.request(method, BOB)
     for _ in range(3):
@@ -68,6 +69,7 @@ def test_retransmissions_are_absorbed_meanwhile(make_house: Any, as_coroutine: b
 def test_cancel_meanwhile(make_house: Any) -> None:
     slow = Slow()
     house = make_house(routers=[slow])
+    house.admit.user = "sip:alice@example.com"
     alice, bob = house.peer("192.0.2.2"), house.peer("192.0.2.10")
     text = house.request("INVITE", BOB)
     house.send(alice, text)

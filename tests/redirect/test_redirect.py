@@ -241,6 +241,7 @@ def test_a_decision_of_its_own(make_house: Any, link: type[RedirectService]) -> 
 
 def test_cancelled_meanwhile(make_house: Any) -> None:
     house = make_house(link=Elsewhere)
+    house.admit.user = CAROL
     text = request("INVITE", BOB)
     house.send(house.alice, text)
     house.network.advance(1)

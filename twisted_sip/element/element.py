@@ -280,8 +280,9 @@ class Element:
         verdict.addCallbacks(self._resume, self._failed_later, (incoming, links), None, (incoming,))
 
     def _still_waiting(self, incoming: Incoming) -> None:
-        """An INVITE whose way is not known after 200 ms: tell the client that it has come (section 17.2.1)."""
-        if incoming.held:
+        """An INVITE whose way is not known after 200 ms: tell the client that it has come (section 17.2.1). By UDP, who
+        has proved nothing gets one answer, what comes of it (section 26.3.2.4)."""
+        if incoming.held and (incoming.user or incoming.believed or incoming.flow.kind.reliable):
             incoming.start_transaction().trying()
 
     def _resume(self, verdict: Any, incoming: Incoming, links: Iterator[IRequestProcessor]) -> None:
