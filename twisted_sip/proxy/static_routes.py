@@ -124,6 +124,10 @@ class StaticRoute:
         return Conditions(self, time.time).asks_for(method, Dialled(user, host)) is not None
 
 
+#: Strangers for whom something is looked up at one time: they leave the rest of what the DNS is asked to others.
+_MOST_STRANGERS = 128
+
+
 class _Ready:
     """A route made ready: its patterns and templates are read once."""
 
@@ -176,6 +180,7 @@ class StaticRouter:
         self._ways = ways or Ways()
         self._now = now
         self.emergency = emergency
+        self._waiting = 0
         self.routes = tuple(routes)
 
     @property
@@ -258,6 +263,9 @@ class StaticRouter:
             if rewritten != asked.user:
                 incoming.note("route", "{0} becomes {1}", ready.key, asked.user, rewritten)
             values["user"] = rewritten
+            if ready.steps.looks_up and self._waiting >= _MOST_STRANGERS and self._is_stranger(incoming):
+                incoming.note("enum", "too many strangers wait for the DNS", "enum.suffixes")
+                return response_to(incoming.request, 503, to_tag=incoming.to_tag)
             found = self._ways.targets(ready.steps, Asked(incoming, rewritten, values, route, f"{ready.key}.to"))
             if isawaitable(found):
                 return self._wait(found, incoming, asked, ready, place)
@@ -268,7 +276,12 @@ class StaticRouter:
     async def _wait(
         self, found: Awaitable[Routed], incoming: IncomingRequest, asked: Dialled, ready: _Ready, place: int
     ) -> Routed:
-        made: Any = await found
+        stranger = self._is_stranger(incoming)
+        self._waiting += stranger
+        try:
+            made: Any = await found
+        finally:
+            self._waiting -= stranger
         if made:
             return self._allowed(incoming, ready, made)
         rest: Any = self._from(incoming, asked, place)

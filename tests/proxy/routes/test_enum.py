@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
 from twisted_sip.proxy.routes.e164 import E164, region_fault
@@ -17,7 +18,7 @@ from twisted_sip.testing.fake_dns import FakeDNS
 from twisted_sip.transport.resolver_dns import DNSQuestions
 from twisted_sip.transport.resolver_selection import NAPTRRecord
 
-from .conftest import gateways
+from .conftest import Incoming, gateways
 
 NUMBER = "+4930123"
 
@@ -131,6 +132,24 @@ def test_routes_to_what_enum_says(desk: Any, dns: FakeDNS) -> None:
     assert made.ask("sip:+4930124@example.com") == ["sip:+4930124@b1.example.net"]
     assert made.ask("sip:030123@example.com") == ["sip:030123@b1.example.net"]
     # It is not for strangers to be led away.
+    assert made.ask("sip:+4930123@example.com", user="") == 403
+
+
+def test_strangers_keep_nobody_from_the_dns(desk: Any, dns: FakeDNS) -> None:
+    made = desk({"to": ("enum",)}, ways=asking(dns, "e164.arpa"))
+    dns.hold = True
+    waiting = [
+        Deferred.fromCoroutine(made.router.route(Incoming(f"sip:+49{number}@example.com", user="")))
+        for number in range(128)
+    ]
+    assert made.ask("sip:+4930123@example.com", user="") == 503
+    assert made.keys == ["enum.suffixes"]
+    ours: Any = Deferred.fromCoroutine(made.router.route(Incoming("sip:+4930123@example.com")))
+    for one in waiting[:2]:
+        one.addErrback(lambda failure: failure.trap(CancelledError)).cancel()
+    dns.release()
+    assert [str(target.uri) for target in ours.result] == ["sip:Bob@Example.net"]
+    dns.hold = False
     assert made.ask("sip:+4930123@example.com", user="") == 403
 
 
