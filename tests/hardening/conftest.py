@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ class LaterThread(InlineThread):
         self._reactor = reactor
 
     def submit(self, work: Any, done: Any) -> None:
-        self._reactor.callLater(0.001, super().submit, work, done)
+        self._reactor.callLater(0.001, partial(super().submit, work, done))
 
 
 @pytest.fixture(scope="module")
