@@ -14,7 +14,7 @@ from twisted_sip.cli.output import Failed
 from twisted_sip.tap.control import SOCKET_NAME, open_way
 
 #: Seconds that a server may take to answer.
-_PATIENCE = 10.0
+PATIENCE = 10.0
 
 #: Commands of a server that serves presence and messages.
 _PRESENCE = frozenset({"presence", "presence-list", "presence-follow", "watchers", "messages", "messages-purge"})
@@ -34,7 +34,7 @@ class ControlClient:
     def __init__(self, state_dir: Path) -> None:
         path = state_dir / SOCKET_NAME
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(_PATIENCE)
+        self._socket.settimeout(PATIENCE)
         directory = -1
         try:
             way, directory = open_way(state_dir)
@@ -52,12 +52,13 @@ class ControlClient:
                 os.close(directory)
         self._read = bytearray()
 
-    def ask(self, command: str, **arguments: Any) -> Any:
+    def ask(self, command: str, *, patience: float | None = None, **arguments: Any) -> Any:
         """Return the result of *command*.
 
+        :param patience: seconds that it may take, None for the usual ones.
         :raises Failed: the server says why it cannot do it, or does not answer.
         """
-        answer = self._send(command, arguments)
+        answer = self._send(command, arguments, PATIENCE if patience is None else patience)
         return answer.get("result")
 
     def follow(self, command: str, *, tick: float | None = None, **arguments: Any) -> Iterator[dict[str, Any]]:
@@ -66,7 +67,7 @@ class ControlClient:
         :param tick: an empty object stands for so many seconds in which nothing was reported.
         :raises Failed: the server says why it cannot do it, or does not answer.
         """
-        self._send(command, arguments)
+        self._send(command, arguments, PATIENCE)
         self._socket.settimeout(None)
         return self._reports(tick)
 
@@ -83,13 +84,14 @@ class ControlClient:
                 return
             yield json.loads(line)
 
-    def _send(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    def _send(self, command: str, arguments: dict[str, Any], patience: float) -> dict[str, Any]:
         request = json.dumps({"command": command, **arguments}).encode("utf-8") + b"\n"
+        self._socket.settimeout(patience)
         try:
             self._socket.sendall(request)
             line = self._line()
         except TimeoutError as error:
-            raise Failed(f"the server did not answer within {_PATIENCE:.0f} s") from error
+            raise Failed(f"the server did not answer within {patience:.0f} s") from error
         except OSError as error:
             raise Failed(f"the server went away ({(error.strerror or str(error)).lower()})") from error
         if not line:

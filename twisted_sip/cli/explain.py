@@ -45,7 +45,12 @@ def explain(
         raise click.UsageError("name a CALL-ID, or say --last or --user AOR")
     if method and call_id:
         raise click.UsageError("--method goes with --last or --user")
-    wanted = {"call_id": call_id or "", "last": last, "user": canonical_aor(user) if user else "", "method": method}
+    wanted: dict[str, Any] = {
+        "call_id": call_id or "",
+        "last": last,
+        "user": canonical_aor(user) if user else "",
+        "method": method,
+    }
     with ControlClient(state.find(state_dir, config)) as server:
         found = server.ask("explain", **wanted, messages=messages)
     if as_json:

@@ -14,6 +14,9 @@ from twisted_sip.cli.control_client import ControlClient
 from twisted_sip.cli.output import console, json_option, print_json
 from twisted_sip.cli.traced_message import plain
 
+#: Seconds that a server may take: it reads large tables beside its work, and does one reload after the other.
+_PATIENCE = 600.0
+
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
@@ -25,7 +28,7 @@ def reload(dry_run: bool, as_json: bool, state_dir: Path | None, config: Path | 
     Either all of it is put in place or, where there is a fault, nothing. The exit status is 1 then.
     """
     with ControlClient(state.find(state_dir, config)) as server:
-        found: dict[str, Any] = server.ask("reload", dry_run=dry_run)
+        found: dict[str, Any] = server.ask("reload", patience=_PATIENCE, dry_run=dry_run)
     if as_json:
         print_json(found)
     elif found["faults"]:
