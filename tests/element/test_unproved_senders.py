@@ -108,11 +108,21 @@ def test_who_has_to_wait(network: Network, user: str, transport: str, before: li
     eve: Any = Peer(node) if transport == "udp" else connect(node, SERVER)
     text = request("INVITE", "sip:nobody@example.com", via=f"SIP/2.0/{transport.upper()} 198.51.100.9")
     eve.send(text, *([SERVER] if transport == "udp" else []))
-    network.advance(3.0)
+    network.advance(15.0)
     assert [message.status for message in eve.messages] == before
     slow.gate.callback(403)
     network.advance(10.0)
     assert [message.status for message in eve.messages] == after
+
+
+def test_nobody_gives_up_while_somebody_is_asked(network: Network) -> None:
+    """An INVITE is given up after 64*T1 by who has heard nothing (Timer B)."""
+    server = SimulatedServer(network)
+    server.proxy.routers.insert(0, Slow(""))
+    eve = Peer(network.node("198.51.100.9"))
+    eve.send(request("INVITE", "sip:nobody@example.com"), SERVER)
+    network.advance(20.0)
+    assert [message.status for message in eve.messages] == [100]
 
 
 def test_the_ack_for_such_an_answer_ends_here(server: SimulatedServer, eve: Peer) -> None:

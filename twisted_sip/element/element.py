@@ -1,8 +1,7 @@
 """One SIP element: what comes in runs through a chain of request processors, what goes out through one sender.
 
 It joins the transport, transaction and resolver floors, answers what never reaches a processor (malformed messages,
-CANCEL without a match, overload) and owns the secrets and the tables that the services share (RFC 3261 sections 8.2,
-16.3 and 18).
+CANCEL without a match, overload), owns the secrets and tables that services share (RFC 3261 sections 8.2, 16.3, 18).
 """
 
 from __future__ import annotations
@@ -271,19 +270,20 @@ class Element:
         if incoming.transaction is None and incoming.request.method != "ACK":
             if not self.transactions.hold(incoming.request, incoming.flow):
                 incoming.respond_statelessly(503, headers=[("retry-after", "10")])
-                verdict.addErrback(lambda failure: None)
-                verdict.cancel()
+                verdict.addErrback(lambda failure: None).cancel()
                 return
             incoming.held = True
             if incoming.request.method == "INVITE":
                 self.timers.start(self.timer_values.trying, self._still_waiting, incoming)
         verdict.addCallbacks(self._resume, self._failed_later, (incoming, links), None, (incoming,))
 
-    def _still_waiting(self, incoming: Incoming) -> None:
+    def _still_waiting(self, incoming: Incoming, late: bool = False) -> None:
         """An INVITE whose way is not known after 200 ms: tell the client that it has come (section 17.2.1). By UDP, who
-        has proved nothing gets one answer, what comes of it (section 26.3.2.4)."""
-        if incoming.held and (incoming.user or incoming.believed or incoming.flow.kind.reliable):
+        has proved nothing gets one answer, what comes of it (section 26.3.2.4), unless that takes half of Timer B."""
+        if incoming.held and (late or incoming.user or incoming.believed or incoming.flow.kind.reliable):
             incoming.start_transaction().trying()
+        elif incoming.held:
+            self.timers.start(self.timer_values.timeout / 2, self._still_waiting, incoming, True)
 
     def _resume(self, verdict: Any, incoming: Incoming, links: Iterator[IRequestProcessor]) -> None:
         if incoming.over:
