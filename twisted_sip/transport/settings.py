@@ -129,7 +129,7 @@ class TransportSettings:
     advertise: str = ""
     receive_buffer: int = 4 * 1024 * 1024
     datagrams_per_wakeup: int = 64
-    gather: float = attrs.field(default=0.02, validator=[attrs.validators.ge(0), attrs.validators.le(0.1)])
+    gather: float = attrs.field(default=0.04, validator=[attrs.validators.ge(0), attrs.validators.le(0.1)])
     datagram_flows: int = 8192
     mtu: int = 0
     connect_timeout: float = 5.0

@@ -14,12 +14,13 @@ import sys
 from typing import Any
 
 from twisted.internet import udp
-from twisted.internet.interfaces import IDelayedCall, IHalfCloseableDescriptor
+from twisted.internet.interfaces import IHalfCloseableDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twisted_sip.interfaces.flow import Address
+from twisted_sip.transport.rest import Rest, make_rest
 from twisted_sip.transport.rounds import Rounds
 
 _log = Logger()
@@ -37,7 +38,7 @@ _EXTENDED_ERROR = struct.Struct("=IBBBBII")
 _ICMP_TIME_EXCEEDED = {_ORIGIN_ICMP: 11, _ORIGIN_ICMP6: 3}
 
 #: A socket rests only if it may expect so many datagrams meanwhile; and not longer than it takes so many to come.
-_FEWEST, _ENOUGH = 4, 32
+_FEWEST, _ENOUGH = 8, 48
 #: Seconds over which it is counted how many come.
 _SPAN = 0.1
 
@@ -65,7 +66,8 @@ class SIPUDPPort(udp.Port):
         self._rounds = rounds
         self._since = self._rate = 0.0
         self._count = 0
-        self._rest: IDelayedCall | None = None
+        self._resting = False
+        self._rest: Rest | None = None
         self._clock: Any = self.reactor
         self._errors_wanted = False
         # Each datagram is copied out of one buffer. A bytes object that is made for the largest one and cut afterwards
@@ -124,18 +126,21 @@ class SIPUDPPort(udp.Port):
         if self._rate * self.gather >= _FEWEST:
             self.stopReading()  # type: ignore[no-untyped-call]
             seconds = min(self.gather, _ENOUGH / self._rate)
-            self._rest = self._clock.callLater(seconds, self._rested)
+            self._resting = True
+            if self._rest is None:
+                self._rest = make_rest(self._clock, self._rested)
+            self._rest.start(seconds)
             if self._rounds is not None:
                 self._rounds.begin(seconds)
 
     def _rested(self) -> None:
-        self._rest = None
+        self._resting = False
         rounds = self._rounds
         if rounds is not None:
             rounds.over()
         if self.connected and not self.disconnecting:
             self.doRead()
-            if self._rest is None and self.connected and not self.disconnecting:
+            if not self._resting and self.connected and not self.disconnecting:
                 self.startReading()  # type: ignore[no-untyped-call]
         if rounds is not None:
             rounds.end()
@@ -143,7 +148,9 @@ class SIPUDPPort(udp.Port):
     def connectionLost(self, reason: Failure | None = None) -> None:
         rest, self._rest = self._rest, None
         if rest is not None:
-            rest.cancel()
+            rest.close()
+        if self._resting:
+            self._resting = False
             if self._rounds is not None:
                 self._rounds.over()
                 self._rounds.end()
@@ -190,7 +197,7 @@ class SIPUDPPort(udp.Port):
         if not self.connected or self.disconnecting:
             return
         self.drain_errors()
-        if self._rest is None:
+        if not self._resting:
             self.startReading()  # type: ignore[no-untyped-call]
 
     def writeConnectionLost(self, reason: Failure) -> None:
