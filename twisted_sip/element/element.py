@@ -280,7 +280,7 @@ class Element:
     def _still_waiting(self, incoming: Incoming, late: bool = False) -> None:
         """An INVITE whose way is not known after 200 ms: tell the client that it has come (section 17.2.1). By UDP, who
         has proved nothing gets one answer, what comes of it (section 26.3.2.4), unless that takes half of Timer B."""
-        if incoming.held and (late or incoming.user or incoming.believed or incoming.flow.kind.reliable):
+        if incoming.held and (late or not incoming.doubtful):
             incoming.start_transaction().trying()
         elif incoming.held:
             self.timers.start(self.timer_values.timeout / 2, self._still_waiting, incoming, True)

@@ -104,6 +104,11 @@ class Incoming:
         return transaction
 
     @property
+    def doubtful(self) -> bool:
+        """True where a stranger was let in whose address may be forged: more than one answer may be one too many."""
+        return self.admitted and not (self.user or self.believed or self.flow.kind.reliable)
+
+    @property
     def over(self) -> bool:
         """True once the server transaction has had its final response."""
         if self.answered:
