@@ -83,6 +83,11 @@ def test_by_a_timer_of_the_kernel() -> None:
         assert is_over(rest, PATIENCE)
         rest.doRead()
         assert over == [1] * count and not is_over(rest, 0)
+    # What fails is logged; the reactor would let go of the descriptor.
+    rest._over = lambda: 1 // 0
+    rest.start(0.001)
+    assert is_over(rest, PATIENCE)
+    rest.doRead()
     # No time at all is no time, and not for ever.
     rest.start(0.0)
     assert is_over(rest, PATIENCE)

@@ -98,6 +98,22 @@ def test_one_that_fails_stops_nobody(rounds: Rounds, done: list[Any]) -> None:
     assert done == [1]
 
 
+def test_a_timer_that_fails_stops_nobody(done: list[Any]) -> None:
+    clock = Clock()
+    rounds = Rounds(clock)
+    rounds.timers = timers = TimerQueue(clock)
+    rounds.begin(0.02)
+    timers.start(0.01, lambda: 1 // 0)
+    timers.start(0.01, done.append, 1)
+    rounds.callLater(0.01, lambda: done.append(2))
+    clock.advance(0.02)
+    rounds.over()
+    rounds.end()
+    assert done == [2]
+    clock.advance(0.02)
+    assert done == [2, 1]
+
+
 def test_timers_may_be_late_for_as_long_as_it_goes_on(rounds: Rounds) -> None:
     clock = Clock()
     rounds.timers = timers = TimerQueue(clock)

@@ -14,8 +14,11 @@ from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.posixbase import PosixReactorBase
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
+
+_log = Logger()
 
 _MONOTONIC = 1
 _NANO = 1_000_000_000
@@ -111,7 +114,11 @@ class KernelRest:
         except BlockingIOError:
             # Nothing is over.
             return
-        self._over()
+        try:
+            self._over()
+        except Exception:
+            # The reactor would take it for the end of the descriptor, and the socket would rest for ever.
+            _log.failure("after a rest")
 
     def connectionLost(self, reason: Failure) -> None:
         self.close()

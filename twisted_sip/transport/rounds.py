@@ -110,7 +110,7 @@ class Rounds:
         if self._waiting:
             self._finish()
         if timers is not None:
-            timers.catch_up()
+            self._call(timers.catch_up)
         if self._pauses:
             self._end_pauses()
 
