@@ -26,7 +26,7 @@ from rich.table import Table
 from servers import SIPPY
 
 #: Runs of the scenario per second: some 30 to 50 % of a core for either server.
-RATES = {"W1": 4000, "W2": 2500, "W3": 1000, "W4": 3000, "W5": 600, "W6": 4000, "W7": 150}
+RATES = {"W1": 4000, "W2": 2500, "W3": 1000, "W4": 3000, "W5": 600, "W6": 4000, "W7": 100}
 
 
 def measure(server: str, workload: str, args: argparse.Namespace) -> float | None:
