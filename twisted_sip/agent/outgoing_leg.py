@@ -9,14 +9,14 @@ from twisted.python.failure import Failure
 
 from twisted_sip.agent.call_events import CallState, Progress, Redirected
 from twisted_sip.agent.leg import Leg
+from twisted_sip.agent.redirection import redirection_targets
 from twisted_sip.agent.wire import Wire
 from twisted_sip.dialog.invite_attempt import InviteAttempt
 from twisted_sip.dialog.session import Session
 from twisted_sip.dialog.session_terms import SessionBody, SessionTerms
-from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
+from twisted_sip.errors import LocalProtocolError
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
-from twisted_sip.message.uri import SIPURI
 
 if TYPE_CHECKING:
     from twisted_sip.agent.call import Call
@@ -197,20 +197,10 @@ class OutgoingLeg(Leg):
 
     def _learn_targets(self, response: Response) -> None:
         """Take the targets of a redirection, best first; each is tried once (section 8.1.3.4)."""
-        try:
-            contacts = sorted(response.typed("contact"), key=lambda contact: -contact.q)
-        except RemoteProtocolError:
-            return
-        for contact in contacts:
-            if contact.address is None:
-                continue
-            try:
-                uri = contact.address.uri
-            except RemoteProtocolError:
-                continue
+        for uri in redirection_targets(response):
             # RFC 5630 section 5.1.1: what was to be secure stays so.
-            if isinstance(uri, SIPURI) and (uri.secure or not self._uri.lower().startswith("sips:")):
-                text = uri.replace(headers="", params=uri.params.without("method")).text
+            if uri.secure or not self._uri.lower().startswith("sips:"):
+                text = uri.text
                 if text not in self._tried and text not in self._targets:
                     self._targets += (text,)
 

@@ -18,6 +18,7 @@ from twisted_sip.agent.dialog_reference import target_dialog_of
 from twisted_sip.agent.incoming_leg import IncomingLeg
 from twisted_sip.agent.invitation import target_of
 from twisted_sip.agent.messages import InstantMessage
+from twisted_sip.agent.redirection import redirection_targets
 from twisted_sip.agent.referral import Referral
 from twisted_sip.agent.settings import AgentSettings
 from twisted_sip.auth.authenticator import Authenticator
@@ -32,7 +33,7 @@ from twisted_sip.b2bua.passage import DirectPassage, Passage, RelayPassage
 from twisted_sip.b2bua.policing import Policing
 from twisted_sip.b2bua.routing import Routing
 from twisted_sip.b2bua.settings import B2BUASettings
-from twisted_sip.b2bua.target_set import all_targets, redirection_targets, targets_of
+from twisted_sip.b2bua.target_set import all_targets, targets_of
 from twisted_sip.b2bua.transfers import Transfers
 from twisted_sip.b2bua.users import UserCalls
 from twisted_sip.dialog.dialogs import INVITE_USAGE

@@ -48,25 +48,6 @@ def targets_of(route: Any) -> Sequence[Target] | int:
     return targets
 
 
-def redirection_targets(response: Response) -> list[SIPURI]:
-    """Return where a 3xx *response* leads, best first (RFC 3261 section 8.1.3.4)."""
-    try:
-        contacts = sorted(response.typed("contact"), key=lambda contact: -contact.q)
-    except RemoteProtocolError:
-        return []
-    found = []
-    for contact in contacts:
-        if contact.address is None:
-            continue
-        try:
-            uri = contact.address.uri
-        except RemoteProtocolError:
-            continue
-        if isinstance(uri, SIPURI):
-            found.append(uri.replace(headers="", params=uri.params.without("method")))
-    return found
-
-
 async def all_targets(found: Sequence[Any]) -> list[Target]:
     """Return the targets of several look-ups, those that refuse left out.
 
