@@ -38,12 +38,18 @@ class Reactor(MemoryReactorClock):
         super().__init__()
         self.errors: dict[tuple[str, str], int] = {}
         self.ports: list[Port] = []
+        self.free = 40000
+        self.taken: dict[str, range] = {}
 
     def _open(self, transport: str, port: int, interface: str) -> Port:
         code = self.errors.get((transport, interface))
         if code is not None:
             raise CannotListenError(interface, port, OSError(code, "no"))
-        opened = Port(transport, interface, port or 40000)
+        if not port:
+            port, self.free = self.free, self.free + 1
+        if port in self.taken.get(interface, ()):
+            raise CannotListenError(interface, port, OSError(errno.EADDRINUSE, "in use"))
+        opened = Port(transport, interface, port)
         self.ports.append(opened)
         return opened
 
@@ -68,6 +74,25 @@ HOSTS = ["192.0.2.10", "2001:db8::1", "127.0.0.1", "::1"]
 def opened(reactor, recorder, *texts, **settings):
     layer = TransportLayer(reactor, recorder, TransportSettings(**settings))
     return layer, open_listeners(layer, texts, lambda: list(HOSTS))
+
+
+def test_a_free_port_that_is_taken_on_another_address(reactor, recorder):
+    reactor.taken = {"127.0.0.1": range(40000, 40002), "::1": range(40002, 40003)}
+    _, listeners = opened(reactor, recorder, "udp:0", "tcp:0")
+    assert [(listener.kind, listener.address) for listener in listeners] == [
+        *[(UDP, Address(host, 40003)) for host in HOSTS],
+        *[(TCP, Address(host, 40004)) for host in HOSTS],
+    ]
+    assert [port.address.port for port in reactor.ports if not port.stopped] == [40003] * 4 + [40004] * 4
+
+
+def test_no_port_is_free_on_all_addresses(reactor, recorder):
+    reactor.taken = {"::1": range(1, 65536)}
+    with pytest.raises(ConfigurationError) as caught:
+        opened(reactor, recorder, "udp:0")
+    (problem,) = caught.value.problems
+    assert problem == "listen udp:0: port 40015 on ::1 is in use, stop what uses it or choose another port"
+    assert all(port.stopped for port in reactor.ports)
 
 
 def test_wildcard_is_spread(reactor, recorder):

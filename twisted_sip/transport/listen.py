@@ -7,7 +7,7 @@ A wildcard is spread over the addresses of the host, so that the address a messa
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.error import CannotListenError
@@ -30,6 +30,9 @@ _log = Logger()
 
 # An address that exists but cannot be bound yet or by this family: skipped where it is only one of many.
 _UNUSABLE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+#: How often a free port is chosen that has to be free on several addresses.
+_CHOICES = 16
 
 #: Gives the socket that is open already for what is wanted, None to open one.
 Known = Callable[[Wanted], Place | None]
@@ -88,11 +91,35 @@ def _open(
     addresses: Callable[[], list[str]],
     known: Known,
     opened: list[Place],
-) -> Iterator[str]:
-    """Open what is missing of *descriptor*; give what is wrong."""
+) -> list[str]:
+    """Open what is missing of *descriptor*; return what is wrong."""
+    for left in reversed(range(1 if descriptor.port else _CHOICES)):
+        made: list[Place] = []
+        faults, taken = _open_all(layer, descriptor, addresses, known, made)
+        if not (taken and left):
+            break
+        # The port that the first address has chosen is not free on another one: it chooses again.
+        for place in made:
+            close_place(layer, place)
+    opened += made
+    return faults
+
+
+def _open_all(
+    layer: TransportLayer,
+    descriptor: Descriptor,
+    addresses: Callable[[], list[str]],
+    known: Known,
+    made: list[Place],
+) -> tuple[list[str], bool]:
+    """Open what is missing of *descriptor*.
+
+    :return: what is wrong, and whether the port that was chosen for all addresses is taken on one of them.
+    """
     found = 0
     port = 0
-    faults = 0
+    faults: list[str] = []
+    taken = False
     for wanted in _wanted(layer, descriptor, addresses):
         place = known(wanted)
         if place is None:
@@ -105,14 +132,15 @@ def _open(
                 if wanted.spread and code in _UNUSABLE:
                     _log.warn("{address} cannot be listened on", address=address)
                     continue
-                faults += 1
-                yield f"listen {descriptor.text}: {_explain(code, error, *address)}"
+                taken = taken or (code == errno.EADDRINUSE and bool(made) and not wanted.address.port)
+                faults.append(f"listen {descriptor.text}: {_explain(code, error, *address)}")
                 continue
-            opened.append(place)
+            made.append(place)
         found += 1
         port = place.address.port
     if not found and not faults:
-        yield f"listen {descriptor.text}: this host has no such address, choose another interface"
+        faults.append(f"listen {descriptor.text}: this host has no such address, choose another interface")
+    return faults, taken
 
 
 def _wanted(layer: TransportLayer, descriptor: Descriptor, addresses: Callable[[], list[str]]) -> list[Wanted]:
