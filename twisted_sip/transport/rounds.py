@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from twisted.logger import Logger
@@ -78,9 +79,9 @@ class Rounds:
         if not self._resting:
             self._reactor.callFromThread(self._finish)
 
-    def callLater(self, delay: float, callable: Callable[[], object]) -> Pause:
+    def callLater(self, delay: float, callable: Callable[..., object], *args: Any) -> Pause:
         """Call *callable* after *delay* seconds; at the end of the round nearest to that where sockets rest."""
-        pause = Pause(self._reactor.seconds() + delay, callable)
+        pause = Pause(self._reactor.seconds() + delay, partial(callable, *args))
         if self._busy:
             self._pauses.append(pause)
         else:

@@ -67,7 +67,7 @@ class SIPUDPPort(udp.Port):
         self._since = self._rate = 0.0
         self._count = 0
         self._resting = False
-        self._rest: Rest | None = None
+        self._rest: Rest
         self._clock: Any = self.reactor
         self._errors_wanted = False
         # Each datagram is copied out of one buffer. A bytes object that is made for the largest one and cut afterwards
@@ -86,6 +86,10 @@ class SIPUDPPort(udp.Port):
             except OSError as error:
                 _log.warn("ICMP errors will not be heard of: {error}", error=str(error))
         return sock
+
+    def startListening(self) -> None:
+        super().startListening()  # type: ignore[no-untyped-call]
+        self._rest = make_rest(self._clock, self._rested)
 
     def doRead(self) -> None:
         receive = self.socket.recvfrom_into
@@ -127,8 +131,6 @@ class SIPUDPPort(udp.Port):
             self.stopReading()  # type: ignore[no-untyped-call]
             seconds = min(self.gather, _ENOUGH / self._rate)
             self._resting = True
-            if self._rest is None:
-                self._rest = make_rest(self._clock, self._rested)
             self._rest.start(seconds)
             if self._rounds is not None:
                 self._rounds.begin(seconds)
@@ -146,9 +148,7 @@ class SIPUDPPort(udp.Port):
             rounds.end()
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        rest, self._rest = self._rest, None
-        if rest is not None:
-            rest.close()
+        self._rest.close()
         if self._resting:
             self._resting = False
             if self._rounds is not None:
