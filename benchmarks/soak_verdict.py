@@ -11,10 +11,10 @@ import attrs
 HOURLY = 0.02
 #: What is allowed besides, however long it takes: what allocators keep and caches that are still filling.
 ALLOWANCE = 3 * 1024 * 1024
-#: Seconds after which bounded caches are taken for full and the heap for as scattered as it becomes, if so many things
-#: have been done by then; where growth is told without that, half of the time. What parsers keep of addresses,
-#: thousands of each kind, fills with what is new in calls.
-WARM_UP = 1800.0
+#: Seconds after which bounded caches are taken for full, if so many things have been done by then; where growth is told
+#: without that, half of the time. What parsers keep of addresses, thousands of each kind, fills with what is new in
+#: calls.
+WARM_UP = 900.0
 FILLING = 50_000
 #: Seconds that have to be left after it, for memory to be judged.
 LEFT = 600.0
