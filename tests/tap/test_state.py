@@ -106,11 +106,22 @@ def test_what_to_type_into_the_phones() -> None:
         ({"domains": ("[2001:db8::1]",)}, "[2001:db8::1]"),
         ({"domains": ("example.com",), "advertise": "sip.example.com"}, "sip.example.com"),
         ({"domains": ("example.com",)}, host_names()[0]),
+        ({"listen": ("udp:0:interface=127.0.0.1",)}, "127.0.0.1"),
+        ({"listen": ("udp:0:interface=127.0.0.1", "tcp:0")}, host_names()[0]),
     ],
 )
 def test_phones_are_told_an_address_that_needs_no_dns(settings: dict[str, Any], address: str) -> None:
     server = Server(Clock(), Configuration(server=ServerSection(**settings)))
     assert f"server     {address}\n" in accounts(server, {"alice": "pa", "bob": "pb"})
+
+
+def test_phones_are_told_a_domain_that_leads_to_where_the_server_listens() -> None:
+    listen = ("udp:0:interface=127.0.0.1", "tcp:5070:interface=127.0.0.1")
+    server = Server(Clock(), Configuration(server=ServerSection(listen=listen)))
+    text = accounts(server, {"alice": "pa", "bob": "pb"})
+    assert "domain     127.0.0.1\n" in text and "sip:alice@127.0.0.1\n" in text
+    # A daemon tells it before it listens.
+    assert "transport  udp (its port is in the log), tcp 5070\n" in text
 
 
 @pytest.mark.parametrize(

@@ -223,6 +223,7 @@ def test_a_demo_from_start_to_stop(demo: Running) -> None:
 
     port = demo.port("udp")
     proxy = f"sip:127.0.0.1:{port}"
+    assert f"transport  udp {port}, tcp {demo.port('tcp')}, tls {demo.port('tls')}\n" in demo.text
     assert demo.command("options", proxy).stdout.startswith("200 OK")
     register = ("register", "alice@127.0.0.1", "--contact", "sip:alice@127.0.0.1:9", "--password-stdin", "--json")
     wrong = demo.command(*register, "--proxy", proxy, stdin="wrong")

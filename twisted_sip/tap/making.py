@@ -142,25 +142,36 @@ class TwistdService(LoggedService):
 
 
 def accounts(server: Server, passwords: dict[str, str]) -> str:
-    """Return the account settings of the demo users of *server*."""
+    """Return the account settings of the demo users of *server*, with the ports that it has got if it runs."""
     section = server.configuration.server
-    ports = [descriptor_words(text) for text in section.listen]
-    return account_settings(passwords, server.domains, section.advertise or _address(server), ports)
+    address = section.advertise or _address(server)
+    domains = server.domains
+    if not section.domains and address in domains:
+        domains = (address, *(name for name in domains if name != address))
+    return account_settings(passwords, domains, address, _ports(server))
 
 
 def _address(server: Server) -> str:
     """Return the address at which *server* is reached, whatever the DNS knows of its domains."""
-    domain = server.domains[0]
-    if is_address(domain):
-        return domain.strip("[]")
-    interfaces = [parse_descriptor(text) for text in server.configuration.server.listen]
-    return next((one.interface for one in interfaces if not one.wildcard), host_names()[0])
+    first = server.domains[0].strip("[]")
+    descriptors = [parse_descriptor(text) for text in server.configuration.server.listen]
+    bound = [one.interface for one in descriptors if not one.wildcard]
+    # An address that this host does not have is that of a NAT in front of it.
+    reached = len(bound) < len(descriptors) or first in bound or first not in host_names()
+    if is_address(first) and reached:
+        return first
+    return bound[0] if bound else host_names()[0]
 
 
-def descriptor_words(text: str) -> str:
-    """Return what people call a listen descriptor: ``udp 5060``."""
-    descriptor = parse_descriptor(text)
-    return f"{descriptor.kind.parameter} {descriptor.port}"
+def _ports(server: Server) -> list[str]:
+    """Return what people call the places where *server* listens, or is to listen: ``udp 5060``."""
+    if server.element is not None:
+        listeners = [one for one in server.element.transports.listeners if not one.retired]
+        places = [(one.kind, one.address.port) for one in listeners]
+    else:
+        descriptors = [parse_descriptor(text) for text in server.configuration.server.listen]
+        places = [(one.kind, one.port) for one in descriptors]
+    return list(dict.fromkeys(f"{kind.parameter} {port or '(its port is in the log)'}" for kind, port in places))
 
 
 def _print(text: str) -> None:
