@@ -23,7 +23,7 @@ from twisted_sip.cli.call_rows import (
     totals_columns,
     totals_row,
 )
-from twisted_sip.cli.control_client import ControlClient, NoServer
+from twisted_sip.cli.control_client import ControlClient, NoAnswer, NoServer
 from twisted_sip.cli.output import Failed, json_option, print_json, print_table
 from twisted_sip.errors import StoreError
 from twisted_sip.interfaces.accounting import CallRecord, Result
@@ -163,7 +163,8 @@ def calls(
 
 
 def _under_way(state_dir: Path, path: Path, wanted: CallFilter, limit: int, live: bool) -> list[CallRecord]:
-    """Return the calls of now; where no server runs, those that it has left behind.
+    """Return the calls of now; where no server runs, those that it has left behind, and where it does not answer, those
+    that it has kept a record of.
 
     :param live: nothing else is asked for.
     :raises NoServer: none runs, and none has left anything.
@@ -178,11 +179,15 @@ def _under_way(state_dir: Path, path: Path, wanted: CallFilter, limit: int, live
                     "the server that runs keeps no call records: it is a user agent (twistd sip-ua), or of another "
                     "version"
                 ) from error
-    except NoServer:
+    except (NoServer, NoAnswer) as error:
         if not path.exists():
             if live:
                 raise
             return []
+        if isinstance(error, NoAnswer):
+            click.echo(
+                f"twisted-sip: {error.message}; of the calls of now, these are the ones it has recorded", err=True
+            )
         with contextlib.closing(CallReader(path)) as reader:
             return reader.under_way()
 

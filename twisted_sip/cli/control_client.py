@@ -24,6 +24,10 @@ class NoServer(Failed):
     """No server runs with the state directory."""
 
 
+class NoAnswer(Failed):
+    """The server that runs does not answer."""
+
+
 class ControlClient:
     """One connection to the server that runs with *state_dir*.
 
@@ -56,7 +60,8 @@ class ControlClient:
         """Return the result of *command*.
 
         :param patience: seconds that it may take, None for the usual ones.
-        :raises Failed: the server says why it cannot do it, or does not answer.
+        :raises NoAnswer: the server does not answer.
+        :raises Failed: it says why it cannot do it.
         """
         answer = self._send(command, arguments, PATIENCE if patience is None else patience)
         return answer.get("result")
@@ -91,7 +96,7 @@ class ControlClient:
             self._socket.sendall(request)
             line = self._line()
         except TimeoutError as error:
-            raise Failed(f"the server did not answer within {patience:.0f} s") from error
+            raise NoAnswer(f"the server did not answer within {patience:.0f} s") from error
         except OSError as error:
             raise Failed(f"the server went away ({(error.strerror or str(error)).lower()})") from error
         if not line:

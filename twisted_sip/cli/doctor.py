@@ -17,7 +17,7 @@ import attrs
 import click
 
 from twisted_sip.cli.check import faults_of, print_finding
-from twisted_sip.cli.control_client import ControlClient, NoServer
+from twisted_sip.cli.control_client import ControlClient, NoAnswer, NoServer
 from twisted_sip.cli.dns_findings import dns_findings, numeric
 from twisted_sip.cli.doctor_dns import port_findings
 from twisted_sip.cli.doctor_machine import clock_findings, file_findings, limit_findings, skew_findings
@@ -118,6 +118,8 @@ def examined(
         running = _ask(directory)
     except NoServer:
         yield Finding("warning", "server", f"none runs with {directory}", "start it, or name another --state-dir")
+    except NoAnswer as error:
+        yield Finding("error", "server", error.message, "see what it does or waits for (top, its log), or restart it")
     except Failed as error:
         yield Finding("error", "server", error.message, "run this as the user of the server")
     # Before any database is opened: that takes the rights of others away.
