@@ -185,9 +185,7 @@ def _under_way(state_dir: Path, path: Path, wanted: CallFilter, limit: int, live
                 raise
             return []
         if isinstance(error, NoAnswer):
-            click.echo(
-                f"twisted-sip: {error.message}; of the calls of now, these are the ones it has recorded", err=True
-            )
+            click.echo(f"twisted-sip: {error.message}; of the calls of now these are recorded", err=True)
         with contextlib.closing(CallReader(path)) as reader:
             return reader.under_way()
 
