@@ -146,6 +146,19 @@ def test_folding_keeps_what_there_is(tmp_path: Path, clock: Clock) -> None:
     store.close()
 
 
+def test_folding_gives_back_the_pages_that_it_has_gone_through(tmp_path: Path, clock: Clock) -> None:
+    store = SQLiteLocationStore(tmp_path / "location.db", clock, fold_at=10, batch_size=1)
+    said: list[str] = []
+    store._connection.set_trace_callback(said.append)
+    for user in range(10):
+        store.commit(put(user))
+    assert "PRAGMA shrink_memory" not in said
+    store.commit(put(10))
+    # After the transaction, whose pages cannot go.
+    assert said[-2:] == ["COMMIT", "PRAGMA shrink_memory"]
+    store.close()
+
+
 def test_folding_that_fails_loses_nothing(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "location.db"
     store = SQLiteLocationStore(path, clock, fold_at=3, batch_size=1)

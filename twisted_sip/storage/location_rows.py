@@ -158,6 +158,8 @@ def fold(connection: sqlite3.Connection) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+    # It has gone through everything; what follows touches a page or two, and needs no such cache.
+    connection.execute("PRAGMA shrink_memory")
 
 
 def read_bindings(connection: sqlite3.Connection, now: float) -> list[Binding]:
