@@ -9,7 +9,7 @@ import pytest
 from twisted_sip.dialog.session import CONFIRMED, EARLY, Session
 from twisted_sip.dialog.session_terms import InviteRefused, SessionBody, SessionTerms
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
-from twisted_sip.message.builders import build_request
+from twisted_sip.message.builders import build_request, response_to
 from twisted_sip.message.reliability import RAck
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
@@ -310,6 +310,20 @@ class TestFinal:
                 call()
         session.bye()
         session.invite.cancelled()
+        pair.settle()
+
+    def test_a_caller_who_knows_of_nothing(self, pair: Any) -> None:
+        """RFC 3261 section 15: there is no BYE before the answer; the INVITE is refused."""
+        attempt, session = pair.ringing()
+        session.invite.progress(180, reliable=False)
+        pair.advance(0.1)
+        pair.link.drop = lambda name, message: message.cseq.method == "UPDATE"
+        session.update()
+        outgoing = next(one for one in pair.bob._transactions if one.method == "UPDATE")
+        outgoing.response_received(response_to(outgoing.request, 481))
+        pair.advance(1)
+        assert attempt.status == 487 and (session.ending.cause, session.ending.status) == ("dialog", 481)
+        assert "BYE" not in pair.link.words()
         pair.settle()
 
     def test_answer_needed(self, pair: Any) -> None:

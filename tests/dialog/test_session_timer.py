@@ -273,6 +273,19 @@ class TestInCalls:
         assert "200 UPDATE" in pair.link.words() and "offer_wanted" not in pair.alice.names()
         pair.settle()
 
+    def test_before_the_answer(self, pair: Any) -> None:
+        """What an early UPDATE asks for ends nobody's ringing."""
+        _, bob = pair.ringing()
+        bob.invite.progress(180, reliable=False)
+        pair.advance(0.1)
+        assert ask(pair, bob, "UPDATE", TIMER, ("session-expires", "90;refresher=uac")).statuses == [200]
+        pair.link.advance(120, 1.0)
+        assert not bob.over
+        bob.invite.accept(pair.bob.describe("answer"))
+        pair.advance(1)
+        assert bob.state == CONFIRMED and bob.acknowledged
+        pair.settle()
+
     @pytest.mark.parametrize("how", [{"min_se": 60}, {"session_expires": -1}, {"ring_timeout": 0}])
     def test_terms(self, how: Any) -> None:
         with pytest.raises((ValueError, LocalProtocolError)):

@@ -173,8 +173,10 @@ class InviteUsage(UsageParts):
             self._end(ending, None)
 
     def expire(self) -> None:
-        """Nobody has refreshed it in time (RFC 4028 section 10)."""
-        self.end_with_bye("expired", 408, by="network")
+        """Nobody has refreshed it in time (RFC 4028 section 10). Before the answer there is nothing to give up but the
+        INVITE, which has a deadline of its own."""
+        if self.state is not EARLY:
+            self.end_with_bye("expired", 408, by="network")
 
     def dialog_destroyed(self, status: int) -> None:
         """The dialog is gone (RFC 5057 section 5.1)."""
@@ -194,6 +196,9 @@ class InviteUsage(UsageParts):
     def _end(self, ending: Ending, bye: list[Header] | None) -> None:
         """Be over. *bye* has the header fields of the BYE, None sends none."""
         user, server = self.user, self._server
+        if self.state is EARLY and not self.uac:
+            # RFC 3261 section 15: no BYE of the callee before the answer. The INVITE is refused below.
+            bye = None
         waits = bye is not None and server is not None and server.awaits_first_ack
         self.state = TERMINATING
         self.over = True
