@@ -9,7 +9,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
 
-from twisted_sip.errors import RequestRefused
+from twisted_sip.errors import LocalProtocolError, RequestRefused
 
 from .agents import FakeMedia, Scene, events
 from .script import OFFER, Script
@@ -292,3 +292,19 @@ def test_a_stop_whose_farewell_nobody_hears(scene: Scene, failures: list[Any]) -
     scene.run(300)
     gc.collect()
     assert ends == [None] and failures == []
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_hanging_up_with_what_cannot_be_sent(scene: Scene, answered: bool) -> None:
+    """The call goes on, and can be ended after all."""
+    alice, bob = scene.agent("alice", 1), scene.agent("bob", 2)
+    bob.does = lambda call: call.answer() if answered else call.ring()
+    call = alice.call(bob.uri)
+    scene.run()
+    with pytest.raises(LocalProtocolError):
+        call.hangup(headers=[("x-why", "two\r\nlines")])
+    assert not call.leaving
+    call.hangup()
+    scene.run()
+    assert call.over and bob.arrived[0].over
+    assert bob.arrived[0].ending.cause == ("bye" if answered else "cancel")

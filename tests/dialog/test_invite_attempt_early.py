@@ -8,12 +8,22 @@ import pytest
 
 from twisted_sip.dialog.session import CONFIRMED, Session
 from twisted_sip.dialog.session_terms import SessionTerms
+from twisted_sip.errors import LocalProtocolError
 from twisted_sip.message.builders import response_to
 
 from .conftest import REL, Peers
 
 
 class TestReliable:
+    def test_cancel_that_cannot_be_sent(self, peers: Peers) -> None:
+        with pytest.raises(LocalProtocolError):
+            peers.attempt.cancel([("reason", "two\r\nlines")])
+        assert not peers.attempt.cancelled
+        peers.reply(180, "b")
+        peers.attempt.cancel([("reason", "SIP;cause=200")])
+        assert peers.attempt.cancelled
+        peers.settle()
+
     def test_prack_in_order(self, peers: Peers) -> None:
         """RFC 3262 section 4."""
         peers.reply(183, "b", *REL, ("rseq", "7"), body=b"answer")

@@ -64,6 +64,16 @@ class TestOrder:
         assert not bob.request_received(Received(Request("MESSAGE", "sip:bob"), Answers()))
         pair.settle()
 
+    def test_bye_that_cannot_be_sent(self, pair: Any) -> None:
+        alice, bob = pair.talking()
+        with pytest.raises(LocalProtocolError):
+            alice.bye([("x-why", "two\r\nlines")])
+        assert alice.state == CONFIRMED
+        alice.bye([("x-why", "one line")])
+        pair.advance(1)
+        assert bob.over
+        pair.settle()
+
     def test_acks_that_fit_nothing(self, pair: Any) -> None:
         _, bob = pair.talking()
         for cseq in ("9 ACK", "x"):

@@ -27,6 +27,7 @@ from twisted_sip.agent.renegotiation import Change
 from twisted_sip.dialog.session import CONFIRMED, Session
 from twisted_sip.dialog.session_terms import Ending, SessionBody
 from twisted_sip.errors import LocalProtocolError
+from twisted_sip.message.header_map import HeaderMap
 from twisted_sip.message.reason_fields import Reason
 from twisted_sip.message.response import Response
 
@@ -93,6 +94,7 @@ class CallCore(CallParts):
         :param reason: what to tell the peer (RFC 3326), in one protocol or several; a text is taken for that of
             ``SIP;cause=200`` where it was answered.
         :return: as :attr:`ended`.
+        :raises LocalProtocolError: a value that SIP does not allow; the call goes on.
         """
         ended = self.ended
         self.leave(reason, headers)
@@ -106,6 +108,8 @@ class CallCore(CallParts):
         if reason:
             made = Reason.build("SIP", 200, reason) if isinstance(reason, str) else reason
             fields += [("reason", str(one)) for one in (made if isinstance(made, tuple) else (made,))]
+        if fields:
+            HeaderMap(fields)
         session = self.session
         if session is not None and session.state == CONFIRMED:
             session.bye(fields)

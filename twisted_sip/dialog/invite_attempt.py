@@ -28,6 +28,7 @@ from twisted_sip.dialog.session_terms import (
 from twisted_sip.dialog.session_timer import min_se_asked
 from twisted_sip.dialog.unsent import Unsent
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
+from twisted_sip.message.header_map import HeaderMap
 from twisted_sip.message.reason_fields import Reason
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
@@ -154,15 +155,17 @@ class InviteAttempt:
         """Give it up (section 9.1). Early dialogs end with its final response; a 2xx is answered with ACK and BYE.
 
         :param headers: Reason (RFC 3326).
+        :raises LocalProtocolError: a value that SIP does not allow; it is still wanted then.
         """
         outgoing = self._outgoing
         if self.over or self.cancelled or outgoing is None:
             return
+        HeaderMap(fields := tuple(headers))
         self.cancelled = True
         self._stop_timer()
         # Before the first provisional response, and after it, a transaction each; then it is enough.
         self._timer = self._timers.start(3 * self.terms.values.timeout, self.failed, outgoing, 408)
-        self.user.cancel(self, outgoing, tuple(headers))
+        self.user.cancel(self, outgoing, fields)
 
     def _too_long(self) -> None:
         self.timed_out = True

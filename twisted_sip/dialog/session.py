@@ -23,6 +23,7 @@ from twisted_sip.dialog.session_terms import (
     SessionTerms,
 )
 from twisted_sip.errors import LocalProtocolError
+from twisted_sip.message.header_map import HeaderMap
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
 from twisted_sip.transaction.timers import TimerQueue
@@ -199,12 +200,16 @@ class Session(InviteUsage):
         At the UAS the BYE waits for the ACK, or for 64*T1; the session is over at once (section 15).
 
         :param headers: Reason (RFC 3326).
-        :raises LocalProtocolError: it is early at the UAS: reject the INVITE.
+        :raises LocalProtocolError: it is early at the UAS: reject the INVITE; or a value that SIP does not allow.
         """
         if self.over:
             return
+        fields = list(headers)
+        if fields:
+            # What cannot be sent leaves the session as it is.
+            HeaderMap(fields)
         if self.state == EARLY and self.invite is not None:
             if not self.invite.withdraw():
                 raise LocalProtocolError("the callee cannot send a BYE in an early dialog")
             return
-        self._end(_BYE, list(headers))
+        self._end(_BYE, fields)
