@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from twisted.internet.defer import Deferred, fail
 
@@ -117,6 +118,16 @@ def test_calls_in_all() -> None:
     assert call.ending.status == 503
     told = [one.key for one in decisions.call(decisions.newest() or "") if one.room == "b2bua"]
     assert told == ["b2bua.max_calls"]
+    scene.stop()
+
+
+def test_room_for_all_of_them() -> None:
+    """Each has two dialogs at least."""
+    scene = Scene(settings={"max_calls": 20_000})
+    b2bua = scene.b2bua
+    assert b2bua.dialogs.limit >= 40_000
+    b2bua.configure(attrs.evolve(b2bua.b2bua_settings, max_calls=50_000), trusts_everybody=True)
+    assert b2bua.dialogs.limit >= 100_000
     scene.stop()
 
 

@@ -93,7 +93,8 @@ class TestForks:
         peers.reply(180, "a")
         assert not peers.attempt.sessions
         peers.reply(200, "b", body=b"answer")
-        assert len(peers.sent("ACK")) == 1
+        assert len(peers.sent("ACK")) == len(peers.sent("BYE")) == 1
+        assert peers.attempt.over and peers.attempt.winner is None
         peers.settle()
 
 

@@ -89,7 +89,7 @@ class UserAgent(AgentServices):
         self.settings = settings or AgentSettings()
         self.listener: ICallListener | None = listener
         self._make_media = media
-        self.subscriber = subscriber or Subscriber(element, dialogs=Dialogs(10_000))
+        self.subscriber = subscriber or Subscriber(element, dialogs=Dialogs(max(10_000, 2 * self.settings.max_calls)))
         self.dialogs = self.subscriber.dialogs
         self.accounts: list[Account] = []
         self.registrations: list[Registration] = []

@@ -129,6 +129,7 @@ class B2BUA(LegMaking):
         settings = attrs.evolve(settings, media=self.b2bua_settings.media)
         self.b2bua_settings = settings
         self.settings = _agent_settings(settings)
+        self.dialogs.limit = max(self.dialogs.limit, 2 * self.settings.max_calls)
         self.forget_terms()
         self.policy = HeaderPolicy.build(add=settings.pass_headers, remove=settings.remove_headers)
         self.users.most = settings.max_calls_per_user

@@ -316,8 +316,8 @@ class InviteAttempt:
         welcome = (not self.cancelled or self.wanted) and (not self.over or self.winner is not None)
         if session.over or not welcome or (self.winner is not None and not self._keep_all):
             session.decline(invite, response, "fork" if self.winner is not None else "cancel")
-        elif tag in self._makeshifts:
-            # Section 12.1.1: a dialog needs a Contact, of this response or of one before.
+        elif tag in self._makeshifts or session.dialog.id not in self._dialogs:
+            # Section 12.1.1: a dialog needs a Contact, of this response or of one before; and room in the table.
             session.decline(invite, response, "protocol")
         else:
             self._won(session, invite, response)

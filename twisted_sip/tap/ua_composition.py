@@ -158,7 +158,7 @@ class UAServer(MultiService):
 
     def _compose(self, element: Element, directory: Path) -> None:
         configuration = self.configuration
-        dialogs = Dialogs(10_000)
+        dialogs = Dialogs(max(10_000, 2 * configuration.agent.max_calls))
         self._media = BuiltInMedia(self.reactor, with_servers(configuration, self._turn_passwords))
         lines = LineAnswers(self._other, longest=configuration.answer.longest)
         agent = self.agent = AnsweringAgent(
