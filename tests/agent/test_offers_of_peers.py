@@ -49,6 +49,21 @@ def test_the_call_ends_meanwhile(script: Script) -> None:
     assert call.over and not call.held
 
 
+def test_an_answer_to_an_update_that_comes_too_late(script: Script) -> None:
+    """RFC 3311 section 5.2: 504; what the media have agreed to by then is undone."""
+    call = script.established()
+    thinks = slow(script)
+    with pytest.raises(AssertionError):
+        script.request("UPDATE", body=HELD)
+    script.scene.run(20)
+    told = events(call)
+    thinks.callback(None)
+    script.scene.run(0.1)
+    assert script.scene.media[0].rollbacks == 1
+    assert not call.held and events(call) == told
+    assert call.established
+
+
 def test_the_call_ends_and_there_is_no_answer(script: Script) -> None:
     call = script.established()
     thinks = slow(script)

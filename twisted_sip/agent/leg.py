@@ -104,6 +104,10 @@ class Leg:
             return
 
         def answer(body: SessionBody) -> None:
+            if offer.answered:
+                # It was refused for want of an answer, or the call is over.
+                self.call.descriptions.rolled_back()
+                return
             offer.answer(body)
             self.call.media_agreed(offer.body)
             self.call.log.add(MediaChanged(by="remote"))
