@@ -116,19 +116,6 @@ class TestProvisional:
             session.invite.reject(200)
         pair.settle()
 
-    def test_199(self, pair: Any) -> None:
-        """RFC 6228 section 5."""
-        pair.again(alice=OLD)
-        _, session = pair.ringing()
-        with pytest.raises(LocalProtocolError, match="199"):
-            session.invite.progress(199)
-        _, session = pair.again().ringing()
-        session.invite.progress(180)
-        session.invite.progress(199, reliable=False, headers=[("reason", "SIP;cause=486")])
-        pair.advance(0.2)
-        assert pair.alice.sessions[0].ending.status == 486
-        pair.settle()
-
     def test_repeated_each_minute(self, pair: Any) -> None:
         """Section 13.3.1.1."""
         pair.again(bob=PLAIN)

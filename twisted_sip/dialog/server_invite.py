@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from twisted_sip.dialog.accepted_response import AcceptedResponse
-from twisted_sip.dialog.invite_response import invite_response
+from twisted_sip.dialog.invite_response import check_early_end, invite_response
 from twisted_sip.dialog.reliable_provisional import Provisional, ReliableProvisionals
 from twisted_sip.dialog.session_offers import session_body_of
 from twisted_sip.dialog.session_terms import Ending, Header, SessionBody, option_tags
@@ -108,6 +108,7 @@ class ServerInvite:
         :param status: 101 to 199.
         :param body: the answer to the offer; or our offer where the INVITE has none, which goes out reliably only.
         :param reliable: None for as the terms and the peer have it.
+        :param headers: with a 199 a Reason, of what would end it (RFC 6228 section 5).
         :raises LocalProtocolError: it is answered already; the status is none; or *body* is not what has its turn.
         """
         session = self.session
@@ -115,9 +116,6 @@ class ServerInvite:
             raise LocalProtocolError(f"{status} is no progress: 101 to 199")
         if self.answered or session.over:
             raise LocalProtocolError("the INVITE is answered")
-        if status == 199 and "199" not in option_tags(self.request, "supported"):
-            # RFC 6228 section 5.
-            raise LocalProtocolError("the peer does not support 199")
         if reliable and not self._possible:
             raise LocalProtocolError("the peer does not support 100rel")
         if reliable is None or self._required:
@@ -133,6 +131,8 @@ class ServerInvite:
         if reliable:
             fields += [("require", "100rel"), *session.recv_info_answer(self.request)]
         response = invite_response(session, self.request, status, reason, fields, body)
+        if status == 199:
+            check_early_end(self.request, response)
         if reliable:
             if self._provisionals is None:
                 self._provisionals = self._reliable_ones()
@@ -186,7 +186,7 @@ class ServerInvite:
         if "rseq" not in last.headers:
             self.session.user.respond(self.session, self.incoming, last)
         elif self._provisionals is not None and self._provisionals.unacknowledged is None:
-            self.progress(last.status, reliable=True)
+            self.progress(last.status, reliable=True, headers=[("reason", why) for why in last.headers.all("reason")])
             return
         self._alarms.progressed(reliable=False)
 
