@@ -247,6 +247,30 @@ def test_any_schedule(plan: list[tuple[float, bool, float]]) -> None:
     assert not clock.getDelayedCalls()
 
 
+def test_lengths_that_nobody_uses_any_more() -> None:
+    """Peers choose some lengths, session intervals of years among them: what was cancelled is forgotten before that."""
+    clock = Clock()
+    timers = TimerQueue(clock)
+    fired: list[int] = []
+    running = [timers.start(10.0 + number, fired.append, number) for number in range(600)]
+    for number in range(5_000):
+        timers.start(1e9 + number, fired.append, -1).cancel()
+    assert len(timers._queues) < 1_500 and len(timers._heap) < 1_500
+    for timer in running[1:]:
+        timer.cancel()
+    for number in range(2_000):
+        timers.start(1e9 + number, fired.append, -1).cancel()
+    assert len(timers._queues) < 600 and len(timers._heap) < 600
+    # In the middle of a round as well.
+    timers.start(10.0, lambda: [timers.start(1e9 + n, fired.append, -1).cancel() for n in range(600)])
+    timers.start(10.0, fired.append, 1)
+    clock.advance(10.0)
+    assert fired == [0, 1] and timers.pending == 0
+    timers.start(10.0, fired.append, 2)
+    clock.advance(10.0)
+    assert fired == [0, 1, 2]
+
+
 def test_values() -> None:
     values = TimerValues()
     assert (values.T1, values.T2, values.T4) == (0.5, 4, 5)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 import attrs
@@ -19,6 +19,9 @@ from twisted_sip.errors import LocalProtocolError
 
 #: A queue drops its cancelled timers in bulk once none is live, or they are this many and outnumber the live ones.
 _BULK = 64
+
+#: Empty queues are looked for when there are this many, or twice as many as were left the last time.
+_LENGTHS = 256
 
 _NEVER = float("inf")
 
@@ -110,6 +113,7 @@ class TimerQueue:
         self._queues: dict[float, _Queue] = {}
         self._heap: list[tuple[float, int, float]] = []
         self._serial = 0
+        self._most_lengths = _LENGTHS
         # Infinite: nothing is pending. Minus infinity: awake, the clock is asked again at the end of the round.
         self._wake_at = _NEVER
         self._armed_for = 0.0
@@ -122,6 +126,8 @@ class TimerQueue:
         """
         queue = self._queues.get(delay)
         if queue is None:
+            if len(self._queues) >= self._most_lengths:
+                self._forget_lengths()
             queue = self._queues[delay] = _Queue()
         # What Timer() does, without the call: the hottest constructor of all.
         timer = _new_timer(Timer)
@@ -157,6 +163,14 @@ class TimerQueue:
             self._call.cancel()
             self._call = None
         self._wake_at = _NEVER
+
+    def _forget_lengths(self) -> None:
+        """Drop the queues that are empty: what was cancelled may have been due in years, and peers choose lengths."""
+        queues = self._queues
+        self._heap = [entry for entry in self._heap if queues[entry[2]].head() is not None]
+        heapify(self._heap)
+        self._queues = {delay: queue for delay, queue in queues.items() if queue.head() is not None}
+        self._most_lengths = max(_LENGTHS, 2 * len(self._queues))
 
     def _list(self, queue: _Queue, due: float, delay: float) -> None:
         queue.listed = True
