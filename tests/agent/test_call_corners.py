@@ -9,7 +9,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
 
-from twisted_sip.errors import LocalProtocolError, RequestRefused
+from twisted_sip.errors import LocalProtocolError, MediaRefused, RequestRefused
 
 from .agents import FakeMedia, Scene, events
 from .script import OFFER, Script
@@ -308,3 +308,56 @@ def test_hanging_up_with_what_cannot_be_sent(scene: Scene, answered: bool) -> No
     scene.run()
     assert call.over and bob.arrived[0].over
     assert bob.arrived[0].ending.cause == ("bye" if answered else "cancel")
+
+
+class Clumsy(FakeMedia):
+    """Makes a mistake in what *wrong* names."""
+
+    wrong = ""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == object.__getattribute__(self, "wrong"):
+            return lambda *_: 1 / 0
+        return object.__getattribute__(self, name)
+
+
+@pytest.mark.parametrize("wrong", ["answered", "close", "offer", "answer"])
+def test_media_that_make_mistakes(scene: Scene, failures: list[Any], wrong: str) -> None:
+    """The call ends, whoever hangs up, and nothing of it is left."""
+    alice, bob = scene.agent("alice", 1), scene.agent("bob", 2)
+    media = Clumsy()
+    bob.does = lambda call: call.answer(media=media if wrong == "answer" else FakeMedia())
+    media.wrong = wrong
+    call = alice.call(bob.uri, media=media)
+    outcome: list[Any] = []
+    call.answered.addBoth(outcome.append)
+    call.ended.addBoth(outcome.append)
+    scene.run(1)
+    call.hangup()
+    scene.run(40)
+    assert len(outcome) == 2 and call.over and not len(alice.table) and not len(bob.table)
+    assert failures and all(isinstance(error, ZeroDivisionError) for error in failures)
+
+
+@pytest.mark.parametrize("wrong", ["answered", "rolled_back", "hold", "offer"])
+def test_media_that_make_mistakes_in_a_change(scene: Scene, failures: list[Any], wrong: str) -> None:
+    """The call goes on, and the next change is made."""
+    alice, bob = scene.agent("alice", 1), scene.agent("bob", 2)
+    media = Clumsy()
+    bob.does = lambda call: call.answer()
+    call = alice.call(bob.uri, media=media)
+    scene.run(1)
+    media.wrong = wrong
+    if wrong == "rolled_back":
+        scene.media[0].refuses = MediaRefused("no")
+    outcome: list[Any] = []
+    call.hold().addBoth(outcome.append)
+    scene.run(1)
+    assert len(outcome) == 1 and call.established
+    media.wrong, media.offered, scene.media[0].refuses = "", False, None
+    call.hold().addBoth(outcome.append)
+    scene.run(1)
+    assert outcome[1] is call and call.on_hold
+    call.hangup()
+    scene.run(40)
+    assert not len(alice.table)

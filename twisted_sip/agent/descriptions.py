@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import Logger
 
 from twisted_sip.dialog.session_terms import SessionBody
 from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
@@ -19,6 +20,8 @@ from twisted_sip.sdp.description import MEDIA_TYPE, SessionDescription
 
 if TYPE_CHECKING:
     from twisted_sip.agent.call import Call
+
+_log = Logger()
 
 #: Takes the call and the offer of the peer, None to make an offer; returns our description, or what can be awaited.
 OnOffer = Callable[["Call", "SessionBody | None"], Any]
@@ -120,7 +123,7 @@ class Descriptions:
             if self._offered is None:
                 self.holding = self._held_before
             self._offered = None
-            self.media.rolled_back()
+            self._have(self.media.rolled_back)
 
     def hold(self, on: bool) -> None:
         """Hold the peer with the next offer, or no longer."""
@@ -134,7 +137,15 @@ class Descriptions:
         if not self.closed:
             self.closed = True
             if self.media is not None:
-                self.media.close()
+                self._have(self.media.close)
+
+    def _have(self, done: Callable[[], object]) -> None:
+        """Have the media do what nobody waits for: a mistake of theirs must not keep the call from going on."""
+        try:
+            done()
+        except Exception:
+            call = self._weak_call()
+            _log.failure("media of {call_id}", call_id="" if call is None else call.id)
 
     def _keep(self, made: Description | None) -> SessionBody | None:
         body = session_body(made)

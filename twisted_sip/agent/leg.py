@@ -90,12 +90,17 @@ class Leg:
         except SIPError as error:
             reason = error.reason if isinstance(error, RemoteProtocolError) else str(error)
             _log.debug("the answer in {call_id} is of no use: {reason}", call_id=call.id, reason=reason)
-            if call.established and session.state == "confirmed" and call.negotiated:
-                call.log.add(MediaRejected(by="local", status=488, reason=reason))
-            else:
-                call.end_for_media(reason)
+        except Exception:
+            # A mistake of the program's media must not leave the call hanging.
+            _log.failure("no use of an answer in {call_id}", call_id=call.id)
+            reason = "internal error"
+        else:
+            call.media_agreed(body)
             return
-        call.media_agreed(body)
+        if call.established and session.state == "confirmed" and call.negotiated:
+            call.log.add(MediaRejected(by="local", status=488, reason=reason))
+        else:
+            call.end_for_media(reason)
 
     def offer_received(self, session: Session, offer: OfferReceived) -> None:
         """The peer makes an offer outside of INVITE requests."""

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from twisted_sip.agent.call_events import MediaChanged, MediaRejected
 from twisted_sip.dialog.session import Session
 from twisted_sip.dialog.session_terms import SessionBody
-from twisted_sip.errors import LocalProtocolError, RequestRefused, SIPError
+from twisted_sip.errors import LocalProtocolError, RequestRefused
 
 if TYPE_CHECKING:
     from twisted_sip.agent.call import Call
@@ -116,7 +116,8 @@ class Renegotiation:
         try:
             if change is not None and change.prepare is not None:
                 change.prepare()
-        except SIPError:
+        except Exception:
+            # A mistake of the program's media too is told to who wants the change.
             self._failed(Failure(), change)
             return
         if change is not None and change.body is not None:
