@@ -177,6 +177,30 @@ class TestInCalls:
         assert updates >= 3 and not alice.over and not bob.over
         pair.settle()
 
+    @pytest.mark.parametrize(("wait", "at"), [(40, [150, 190]), (3, [150, 153]), (120, [150, 160])])
+    def test_refused_for_so_long(self, pair: Any, wait: int, at: list[int]) -> None:
+        """RFC 3261 section 20.33: Retry-After counts, unless the session would be over by then."""
+        pair.again(SessionTerms(session_expires=300))
+        alice, _ = pair.talking()
+        began = pair.link.clock.seconds()
+        times: dict[int, int] = {}
+
+        def refuse(sender: str, message: Any) -> bool:
+            if isinstance(message, Request) and message.method == "UPDATE":
+                times.setdefault(message.cseq.number, round(pair.link.clock.seconds() - began))
+            elif message.cseq.method == "UPDATE" and len(times) == 1:
+                message.status = 500
+                message.headers.set("retry-after", str(wait))
+                outgoing = next(o for o in pair.alice._transactions if o.method == "UPDATE")
+                outgoing.response_received(message)
+                return True
+            return False
+
+        pair.link.drop = refuse
+        pair.link.advance(200, 0.1)
+        assert list(times.values())[:2] == at and not alice.over
+        pair.settle()
+
     def test_422(self, pair: Any) -> None:
         """Section 7.3: the UPDATE is sent again with the longer interval, offer and all."""
         pair.again(SessionTerms(session_expires=200), SessionTerms(min_se=200))

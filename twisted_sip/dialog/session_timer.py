@@ -224,12 +224,15 @@ class SessionTimer:
 
         :param wait: seconds that the peer wants us to wait, None where it does not say.
         """
-        if self._refresh is not None or self.refresher != "local":
+        if self.refresher != "local" or (self._refresh is not None and (wait is None or self._expiry is None)):
             return
         patience = _PATIENCE * 2 ** min(self._failures, 10)
         self._failures += 1
         delay = patience if wait is None else max(1.0, float(wait))
         if self._timers.now() + delay < self._ends_at:
+            if self._refresh is not None:
+                # The peer wants another time than we had in mind.
+                self._refresh.cancel()
             self._refresh = self._timers.start(delay, self._due)
 
     def _due(self) -> None:
