@@ -39,6 +39,27 @@ class TestReinvite:
             assert mirrored(alice, bob)
         pair.settle()
 
+    def test_a_refresh_that_passes_by(self, pair: Any) -> None:
+        """An UPDATE without offer may go beside a re-INVITE, which keeps its time and its offer."""
+        pair.again(alice=SessionTerms(ring_timeout=20))
+        pair.bob.manual.add("reinvited")
+        alice, bob = pair.talking()
+        offer = pair.alice.describe("offer")
+        alice.reinvite(offer, [("x-why", "hold")])
+        pair.advance(0.1)
+        alice.update()
+        pair.advance(0.1)
+        assert pair.alice.told[-1] == ("modified", ("UPDATE", 200))
+        pair.bob.pending_invites.pop().reject(422, headers=[("min-se", "200")])
+        pair.advance(0.1)
+        assert pair.bob.pending_invites[0].offer == offer
+        assert pair.bob.pending_invites[0].request.headers.first("x-why") == "hold"
+        alice.update()
+        pair.link.advance(21, 0.1)
+        assert "CANCEL" in pair.link.words("alice") and pair.alice.told[-2] == ("modified", ("INVITE", 487))
+        assert alice.can_reinvite and bob.can_reinvite
+        pair.settle()
+
     def test_late_offer(self, pair: Any) -> None:
         alice, bob = pair.talking()
         alice.reinvite(None)

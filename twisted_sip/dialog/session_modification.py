@@ -45,15 +45,13 @@ class Modification:
     :ivar update: our UPDATE that is in progress, None without one.
     """
 
-    __slots__ = ("_again", "_body", "_headers", "_own", "_session", "_timeout", "_too_small", "update")
+    __slots__ = ("_again", "_asked", "_session", "_timeout", "_too_small", "update")
 
     def __init__(self, session: Session) -> None:
         self.update: ClientRequest | None = None
         self._session = session
-        # The re-INVITE or UPDATE that waits for its response, not the initial INVITE.
-        self._own: ClientRequest | None = None
-        self._body: SessionBody | None = None
-        self._headers: list[Header] = []
+        # Method -> offer and header fields of the last one: a refresh may pass a re-INVITE that is under way.
+        self._asked: dict[str, tuple[SessionBody | None, list[Header]]] = {}
         self._too_small = 0
         self._again: Timer | None = None
         self._timeout: Timer | None = None
@@ -69,40 +67,37 @@ class Modification:
     def reinvite(self, offer: SessionBody | None, headers: Iterable[Header]) -> None:
         """Send a re-INVITE; the session has seen to it that it may be sent."""
         self._too_small = 0
-        self._body = offer
-        self._headers = list(headers)
+        self._asked["INVITE"] = offer, list(headers)
         self._reinvite()
 
     def _reinvite(self) -> None:
         session = self._session
         self._stop_again()
         fields = [*session.terms.capabilities(), *session.timer.request_fields(), *session.terms.recv_info_field()]
-        invite = ClientInvite(session, self._body is not None)
-        outgoing = invite.outgoing = session.make("INVITE", invite, [*fields, *self._headers], self._body)
+        body, headers = self._asked["INVITE"]
+        invite = ClientInvite(session, body is not None)
+        outgoing = invite.outgoing = session.make("INVITE", invite, [*fields, *headers], body)
         session.inviting = invite
-        self._own = outgoing
-        if self._body is not None:
-            session.offers.offer_sent(self._body, invite)
+        if body is not None:
+            session.offers.offer_sent(body, invite)
         self._limit(session.terms.ring_timeout, self._cancel)
         session.user.send(session, outgoing)
 
     def _cancel(self) -> None:
         """Nobody answers: CANCEL, and in the end a timeout."""
         session = self._session
-        outgoing = self._own
-        if outgoing is not None:
-            self._limit(2 * session.terms.values.timeout, outgoing.failed, 408)
-            session.user.cancel(session, outgoing, ())
+        invite = session.inviting
+        if invite is not None and not invite.initial and not invite.accepted:
+            self._limit(2 * session.terms.values.timeout, invite.outgoing.failed, 408)
+            session.user.cancel(session, invite.outgoing, ())
 
     def cancel(self) -> None:
         """Give our re-INVITE up, if one is in progress (section 9.1)."""
-        if self._own is not None and self._own.method == "INVITE":
-            self._cancel()
+        self._cancel()
 
     def _accepted(self, invite: ClientInvite, response: Response) -> None:
         """Our re-INVITE has a 2xx."""
         session = self._session
-        self._own = None
         self._stop_timeout()
         session.refresh_target(response)
         session.learn(response)
@@ -117,25 +112,24 @@ class Modification:
     def send_update(self, offer: SessionBody | None, headers: Iterable[Header]) -> None:
         """Send an UPDATE; the session has seen to it that it may be sent."""
         self._too_small = 0
-        self._body = offer
-        self._headers = list(headers)
+        self._asked["UPDATE"] = offer, list(headers)
         self._update()
 
     def _update(self) -> None:
         session = self._session
-        if self._body is not None:
+        body, headers = self._asked["UPDATE"]
+        if body is not None:
             # What met with a glare is superseded; a refresh that comes meanwhile supersedes nothing.
             self._stop_again()
         fields = [*session.terms.capabilities(), *session.timer.request_fields(), *session.terms.recv_info_field()]
-        outgoing = session.make("UPDATE", self, [*fields, *self._headers], self._body)
-        self.update = self._own = outgoing
-        if self._body is not None:
-            session.offers.offer_sent(self._body, outgoing)
+        outgoing = self.update = session.make("UPDATE", self, [*fields, *headers], body)
+        if body is not None:
+            session.offers.offer_sent(body, outgoing)
         session.user.send(session, outgoing)
 
     def _updated(self, outgoing: ClientRequest, response: Response) -> None:
         session = self._session
-        self.update = self._own = None
+        self.update = None
         session.refresh_target(response)
         session.learn(response)
         session.timer.response_received(outgoing.request, response)
@@ -194,7 +188,6 @@ class Modification:
         session = self._session
         method = outgoing.method
         carrier: object = invite or outgoing
-        self._own = None
         if invite is None:
             self.update = None
         if session.over:
@@ -211,7 +204,7 @@ class Modification:
         if status == 491:
             self._stop_again()
             delay = glare_delay(session.uac, session.random())
-            self._again = session.timers.start(delay, self._glare_over, method, self._body)
+            self._again = session.timers.start(delay, self._glare_over, method, self._asked[method][0])
             return
         if invite is not None and invite.executed:
             # RFC 6141 section 3.4: the peer may have undone what was agreed meanwhile.
