@@ -310,6 +310,21 @@ class TestInCalls:
         assert bob.state == CONFIRMED and bob.acknowledged
         pair.settle()
 
+    def test_glare_of_a_refresh_behind_another(self, pair: Any) -> None:
+        """What has met with the first one is not forgotten."""
+        alice, _ = pair.talking()
+        pair.link.drop = lambda sender, message: True
+        alice.reinvite(pair.alice.describe("offer"))
+        for method in ("INVITE", "UPDATE"):
+            if method == "UPDATE":
+                alice.update()
+            outgoing = [o for o in pair.alice._transactions if o.method == method][-1]
+            outgoing.response_received(response_to(outgoing.request, 491))
+        pair.link.drop = lambda sender, message: False
+        pair.advance(5)
+        assert ("offer_wanted", "glare") in pair.alice.told and alice.can_reinvite
+        pair.settle()
+
     @pytest.mark.parametrize("how", [{"min_se": 60}, {"session_expires": -1}, {"ring_timeout": 0}])
     def test_terms(self, how: Any) -> None:
         with pytest.raises((ValueError, LocalProtocolError)):

@@ -202,9 +202,12 @@ class Modification:
         if session.over:
             return
         if status == 491:
-            self._stop_again()
-            delay = glare_delay(session.uac, session.random())
-            self._again = session.timers.start(delay, self._glare_over, method, self._asked[method][0])
+            body = self._asked[method][0]
+            if self._again is None or body is not None or method == "INVITE":
+                # A re-INVITE that waits already refreshes the session as well.
+                self._stop_again()
+                delay = glare_delay(session.uac, session.random())
+                self._again = session.timers.start(delay, self._glare_over, method, body)
             return
         if invite is not None and invite.executed:
             # RFC 6141 section 3.4: the peer may have undone what was agreed meanwhile.
