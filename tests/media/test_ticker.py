@@ -85,6 +85,26 @@ def test_all_may_leave_in_a_round():
     assert not clock.getDelayedCalls()
 
 
+def test_who_comes_in_a_round_makes_no_second_timer():
+    clock = Clock()
+    ticker = Ticker(clock)
+    times = []
+    second = times.append
+
+    def first(now):
+        ticker.remove(first)
+        ticker.add(second)
+
+    ticker.add(first)
+    clock.advance(0.02)
+    assert len(clock.getDelayedCalls()) == 1
+    for _ in range(10):
+        clock.advance(0.02)
+    assert len(times) == 10 and len(clock.getDelayedCalls()) == 1
+    ticker.remove(second)
+    assert not clock.getDelayedCalls()
+
+
 @pytest.mark.parametrize("step", [-5.0, -0.001])
 def test_a_clock_that_goes_back_does_no_harm(step):
     clock = Clock()

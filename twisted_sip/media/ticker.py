@@ -30,6 +30,7 @@ class Ticker:
         self._start = 0.0
         self._count = 0
         self._call: IDelayedCall | None = None
+        self._in_round = False
 
     def __len__(self) -> int:
         """How many are called."""
@@ -39,7 +40,8 @@ class Ticker:
         """Call ``called(now)`` once in each interval from now on; *now* is the time of the clock in seconds."""
         self._users[called] = None
         self._round = None
-        if self._call is None:
+        # Within a round the next one is arranged at its end.
+        if self._call is None and not self._in_round:
             self._start = self._clock.seconds()
             self._count = 1
             self._call = self._clock.callLater(self.interval, self._tick)
@@ -66,9 +68,11 @@ class Ticker:
             self.skipped += rounds - self.CATCH_UP
             self._count += rounds - self.CATCH_UP
             rounds = self.CATCH_UP
+        self._in_round = True
         for _ in range(rounds):
             self._count += 1
             self._once(now)
+        self._in_round = False
         if self._users:
             delay = self._start + self._count * self.interval - self._clock.seconds()
             self._call = self._clock.callLater(max(0.0, delay), self._tick)
