@@ -30,7 +30,8 @@ class WavSource:
         target = os.fspath(file) if isinstance(file, (str, os.PathLike)) else file
         try:
             self._wave = wave.open(target, "rb")  # noqa: SIM115
-        except (wave.Error, EOFError) as error:
+        except (wave.Error, EOFError, RuntimeError) as error:
+            # RuntimeError: a chunk that goes on beyond the end of the file.
             raise LocalProtocolError(f"not a WAV file that can be played: {error}") from None
         self.rate: int = self._wave.getframerate()
         self._width = self._wave.getsampwidth()
@@ -51,12 +52,13 @@ class WavSource:
         """Return the next *samples* samples, fewer at the end, None when it is over."""
         wanted = 2 * samples
         while len(self._waiting) < wanted and not self._over:
-            piece = self._wave.readframes(_PIECE)
+            # A file that was cut off may end with less than a sample of each channel: that is nothing.
+            piece = self._mono(self._wave.readframes(_PIECE))
             if not piece and self._repeat:
                 self._wave.rewind()
-                piece = self._wave.readframes(_PIECE)
+                piece = self._mono(self._wave.readframes(_PIECE))
             if piece:
-                self._waiting += self._mono(piece)
+                self._waiting += piece
             else:
                 self._over = True
                 self._wave.close()
@@ -119,14 +121,17 @@ class WavSink:
             self._flush()
 
     def _flush(self) -> None:
+        parts, self._parts, self._held = self._parts, [], 0
         if self._wave is not None:
-            self._wave.writeframesraw(b"".join(self._parts))
-        self._parts.clear()
-        self._held = 0
+            self._wave.writeframesraw(b"".join(parts))
 
     def close(self) -> None:
         """Write the rest and the header. Harmless when repeated."""
-        if self._wave is not None:
-            self._flush()
-            found, self._wave = self._wave, None
-            found.close()
+        found = self._wave
+        if found is not None:
+            try:
+                self._flush()
+            finally:
+                # On a disk that is full too.
+                self._wave = None
+                found.close()
