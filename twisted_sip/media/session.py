@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from twisted_sip.errors import LocalProtocolError
@@ -23,6 +24,8 @@ from twisted_sip.media.telephone_event import check_keys
 
 if TYPE_CHECKING:
     from twisted_sip.media.plane import MediaPlane
+
+_log = Logger()
 
 
 @implementer(IAudioSession)
@@ -228,12 +231,19 @@ class MediaSession(SessionExchange):
         stream.echoing = sound.echoing
 
     def _key(self, key: str, held: float, how: str) -> None:
-        if self._on_dtmf is not None:
-            self._on_dtmf(key, held, how)
+        self._tell(self._on_dtmf, key, held, how)
 
     def _silence(self, silent: bool) -> None:
-        if self._on_silence is not None:
-            self._on_silence(silent)
+        self._tell(self._on_silence, silent)
+
+    def _tell(self, hook: Callable[..., object] | None, *told: object) -> None:
+        if hook is None:
+            return
+        try:
+            hook(*told)
+        except Exception:
+            # A fault in one key must not cost the keys to come.
+            _log.failure("A hook of a media session failed")
 
     # -- what the stream says --------------------------------------------------------------------
 

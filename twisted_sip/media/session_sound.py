@@ -115,9 +115,12 @@ class SessionSound:
 
     def play(self, source: AudioSource) -> Deferred[bool]:
         """Play *source* in place of what was played."""
-        self.stop_playing()
         done: Deferred[bool] = Deferred(lambda _: self._cancelled(playing))
-        playing = self.playing = Playing(source, done)
+        playing = Playing(source, done)
+        before, self.playing = self.playing, playing
+        if before is not None:
+            # Whoever waits for it may play something else at once, which then takes the place of this one.
+            before.finish(False)
         return done
 
     def _cancelled(self, playing: Playing) -> None:
