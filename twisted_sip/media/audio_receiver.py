@@ -252,10 +252,11 @@ class AudioReceiver:
         return self._packet_samples / self._rate
 
     def renew(self) -> None:
-        """The peer may be another one from now on."""
+        """The peer may be another one from now on.
+
+        A key under way goes on: another source ends it, and the same one must not be heard twice.
+        """
         self.rtp.forget()
-        if self._events is not None:
-            self._events.reset()
 
     def close(self) -> None:
         """Let go of the codecs. Harmless when repeated."""

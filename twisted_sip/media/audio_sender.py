@@ -69,8 +69,10 @@ class AudioSender:
         else:
             rate = events_rate or codec.clock_rate
             clocks = (rate, rate * ptime // 1000, codec.clock_rate)
-            if self.events is None or self.events.clocks != clocks:
+            if self.events is None:
                 self.events = EventSender(*clocks)
+            elif self.events.clocks != clocks:
+                self.events.retime(*clocks)
         self._payload_type = payload_type
         self._events_type = events or 0
         self._noise_type = noise

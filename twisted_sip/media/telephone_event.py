@@ -119,6 +119,19 @@ class EventSender:
             else:
                 self._waiting.append((KEYS.index(digit), int(duration * self._rate), int(gap * self._rate)))
 
+    def retime(self, clock_rate: int, step: int, stamps: int = 0) -> None:
+        """Go on with other clocks, see the parameters of this class; no key is lost."""
+        before, self._rate, self._step = self._rate, clock_rate, step
+        self.clocks = (clock_rate, step, stamps or clock_rate)
+
+        def scaled(value: int) -> int:
+            return value * clock_rate // before
+
+        if clock_rate != before:
+            self._waiting = deque((event, scaled(length), scaled(gap)) for event, length, gap in self._waiting)
+            self._elapsed, self._length, self._gap = scaled(self._elapsed), scaled(self._length), scaled(self._gap)
+            self._segment, self._silent = scaled(self._segment), scaled(self._silent)
+
     def next(self, now: int) -> tuple[bytes, int, bool] | None:
         """Return payload, RTP timestamp and marker of the packet to send at *now*, a time on the RTP clock.
 
