@@ -11,7 +11,9 @@ from twisted_sip.media.audio_receiver import Format, Role
 from twisted_sip.media.audio_stream import StreamTerms
 from twisted_sip.media.codecs.table import CodecKind
 from twisted_sip.media.settings import MediaSettings
+from twisted_sip.message.hosts import is_host
 from twisted_sip.sdp.codec import COMFORT_NOISE, Codec
+from twisted_sip.sdp.connection import ip_of
 from twisted_sip.sdp.local_stream import with_telephone_events
 from twisted_sip.sdp.media_description import MediaDescription
 
@@ -145,21 +147,36 @@ def _targets(remote: MediaDescription, muxed: bool, six: bool) -> tuple[tuple[st
     host = remote.address
     if not host:
         raise MediaRefused("No address for media", warning_code=399)
-    target = _checked(host, remote.port, six)
+    target = checked_address(host, remote.port, six)
     if muxed:
         return target, target
     other, port = remote.rtcp_address_unmuxed
-    return target, _checked(other, port, six) if port else None
+    return target, checked_address(other, port, six) if port else None
 
 
-def _checked(host: str, port: int, six: bool) -> tuple[str, int]:
+def checked_address(host: str, port: int, six: bool) -> tuple[str, int]:
+    """Return where to send to; *host* may be a name.
+
+    :param six: our sockets are of IPv6.
+    :raises MediaRefused: nothing can be sent there.
+    """
+    # With leading zeros as well (RFC 5954); else with the scope of a link.
+    address = ip_of(host)
     try:
-        address = ip_address(host)
+        address = address or ip_address(host)
     except ValueError:
-        # A name, which is resolved before anything is sent there.
+        if not _is_name(host):
+            # Neither: the system must not be asked what that could be, packet by packet.
+            raise MediaRefused("Malformed address for media", warning_code=399) from None
+        # It is resolved before anything is sent there.
         return host, port
     if (address.version == 6) != six:
         raise MediaRefused("Incompatible network address formats", warning_code=301)
     if address.is_multicast or str(address) == "255.255.255.255":
         raise MediaRefused("Multicast not available", warning_code=330)
     return str(address), port
+
+
+def _is_name(host: str) -> bool:
+    # RFC 1035 section 2.3.4.
+    return is_host(host) and len(host) <= 253 and all(len(label) <= 63 for label in host.split("."))

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
-from twisted_sip.media.agreement import formats_of, kind_of, offered_codecs, terms_of
+from twisted_sip.media.agreement import checked_address, formats_of, kind_of, offered_codecs, terms_of
 from twisted_sip.media.audio_stream import AudioStream, StreamTerms
 from twisted_sip.media.codecs.table import codec_kinds
 from twisted_sip.media.port import MediaPort
@@ -306,6 +306,8 @@ class SessionExchange(MovingStream):
 
         def found(host: str) -> None:
             if exchange == self._exchange and self._stream is not None and not self._closed:
+                # A name may lead to a group as well, or to another version of IP.
+                checked_address(host, target[1], ":" in self.settings.host)
                 rtcp = terms.rtcp_target
                 new = attrs.evolve(
                     terms, target=(host, target[1]), rtcp_target=None if rtcp is None else (host, rtcp[1])
@@ -316,7 +318,7 @@ class SessionExchange(MovingStream):
         def failed(failure: Any) -> None:
             _log.warn("No address for media: {error}", error=failure.getErrorMessage())
 
-        self._plane.resolve(target[0]).addCallbacks(found, failed)
+        self._plane.resolve(target[0]).addCallback(found).addErrback(failed)
         return attrs.evolve(terms, target=None, rtcp_target=None)
 
     def _prepared(
