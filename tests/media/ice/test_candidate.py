@@ -12,6 +12,10 @@ from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.flow import Address
 from twisted_sip.media.ice.candidate import Candidate, CandidateType, candidate_priority, mismatch
 from twisted_sip.media.ice.pair import pair_priority
+from twisted_sip.media.ice.settings import ICESettings, TURNServer
+from twisted_sip.testing.network import Network
+
+from .conftest import ICECall, Side
 
 
 @pytest.mark.parametrize(
@@ -59,3 +63,33 @@ def test_mismatch() -> None:
 def test_any_text(words: list[str]) -> None:
     with contextlib.suppress(RemoteProtocolError):
         Candidate.parse(" ".join(words)).to_text()
+
+
+def test_addresses_are_the_same_however_they_are_written() -> None:
+    told = Candidate.parse("1 1 UDP 2130706431 2001:DB8:0:0:0:0:0:1 9000 typ host")
+    assert told.address == Address("2001:db8::1", 9000)
+    assert not mismatch([told], {1: Address("2001:0DB8::1", 9000)})
+    assert Candidate.parse("1 1 UDP 1 192.000.002.001 9000 typ host").address.host == "192.0.2.1"
+    server = Address("2001:DB8::5", 3478)
+    assert ICESettings(stun_servers=(server,)).stun_servers == (Address("2001:db8::5", 3478),)
+    assert TURNServer(server).address == Address("2001:db8::5", 3478)
+    assert Candidate.parse("1 1 UDP 1 Phone.local 9000 typ host").address.host == "Phone.local"
+
+
+def test_a_lite_peer_that_writes_its_address_at_length_is_reached() -> None:
+    network = Network(5)
+    full = Side(network.node("2001:db8::a"), controlling=True, components=1)
+    lite = Side(network.node("2001:db8::b"), controlling=False, components=1, lite=True)
+    call = ICECall(network, full, lite)
+    call.gather(full)
+    call.tell(full, lite)
+    call.gather(lite)
+    port = lite.stream.local_candidates[0].address.port
+    text = f"1 1 UDP 2130706431 2001:0DB8:0:0:0:0:0:B {port} typ host"
+    full.stream.set_remote(lite.stream.ufrag, lite.stream.pwd, [Candidate.parse(text)], lite=True)
+    lite.agent.start()
+    full.agent.start()
+    call.complete()
+    assert full.kinds == ("host", "host")
+    call.talk()
+    call.close()

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from twisted_sip.interfaces.flow import Address
+from twisted_sip.sdp.connection import ip_of
 from twisted_sip.sdp.ice import Candidate as SDPCandidate
 
 
@@ -31,6 +32,12 @@ TYPE_PREFERENCE = {
     CandidateType.SERVER_REFLEXIVE: 100,
     CandidateType.RELAYED: 0,
 }
+
+
+def canonical_address(address: Address) -> Address:
+    """Return *address* as sockets tell it, since it is compared with where packets come from; names as they are."""
+    found = ip_of(address.host)
+    return address if found is None else Address(str(found), address.port)
 
 
 def candidate_priority(kind: CandidateType, local_preference: int, component: int) -> int:
@@ -88,7 +95,7 @@ class Candidate:
             told.component,
             told.transport.lower(),
             told.priority,
-            Address(told.address, told.port),
+            canonical_address(Address(told.address, told.port)),
             kind,
             related,
             told.extensions,
@@ -136,7 +143,7 @@ def mismatch(candidates: Iterable[Candidate], defaults: Mapping[int, Address]) -
     """
     told = {(candidate.component, candidate.address) for candidate in candidates}
     return any(
-        (component, address) not in told
+        (component, canonical_address(address)) not in told
         for component, address in defaults.items()
         if _is_numeric(address.host) and not (address.host in ("0.0.0.0", "::") and address.port == 9)
     )

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import attrs
 
 from twisted_sip.interfaces.flow import Address
+from twisted_sip.media.ice.candidate import canonical_address
+
+
+def _canonical(addresses: Iterable[Address]) -> tuple[Address, ...]:
+    return tuple(canonical_address(one) for one in addresses)
 
 
 @attrs.frozen(slots=True)
@@ -16,7 +23,7 @@ class TURNServer:
     :ivar password: never logged.
     """
 
-    address: Address
+    address: Address = attrs.field(converter=canonical_address)
     username: str = ""
     password: str = attrs.field(default="", repr=False)
 
@@ -46,7 +53,7 @@ class ICESettings:
     :ivar relay_only: True tells and uses relayed candidates alone, for privacy.
     """
 
-    stun_servers: tuple[Address, ...] = ()
+    stun_servers: tuple[Address, ...] = attrs.field(default=(), converter=_canonical)
     turn_servers: tuple[TURNServer, ...] = ()
     Ta: float = 0.05
     RTO: float = 0.5
