@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from cryptography.hazmat.primitives import hashes
+from OpenSSL import SSL
 from twisted.internet.task import Clock
 
 from twisted_sip.media.dtls import LIMIT, DTLSAssociation, DTLSKeys
@@ -232,3 +233,25 @@ def test_fingerprints() -> None:
     assert usable([weak, made.fingerprint]) == (made.fingerprint,)
     md5 = Fingerprint.of("md5", certificate.fingerprint(hashes.MD5()))
     assert usable([md5]) == () and not matches(certificate, [md5]) and not matches(certificate, [])
+
+
+def test_data_of_the_peer_is_not_kept() -> None:
+    wire = Wire()
+    wire.start()
+    wire.run()
+    client, server = wire.client.association, wire.server.association
+    for _ in range(20):
+        records = []
+        for _ in range(8):
+            client._connection.send(b"data")
+            records.append(client._connection.bio_read(65536))
+        server.datagram(b"".join(records))
+    with pytest.raises(SSL.WantReadError):
+        server._connection.recv(4096)
+    # It is still there for what comes.
+    client._connection.send(b"more")
+    server.datagram(client._connection.bio_read(65536))
+    client.close()
+    wire.run(0.1)
+    server.datagram(b"\x17")
+    assert wire.states == ("closed", "established") and not wire.server.failures

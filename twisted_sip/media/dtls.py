@@ -199,7 +199,9 @@ class DTLSAssociation:
         """After the handshake: a retransmission of the peer's wants our last flight again; all else is nothing."""
         before = self._flight
         with contextlib.suppress(SSL.Error):
-            self._connection.recv(4096)
+            # A datagram holds many records. What is not read would be kept.
+            while True:
+                self._connection.recv(4096)
         self._flush()
         if self._flight is before and not self.client and data[0] in _OF_HANDSHAKES and self._repeats:
             # Ours has not arrived. Strangers must not draw flights without end.
