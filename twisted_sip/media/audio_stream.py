@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import attrs
 
@@ -22,10 +21,14 @@ from twisted_sip.media.rtcp_session import RTCPSession
 from twisted_sip.media.rtp import split
 from twisted_sip.media.settings import MediaSettings
 from twisted_sip.media.sockets import PortRange
+from twisted_sip.media.stream_user import StreamUser
 from twisted_sip.media.ticker import Ticker
 
 #: How often silence of the peer and ends of keys are looked for, in seconds.
 _LOOK = 0.1
+
+#: Later than that nobody was awake to listen.
+_ASLEEP = 1.0
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -58,26 +61,6 @@ class StreamTerms:
     target: tuple[str, int] | None = None
     rtcp_target: tuple[str, int] | None = None
     muxed: bool = False
-
-
-class StreamUser(Protocol):
-    """What a stream wants of the media session it belongs to."""
-
-    def stream_frame(self, heard: bytes, samples: int) -> bytes | None:
-        """Return the next frame to send, None for silence; *heard* is what the peer said meanwhile."""
-        ...
-
-    def stream_sent(self) -> None:
-        """Keys have gone out, or a frame has: look whether something is finished."""
-        ...
-
-    def stream_key(self, key: str, seconds: float) -> None:
-        """The peer has pressed a key (RFC 4733)."""
-        ...
-
-    def stream_silent(self, seconds: float) -> None:
-        """Nothing has come for so long."""
-        ...
 
 
 class AudioStream:
@@ -203,6 +186,7 @@ class AudioStream:
             return
         self._stop()
         self._ticker = ticker
+        self._look_at = self._now()
         ticker.add(self._tick)
 
     def _stop(self) -> None:
@@ -328,6 +312,10 @@ class AudioStream:
             self.port.send_rtcp(data, target)
 
     def _look(self, now: float) -> None:
+        late = now - self._look_at
+        if late > _ASLEEP:
+            # We have slept, or the clock was set: what has come meanwhile is still to be read.
+            self._heard_at = min(now, self._heard_at + late)
         self._look_at = now + _LOOK
         self.receiver.tick(now)
         limit = self._settings.timeout
