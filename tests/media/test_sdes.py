@@ -289,6 +289,25 @@ def test_another_fork_answers(calls: Make) -> None:
     assert min(call.heard()) > 35
 
 
+def test_another_place_with_other_keys_is_not_told_keys_that_are_in_use(calls: Make) -> None:
+    """Somebody to whom the call was handed over cannot know how often our numbers have run over (section 7.1.4)."""
+    call = calls(REQUIRED)
+    call.agree()
+    call.a.stream.sender.sequence = 0xFFF0
+    assert min(call.heard()) > 40
+    other = call.planes[1]()
+    answer = call.made(call.a.answer(call.made(other.offer())))
+    other.answered(answer)
+    before = other.statistics().packets_received
+    call.run(1)
+    assert other.statistics().packets_received - before > 40
+    # The same place, or the same keys: a phone that goes on.
+    offer = call.made(other.offer())
+    assert call.a.answer(offer).media[0].crypto == answer.media[0].crypto
+    moved = attrs.evolve(offer, media=(attrs.evolve(offer.media[0], port=41000),))
+    assert call.a.answer(moved).media[0].crypto == answer.media[0].crypto
+
+
 @pytest.mark.parametrize("settings", [OFFERED, REQUIRED, {}])
 def test_the_same_stream_offered_with_keys_and_without(calls: Make, settings: dict[str, Any]) -> None:
     call = calls(REQUIRED, settings)

@@ -86,6 +86,7 @@ class StreamKeys:
         self._way = ""
         self._protocol = AVP
         self._theirs = ("", 0)
+        self._remote: MediaDescription | None = None
         self._exchanged = False
         self._stream: AudioStream | None = None
         self.security = MediaSecurity()
@@ -144,6 +145,8 @@ class StreamKeys:
         protocol = offered.protocol.upper()
         keying = self._settings.keying
         if "sdes" in keying and not protocol.startswith("UDP/TLS/"):
+            if self._is_elsewhere(offered):
+                self._own.renew()
             chosen = self._own.answer(offered.crypto)
             if chosen is not None:
                 return attrs.evolve(stream, protocols=(offered.protocol,), crypto=(chosen[0],))
@@ -163,6 +166,17 @@ class StreamKeys:
         if self._settings.srtp == "required":
             raise MediaRefused("SRTP is required", warning_code=302)
         return stream
+
+    def _is_elsewhere(self, offered: MediaDescription) -> bool:
+        """Tell whether the stream was handed over to somebody else (RFC 4568 section 7.1.4).
+
+        He cannot know the rollover counter under our keys, which is zero under others.
+        """
+        before = self._remote
+        if before is None or self._way != "sdes" or (before.address, before.port) == (offered.address, offered.port):
+            return False
+        known = {one.key_params for one in before.crypto}
+        return known.isdisjoint(one.key_params for one in offered.crypto)
 
     def _kept_setup(self, offered: MediaDescription) -> Setup | None:
         # RFC 5763 section 6.6: an association is kept if nothing but the words change.
@@ -190,6 +204,7 @@ class StreamKeys:
             self._close_keying()
             self._tell(MediaSecurity())
         self._protocol = answer.protocol
+        self._remote = remote
         self._exchanged = True
 
     def _agree_sdes(self, local: MediaDescription, remote: MediaDescription, offered: bool) -> None:
