@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from twisted_sip.agent.registration import Registration
+from twisted_sip.auth.client import DigestClient
 from twisted_sip.element.sending import ClientCredentials
 from twisted_sip.interfaces.flow import Flow
 from twisted_sip.interfaces.transport_kind import UDP
@@ -40,6 +41,7 @@ class Account:
     ) -> None:
         """Make an account.
 
+        :param credentials: a DigestClient without realms answers the domain of *address* alone from now on.
         :param route: Route values for requests outside of dialogs, where there is no registration to tell.
         :raises LocalProtocolError: one of them is none.
         """
@@ -49,6 +51,8 @@ class Account:
         self.registration = registration
         self.calls = 0
         self._route = own_route_set(route)
+        if isinstance(credentials, DigestClient):
+            credentials.belong_to(self.domain)
 
     def __repr__(self) -> str:
         return f"<Account {self.address}>"

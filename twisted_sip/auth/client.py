@@ -52,8 +52,8 @@ class DigestClient:
     :param user: the user name.
     :param password: the password; or give *ha1s*.
     :param ha1s: realm -> algorithm -> H(A1) in hexadecimal, in place of a password. Its realms are trusted.
-    :param realms: the realms that may be answered. None: with a password, the domain of each request's From alone.
-        ``(ANY_REALM,)``: all.
+    :param realms: the realms that may be answered. None: with a password, the domain of each request's From alone, or
+        the domains that :meth:`belong_to` names. ``(ANY_REALM,)``: all.
     :param algorithms: the algorithms that may be used; leaving MD5 out keeps an attacker on the way from asking for it.
     :param strongest: of several challenges of one realm answer that with the strongest algorithm, wherever it stands;
         otherwise the topmost, as RFC 8760 section 2.4 has it where there is no policy of ours.
@@ -85,6 +85,7 @@ class DigestClient:
         if realms is None and ha1s is not None:
             realms = ha1s
         self._realms = None if realms is None else frozenset(realms)
+        self._domains: frozenset[str] = frozenset()
         self._algorithms = frozenset(algorithms)
         if not self._algorithms <= HASHES.keys():
             raise LocalProtocolError(f"digest algorithms are {', '.join(ALGORITHMS)}")
@@ -95,6 +96,14 @@ class DigestClient:
 
     def __repr__(self) -> str:
         return f"<DigestClient {self.user!r}>"
+
+    def belong_to(self, domain: str) -> None:
+        """Where no realms were given: answer *domain* from now on, and no more whatever stands in From.
+
+        Within a dialog that a peer has begun From is what the peer has written into To (RFC 3261 section 12.1.1): who
+        owns the password must not go by it.
+        """
+        self._domains |= {domain.lower()}
 
     def authorize(self, request: Request, response: Response) -> Request | None:
         """Return *request* once more with credentials that answer *response*, a 401 or 407 to it.
@@ -145,6 +154,8 @@ class DigestClient:
     def _trusts(self, request: Request, realm: str) -> bool:
         if self._realms is not None:
             return realm in self._realms or ANY_REALM in self._realms
+        if self._domains:
+            return realm.lower() in self._domains
         uri = request.from_.uri
         return isinstance(uri, SIPURI) and uri.host.lower() == realm.lower()
 
