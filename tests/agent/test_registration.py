@@ -191,6 +191,21 @@ def test_gruu_is_ours_while_registered(registrar: RegistrarScene) -> None:
     assert (registration.gruu, registration.temporary_gruu) == ("", "")
 
 
+@pytest.mark.parametrize("host", [HOST, "203.0.113.7"])
+def test_a_registrar_without_outbound_lists_no_reg_id(registrar: RegistrarScene, host: str) -> None:
+    """It knows GRUUs and instances all the same, and may list the address that the request came from."""
+    registration = registrar.register(instance=INSTANCE)
+    request = registrar.expect()
+    ours = request.typed("contact")[0].address.uri_text.replace(HOST, host)
+    fields = f';expires=120;pub-gruu="sip:alice@example.com;gr=x";+sip.instance="<{INSTANCE}>"'
+    others = '<sip:else@192.0.2.77>;expires=9;+sip.instance="<urn:x>", <sip:2@192.0.2.78>;expires=9'
+    registrar.answer(request, 200, ("contact", others), ("contact", f"<{ours}>{fields}"))
+    assert registration.gruu == "sip:alice@example.com;gr=x"
+    [event] = [event for event in registration.log.kept() if isinstance(event, Registered)]
+    assert event.expires == 120
+    registrar.expect(within=120)
+
+
 def test_what_makes_no_sense_in_a_200_is_not_there(registrar: RegistrarScene) -> None:
     registration = registrar.register(instance=INSTANCE)
     request = registrar.expect()

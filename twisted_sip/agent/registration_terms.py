@@ -119,24 +119,32 @@ class Grant:
 
 
 def _our_contact(response: Response, contact: str, instance: str, reg_id: int) -> ContactParam | None:
-    """Return our binding among those that *response* lists, None if it lists none of ours."""
+    """Return our binding among those that *response* lists, None if it lists none of ours.
+
+    A registrar without Outbound may list our instance-id and no reg-id, and the Contact as it reaches it (RFC 3261
+    section 10.3, RFC 5627 section 5.2).
+    """
     uri = parse_uri(contact)
+    by_instance: ContactParam | None = None
     for text in response.headers.elements("contact"):
         try:
             listed = ContactParam.parse(text)
             if listed.address is None:
                 continue
-            if reg_id and listed.instance and instance_key(listed.instance) == instance_key(instance):
-                if listed.reg_id == reg_id:
+            if listed.instance and instance_key(listed.instance) == instance_key(instance):
+                if reg_id and listed.reg_id == reg_id:
                     return listed
-                continue
+                if reg_id and listed.reg_id is not None:
+                    continue
+                if listed.reg_id is None:
+                    by_instance = by_instance or listed
             found = listed.address.uri
         except RemoteProtocolError:
             continue
         if isinstance(found, SIPURI) and isinstance(uri, SIPURI) and found.user == uri.user:
             if found.equivalent(uri) or found.text == uri.text:
                 return listed
-    return None
+    return by_instance
 
 
 def _routes(response: Response, name: str) -> tuple[str, ...]:
