@@ -190,13 +190,22 @@ class Referring:
                 max_forwards=70 if hops is None else hops - 1,
                 referral=referral,
             )
+        except RemoteProtocolError as error:
+            # No room for media.
+            self._not_made(referral, error.status)
+            return
         except LocalProtocolError:
-            notifier = self._followed.get(referral)
-            if notifier is not None:
-                notifier.tell(503, final=True)
+            self._not_made(referral, 503)
+            return
+        except Exception:
+            _log.failure("the call of {referral}", referral=repr(referral))
+            self._not_made(referral, 500)
             return
         referral.new_call = call
         call.observe(lambda event: self._tell(referral, event))
+        if call.ending is not None:
+            # There was no offer to make.
+            self._tell(referral, Ended(call.ending))
         if old is not None:
             old.log.add(Transferred(call=call))
             then(
@@ -204,6 +213,12 @@ class Referring:
                 lambda _: None,
                 lambda failure: _log.failure("transferred for {call}", failure, call=repr(call)),
             )
+
+    def _not_made(self, referral: Referral, status: int) -> None:
+        """There is no call, and the REFER is accepted already: NOTIFY has to say so."""
+        notifier = self._followed.get(referral)
+        if notifier is not None:
+            notifier.tell(status, final=True)
 
     def _tell(self, referral: Referral, event: CallEvent) -> None:
         """Something has happened to the call that was made of a REFER."""

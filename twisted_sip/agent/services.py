@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from twisted_sip.agent.invitation import target_of
 from twisted_sip.dialog.subscriber import Notified
-from twisted_sip.errors import DocumentError, LocalProtocolError, RemoteProtocolError, RequestRefused
+from twisted_sip.errors import DocumentError, LocalProtocolError, RemoteProtocolError, RequestRefused, SIPError
 from twisted_sip.events.subscription import Subscription
 from twisted_sip.message.transfer import Replaces
 from twisted_sip.message.uri import URI
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from twisted_sip.agent.account import Account
     from twisted_sip.agent.call import Call
     from twisted_sip.agent.user_agent import UserAgent
+
+_log = Logger()
 
 #: The longest time that a call-back waits unless something else is said, in seconds.
 _PATIENCE = 1800.0
@@ -162,7 +165,7 @@ class CallBack:
         self._table = DialogTable()
         self._failed: RequestRefused | None = None
         self._waiting: list[Deferred[Call]] = []
-        self._timer: Timer | None = agent.element.timers.start(timeout, self._too_long)
+        self._timer: Timer | None = None
         self._subscription: Subscription = agent.subscriber.subscribe(
             uri,
             "dialog",
@@ -173,6 +176,7 @@ class CallBack:
             route=self._account.route,
             on_notify=self._told,
         )
+        self._timer = agent.element.timers.start(timeout, self._too_long)
         self._subscription.when_over().addCallback(self._over)
 
     @property
@@ -208,8 +212,14 @@ class CallBack:
             return
         try:
             self.call = self._agent.call(self.uri, account=self._account, **self._how)
-        except LocalProtocolError as error:
-            self._end(RequestRefused(str(error), status=503))
+        except SIPError as error:
+            self._end(
+                RequestRefused(str(error), status=error.status if isinstance(error, RemoteProtocolError) else 503)
+            )
+            return
+        except Exception as error:
+            _log.failure("the call-back to {uri}", uri=self.uri)
+            self._end(RequestRefused(f"the call could not be made: {error}", status=500))
             return
         self._end(None)
 

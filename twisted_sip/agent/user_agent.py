@@ -287,6 +287,7 @@ class UserAgent(AgentServices):
         :param referral: the REFER that asks for it (RFC 3515).
         :return: the call, whose INVITE is on its way; ``answered`` and ``ended`` are Deferreds of its outcome.
         :raises LocalProtocolError: a value that SIP does not allow, or as many calls as there may be.
+        :raises MediaRefused: there is no room for media.
         """
         if self.table.alive >= self.settings.max_calls:
             raise LocalProtocolError(f"there are {self.settings.max_calls} calls, as many as there may be")

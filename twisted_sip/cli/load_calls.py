@@ -16,7 +16,7 @@ from twisted_sip.agent.call import Call
 from twisted_sip.agent.user_agent import UserAgent
 from twisted_sip.cli.client import parse_target
 from twisted_sip.dialog.session_terms import SessionBody
-from twisted_sip.errors import LocalProtocolError, RequestRefused
+from twisted_sip.errors import RequestRefused, SIPError
 from twisted_sip.media.wav import WavSource
 
 #: A stream over which nothing goes: what a call needs that is about signalling alone.
@@ -103,7 +103,7 @@ class LoadCalls:
         body = None if self._plan.play is not None else self._inactive()
         try:
             call = self._agent.call(uri, timeout=self._plan.timeout, body=body)
-        except (LocalProtocolError, RequestRefused) as error:
+        except SIPError as error:
             self._failed[str(error)] += 1
             return
         self._active.add(call)
