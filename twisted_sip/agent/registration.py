@@ -307,7 +307,8 @@ class Registration:
             self.log.add(RegistrationChanged(state=state))
 
     def _ended(self, _: object) -> None:
-        if self.state is not _State.ENDED:
+        # Who has stopped it twice hears of it twice; it may have begun again by then.
+        if self.state is _State.LEAVING:
             self._become(_State.ENDED)
             if self._again:
                 # Events tell of what becomes of it.

@@ -96,14 +96,15 @@ class RegistrationFlow:
             self._send(self._expires)
 
     def leave(self) -> Deferred[None]:
-        """Take the binding back, as far as the registrar answers (section 10.2.2); fires with None, never fails."""
+        """Take the binding back, as far as the registrar answers (section 10.2.2); fires with None, never fails, and at
+        once where it is cancelled."""
         if self._leaving is not None:
             return self._leaving
         self._stop_next()
         if self.grant is None and self._in_flight is None:
             self._drop_flow()
             return succeed(None)
-        self._leaving = Deferred()
+        self._leaving = Deferred(lambda _: self._left())
         self._farewell = self._timers.start(self._registration.settings.farewell, self._left)
         if self._in_flight is None:
             self._send(0)
@@ -307,8 +308,8 @@ class RegistrationFlow:
     # -- the end -------------------------------------------------------------------------------
 
     def _go_on_leaving(self, sent: _Registering) -> None:
-        if sent.expires and 200 <= self.status < 300:
-            # It was a refresh that was under way.
+        if sent.expires and (200 <= self.status < 300 or self.grant is not None):
+            # It was a refresh that was under way; one that was refused leaves the binding as it was.
             self._send(0)
         else:
             self._left()
