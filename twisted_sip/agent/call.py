@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, fail
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twisted_sip.agent.call_events import CallState
@@ -15,7 +16,7 @@ from twisted_sip.agent.dialog_reference import join_value, replaces_value, targe
 from twisted_sip.agent.incoming_leg import IncomingLeg
 from twisted_sip.agent.transfer import Transfer
 from twisted_sip.dialog.session_terms import SessionBody
-from twisted_sip.errors import LocalProtocolError, SIPError
+from twisted_sip.errors import LocalProtocolError, RemoteProtocolError, SIPError
 from twisted_sip.message.header_map import HeaderMap
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.response import Response
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from twisted_sip.message.uri import URI
 
 Headers = Iterable[tuple[str, str]]
+
+_log = Logger()
 
 #: Stands for the media of the agent.
 AGENTS_OWN: Any = object()
@@ -104,10 +107,23 @@ class Call(CallSound):
         return leg.answer(made if self.media is None else None, headers)
 
     def answer_unless_done(self) -> None:
-        """Answer it if nobody has answered or refused it yet."""
+        """Answer it if nobody has answered or refused it yet; where that cannot be it is refused."""
         leg = self.leg
         if isinstance(leg, IncomingLeg) and self.state in (CallState.TRYING, CallState.RINGING) and not leg.answering:
-            self.answer().addErrback(lambda failure: failure.trap(SIPError))
+            try:
+                answer = self.answer()
+            except Exception:
+                # What makes media is a hook.
+                answer = fail(Failure())
+            answer.addErrback(self.refuse_unless_done)
+
+    def refuse_unless_done(self, failure: Failure) -> None:
+        """It cannot be answered because of *failure*: refuse it, unless that was done, or it is being answered."""
+        leg, error = self.leg, failure.value
+        if failure.check(SIPError) is None:
+            _log.failure("{call} cannot be answered", failure, call=repr(self))
+        if isinstance(leg, IncomingLeg) and self.state in (CallState.TRYING, CallState.RINGING) and not leg.answering:
+            self.reject(error.status if isinstance(error, RemoteProtocolError) else 500)
 
     def choose_media(self, media: Any, body: SessionBody | None) -> None:
         """Have *media*: an IMediaSession, what makes one, None, or AGENTS_OWN: what the agent makes, unless the

@@ -15,6 +15,7 @@ from twisted_sip.agent.call import Call
 from twisted_sip.agent.call_events import (
     DTMF,
     Answered,
+    CallState,
     Ended,
     HoldChanged,
     MediaChanged,
@@ -24,7 +25,7 @@ from twisted_sip.agent.call_events import (
 from twisted_sip.agent.referral import Referral
 from twisted_sip.agent.registration import Registration
 from twisted_sip.agent.user_agent import UserAgent
-from twisted_sip.errors import LocalProtocolError, RequestRefused
+from twisted_sip.errors import LocalProtocolError, RequestRefused, SIPError
 from twisted_sip.interfaces.agent import ICallListener
 from twisted_sip.tap.answering import Answer
 from twisted_sip.tap.ua_transfers import may_lead_to
@@ -90,15 +91,18 @@ class LineAnswers:
         status = answer.refusal()
         if status:
             call.reject(status)
-        elif ring:
-            call.ring()
-            call.agent.table.later(ring, lambda: self._take(call, answer), call)
         else:
-            self._take(call, answer)
+            # Before the time, too, where the caller asks for that and may.
+            call.answered.addCallbacks(self._talk, lambda _: None, (answer,))
+            if ring:
+                call.ring().addErrback(self._not_answered, call)
+                call.agent.table.later(ring, lambda: self._take(call), call)
+            else:
+                self._take(call)
 
-    def _take(self, call: Call, answer: Answer) -> None:
-        if not call.over:
-            call.answer().addCallbacks(self._talk, self._not_answered, (answer,), errbackArgs=(call,))
+    def _take(self, call: Call) -> None:
+        if call.state in (CallState.TRYING, CallState.RINGING):
+            call.answer().addErrback(self._not_answered, call)
 
     def follow(self, old: Call, new: Call) -> None:
         """*new* was made because of a REFER in *old*: do with it what is done with calls of that line."""
@@ -116,8 +120,9 @@ class LineAnswers:
 
     @staticmethod
     def _not_answered(failure: Failure, call: Call) -> None:
-        failure.trap(RequestRefused, LocalProtocolError)
+        failure.trap(SIPError)
         _log.info("call {id} was not answered: {reason}", id=call.id, reason=failure.getErrorMessage())
+        call.refuse_unless_done(failure)
 
     @staticmethod
     def _failed(failure: Failure, call: Call) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
-from twisted_sip.errors import LocalProtocolError, RequestRefused
+from twisted_sip.errors import LocalProtocolError, RequestRefused, SIPError
 from twisted_sip.tap.answering import play_prompt
 from twisted_sip.tap.answering_machine import AnsweringMachine
 from twisted_sip.tap.call_keys import CallKeys
@@ -106,7 +106,7 @@ class MenuAnswer:
             other = call.agent.call(target, account=call.account)
             call.ended.addCallback(lambda _: other.hangup())
             await other.answered
-        except (LocalProtocolError, RequestRefused) as error:
+        except SIPError as error:
             _log.info("{target}: {reason}", target=target, reason=str(error))
             return call.over
         call.bridge(other)
