@@ -3,7 +3,7 @@ section 2.4.7, RFC 5359 section 2.14)."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,13 +81,29 @@ def test_a_call_back_to_nobody_leaves_nothing() -> None:
     scene.stop()
 
 
+def test_load_goes_on_without_its_file(tmp_path: Path) -> None:
+    """It is gone, or there are too many open files: calls end in time all the same."""
+    scene = Scene()
+    alice, bob = scene.agent("alice", 1), scene.agent("bob", 2)
+    bob.does = lambda call: call.answer()
+    plan = LoadPlan(uri=bob.uri, rate=10.0, calls=3, duration=1.0, limit=9, play=tmp_path / "gone.wav", timeout=9.0)
+    running = LoadCalls(alice, plan)
+    ends: list[Any] = []
+    running.run().addCallback(ends.append)
+    scene.run(5)
+    result = running.result()
+    assert ends == [None] and result["answered"] == 3
+    assert result["failed"] == {"not played: No such file or directory": 3}
+    scene.stop()
+
+
 def test_load_counts_them() -> None:
     scene = Scene()
     alice: UserAgent = scene.agent("alice", 1)
     alice.make_media = no_room  # type: ignore[method-assign]
     plan = LoadPlan(
-        uri="sip:x@198.51.100.9", rate=10.0, calls=3, duration=1.0, limit=9, play=SimpleNamespace(), timeout=9.0
-    )  # type: ignore[arg-type]
+        uri="sip:x@198.51.100.9", rate=10.0, calls=3, duration=1.0, limit=9, play=Path("x.wav"), timeout=9.0
+    )
     running = LoadCalls(alice, plan)
     ends: list[Any] = []
     running.run().addCallback(ends.append)

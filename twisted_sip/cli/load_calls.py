@@ -16,7 +16,7 @@ from twisted_sip.agent.call import Call
 from twisted_sip.agent.user_agent import UserAgent
 from twisted_sip.cli.client import parse_target
 from twisted_sip.dialog.session_terms import SessionBody
-from twisted_sip.errors import RequestRefused, SIPError
+from twisted_sip.errors import LocalProtocolError, RequestRefused, SIPError
 from twisted_sip.media.wav import WavSource
 
 #: A stream over which nothing goes: what a call needs that is about signalling alone.
@@ -118,9 +118,13 @@ class LoadCalls:
     def _talk(self, call: Call, began: float) -> None:
         self._answered += 1
         self._setup.append(self._reactor.seconds() - began)
-        if self._plan.play is not None:
-            call.play(WavSource(self._plan.play, repeat=True))
         self._agent.table.later(self._plan.duration, call.hangup, call)
+        if self._plan.play is not None:
+            try:
+                call.play(WavSource(self._plan.play, repeat=True))
+            except (LocalProtocolError, OSError) as error:
+                # No sound was agreed, or there are as many open files as there may be.
+                self._failed[f"not played: {getattr(error, 'strerror', None) or error}"] += 1
 
     def _refused(self, failure: Failure) -> None:
         failure.trap(RequestRefused)
