@@ -98,6 +98,8 @@ def test_hours() -> None:
 def test_callers() -> None:
     assert caller_of(SIPURI.parse("sip:Ann:x@EXAMPLE.net:5070;user=phone")) == "Ann@example.net"
     assert caller_of(SIPURI.parse("sip:example.net")) == "@example.net"
+    assert caller_of(SIPURI.parse("sips:%61nn@example.net.")) == "ann@example.net"
+    assert caller_of(SIPURI.parse("sip:ann%40home@[2001:DB8:0::1]")) == "ann%40home@[2001:db8::1]"
     assert caller_of(SIPURI.parse("sip:anonymous@anonymous.invalid")) == "anonymous"
     assert caller_of(SIPURI.parse("sip:ann@example.net"), anonymous=True) == "anonymous"
     assert caller_of(parse_uri("tel:+4989123")) == "anonymous"

@@ -89,7 +89,9 @@ def caller_of(uri: URI | None, *, anonymous: bool = False) -> str:
     """
     if anonymous or not isinstance(uri, SIPURI) or uri.host.lower() == "anonymous.invalid":
         return ANONYMOUS
-    return f"{uri.user or ''}@{uri.host.lower()}"
+    # Who is blocked does not get through by escaping a letter of his name (RFC 3261 section 19.1.4).
+    known = uri.address_of_record.removeprefix("sip:")
+    return f"@{known}" if uri.user is None else known
 
 
 def names(pattern: str, caller: str) -> bool:
