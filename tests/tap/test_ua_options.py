@@ -108,6 +108,14 @@ def test_wrong_usage_is_one_line(arguments: list[str], capsys: pytest.CaptureFix
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_what_is_empty_or_zero_is_not_passed_over() -> None:
+    """A variable of a script that is not set must not make an agent that registers nowhere."""
+    [fault] = faults("--register", "")
+    assert fault.startswith('command line: --register: "sip:" ')
+    [fault] = faults("--register", "bob@example.com", "--expires", "0")
+    assert fault == "command line: --expires: 0 is out of range, write a whole number, at least 1"
+
+
 def test_quotes_may_be_forgotten() -> None:
     assert with_answer(["--answer", "play", "a.wav", "--ring", "1"]) == ["--answer", "play a.wav", "--ring", "1"]
     assert with_answer(["-a", "echo", "x"]) == ["-a", "echo", "x"]

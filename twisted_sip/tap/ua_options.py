@@ -126,7 +126,7 @@ class UAOptions(usage.Options):
         ring = self._number("ring", float, faults)
         answer = _changed(AnswerSection, self._base, faults, answer=self["answer"], ring=ring)
         lines = read.line
-        if self["register"]:
+        if self["register"] is not None:
             line, wrong = structure(LineSection, self._line(faults), self._base, UA_CHECKS, KINDS)
             faults += [_fault(key, text) for key, text in wrong]
             # What stands on the command line is one more line, or the line of the file with that address.
@@ -168,7 +168,8 @@ class UAOptions(usage.Options):
             )
         if not given["aor"].lower().startswith(("sip:", "sips:")):
             given["aor"] = f"sip:{given['aor']}"
-        return {key: value for key, value in given.items() if value}
+        # A zero is a wrong number and not none.
+        return {key: value for key, value in given.items() if value or value == 0}
 
     def _number(self, name: str, kind: type[Any], faults: list[str]) -> Any:
         text = self[name]
