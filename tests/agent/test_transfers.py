@@ -9,6 +9,7 @@ import pytest
 from twisted_sip.errors import LocalProtocolError, RequestRefused
 
 from .agents import OPEN, Scene, events
+from .script import Script
 
 
 @pytest.fixture
@@ -272,3 +273,22 @@ def test_join(scene: Scene) -> None:
     assert (bad.ending.status, worse.ending.status) == (481, 400)
     with pytest.raises(LocalProtocolError):
         carol.call(bob.uri, join="a;to-tag=1;from-tag=2", replaces=call)
+
+
+def test_what_cannot_be_transferred_costs_nobody_a_call(scene: Scene) -> None:
+    """Without Replaces the second call is hung up first (RFC 5589 section 7.7)."""
+    script = Script(scene, **OPEN)
+    other = script.established()
+    bob = scene.agent("bob", 2)
+    bob.call(script.alice.uri)
+    scene.run()
+    [ringing] = script.alice.arrived
+    with pytest.raises(LocalProtocolError):
+        ringing.transfer(other)
+    ringing.answer()
+    scene.run()
+    with pytest.raises(LocalProtocolError):
+        ringing.transfer(other, headers=[("x-note", "a\r\nb")])
+    assert ringing.established and other.established
+    ringing.hangup()
+    script.end()

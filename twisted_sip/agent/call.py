@@ -202,11 +202,16 @@ class Call(CallSound):
         session = self._confirmed_session()
         if session.peer_allows("REFER") is False:
             raise LocalProtocolError("the peer does not take REFER")
+        headers = list(headers)
+        # Before anything is hung up: what cannot be sent leaves both calls as they are.
+        HeaderMap(headers)
         other = target if isinstance(target, Call) else None
         if isinstance(target, Call):
             refer_to = refer_to_call(target)
             known = target.session
             if not session.peer_supports("replaces") or known is None or not known.peer_supports("replaces"):
+                if not self.established:
+                    raise LocalProtocolError("the call is not established")
                 refer_to, other = f"<{target.remote.uri_text}>", None
                 target.hangup()
         else:
