@@ -42,6 +42,7 @@ class Stranger:
         kind: str = "application/sdp",
         branch: str = "",
         uri: str = "",
+        to: str = "",
         wait: bool = True,
         final: bool = True,
     ) -> Response:
@@ -60,7 +61,7 @@ class Stranger:
             method,
             uri or f"sip:bob@{self.to.host}",
             from_=f"{self.address};tag={tag}",
-            to=f"<sip:bob@{self.to.host}>" + (f";tag={to_tag}" if to_tag else ""),
+            to=(to or f"<sip:bob@{self.to.host}>") + (f";tag={to_tag}" if to_tag else ""),
             call_id=call_id,
             cseq=cseq or self.number,
             headers=fields,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from .agents import OPEN, Scene
+from .script import OFFER
 from .stranger import Stranger
 
 
@@ -62,3 +63,21 @@ def test_what_comes_back_by_another_name_counts_on(scene: Scene) -> None:
     for call in caller.bob.calls:
         call.hangup()
     scene.run()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_who_the_agent_is_in_the_new_call(scene: Scene, known: bool) -> None:
+    """The caller chooses what stands in To, and with it his own name for the one he has called; not for others."""
+    caller, boss = Stranger(scene, 9, **OPEN), '"The Boss" <sip:boss@198.51.100.1>'
+    bob = caller.bob
+    if not known:
+        bob.accounts.clear()
+    bob.does = lambda call: call.answer()
+    tag = caller.request("INVITE", body=OFFER, cseq=1, to=boss).to.tag
+    caller.request("ACK", cseq=1, to_tag=tag, to=boss, wait=False)
+    target = scene.peer(8)
+    refer = [("refer-to", "<sip:x@198.51.100.8>"), ("refer-sub", "false")]
+    assert caller.request("REFER", *refer, to_tag=tag, cseq=5, to=boss).status == 202
+    invite = target.expect("INVITE")
+    assert str(invite.from_.without("tag")) == ("<sip:bob@198.51.100.1>" if known else boss)
+    target.answer(invite, 486)

@@ -180,11 +180,13 @@ class Referring:
         hops = referral.request.max_forwards
         headers = [("referred-by", referral.referred_by)]
         headers += [field for field in referral.headers if field[0] not in ("replaces", "require")]
+        # What stands in To was chosen by the caller: it is not for him to say who we are, if we are somebody.
+        ours = old is not None and (old.outgoing or account not in agent.accounts)
         try:
             call = agent.call(
                 referral.target,
                 account=account,
-                from_=None if old is None else old.local,
+                from_=old.local if old is not None and ours else None,
                 replaces=referral.replaces,
                 headers=headers,
                 max_forwards=70 if hops is None else hops - 1,
