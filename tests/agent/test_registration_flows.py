@@ -12,10 +12,12 @@ from twisted_sip.agent.registration import Registration
 from twisted_sip.agent.registration_events import FlowLost, Registered, RegistrationState
 from twisted_sip.agent.registration_terms import RegistrationSettings
 from twisted_sip.auth.client import DigestClient
+from twisted_sip.message.request import Request
 from twisted_sip.registrar.settings import RegistrarSettings
+from twisted_sip.testing.peer import StreamAcceptor
 from twisted_sip.testing.phone import leftovers
 
-from .conftest import INSTANCE, SERVER
+from .conftest import INSTANCE, PEER, SERVER, RegistrarScene
 
 Make = Callable[..., Any]
 
@@ -106,6 +108,26 @@ def test_a_flow_that_has_proved_nothing_waits(server_scene: Make) -> None:
     client.network.advance(lost.retry_in)
     assert len(client.element.transports.connections) == 1
     client.stop()
+
+
+@pytest.mark.parametrize(("lasts", "least", "most"), [(0.1, 2, 8), (15.0, 6, 9)])
+def test_a_server_that_closes_connections(registrar: RegistrarScene, lasts: float, least: int, most: int) -> None:
+    """At once after its response, or as idle: it is not registered at over and over for that."""
+    node = registrar.peer.node
+    registrars = StreamAcceptor(node)
+    registrar.register(registrar=f"sip:{PEER};transport=tcp")
+    answered = 0
+    for _ in range(1200):
+        registrar.network.advance(0.1)
+        for peer in registrars.peers[answered:]:
+            if peer.messages:
+                answered += 1
+                [request] = peer.messages
+                assert isinstance(request, Request)
+                peer.answer(request, 200, [("contact", request.headers.all("contact")[0])])
+                node.callLater(lasts, peer.close)
+    assert least <= answered <= most
+    registrar.registration.stop()
 
 
 @pytest.mark.parametrize("transport", ["", ";transport=tcp"])

@@ -29,6 +29,9 @@ _log = Logger()
 _MOST_TOO_BRIEF = 2
 #: Seconds to wait behind the end of a Retry-After.
 _MARGIN = 0.5
+#: Seconds that a flow without keep-alives has to last until the next one is formed at once: a server that closes every
+#: connection after its response must not be registered at over and over.
+_SETTLED = 10.0
 
 
 class RegistrationFlow:
@@ -68,6 +71,7 @@ class RegistrationFlow:
         self._outbound = registration.settings.outbound
         self._too_brief = 0
         self._watched: WatchedFlow | None = None
+        self._watched_since = 0.0
         self._in_flight: _Registering | None = None
         self._next: Timer | None = None
         self._expiry: Timer | None = None
@@ -224,6 +228,7 @@ class RegistrationFlow:
         self.flow = flow
         if flow is not None:
             self._watched = self._registration.keeper.watch(flow, self._flow_ended)
+            self._watched_since = self._timers.now()
 
     def _drop_flow(self) -> None:
         if self._watched is not None:
@@ -233,8 +238,10 @@ class RegistrationFlow:
 
     def _flow_ended(self, reason: str) -> None:
         """RFC 5626 section 4.5: form a new one: at once if this one was good, else after a while."""
-        assert self._watched is not None
-        proved = not self._watched.kept_alive or self._watched.answered
+        watched = self._watched
+        assert watched is not None
+        lasted = self._timers.now() - self._watched_since
+        proved = watched.answered if watched.kept_alive else lasted >= _SETTLED
         self._drop_flow()
         if self._leaving is not None or self._in_flight is not None:
             # The transaction hears of it too.
