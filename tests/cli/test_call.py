@@ -89,6 +89,13 @@ def test_a_call_until_the_other_side_hangs_up(phone: str, tmp_path: Path) -> Non
         assert file.getnframes() > 3000
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_disk_that_is_full(phone: str) -> None:
+    done = run("call", phone, "--record", "/dev/full", "--duration", "1.5")
+    assert done.stdout.startswith("200 OK\n") or "\n200 OK\n" in done.stdout
+    assert done.stderr == "twisted-sip: /dev/full: not all was recorded (no space left on device)\n"
+
+
 def test_a_call_as_json(phone: str) -> None:
     told = json.loads(run("call", phone, "--duration", "0.4", "--json").stdout)
     assert (told["status"], told["ended_by"], told["media"]["codec"]) == (200, "local", "PCMU/8000")

@@ -249,6 +249,33 @@ def test_a_mailbox_that_cannot_be_written(stage: Make, tmp_path: Path) -> None:
     assert call.over
 
 
+class FullDisk(Mailbox):
+    """A mailbox on a disk that is full by the time that somebody speaks."""
+
+    def begin(self, caller: str) -> Path:
+        path = super().begin(caller)
+        path.unlink()
+        path.symlink_to("/dev/full")
+        return path
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("spoken", [0.5, 3.0])
+def test_a_message_on_a_full_disk(stage: Make, tmp_path: Path, spoken: float) -> None:
+    """It is not kept, nothing is left of it, and the caller hears the end."""
+    changes: list[int] = []
+    mailbox = FullDisk(tmp_path, lambda: 0.0, lambda: changes.append(1))
+    section = VoicemailSection(beep=False, shortest=0.0, goodbye=Prompt("keys:9"))
+    here = stage(AnsweringMachine(mailbox, section))
+    call = here.call()
+    call.play(speech(5.0))
+    here.run(spoken)
+    call.send_dtmf("#")
+    here.until(lambda: call.over, 5)
+    assert keys_of(call) == "9"
+    assert list(tmp_path.iterdir()) == [] and changes == []
+
+
 def test_names_of_messages(tmp_path: Path) -> None:
     mailbox = Mailbox(tmp_path, lambda: 0.0)
     assert mailbox.counts() == Counts(0, 0)

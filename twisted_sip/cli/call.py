@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,11 @@ def call(
         with_element(work, insecure=options.insecure, show=options.show)
     finally:
         if sink is not None:
-            sink.close()
+            with contextlib.suppress(OSError):
+                sink.close()
+    if sink is not None and sink.fault is not None:
+        reason = (sink.fault.strerror or str(sink.fault)).lower()
+        click.echo(f"twisted-sip: {record}: not all was recorded ({reason})", err=True)
     _report(options, outcome)
 
 

@@ -88,6 +88,7 @@ class WavSink:
     """An AudioSink that records into a file.
 
     :ivar seconds: how much was recorded.
+    :ivar fault: why the file is not what was recorded (a disk that is full), None where it is.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class WavSink:
         target = os.fspath(file) if isinstance(file, (str, os.PathLike)) else file
         self.rate = rate
         self.seconds = 0.0
+        self.fault: OSError | None = None
         self._longest = longest
         self._parts: list[bytes] = []
         self._held = 0
@@ -111,27 +113,41 @@ class WavSink:
         self._wave.setframerate(rate)
 
     def write(self, pcm: bytes) -> None:
-        """Take the next samples; they reach the file a second at a time."""
+        """Take the next samples; they reach the file a second at a time.
+
+        :raises OSError: they do not.
+        """
         if self._wave is None or self.seconds >= self._longest:
             return
         self._parts.append(pcm)
         self._held += len(pcm)
         self.seconds += len(pcm) / (2 * self.rate)
         if self._held >= 2 * _PIECE:
-            self._flush()
+            self._flush(self._wave)
 
-    def _flush(self) -> None:
-        parts, self._parts, self._held = self._parts, [], 0
-        if self._wave is not None:
-            self._wave.writeframesraw(b"".join(parts))
+    def _flush(self, file: wave.Wave_write) -> None:
+        data = b"".join(self._parts)
+        self._parts.clear()
+        self._held = 0
+        try:
+            file.writeframesraw(data)
+        except OSError as error:
+            self.fault = self.fault or error
+            raise
 
     def close(self) -> None:
-        """Write the rest and the header. Harmless when repeated."""
-        found = self._wave
-        if found is not None:
+        """Write the rest and the header. Harmless when repeated.
+
+        :raises OSError: they cannot be written.
+        """
+        found, self._wave = self._wave, None
+        if found is None:
+            return
+        try:
             try:
-                self._flush()
+                self._flush(found)
             finally:
-                # On a disk that is full too.
-                self._wave = None
                 found.close()
+        except OSError as error:
+            self.fault = self.fault or error
+            raise

@@ -62,7 +62,16 @@ class AnsweringMachine:
         silent = await _Recording(call, section).done
         if call.established:
             call.stop_recording()
-        sink.close()
+        try:
+            sink.close()
+        except OSError as error:
+            _log.debug("{path}: {reason}", path=str(path), reason=str(error))
+        if sink.fault is not None:
+            # A part of a message that nobody can play.
+            reason = sink.fault.strerror or str(sink.fault)
+            _log.error("the message of {caller} could not be recorded: {reason}", caller=caller, reason=reason)
+            self.mailbox.discard(path)
+            return None
         # Of a silence that has ended a message nothing need be kept; whether there was more the length tells.
         if sink.seconds - silent < section.shortest:
             self.mailbox.discard(path)
