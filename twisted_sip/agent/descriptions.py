@@ -64,6 +64,8 @@ class Descriptions:
         self._held_before = False
         # The media have made no answer to the last offer of the peer (yet).
         self._unanswered = False
+        # The last offer or answer of ours has come to nothing already.
+        self._undone = False
 
     @property
     def _call(self) -> Call:
@@ -96,13 +98,14 @@ class Descriptions:
         return maybeDeferred(self.media.answer, _parse(offer)).addCallback(self._made)
 
     def _made(self, description: SessionDescription) -> SessionBody:
-        self._unanswered = False
+        self._unanswered = self._undone = False
         self._offered = None
         self._held_before, self.holding = self.holding, self._hold
         return _to_body(description)
 
     def _made_offer(self, description: SessionDescription) -> SessionBody:
         self._offered = self._hold
+        self._undone = False
         return _to_body(description)
 
     def answered(self, answer: SessionBody) -> None:
@@ -112,14 +115,16 @@ class Descriptions:
         """
         if self.media is not None:
             self.media.answered(_parse(answer))
-            self.holding = self._held_before = bool(self._offered)
+            self._held_before, self.holding = self.holding, bool(self._offered)
+            self._offered = None
 
     def rolled_back(self) -> None:
         """What was offered or answered last has come to nothing."""
         if self._unanswered:
             # An offer that was refused has changed nothing.
             self._unanswered = False
-        elif self.media is not None and not self.closed:
+        elif self.media is not None and not self.closed and not self._undone:
+            self._undone = True
             if self._offered is None:
                 self.holding = self._held_before
             self._offered = None

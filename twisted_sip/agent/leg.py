@@ -95,9 +95,14 @@ class Leg:
             _log.failure("no use of an answer in {call_id}", call_id=call.id)
             reason = "internal error"
         else:
+            if call.established:
+                call.changes.answered()
             call.media_agreed(body)
             return
         if call.established and session.state == "confirmed" and call.negotiated:
+            # What was agreed before stays, so the next offer is made from there.
+            call.descriptions.rolled_back()
+            call.changes.answered(useless=True)
             call.log.add(MediaRejected(by="local", status=488, reason=reason))
         else:
             call.end_for_media(reason)

@@ -63,6 +63,8 @@ class Renegotiation:
         self._current: Change | None = None
         # An offer is being made, and the re-INVITE is not sent yet.
         self._making = False
+        # Whether our offer was answered with what is of use; None while it has had no answer.
+        self._answered: bool | None = None
 
     @property
     def _call(self) -> Call:
@@ -140,6 +142,7 @@ class Renegotiation:
                 self._waiting.appendleft(_silent(Change()))
             self._current = None
             return
+        self._answered = None if body is not None else True
         try:
             session.reinvite(body)
         except LocalProtocolError:
@@ -153,6 +156,10 @@ class Renegotiation:
             change.done.errback(failure)
         self.go_on()
 
+    def answered(self, *, useless: bool = False) -> None:
+        """Our offer has had an answer; the call is the same as before if that was *useless*."""
+        self._answered = not useless
+
     def modified(self, session: Session, method: str, status: int) -> None:
         """A re-INVITE or UPDATE of ours has its outcome."""
         call = self._call
@@ -160,12 +167,17 @@ class Renegotiation:
             # After 491 the session comes back and wants an offer.
             return
         change, self._current = self._current, None
+        answered = self._answered
+        if 200 <= status < 300 and not answered:
+            # The offer was accepted without an answer that could be used.
+            status = 488
         if 200 <= status < 300:
             call.log.add(MediaChanged(by="local"))
             if change is not None:
                 change.done.callback(call)
         else:
-            call.log.add(MediaRejected(by="local", status=status))
+            if answered is not False:
+                call.log.add(MediaRejected(by="local", status=status))
             if change is not None:
                 if change.undo is not None:
                     change.undo()
