@@ -144,17 +144,17 @@ class SessionExchange(MovingStream):
 
     def _made_offer(self, wish: LocalStream) -> SessionDescription:
         agreed = self._agreed
-        slot = agreed.slot if agreed is not None and agreed.slot >= 0 else 0
+        # An offer of the peer may have been answered while this one was prepared.
+        self._outstanding = True
+        slot = 0
         previous = None if agreed is None else agreed.local
-        if previous is None:
+        if agreed is None:
             streams: list[LocalStream | MediaDescription | None] = [wish, *self.further_offers]
         else:
             # Other streams stay as they are (RFC 3264 section 8).
-            streams = [one if one.port else None for one in previous.media]
-            if streams:
-                streams[slot] = wish
-            else:
-                streams = [wish]
+            streams = [one if one.port else None for one in agreed.local.media]
+            slot = agreed.slot if agreed.slot >= 0 else _free_slot(agreed.local)
+            streams[slot : slot + 1] = [wish]
         offer = build_offer(
             self._origin,
             self.settings.address,
@@ -371,6 +371,13 @@ class SessionExchange(MovingStream):
     def held(self) -> bool:
         """Whether we wish to hold the peer."""
         return self._held
+
+
+def _free_slot(previous: SessionDescription) -> int:
+    """Return where audio can be added to *previous*: in place of a stream that is removed, or behind all (8.1)."""
+    free = [place for place, media in enumerate(previous.media) if not media.port]
+    free.sort(key=lambda place: previous.media[place].kind.lower() != "audio")
+    return free[0] if free else len(previous.media)
 
 
 def _is_name(host: str) -> bool:
