@@ -124,9 +124,10 @@ class MediaRelay:
         plane.relays.add(self)
         self._ticker.add(self._second)
 
-    def pass_on(self, description: SessionDescription, side: int) -> SessionDescription:
+    def pass_on(self, description: SessionDescription, side: int, *, offer: bool = False) -> SessionDescription:
         """Return the description that the other side is to get in place of *description*, which came from *side*.
 
+        :param offer: it may be refused: the ports of streams that it removes stay until they are removed by the answer.
         :raises MediaRefused: there is no port, an address of a group (330), or there are too many streams.
         :raises LocalProtocolError: the relay is closed.
         """
@@ -136,7 +137,7 @@ class MediaRelay:
             raise MediaRefused(f"No more than {MOST_STREAMS} streams", warning_code=399)
         if any(_is_group(one) for one in description.media):
             raise MediaRefused("Multicast not available", warning_code=330)
-        media = tuple([self._one(place, one, side) for place, one in enumerate(description.media)])
+        media = tuple([self._one(place, one, side, offer) for place, one in enumerate(description.media)])
         address = self._plane.settings.address
         return attrs.evolve(
             description,
@@ -146,13 +147,13 @@ class MediaRelay:
             media=media,
         )
 
-    def _one(self, place: int, media: MediaDescription, side: int) -> MediaDescription:
+    def _one(self, place: int, media: MediaDescription, side: int, offer: bool) -> MediaDescription:
         while len(self._streams) <= place:
             self._streams.append(None)
         stream = self._streams[place]
         if not media.port:
             # RFC 3264 section 8.2: removed, or rejected; the port is free again.
-            if stream is not None:
+            if stream is not None and not offer:
                 self._drop(place, stream)
             return media
         if stream is None:
