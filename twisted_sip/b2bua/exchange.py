@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 from twisted.logger import Logger
 
 from twisted_sip.b2bua.offer_under_way import Exchange
-from twisted_sip.b2bua.passage import Passage, RelayPassage, carried_answer, carried_offer, is_sdp
+from twisted_sip.b2bua.passage import (
+    Passage,
+    RelayPassage,
+    carried_answer,
+    carried_offer,
+    is_sdp,
+    stands_as_answer,
+)
 from twisted_sip.b2bua.responders import InviteResponder, Nobody, Responder, warning_of
 from twisted_sip.b2bua.session_lines import same_session
 from twisted_sip.dialog.session import CONFIRMED, Session
@@ -121,10 +128,12 @@ class Bridge:
         if wanted:
             # Whether it can be passed on now or not: to ask once more would bring the same again.
             self._asks = None
-        elif self._same_as_before(leg, body) and session is not None and session.offers.local is not None:
-            # A refresh: nothing that the other leg would have to know (RFC 4028 section 7.4).
-            responder.answer(session.offers.local)
-            return
+        elif self._same_as_before(leg, body) and session is not None:
+            said = session.offers.local
+            if said is not None and stands_as_answer(said, body):
+                # A refresh: nothing that the other leg would have to know (RFC 4028 section 7.4).
+                responder.answer(said)
+                return
         if exchange is not None or not self._send(side, body, responder):
             if responder.patient and self._waiting is None and self._session(1 - side) is not None:
                 self._waiting = (side, body, responder)

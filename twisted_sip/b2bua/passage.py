@@ -14,6 +14,8 @@ from twisted_sip.b2bua.session_lines import OwnSession, count
 from twisted_sip.dialog.session_terms import SessionBody
 from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
 from twisted_sip.sdp.description import MEDIA_TYPE, SessionDescription
+from twisted_sip.sdp.exchange_rules import check_answer
+from twisted_sip.sdp.fingerprint import Setup
 
 if TYPE_CHECKING:
     from twisted_sip.media.plane import MediaPlane
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
 class Passage(Protocol):
     """Between two legs, side 0 and side 1."""
 
-    def carry(self, data: bytes, side: int) -> bytes:
-        """Return what the other side is to get of *data*, which came from *side*.
+    def carry(self, data: bytes, side: int, *, offer: bool = False) -> bytes:
+        """Return what the other side is to get of *data*, which came from *side*; an *offer* may be refused yet.
 
         :raises RemoteProtocolError: it cannot be passed on.
         """
@@ -39,7 +41,7 @@ class Passage(Protocol):
 class DirectPassage:
     """The peers send to each other."""
 
-    def carry(self, data: bytes, side: int) -> bytes:
+    def carry(self, data: bytes, side: int, *, offer: bool = False) -> bytes:
         """See Passage."""
         return data
 
@@ -63,10 +65,10 @@ class RelayPassage:
         """
         self.relay: MediaRelay = plane.relay()
 
-    def carry(self, data: bytes, side: int) -> bytes:
+    def carry(self, data: bytes, side: int, *, offer: bool = False) -> bytes:
         """See Passage."""
         try:
-            return self.relay.pass_on(SessionDescription.parse(data), side).to_bytes()
+            return self.relay.pass_on(SessionDescription.parse(data), side, offer=offer).to_bytes()
         except LocalProtocolError as error:
             raise MediaRefused(str(error)) from error
 
@@ -86,7 +88,7 @@ def carried_offer(passage: Passage, body: SessionBody, side: int, to: OwnSession
     """
     if not is_sdp(body):
         return foreign(passage, body)
-    return SessionBody(MEDIA_TYPE, to.describe(passage.carry(body.data, side)))
+    return SessionBody(MEDIA_TYPE, to.describe(passage.carry(body.data, side, offer=True)))
 
 
 def carried_answer(
@@ -100,6 +102,26 @@ def carried_answer(
         return foreign(passage, body)
     streams = count(offer.data) if offer is not None and is_sdp(offer) else None
     return SessionBody(MEDIA_TYPE, to.describe(passage.carry(body.data, side), exactly=streams))
+
+
+def stands_as_answer(body: SessionBody, offer: SessionBody) -> bool:
+    """Tell whether *body*, which we have sent before as an answer or as an offer, is an answer to *offer*, too.
+
+    An answer says less than an offer may: one key for each stream (RFC 4568 section 5.1.2), who opens (RFC 5763 section
+    5), one port for RTP and RTCP only if that was offered (RFC 5761 section 5.1.1), groups likewise (RFC 5888 section
+    9.2), and no direction that the offer does not allow (RFC 3264 section 6.1).
+    """
+    try:
+        asked, said = SessionDescription.parse(offer.data), SessionDescription.parse(body.data)
+        check_answer(asked, said, strict=True)
+    except RemoteProtocolError:
+        return False
+    if said.groups and not asked.groups:
+        return False
+    return not any(
+        len(ours.crypto) > 1 or ours.setup is Setup.ACTPASS or (ours.rtcp_mux and not theirs.rtcp_mux)
+        for ours, theirs in zip(said.media, asked.media, strict=True)
+    )
 
 
 def foreign(passage: Passage, body: SessionBody) -> SessionBody:
