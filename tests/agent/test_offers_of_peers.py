@@ -128,16 +128,23 @@ def test_forks_that_have_lost(script: Script) -> None:
     assert "InfoReceived" not in events(script.call)
 
 
-def test_an_answer_that_comes_too_late() -> None:
-    """The re-INVITE has been answered 504 meanwhile: what was agreed before stays."""
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_an_answer_that_comes_too_late(method: str) -> None:
+    """The offer has been answered 504 meanwhile: what was agreed before stays."""
     scene = Scene()
     scene.network.conditions.delay = (0.01, 0.01)
     script = Script(scene, ring_timeout=3)
     call = script.established()
     thinks = slow(script)
-    assert script.request("INVITE", body=HELD).status == 504
+    if method == "UPDATE":
+        with pytest.raises(AssertionError):
+            script.request(method, body=HELD)
+        assert script.peer.expect(lambda message: getattr(message, "status", 0) == 504, within=20)
+    else:
+        assert script.request(method, body=HELD).status == 504
     thinks.callback(None)
     assert scene.media[0].rollbacks == 1 and call.established and not call.held
+    assert "MediaChanged" not in events(call)
     script.end()
     scene.stop()
 

@@ -82,3 +82,16 @@ def test_a_preview_counts_for_nothing_once_the_change_is_refused(held: Held) -> 
     held.answer(change, 488, "a")
     assert outcome[0].check(RequestRefused)
     assert not call.on_hold and not call.media.held and call.media.remote is before
+
+
+@pytest.mark.parametrize("status", [200, 488])
+def test_an_offer_of_the_program_is_not_for_the_media(held: Held, status: int) -> None:
+    call = held.established(media=held.plane)
+    before = call.media.remote
+    change, outcome = held.changing(call.update(HELD))
+    held.answer(change, status, "a", RECVONLY if status == 200 else b"")
+    assert call.media.remote is before and call.media.stream.terms.sends
+    assert outcome == [call] if status == 200 else outcome[0].check(RequestRefused)
+    change, outcome = held.changing(call.hold())
+    held.answer(change, 200, "a", RECVONLY)
+    assert outcome == [call] and call.on_hold

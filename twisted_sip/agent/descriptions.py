@@ -64,8 +64,9 @@ class Descriptions:
         self._held_before = False
         # The media have made no answer to the last offer of the peer (yet).
         self._unanswered = False
-        # The last offer or answer of ours has come to nothing already.
+        # The last offer or answer of ours has come to nothing already, or is none of the media.
         self._undone = False
+        self._apart = False
 
     @property
     def _call(self) -> Call:
@@ -98,14 +99,14 @@ class Descriptions:
         return maybeDeferred(self.media.answer, _parse(offer)).addCallback(self._made)
 
     def _made(self, description: SessionDescription) -> SessionBody:
-        self._unanswered = self._undone = False
+        self._unanswered = self._undone = self._apart = False
         self._offered = None
         self._held_before, self.holding = self.holding, self._hold
         return _to_body(description)
 
     def _made_offer(self, description: SessionDescription) -> SessionBody:
         self._offered = self._hold
-        self._undone = False
+        self._undone = self._apart = False
         return _to_body(description)
 
     def answered(self, answer: SessionBody) -> None:
@@ -113,17 +114,21 @@ class Descriptions:
 
         :raises RemoteProtocolError: it cannot be used.
         """
-        if self.media is not None:
+        if self.media is not None and not self._apart:
             self.media.answered(_parse(answer))
             self._held_before, self.holding = self.holding, bool(self._offered)
             self._offered = None
+
+    def offer_of_program(self) -> None:
+        """The next offer is made by the program: neither its answer nor its refusal is for the media."""
+        self._apart = True
 
     def rolled_back(self) -> None:
         """What was offered or answered last has come to nothing."""
         if self._unanswered:
             # An offer that was refused has changed nothing.
             self._unanswered = False
-        elif self.media is not None and not self.closed and not self._undone:
+        elif self.media is not None and not (self.closed or self._undone or self._apart):
             self._undone = True
             if self._offered is None:
                 self.holding = self._held_before

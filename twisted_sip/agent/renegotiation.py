@@ -123,6 +123,7 @@ class Renegotiation:
             self._failed(Failure(), change)
             return
         if change is not None and change.body is not None:
+            self._call.descriptions.offer_of_program()
             self._made(change.body, change)
             return
         making = self._call.descriptions.offer()
