@@ -116,3 +116,28 @@ def test_a_plain_refresh_of_the_callee_goes_no_further(scene: Scene) -> None:
     bob.ack(cseq=bob.cseq)
     assert not alice.silent(1)
     talk.over()
+
+
+@pytest.mark.parametrize(
+    ("answer", "streams"),
+    [
+        (sdp(5000), [True, False, False]),
+        (sdp(5000).partition(b"m=")[0], [False, False, False]),
+        (sdp(5000, *[VIDEO.format(port) for port in (5002, 5004, 5006)]), [True, True, True]),
+    ],
+)
+def test_an_answer_has_as_many_streams_as_its_offer(scene: Scene, answer: bytes, streams: list[bool]) -> None:
+    """Whatever the callee makes of it: what it leaves out is rejected (RFC 3264 section 6)."""
+    talk, told, _ = established(scene, sdp(4000, VIDEO.format(4002), "m=text 4004 RTP/AVP 98"), answer)
+    assert [port > 0 for port in ports(told)] == streams
+    kinds = [line.partition(" ")[0] for line in told.decode().split("\r\n") if line.startswith("m=")]
+    assert kinds[0] == "m=audio" and kinds[1] == "m=video"
+    bob, alice = talk.bob, talk.alice
+    bob.request("INVITE", body=sdp(5000, "a=ptime:30", version=2))
+    asked = alice.invited()
+    assert len(ports(asked.body)) == 3
+    alice.answer(asked, 200, body=sdp(4000, VIDEO.format(0), "m=text 0 RTP/AVP 98", version=2))
+    alice.asked("ACK")
+    assert len(ports(bob.response(200, "INVITE").body)) == 1
+    bob.ack(cseq=bob.cseq)
+    talk.over()

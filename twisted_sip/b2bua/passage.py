@@ -100,8 +100,10 @@ def carried_answer(
     """
     if not is_sdp(body):
         return foreign(passage, body)
-    streams = count(offer.data) if offer is not None and is_sdp(offer) else None
-    return SessionBody(MEDIA_TYPE, to.describe(passage.carry(body.data, side), exactly=streams))
+    if offer is None or not is_sdp(offer):
+        return SessionBody(MEDIA_TYPE, to.describe(passage.carry(body.data, side)))
+    made = to.describe(passage.carry(body.data, side), exactly=count(offer.data), offer=offer.data)
+    return SessionBody(MEDIA_TYPE, made)
 
 
 def stands_as_answer(body: SessionBody, offer: SessionBody) -> bool:

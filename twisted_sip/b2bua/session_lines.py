@@ -85,11 +85,12 @@ class OwnSession:
         self._last: tuple[list[bytes], list[bytes]] | None = None
         self._streams: list[bytes] = []
 
-    def describe(self, data: bytes, *, exactly: int | None = None) -> bytes:
+    def describe(self, data: bytes, *, exactly: int | None = None, offer: bytes = b"") -> bytes:
         """Return *data*, made by somebody else, as ours.
 
         :param exactly: how many streams there must be, as in the answer to an offer; None for as many as before or
             more, as in an offer (RFC 3264 sections 6 and 8).
+        :param offer: what it answers; streams of that which it leaves out are rejected.
         :raises RemoteProtocolError: it is no session description.
         """
         if self._last is None and self._first is None:
@@ -98,6 +99,8 @@ class OwnSession:
                 self._first = data
                 return plain
         head, media = split(data)
+        if exactly is not None and len(media) < exactly and offer:
+            media += [rejected(one) for one in split(offer)[1][len(media) : exactly]]
         return self._write(head, media, exactly)
 
     def _with_our_lines(self, data: bytes, exactly: int | None) -> bytes:
