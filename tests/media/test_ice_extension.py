@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from twisted.internet.task import Clock
 
+from twisted_sip.errors import MediaRefused
 from twisted_sip.media.ice_extension import ICEExtension, ICEMedia
 from twisted_sip.media.plane import MediaPlane
 from twisted_sip.media.settings import MediaSettings
@@ -122,3 +123,25 @@ def test_plane_takes_it() -> None:
     extension.ice_failed("no way")
     assert failed == ["no way"]
     session.close()
+
+
+def test_a_restart_of_the_peer_that_is_refused() -> None:
+    """The codecs do not fit, so nothing of the offer counts, and sound goes on."""
+    scene = Scene()
+    _, answer = scene.agree()
+    scene.run(2)
+    scene.extensions[0].restart()
+    offer = str(scene.made(scene.a.offer()))
+    unfit = SessionDescription.parse(offer.replace("PCMU", "GSM").replace("PCMA", "LPC"))
+    failures: list[Any] = []
+    answering: Any = scene.b.answer(unfit)
+    answering.addErrback(failures.append)
+    assert failures[0].check(MediaRefused)
+    scene.a.rolled_back()
+    stream = scene.extensions[1].stream
+    assert stream is not None and stream.ufrag == answer.media[0].ice_ufrag
+    before = [session.statistics().packets_received for session in (scene.a, scene.b)]
+    scene.run(40)
+    after = [session.statistics().packets_received for session in (scene.a, scene.b)]
+    assert all(new - old > 1500 for old, new in zip(before, after, strict=True))
+    scene.close()

@@ -4,6 +4,7 @@ import attrs
 import pytest
 from twisted.internet.defer import Deferred
 
+from twisted_sip.errors import MediaRefused
 from twisted_sip.sdp.description import SessionDescription
 from twisted_sip.sdp.direction import Direction
 
@@ -81,3 +82,12 @@ def test_audio_that_comes_back_leaves_the_other_streams_alone(pair, removed):
     pair.a.hold(True)
     held = pair.a.offer()
     assert [one.kind for one in held.media] == ["video", "audio"] and held.media[1].direction is Direction.SENDONLY
+
+
+def test_an_answer_that_does_not_go_out_takes_no_version(pair):
+    first = pair.a.answer(sdp(AUDIO.format(4000)))
+    with pytest.raises(MediaRefused):
+        pair.a.answer(sdp("m=audio 4000 RTP/AVP 8\r\n", connection="255.255.255.255"))
+    assert pair.a.stream.terms.target == ("192.0.2.9", 4000)
+    pair.a.hold(True)
+    assert pair.a.offer().origin.version == first.origin.version + 1

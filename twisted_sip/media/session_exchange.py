@@ -185,13 +185,17 @@ class SessionExchange(MovingStream):
         try:
             made = self._prepared(self._wish(True), offered, lambda stream: self._made_answer(offer, slot, stream))
         except Exception:
-            self._go_back()
+            self._refused()
             raise
         return made.addErrback(self._not_answered) if isinstance(made, Deferred) else made
 
     def _not_answered(self, failure: Any) -> Any:
-        self._go_back()
+        self._refused()
         return failure
+
+    def _refused(self) -> None:
+        # What took part in the answer has to know that it does not go out.
+        (self._agree_again if self._left is None else self._go_back)()
 
     # -- what is agreed ----------------------------------------------------------------------------
 
@@ -222,14 +226,17 @@ class SessionExchange(MovingStream):
                 return stream
             return None if self.other_streams is None else self.other_streams(place, offered)
 
-        answer = self._numbered(
-            build_answer(offer, self._origin, self.settings.address, choose, attributes=self._session_attributes())
-        )
-        agreed = _Agreed(answer, offer, slot, False)
-        terms = self._terms(agreed)
-        self._before = self._agreed
-        self._apply(agreed, terms)
-        return answer
+        answer = build_answer(offer, self._origin, self.settings.address, choose, attributes=self._session_attributes())
+        last, before = self._last, self._agreed
+        agreed = _Agreed(self._numbered(answer), offer, slot, False)
+        try:
+            self._apply(agreed, self._terms(agreed))
+        except MediaRefused:
+            # It does not go out: its version is still to be used (RFC 3264 section 8).
+            self._last = last
+            raise
+        self._before = before
+        return agreed.local
 
     def answered(self, answer: SessionDescription) -> None:
         """See IMediaSession."""
