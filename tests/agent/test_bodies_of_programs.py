@@ -50,3 +50,24 @@ def test_what_is_no_description() -> None:
     assert [failure.type for failure in failures] == [LocalProtocolError] * 2
     assert call.ending is not None and call.ending.status == 480
     scene.stop()
+
+
+def test_another_description_than_the_early_one() -> None:
+    """It is refused (RFC 3261 section 13.2.1), and the call can be answered with the right one."""
+    scene = Scene()
+    alice, bob = scene.agent("alice", 1), scene.agent("bob", 2, reliable=False)
+    failures: list[Any] = []
+
+    def ring(call: Any) -> None:
+        call.ring(183, body=_SDP)
+        call.answer(body=_SDP.replace("4000", "5000")).addErrback(failures.append)
+        assert call.state.value == "ringing"
+
+    bob.does = ring
+    call = alice.call(bob.uri, media=None, body=_SDP)
+    scene.run()
+    assert failures and failures[0].check(LocalProtocolError)
+    bob.arrived[0].answer(body=_SDP).addErrback(failures.append)
+    scene.run()
+    assert call.established and bob.arrived[0].established and len(failures) == 1
+    scene.stop()

@@ -111,12 +111,17 @@ class IncomingLeg(Leg):
         if self.answering:
             return fail(LocalProtocolError("the call is being answered"))
         self.answering = True
-        answered = call.answered
         if body is not None or self._described:
-            self._accept(body, list(headers))
-        else:
-            describing = self._describe()
-            describing.addCallback(self._accept, list(headers)).addErrback(self._cannot)
+            try:
+                self._accept(body, list(headers))
+            except LocalProtocolError:
+                # Another description than before: the right one may be given yet.
+                self.answering = False
+                return fail(Failure())
+            return call.answered
+        answered = call.answered
+        describing = self._describe()
+        describing.addCallback(self._accept, list(headers)).addErrback(self._cannot)
         return answered
 
     def _describe(self) -> Deferred[SessionBody | None]:
