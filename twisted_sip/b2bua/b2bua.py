@@ -286,6 +286,8 @@ class B2BUA(LegMaking):
             bridged.refuse(486)
             return
         bridged.begin()
+        if not bridged.hunt.attempts:
+            bridged.has_to_wait()
 
     def calls_for_help(self, request: Request) -> bool:
         """Tell whether *request* is an emergency call: no limit holds for it, and nobody is asked whether it may be."""

@@ -54,6 +54,8 @@ class BridgedCall(SetUp):
     policed: Policed | None = None
     # Why what the caller says about media is of no use (RFC 3261 section 20.43).
     _warning: Sequence[tuple[str, str]] = ()
+    # The caller is a stranger who hears nothing before somebody is called.
+    _unheard = False
 
     def __init__(self, b2bua: B2BUA, call: Call, uri: URI, user: str) -> None:
         """Take the incoming *call*; :meth:`begin` goes on."""
@@ -88,6 +90,20 @@ class BridgedCall(SetUp):
             self.refuse(500, failure)
             return
         then(self.b2bua.authorize_call, self._authorized, self._failed, self)
+
+    def has_to_wait(self) -> None:
+        """Where it goes is not known yet. By UDP, who has proved nothing gets one answer, what comes of that (RFC 3261
+        section 26.3.2.4), unless it takes half of Timer B."""
+        incoming: Any = self.caller_leg.incoming
+        if not self.over and incoming.doubtful:
+            self._unheard = True
+            incoming.transaction.trying_after(self.b2bua.element.timer_values.timeout / 2)
+
+    def _is_called(self) -> None:
+        """Somebody is called for a stranger who has heard nothing."""
+        self._unheard = False
+        incoming: Any = self.caller_leg.incoming
+        incoming.transaction.trying_after(self.b2bua.element.timer_values.trying)
 
     def _authorized(self, answer: Any) -> None:
         if self.over:
@@ -153,6 +169,8 @@ class BridgedCall(SetUp):
             self.notes.leg_ended(call)
             self._warning = warning_of(error, self.caller_leg)
             return error.status
+        if self._unheard:
+            self._is_called()
         return Attempt(target, call, transcoding)
 
     def attempt_failed(self, call: Call, status: int, response: Response | None) -> None:

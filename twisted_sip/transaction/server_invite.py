@@ -55,6 +55,13 @@ class InviteServer(ServerTransaction):
         """Send 100 (Trying) unless something is sent within 200 ms (section 17.2.1)."""
         self._timer = self._layer.timers.start(self._layer.values.trying, self._timer_trying)
 
+    def trying_after(self, seconds: float) -> None:
+        """Send 100 (Trying) unless something is sent within so many *seconds* from now, in place of 200 ms."""
+        if self.state is PROCEEDING and self.last_response is None:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._layer.timers.start(seconds, self._timer_trying)
+
     def send(self, response: Response) -> None:
         """Send *response*.
 
