@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 
 from twisted_sip.agent.call import Call
 from twisted_sip.agent.dialog_reference import target_dialog_of
@@ -20,20 +20,20 @@ from twisted_sip.agent.invitation import target_of
 from twisted_sip.agent.messages import InstantMessage
 from twisted_sip.agent.redirection import redirection_targets
 from twisted_sip.agent.referral import Referral
-from twisted_sip.agent.settings import AgentSettings
 from twisted_sip.auth.authenticator import Authenticator
 from twisted_sip.b2bua.bridged_call import BridgedCall
 from twisted_sip.b2bua.click_to_call import ClickToCall
 from twisted_sip.b2bua.exchange import Bridge
 from twisted_sip.b2bua.header_policy import HeaderPolicy
 from twisted_sip.b2bua.joined_legs import JoinedLegs
-from twisted_sip.b2bua.leg_making import LegMaking
+from twisted_sip.b2bua.leg_making import LegMaking, agent_settings
 from twisted_sip.b2bua.legs import BridgedLeg, CallerLeg
+from twisted_sip.b2bua.noting import ReferralNotes
 from twisted_sip.b2bua.passage import DirectPassage, Passage, RelayPassage
 from twisted_sip.b2bua.policing import Policing
 from twisted_sip.b2bua.routing import Routing
 from twisted_sip.b2bua.settings import B2BUASettings
-from twisted_sip.b2bua.target_set import all_targets, targets_of
+from twisted_sip.b2bua.target_set import targets_of
 from twisted_sip.b2bua.transfers import Transfers
 from twisted_sip.b2bua.users import UserCalls
 from twisted_sip.dialog.dialogs import INVITE_USAGE
@@ -53,9 +53,6 @@ if TYPE_CHECKING:
     from twisted_sip.media.plane import MediaPlane
 
 _CROWDED = "486: {0} has as many calls as one may have"
-
-#: Legs of calls for help that may come on top of all others.
-_FOR_HELP = 20
 
 
 class B2BUA(LegMaking):
@@ -103,7 +100,7 @@ class B2BUA(LegMaking):
         self.b2bua_settings = settings = settings or B2BUASettings()
         if settings.media != "direct" and media is None:
             raise LocalProtocolError(f"media = {settings.media!r} needs something that makes media")
-        super().__init__(element, settings=_agent_settings(settings), media=media)
+        super().__init__(element, settings=agent_settings(settings), media=media)
         self.plane = media
         self.accounting = accounting
         self.policy = policy or HeaderPolicy.build(add=settings.pass_headers, remove=settings.remove_headers)
@@ -128,7 +125,7 @@ class B2BUA(LegMaking):
         """
         settings = attrs.evolve(settings, media=self.b2bua_settings.media)
         self.b2bua_settings = settings
-        self.settings = _agent_settings(settings)
+        self.settings = agent_settings(settings)
         self.dialogs.limit = max(self.dialogs.limit, 2 * self.settings.max_calls)
         self.forget_terms()
         self.policy = HeaderPolicy.build(add=settings.pass_headers, remove=settings.remove_headers)
@@ -157,15 +154,7 @@ class B2BUA(LegMaking):
 
     def redirected(self, call: BridgedCall, response: Response) -> Any:
         """Return the targets to try since a callee has redirected the call. Default: as the settings say."""
-        where = self.b2bua_settings.redirects
-        found: list[Any] = []
-        for uri in redirection_targets(response):
-            if self.element.domains.is_local_uri(uri):
-                if where != "none":
-                    found.append(maybeDeferred(self._routing.placed, uri, call.user, call.caller_leg))
-            elif where == "anywhere":
-                found.append(Target(uri=uri))
-        return all_targets(found)
+        return self._routing.redirected(call, redirection_targets(response), self.b2bua_settings.redirects)
 
     def unanswered(self, call: BridgedCall, status: int) -> Any:
         """Return where *call* goes on, which nobody has answered but with *status*: as for ``route``, None for nowhere.
@@ -178,15 +167,28 @@ class B2BUA(LegMaking):
         """Tell whether to carry out what a REFER asks for. Default: as the settings say, in calls that go through here;
         where it leads to is decided as for any call of that peer."""
         leg = call.leg if call is not None else None
+        notes = ReferralNotes(self.element, referral)
         if referral.outside and self._routing.is_stranger(referral.identity):
             # RFC 4538 section 8: whoever has seen one message of a call knows its Target-Dialog.
-            return False
-        return self.b2bua_settings.transfers and isinstance(leg, BridgedLeg) and leg.bridged is not None
+            notes.note("b2bua", "603: strangers have nobody transferred", "auth.required")
+        elif not self.b2bua_settings.transfers:
+            notes.note("b2bua", "603: transfers are not carried out", "b2bua.transfers")
+        elif not isinstance(leg, BridgedLeg) or leg.bridged is None:
+            notes.note("b2bua", "603: it is in no call that could be transferred")
+        else:
+            return True
+        return False
 
     def accept_replaces(self, call: Call, incoming: IncomingRequest) -> Any:
         """Tell whether a new call may take the place of *call* (RFC 3891 section 8). Default: as the settings say, for
         callers who have proved who they are."""
-        return self.b2bua_settings.transfers and not self._routing.is_stranger(incoming.user)
+        if not self.b2bua_settings.transfers:
+            incoming.note("b2bua", "403: nobody takes the place of another one", "b2bua.transfers")
+        elif self._routing.is_stranger(incoming.user):
+            incoming.note("b2bua", "403: strangers take the place of nobody", "auth.required")
+        else:
+            return True
+        return False
 
     def accept_join(self, call: Call, incoming: IncomingRequest) -> Any:
         """Nobody joins a call here (RFC 3911)."""
@@ -201,7 +203,8 @@ class B2BUA(LegMaking):
         target: URI = referral.target
         if isinstance(target, TelURI) and self.nobody.domain:
             target = target_of(target, self.nobody)
-        return self._routing.placed(target, leg.user, None if referral.replaces else call.other_leg(leg))
+        party = None if referral.replaces else call.other_leg(leg)
+        return self._routing.placed(target, leg.user, party, ReferralNotes(self.element, referral))
 
     def route_click(self, call: ClickToCall, uri: URI) -> Any:
         """Return where *uri* is, one of the two of *call*; as for ``route``. Who has made it is no stranger; the call
@@ -383,18 +386,3 @@ class B2BUA(LegMaking):
 
 def _refused(failure: Any) -> None:
     raise RemoteProtocolError("Refused", status=getattr(failure.value, "status", 500))
-
-
-def _agent_settings(settings: B2BUASettings) -> AgentSettings:
-    return AgentSettings(
-        user_agent=settings.user_agent,
-        # Calls for help may come on top.
-        max_calls=settings.max_calls * 2 + _FOR_HELP,
-        # Whole trunks come from one address, and who may call is said by the admission.
-        max_calls_per_source=0,
-        ring_timeout=settings.ring_timeout,
-        session_expires=settings.session_expires,
-        min_se=settings.min_se,
-        follow_redirects=0,
-        info_packages=settings.info_packages,
-    )

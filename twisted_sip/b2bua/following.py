@@ -11,12 +11,15 @@ from twisted.python.failure import Failure
 from twisted_sip.agent.call import Call
 from twisted_sip.agent.referral import Referral
 from twisted_sip.agent.waiting import then
+from twisted_sip.b2bua.home_wire import HomeWire
 from twisted_sip.b2bua.hunt import Attempt, Hunt
 from twisted_sip.b2bua.joined_legs import JoinedLegs, end_leg, leave
 from twisted_sip.b2bua.legs import BridgedLeg, CalleeLeg
+from twisted_sip.b2bua.noting import ReferralNotes
 from twisted_sip.b2bua.privacy import shown
 from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
 from twisted_sip.interfaces.routing import Target
+from twisted_sip.message.status import reason_phrase
 
 _log = Logger()
 
@@ -32,6 +35,7 @@ class Following:
         self._leg = leg
         self._referral = referral
         self._tell = tell
+        self._notes = ReferralNotes(bridged.b2bua.element, referral)
         self.hunt = Hunt(self._start, self._nobody)
         self._progress = 0
         self._over = False
@@ -49,7 +53,7 @@ class Following:
     def _failed(self, failure: Failure) -> None:
         error = failure.value
         if isinstance(error, RemoteProtocolError):
-            self._nobody(error.status)
+            self._nobody(error.status, error.reason)
         else:
             _log.failure("a transfer of {call}", failure, call=repr(self._bridged))
             self._nobody(500)
@@ -89,6 +93,8 @@ class Following:
         except LocalProtocolError as error:
             _log.info("{target} cannot be called: {reason}", target=str(target.uri), reason=str(error))
             return 500
+        if isinstance(call.wire, HomeWire):
+            call.wire.told = self._notes
         bridged.notes.leg_began(call)
         call.referrals = self._leg.call.referrals + 1
         leg = call.leg
@@ -170,13 +176,16 @@ class Following:
             bridged.callee = None
         return True
 
-    def _nobody(self, status: int) -> None:
+    def _nobody(self, status: int, reason: str = "") -> None:
         if self._over:
             return
         self._over = True
         bridged = self._bridged
         bridged.following = None
-        self._tell(status if status >= 400 else 480, True)
+        status = status if status >= 400 else 480
+        text = f"the transfer to {{0}} comes to nothing: {status} {{1}}"
+        self._notes.note("b2bua", text, "", str(self._referral.target), reason or reason_phrase(status))
+        self._tell(status, True)
         if self._leg.call.over:
             # Who has sent the REFER did not wait, and the other one has nobody left.
             bridged.hangup("Transfer failed")

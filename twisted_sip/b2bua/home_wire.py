@@ -6,7 +6,7 @@ An INVITE gets to a gateway by a route alone, whatever name has led there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twisted_sip.agent.wire import Wire
 from twisted_sip.interfaces.flow import Flow
@@ -15,6 +15,7 @@ from twisted_sip.message.route_set import apply_route_set
 from twisted_sip.message.uri import SIPURI, URI
 
 if TYPE_CHECKING:
+    from twisted_sip.b2bua.noting import Noting
     from twisted_sip.b2bua.routing import Routing
     from twisted_sip.interfaces.routing import Target
 
@@ -24,12 +25,12 @@ class HomeWire(Wire):
 
     :ivar routing: knows where registered phones are.
     :ivar target: where our INVITE went, None for a call that has come in.
-    :ivar incoming: the request that our INVITE is for, None where there was none.
+    :ivar told: keeps what is decided about our INVITE: the request that it is for, None where there was none.
     """
 
     routing: Routing | None = None
     target: Target | None = None
-    incoming: Any = None
+    told: Noting | None = None
 
     def put_contact(self, request: Request, flow: Flow, *, within: bool) -> None:
         """See Wire.
@@ -37,7 +38,7 @@ class HomeWire(Wire):
         :raises RemoteProtocolError: an INVITE may not go there (403).
         """
         if not within and self.routing is not None and self.target is not None and request.method == "INVITE":
-            self.routing.check_way(request, self.target, flow.remote, self.incoming)
+            self.routing.check_way(request, self.target, flow.remote, self.told)
         super().put_contact(request, flow, within=within)
 
     def way_within(self, request: Request) -> Flow | None:

@@ -10,6 +10,7 @@ import attrs
 
 from twisted_sip.agent.account import Account
 from twisted_sip.agent.call import Call
+from twisted_sip.agent.settings import AgentSettings
 from twisted_sip.agent.user_agent import UserAgent
 from twisted_sip.b2bua.gateway_leg import GatewayLeg
 from twisted_sip.b2bua.header_policy import HeaderPolicy
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from twisted_sip.b2bua.bridged_call import BridgedCall
     from twisted_sip.b2bua.routing import Routing
     from twisted_sip.media.plane import MediaPlane
+
+#: Legs of calls for help that may come on top of all others.
+_FOR_HELP = 20
 
 
 class LegMaking(UserAgent):
@@ -150,7 +154,7 @@ class LegMaking(UserAgent):
             address="" if self.plane is not None else bridged.caller_leg.own.address,
         )
         if isinstance(call.wire, HomeWire):
-            call.wire.incoming = bridged.caller_leg.incoming
+            call.wire.told = bridged.caller_leg.incoming
         return call
 
     def make_leg(
@@ -219,3 +223,19 @@ def caller_takes_reliable(bridged: BridgedCall) -> bool:
     one (RFC 3262 section 5)."""
     session = bridged.caller_leg.session
     return session is not None and session.peer_supports("100rel")
+
+
+def agent_settings(settings: B2BUASettings) -> AgentSettings:
+    """Return what *settings* mean for the legs."""
+    return AgentSettings(
+        user_agent=settings.user_agent,
+        # Calls for help may come on top.
+        max_calls=settings.max_calls * 2 + _FOR_HELP,
+        # Whole trunks come from one address, and who may call is said by the admission.
+        max_calls_per_source=0,
+        ring_timeout=settings.ring_timeout,
+        session_expires=settings.session_expires,
+        min_se=settings.min_se,
+        follow_redirects=0,
+        info_packages=settings.info_packages,
+    )

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from twisted_sip.agent.incoming_leg import IncomingLeg
 from twisted_sip.agent.screening import is_anonymous
+from twisted_sip.b2bua.noting import Noting
 from twisted_sip.calls.call_policy import Action, Outcome, PolicyDecision, caller_of, decide
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.call_policy import ANONYMOUS, CallPolicy, ICallPolicyStore
@@ -38,6 +39,9 @@ _BUSY = (486, 600)
 _NOBODY = (408, 480, 487)
 
 _NOT_ASKED: Any = object()
+
+_FORWARDED = "{0} has it forwarded to {1}"
+_CIRCLE = "482: forwarded in a circle, or too often: {0}"
 
 
 class CallDeclined(RemoteProtocolError):
@@ -108,9 +112,7 @@ class Policing:
             if made.action is Action.DECLINE and not (
                 gruu and await self._has_ended(call.caller_leg.incoming, policed.uri)
             ):
-                text = "{0}: " + f"{made.status} {made.reason}".rstrip()
-                call.caller_leg.incoming.note("policy", text, f"policy.{made.rule}", self._owner_of(policed.uri))
-                raise CallDeclined(made.reason, status=made.status)
+                raise self._declined(made, policed.uri, call.caller_leg.incoming)
             if gruu:
                 break
             if made.action is Action.PROCEED:
@@ -125,7 +127,7 @@ class Policing:
         """Return where a call to *uri* goes made for the peer of *party* without an INVITE, and who pays for it.
 
         :param user: who pays if nobody has it forwarded.
-        :param asked: stands for the INVITE that has not come.
+        :param asked: stands for the INVITE that has not come, and keeps what is decided.
         :param found: as for :meth:`arrived`.
         :raises RemoteProtocolError: as for :meth:`arrived`.
         """
@@ -140,12 +142,20 @@ class Policing:
                 return uri, user
             gruu = "gr" in uri.params
             if made.action is Action.DECLINE and not (gruu and await self._has_ended(asked, uri)):
-                raise CallDeclined(made.reason, status=made.status)
+                raise self._declined(made, uri, asked)
             if gruu or made.action is Action.PROCEED:
                 return uri, user
             user = uri.address_of_record
+            asked.note("policy", _FORWARDED, f"policy.{made.rule}", user, made.target)
             uri = parse_uri(made.target)
+        asked.note("policy", _CIRCLE, f"policy.{made.rule}", user)
         raise RemoteProtocolError("Loop Detected", status=482)
+
+    def _declined(self, made: PolicyDecision, uri: SIPURI, told: Noting) -> CallDeclined:
+        """Return what refuses a call to *uri* that a policy declines."""
+        text = "{0}: " + f"{made.status} {made.reason}".rstrip()
+        told.note("policy", text, f"policy.{made.rule}", self._owner_of(uri))
+        return CallDeclined(made.reason, status=made.status)
 
     async def _has_ended(self, incoming: Any, gruu: SIPURI) -> bool:
         """Tell whether *gruu* is a temporary one that leads nowhere: then it is answered as all such (section 6.1)."""
@@ -172,14 +182,14 @@ class Policing:
         return await self.arrived(call, self._forward(call, policed, made))
 
     def _forward(self, call: BridgedCall, policed: Policed, made: PolicyDecision) -> Policed:
-        if policed.forwarded >= MOST_FORWARDINGS:
-            raise RemoteProtocolError("Loop Detected", status=482)
         assert isinstance(policed.uri, SIPURI)
         aor = policed.uri.address_of_record
+        if policed.forwarded >= MOST_FORWARDINGS:
+            call.caller_leg.incoming.note("policy", _CIRCLE, f"policy.{made.rule}", aor)
+            raise RemoteProtocolError("Loop Detected", status=482)
         _log.info("{call} is forwarded by {user} to {target} ({rule})", call=repr(call), user=aor, target=made.target,
                   rule=made.rule)  # fmt: skip
-        text = "{0} has it forwarded to {1}"
-        call.caller_leg.incoming.note("policy", text, f"policy.{made.rule}", aor, made.target)
+        call.caller_leg.incoming.note("policy", _FORWARDED, f"policy.{made.rule}", aor, made.target)
         return Policed(parse_uri(made.target), aor, None, policed.forwarded + 1)
 
     def _decide(self, call: BridgedCall, policy: CallPolicy | None, outcome: Outcome) -> PolicyDecision:

@@ -12,10 +12,12 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 
+from twisted_sip.b2bua.hunt import MOST_TARGETS
+from twisted_sip.b2bua.noting import Noting
 from twisted_sip.b2bua.policing import Policed, Policing
-from twisted_sip.b2bua.target_set import expanded
+from twisted_sip.b2bua.target_set import all_targets, expanded
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.flow import Address, Flow
 from twisted_sip.interfaces.location import ILocationStore
@@ -191,7 +193,7 @@ class Routing:
         """
         call.policed = policed
         if policed.user and not led:
-            found = self.find(policed.uri, policed.user)
+            found = self.find(policed.uri, policed.user, call.caller_leg.incoming)
         else:
             found = self._find(call.caller_leg.incoming, policed.uri)
         if isinstance(found, Deferred):
@@ -205,43 +207,53 @@ class Routing:
         # Whose patience ends first.
         return [attrs.evolve(target, no_answer=min(limit, target.no_answer or limit)) for target in found]
 
-    def find(self, uri: URI, user: str) -> Route:
+    def find(self, uri: URI, user: str, told: Noting | None = None) -> Route:
         """Return what :meth:`route` does for an INVITE to *uri* of *user*, which has not come: a transfer.
 
         :param user: the address-of-record that was proved, empty for strangers.
+        :param told: keeps what is decided, None for nobody.
         :raises RemoteProtocolError: as for :meth:`route`.
         """
-        asked = Asked(uri, user)
+        asked = Asked(uri, user, told)
         found: Any = self.static.route(cast(IncomingRequest, asked))
         if isawaitable(found):
             return Deferred.fromCoroutine(self._found(found, asked, uri))
         return found or self._find(asked, uri)
 
-    def placed(self, uri: URI, user: str, party: BridgedLeg | None) -> Route:
+    def placed(self, uri: URI, user: str, party: BridgedLeg | None, told: Noting | None = None) -> Route:
         """Return what :meth:`find` does for whom call policies lead a call to, that is made for the peer of *party*;
         contacts take the place of users to whom routes lead.
 
         :param party: the leg of who is to talk with them; None where no policy counts.
+        :param told: as for :meth:`find`.
         :raises RemoteProtocolError: as for :meth:`route`.
         """
         policing = self._policing
         if policing is not None and party is not None and not self._is_for_help(Asked(uri, user).request):
             policy = policing.asked(uri)
             if policy is not None:
-                return Deferred.fromCoroutine(self._placed(uri, user, party, policing, policy))
+                return Deferred.fromCoroutine(self._placed(uri, user, party, told, policing, policy))
         else:
             policing = None
-        found = self.find(uri, user)
+        found = self.find(uri, user, told)
         if not isinstance(found, Deferred) and not self._has_users(found):
             return found
-        return Deferred.fromCoroutine(self._contacts(found, user, party, policing, set()))
+        return Deferred.fromCoroutine(self._contacts(found, user, party, told, policing, set()))
 
-    async def _placed(self, uri: URI, user: str, party: BridgedLeg, policing: Policing, policy: Any) -> Route:
-        uri, user = await policing.placed(uri, user, party, Asked(uri, user), policy)
-        return await self._contacts(self.find(uri, user), user, party, policing, set())
+    async def _placed(
+        self, uri: URI, user: str, party: BridgedLeg, told: Noting | None, policing: Policing, policy: Any
+    ) -> Route:
+        uri, user = await policing.placed(uri, user, party, Asked(uri, user, told), policy)
+        return await self._contacts(self.find(uri, user, told), user, party, told, policing, set())
 
     async def _contacts(
-        self, found: Any, user: str, party: BridgedLeg | None, policing: Policing | None, known: set[str]
+        self,
+        found: Any,
+        user: str,
+        party: BridgedLeg | None,
+        told: Noting | None,
+        policing: Policing | None,
+        known: set[str],
     ) -> Route:
         """Return what has been *found* for a call of *user* with the contacts of our users in place of the users."""
         found = await found if isinstance(found, Deferred) else found
@@ -251,14 +263,33 @@ class Routing:
         async def contacts(target: Target) -> Route:
             uri, payer = target.uri, user
             if policing is not None and party is not None:
-                uri, payer = await policing.placed(uri, user, party, Asked(uri, user))
+                uri, payer = await policing.placed(uri, user, party, Asked(uri, user, told))
             if uri is not target.uri:
-                return await self._contacts(self.find(uri, payer), payer, party, policing, known)
+                return await self._contacts(self.find(uri, payer, told), payer, party, told, policing, known)
             # Static routes have led there: they are asked no more.
-            found = self._find(Asked(uri, payer), uri)
+            found = self._find(Asked(uri, payer, told), uri)
             return await found if isinstance(found, Deferred) else found
 
         return await expanded(found, known, self._is_user, contacts)
+
+    def redirected(self, call: BridgedCall, places: Sequence[SIPURI], where: str) -> Route:
+        """Return the targets at *places*, to which a callee has redirected *call*.
+
+        :param where: which of them are followed: ``none``, those in domains of ours (``own``), or ``anywhere``.
+        """
+        leg = call.caller_leg
+        incoming = leg.incoming
+        found: list[Any] = []
+        for uri in places[:MOST_TARGETS]:
+            ours = self.is_ours(uri)
+            followed = where == "anywhere" or (ours and where == "own")
+            text = "redirected to {0}" if followed else "redirected to {0}, which is not followed"
+            incoming.note("b2bua", text, "b2bua.redirects", str(uri))
+            if followed and ours:
+                found.append(maybeDeferred(self.placed, uri, call.user, leg, incoming))
+            elif followed:
+                found.append(Target(uri=uri))
+        return all_targets(found)
 
     async def _found(self, found: Awaitable[Any], asked: Asked, uri: URI) -> Route:
         made = await found or self._find(asked, uri)
@@ -288,15 +319,15 @@ class Routing:
             flow = self._registered.flow_of_binding(target.aor, target.key)
         return flow
 
-    def check_way(self, request: Request, target: Target, address: Address, incoming: Any) -> None:
+    def check_way(self, request: Request, target: Target, address: Address, told: Noting | None) -> None:
         """Look at *request*, an INVITE of ours about to leave for *address*: gateways are reached by routes alone.
 
-        :param incoming: is told why it is refused, None for nobody.
+        :param told: keeps why it is refused, None for nobody.
         :raises RemoteProtocolError: it may not go there (403).
         """
         if any(self.static.gateways):
-            told = incoming or cast(IncomingRequest, Asked(target.uri, ""))
-            GatewayGuard(self.static.gateways)(request, target, address, told)
+            asked = cast(IncomingRequest, told or Asked(target.uri, ""))
+            GatewayGuard(self.static.gateways)(request, target, address, asked)
 
     def _find(self, incoming: Any, uri: URI) -> Route:
         if not self._element.domains.is_local_uri(uri) and self.is_stranger(incoming.user):
@@ -319,9 +350,13 @@ class Asked:
     :ivar to_tag: of the response that a router gives.
     """
 
-    __slots__ = ("request", "to_tag", "user")
+    __slots__ = ("_told", "request", "to_tag", "user")
 
-    def __init__(self, uri: URI, user: str) -> None:
+    def __init__(self, uri: URI, user: str, told: Noting | None = None) -> None:
+        """Make one.
+
+        :param told: keeps what is decided about it, as the request does for which it is asked; None for nobody.
+        """
         self.request = build_request(
             "INVITE",
             str(uri),
@@ -333,6 +368,9 @@ class Asked:
         )
         self.user = user
         self.to_tag = "asked"
+        self._told = told
 
     def note(self, *words: str) -> None:
-        """Keep nothing: what led here is noted where it came from."""
+        """See IncomingRequest."""
+        if self._told is not None:
+            self._told.note(*words)

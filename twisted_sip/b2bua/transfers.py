@@ -18,6 +18,7 @@ from twisted_sip.agent.referring import Referring
 from twisted_sip.b2bua.following import Following, Tell, connect
 from twisted_sip.b2bua.joined_legs import JoinedLegs, end_leg, leave
 from twisted_sip.b2bua.legs import BridgedLeg, CallerLeg
+from twisted_sip.b2bua.noting import ReferralNotes
 from twisted_sip.b2bua.responders import InviteResponder
 from twisted_sip.dialog.dialog import DialogID
 from twisted_sip.dialog.dialogs import INVITE_USAGE
@@ -28,6 +29,13 @@ from twisted_sip.errors import RemoteProtocolError, SIPError
 if TYPE_CHECKING:
     from twisted_sip.b2bua.b2bua import B2BUA
     from twisted_sip.b2bua.bridged_call import BridgedCall
+
+#: Why a REFER that was accepted comes to nothing before anybody is called.
+_NOT_TRANSFERRED = {
+    481: "481: not transferred: there is no call with two who talk",
+    488: "488: not transferred: the two calls cannot be joined, their media pass in different ways",
+    491: "491: not transferred: a call is being changed",
+}
 
 
 class TransferReferring(Referring):
@@ -73,10 +81,13 @@ class Transfers:
         call = referral.call
         leg = call.leg if call is not None else None
         bridged = leg.bridged if isinstance(leg, BridgedLeg) else None
+        notes = ReferralNotes(self._b2bua.element, referral)
         if leg is None or not isinstance(leg, BridgedLeg) or bridged is None or not bridged.answered:
+            notes.note("b2bua", _NOT_TRANSFERRED[481])
             tell(481, True)
             return
         if bridged.following is not None or (bridged.bridge is not None and bridged.bridge.busy):
+            notes.note("b2bua", _NOT_TRANSFERRED[491])
             tell(491, True)
             return
         replaces = referral.replaces
@@ -84,7 +95,10 @@ class Transfers:
             id = DialogID(replaces.call_id, replaces.to_tag, replaces.from_tag)
             session = self._b2bua.dialogs.usage(id, INVITE_USAGE)
             if isinstance(session, Session):
-                tell(self._attended(bridged, leg, session), True)
+                status = self._attended(bridged, leg, session)
+                if status != 200:
+                    notes.note("b2bua", _NOT_TRANSFERRED[status])
+                tell(status, True)
                 return
         Following(bridged, leg, referral, tell).begin()
 
