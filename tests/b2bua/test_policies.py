@@ -235,3 +235,22 @@ def test_temporary_gruus_that_have_ended_are_nobodys(
     scene.bind("bob", known.contact, instance=instance, series="2.aaaaaaaaaaaaaaaa")
     assert status() == 404
     assert not scene.agents["bob"].arrived
+
+
+@pytest.mark.parametrize("status", [404, 480, 486])
+def test_a_device_that_rings_out_counts_for_more_than_what_others_say(
+    scene: Scene, policies: MemoryCallPolicyStore, status: int
+) -> None:
+    erin = scene.agent("erin", 5)
+    erin.does = lambda call: call.ring()
+    scene.bind("bob", f"sip:{erin.user}@{erin.host}")
+    scene.agents["bob"].does = lambda call: call.reject(status)
+    policies.set(
+        "sip:bob@example.com",
+        CallPolicy(forward_busy="sip:carol@example.com", forward_no_answer="sip:dave@example.com", no_answer_after=5),
+    )
+    dave = scene.agent("dave", 6)
+    dave.does = lambda call: call.answer()
+    call = scene.agents["alice"].call("sip:bob@example.com")
+    scene.run(10)
+    assert call.established and erin.arrived and dave.arrived and not scene.agents["carol"].arrived

@@ -33,9 +33,10 @@ class Hunt:
 
     :ivar attempts: what is under way.
     :ivar over: somebody has answered, or nobody will.
+    :ivar rang_out: a target has rung for as long as it may.
     """
 
-    __slots__ = ("_failed", "_groups", "_start", "_starting", "_statuses", "_tried", "attempts", "over")
+    __slots__ = ("_failed", "_groups", "_start", "_starting", "_statuses", "_tried", "attempts", "over", "rang_out")
 
     def __init__(self, start: Callable[[Target, bool], Attempt | int], failed: Callable[[int], object]) -> None:
         """Be ready to search.
@@ -45,7 +46,7 @@ class Hunt:
         :param failed: called with the status that decides when nobody is left.
         """
         self.attempts: list[Attempt] = []
-        self.over = False
+        self.over = self.rang_out = False
         self._start = start
         self._failed = failed
         self._groups: list[list[Target]] = []
@@ -115,6 +116,7 @@ class Hunt:
         """
         self.attempts.remove(attempt)
         self._statuses.append(status)
+        self.rang_out = self.rang_out or _has_rung_out(attempt.call)
         terms = attempt.target.failover
         if terms is not None:
             terms.outcome(status, said)
@@ -152,6 +154,12 @@ def _rang(call: Call) -> bool:
     """Tell whether the callee of *call*, which has come to nothing, was reached."""
     attempt: Any = getattr(call.leg, "attempt", None)
     return attempt is not None and bool(attempt.rang)
+
+
+def _has_rung_out(call: Call) -> bool:
+    """Tell whether *call* was given up since nobody has answered where it rang."""
+    attempt: Any = getattr(call.leg, "attempt", None)
+    return attempt is not None and attempt.timed_out and bool(attempt.sessions)
 
 
 def _nobody(target: Target, one_of_several: bool) -> int:

@@ -208,6 +208,9 @@ def _caller_at(leg: BridgedLeg) -> str:
 
 
 def _outcome(call: BridgedCall, status: int) -> Outcome | None:
+    if call.hunt.rang_out and status <= 600:
+        # Whatever other devices of the user have said.
+        return Outcome.NO_ANSWER
     if status in _BUSY:
         return Outcome.BUSY
     if status not in _NOBODY:
