@@ -35,7 +35,7 @@ from twisted_sip.b2bua.routing import Routing
 from twisted_sip.b2bua.settings import B2BUASettings
 from twisted_sip.b2bua.target_set import targets_of
 from twisted_sip.b2bua.transfers import Transfers
-from twisted_sip.b2bua.users import UserCalls
+from twisted_sip.b2bua.users import UserCalls, callee_key, caller_key
 from twisted_sip.dialog.dialogs import INVITE_USAGE
 from twisted_sip.element.admission import AdmissionProcessor
 from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
@@ -283,9 +283,9 @@ class B2BUA(LegMaking):
             return
         bridged = BridgedCall(self, call, request.known_uri or request.uri, leg.incoming.user)
         self.bridged[bridged] = None
-        crowded = self.users.most and not self.users.enter(bridged, self._caller_key(bridged))
+        crowded = self.users.most and not self.users.enter(bridged, caller_key(bridged))
         if crowded and not self.calls_for_help(request):
-            leg.incoming.note("b2bua", _CROWDED, "b2bua.max_calls_per_user", self._caller_key(bridged))
+            leg.incoming.note("b2bua", _CROWDED, "b2bua.max_calls_per_user", caller_key(bridged))
             bridged.refuse(486)
             return
         bridged.begin()
@@ -296,12 +296,6 @@ class B2BUA(LegMaking):
         """Tell whether *request* is an emergency call: no limit holds for it, and nobody is asked whether it may be."""
         emergency = self._routing.static.emergency
         return emergency is not None and emergency.active and bool(emergency.number_of(request))
-
-    def _caller_key(self, bridged: BridgedCall) -> str:
-        if bridged.user:
-            return bridged.user
-        uri = bridged.caller_leg.call.remote.uri
-        return uri.address_of_record if isinstance(uri, SIPURI) else str(uri)
 
     def incoming_message(self, message: InstantMessage) -> Any:
         """A MESSAGE in a call is for the other leg.
@@ -345,6 +339,8 @@ class B2BUA(LegMaking):
         if len(self.bridged) + len(self.click_calls) >= self.b2bua_settings.max_calls:
             raise LocalProtocolError("there are as many calls as there may be")
         made = ClickToCall(self, a, b, flow=flow, identity=identity, user=user)
+        if user and not self.users.enter(made, user):
+            raise LocalProtocolError(f"{user} has as many calls as one may have")
         self.click_calls[made] = None
         made.begin()
         return made
@@ -355,9 +351,7 @@ class B2BUA(LegMaking):
         """Count a call to *target*; return the status that refuses it, 0 if it may be made."""
         if not self.users.most:
             return 0
-        key = target.aor
-        if not key and isinstance(bridged.uri, SIPURI) and self.element.domains.is_local_uri(bridged.uri):
-            key = bridged.uri.address_of_record
+        key = callee_key(bridged, target)
         free = not key or self.users.enter(bridged, key) or self.calls_for_help(bridged.request)
         if not free:
             bridged.caller_leg.incoming.note("b2bua", _CROWDED, "b2bua.max_calls_per_user", key)
@@ -369,8 +363,8 @@ class B2BUA(LegMaking):
             self.bridged.pop(bridged, None)
         elif isinstance(bridged, ClickToCall):
             self.click_calls.pop(bridged, None)
-        if self.users.most:
-            self.users.leave(bridged)
+        # It was counted, perhaps, while there was a limit.
+        self.users.leave(bridged)
 
     def stopService(self) -> Deferred[None]:
         """End every call, and write their records; see UserAgent."""

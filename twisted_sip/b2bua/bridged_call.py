@@ -24,6 +24,7 @@ from twisted_sip.b2bua.privacy import privacy_failure
 from twisted_sip.b2bua.responders import warning_of
 from twisted_sip.b2bua.set_up import SetUp
 from twisted_sip.b2bua.transcoding import Transcoding
+from twisted_sip.b2bua.users import callee_key, caller_key
 from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
 from twisted_sip.interfaces.accounting import Result
 from twisted_sip.interfaces.routing import Target
@@ -180,6 +181,8 @@ class BridgedCall(SetUp):
         if self.over or attempt is None:
             return
         self.fork_lost(call)
+        if self.b2bua.users.most:
+            self._count([other.target for other in self.hunt.attempts if other is not attempt])
         status = status or 408
         self.last_refusal = response
         if self._transcode_instead(attempt, status):
@@ -278,11 +281,18 @@ class BridgedCall(SetUp):
         if call.state in (CallState.TRYING, CallState.RINGING):
             call.reject(status, reason, headers)
 
+    def _count(self, targets: Sequence[Target]) -> None:
+        """It is at *targets* and at no others any more: others may have another call."""
+        self.b2bua.users.keep(self, [caller_key(self), *[callee_key(self, target) for target in targets]])
+
     # -- answered -----------------------------------------------------------------------------------
 
     def connected(self, callee: Call) -> None:
         """*callee* has answered, and is let through to the caller."""
         self.callee = callee
+        if self.b2bua.users.most:
+            answered = self.hunt.attempt_of(callee)
+            self._count([] if answered is None else [answered.target])
         for other in self.hunt.end(callee):
             leave(other)
             self.notes.leg_ended(other)

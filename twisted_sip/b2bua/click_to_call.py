@@ -8,6 +8,7 @@ Flow I calls the first one without offer and lets it wait for the answer of the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -142,6 +143,8 @@ class ClickToCall(JoinedLegs):
         first = self.caller is None
         other = self.b if first else self.a
         b2bua = self.b2bua
+        if target.aor and not b2bua.users.enter(self, target.aor):
+            return 486
         try:
             call = b2bua.make_leg(
                 self,
@@ -221,6 +224,7 @@ class ClickToCall(JoinedLegs):
             leave(other)
             other.hangup()
         self.put(leg.side, leg.call)
+        self._count([])
         if leg.side == 0:
             self.notes.was_answered_leg(leg.call)
             self._search(self.b)
@@ -255,6 +259,12 @@ class ClickToCall(JoinedLegs):
                 return
             first.remote = body
 
+    def _count(self, targets: Sequence[Target]) -> None:
+        """It is at *targets*, beside who has answered, and at no others any more."""
+        legs = [call.leg for call in (self.caller, self.callee) if call is not None]
+        users = [leg.user for leg in legs if isinstance(leg, BridgedLeg)]
+        self.b2bua.users.keep(self, [self.user, *users, *[target.aor for target in targets]])
+
     def attempt_failed(self, call: Call, status: int, response: Response | None) -> None:
         """A target has refused, or cannot be reached."""
         self.notes.leg_ended(call)
@@ -262,6 +272,7 @@ class ClickToCall(JoinedLegs):
         attempt = hunt.attempt_of(call) if hunt is not None else None
         if hunt is None or attempt is None or self.over:
             return
+        self._count([other.target for other in hunt.attempts if other is not attempt])
         leg = call.leg
         streamless = isinstance(leg, CalleeLeg) and leg.side == 0 and self.flow == "IV" and leg.offered
         if streamless and self.bridge is not None and status in _NO_STREAMS:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from twisted_sip.interfaces.routing import Target
+from twisted_sip.message.uri import SIPURI
+
+if TYPE_CHECKING:
+    from twisted_sip.b2bua.bridged_call import BridgedCall
 
 
 class UserCalls:
@@ -26,23 +33,46 @@ class UserCalls:
 
     def enter(self, call: Any, user: str) -> bool:
         """Count *call* for *user*, once; False if that has as many as there may be."""
-        if not self.most:
-            return True
-        users = self._of.setdefault(call, [])
-        if user in users:
+        if not self.most or user in self._of.get(call, ()):
             return True
         count = self._counts.get(user, 0)
         if count >= self.most:
             return False
         self._counts[user] = count + 1
-        users.append(user)
+        self._of.setdefault(call, []).append(user)
         return True
+
+    def keep(self, call: Any, users: Iterable[str]) -> None:
+        """*call* is at *users* alone, as far as it is counted for them: nobody else's any more."""
+        counted, wanted = self._of.get(call, []), set(users)
+        for user in [one for one in counted if one not in wanted]:
+            counted.remove(user)
+            self._release(user)
 
     def leave(self, call: Any) -> None:
         """*call* is over."""
         for user in self._of.pop(call, ()):
-            left = self._counts[user] - 1
-            if left:
-                self._counts[user] = left
-            else:
-                del self._counts[user]
+            self._release(user)
+
+    def _release(self, user: str) -> None:
+        left = self._counts[user] - 1
+        if left:
+            self._counts[user] = left
+        else:
+            del self._counts[user]
+
+
+def caller_key(bridged: BridgedCall) -> str:
+    """Return as whose call of his own *bridged* counts."""
+    if bridged.user:
+        return bridged.user
+    uri = bridged.caller_leg.call.remote.uri
+    return uri.address_of_record if isinstance(uri, SIPURI) else str(uri)
+
+
+def callee_key(bridged: BridgedCall, target: Target) -> str:
+    """Return as whose call *bridged* counts while it is at *target*, empty for nobody's."""
+    uri = bridged.uri
+    if target.aor or not isinstance(uri, SIPURI) or not bridged.b2bua.element.domains.is_local_uri(uri):
+        return target.aor
+    return uri.address_of_record
