@@ -199,3 +199,11 @@ def test_contacts_in_a_circle(make: Any) -> None:
     bind_anew(scene, "bob", CAROL)
     bind_anew(scene, "carol", BOB)
     assert called(scene, BOB).ending.status == 480 and arrived(scene) == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("reason", "told"), [("Not From Here", "Not From Here"), ("", "Forbidden")])
+def test_a_route_that_refuses(make: Callable[..., Scene], reason: str, told: str) -> None:
+    scene = make(status=403, reason=reason)
+    call = scene.agents["alice"].call(SUPPORT)
+    scene.run(3)
+    assert (call.ending.status, call.ending.reason) == (403, told)

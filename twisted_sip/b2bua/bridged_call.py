@@ -130,7 +130,8 @@ class BridgedCall(SetUp):
             return
         found = self.b2bua.targets_of(route)
         if isinstance(found, int):
-            self._go_elsewhere(found, self.refuse)
+            reason = route.reason if isinstance(route, Response) else ""
+            self._go_elsewhere(found, lambda status: self.refuse(status, reason))
             return
         if self.media == "transcode":
             if self.transcoding is None:
