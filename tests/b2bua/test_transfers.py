@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from twisted_sip.b2bua.header_policy import HeaderPolicy
+
 from .scene import Scene
 
 
@@ -189,4 +191,18 @@ def test_no_transfers(plain: Scene) -> None:
     call.transfer("sip:carol@example.com").done.addErrback(failed.append)
     scene.run(2)
     assert failed[0].value.status == 603
+    scene.stop()
+
+
+def test_what_every_callee_gets() -> None:
+    """The header fields that the policy sets, in the INVITE of a transfer too."""
+    scene = Scene(policy=HeaderPolicy.build(set={"x-trunk": "7"}))
+    alice, bob, carol = (scene.agent(name, number) for number, name in enumerate(("alice", "bob", "carol"), 1))
+    carol.does = lambda call: call.answer()
+    call, other = scene.established(alice, bob)
+    call.transfer(carol.uri)
+    scene.run(3)
+    for one in (other, carol.arrived[0]):
+        assert one.request.headers.all("x-trunk") == ["7"]
+    assert carol.arrived[0].request.headers.first("referred-by")
     scene.stop()

@@ -19,9 +19,12 @@ from twisted_sip.b2bua.noting import ReferralNotes
 from twisted_sip.b2bua.privacy import shown
 from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
 from twisted_sip.interfaces.routing import Target
+from twisted_sip.message.header_map import HeaderMap
 from twisted_sip.message.status import reason_phrase
 
 _log = Logger()
+
+_NO_HEADERS = HeaderMap()
 
 #: Told the status, and whether that is the last one.
 Tell = Callable[[int, bool], object]
@@ -75,7 +78,9 @@ class Following:
         stays = bridged.other_leg(self._leg)
         if stays is None:
             return 481
-        headers = [("referred-by", referral.referred_by)]
+        headers = b2bua.policy.invite_fields(_NO_HEADERS)
+        if all(name != "referred-by" for name, _ in headers):
+            headers.append(("referred-by", referral.referred_by))
         if referral.replaces is not None:
             headers += [("replaces", str(referral.replaces)), ("require", "replaces")]
         hops = referral.request.max_forwards
