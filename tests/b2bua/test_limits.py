@@ -74,6 +74,21 @@ def test_granted(grants: list[Any], seconds: int) -> None:
     scene.stop()
 
 
+def test_a_grant_that_comes_late() -> None:
+    """What was left when it was asked for has been talked meanwhile."""
+    scene = Scene(kind=Prepaid)
+    later: Deferred[float] = Deferred()
+    scene.b2bua.grants = [10, later, 0]
+    alice, bob = scene.agent("alice", 1), scene.agent("bob", 2)
+    call, _ = scene.established(alice, bob)
+    scene.run(8.8)
+    later.callback(10)
+    scene.run(10.5)
+    assert call.over
+    assert scene.accounting.records[-1].seconds == pytest.approx(20, abs=0.1)
+    scene.stop()
+
+
 def test_a_grant_that_comes_after_the_end() -> None:
     scene = Scene(kind=Prepaid)
     later: Deferred[float] = Deferred()

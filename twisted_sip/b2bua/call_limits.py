@@ -69,9 +69,9 @@ class CallLimits:
             self._grant.cancel()
         ahead = min(_AHEAD, seconds * _PART)
         self._grant = self._timers.start(seconds, self._stop, "Credit Exhausted")
-        self._asking = self._timers.start(seconds - ahead, self._again, ahead)
+        self._asking = self._timers.start(seconds - ahead, self._again)
 
-    def _again(self, ahead: float) -> None:
+    def _again(self) -> None:
         self._asking = None
 
         def answered(answer: Any) -> None:
@@ -86,9 +86,9 @@ class CallLimits:
                 if self._grant is not None:
                     self._grant.cancel()
                     self._grant = None
-            else:
-                # From now, what was left included.
-                self._count(ahead + more)
+            elif self._grant is not None:
+                # After what is left.
+                self._count(self._grant.due - self._timers.now() + more)
 
         def failed(failure: Failure) -> None:
             if failure.check(RemoteProtocolError) is None:
