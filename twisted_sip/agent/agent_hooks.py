@@ -45,6 +45,8 @@ class AgentHooks(Service):
     incoming_leg: type[IncomingLeg] = IncomingLeg
     #: How the messages of a call leave that has come in.
     wire_type: type[Wire] = Wire
+    #: Calls to telephone numbers (``tel`` URIs) are for it.
+    serves_numbers = False
 
     element: Element
     settings: AgentSettings

@@ -26,7 +26,7 @@ from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.interfaces.processing import TAKEN, IncomingRequest, Verdict
 from twisted_sip.message.builders import response_to
 from twisted_sip.message.request import Request
-from twisted_sip.message.uri import SIPURI
+from twisted_sip.message.uri import SIPURI, TelURI
 from twisted_sip.transport.listener import is_loopback
 
 if TYPE_CHECKING:
@@ -157,7 +157,9 @@ class Ingress:
             uri = request.known_uri or request.uri
         except RemoteProtocolError:
             return False
-        return isinstance(uri, SIPURI) and self._agent.serves(uri)
+        if isinstance(uri, SIPURI):
+            return self._agent.serves(uri)
+        return self._agent.serves_numbers and isinstance(uri, TelURI)
 
     def _outside(self, incoming: IncomingRequest) -> Verdict | Deferred[Verdict]:
         agent = self._agent

@@ -67,6 +67,7 @@ class B2BUA(LegMaking):
     """
 
     incoming_leg: type[IncomingLeg] = CallerLeg
+    serves_numbers = True
 
     def __init__(
         self,
