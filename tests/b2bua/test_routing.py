@@ -269,3 +269,31 @@ def test_media_need_a_plane(scene: Scene) -> None:
     with pytest.raises(RemoteProtocolError):
         scene.b2bua.media_for(None, "relay")
     assert HOST
+
+
+class Failing(Routed):
+    """Does not know who calls the one who is called at some time."""
+
+    fails_at = 0
+    asked = 0
+
+    def identity(self, call: Any) -> Any:
+        self.asked += 1
+        if self.asked == self.fails_at:
+            raise ValueError("nobody")
+        return super().identity(call)
+
+
+@pytest.mark.parametrize("fails_at", [1, 2, 3])
+def test_a_hook_that_fails_for_one_of_several(fails_at: int) -> None:
+    """The others are called, and the caller is answered."""
+    scene = Scene(kind=Failing)
+    alice, *others = [scene.agent(name, number) for number, name in enumerate(("alice", "bob", "carol", "dave"), 1)]
+    for one in others:
+        one.does = lambda call: call.reject(486)
+    scene.b2bua.where, scene.b2bua.fails_at = [contact(one) for one in others], fails_at
+    call = alice.call("sip:team@example.com")
+    scene.run(3)
+    assert [len(one.arrived) for one in others] == [int(place != fails_at) for place in (1, 2, 3)]
+    assert call.ending.status == 486
+    scene.stop()

@@ -160,6 +160,10 @@ class BridgedCall(SetUp):
             return 500
         except RemoteProtocolError as error:
             return error.status
+        except Exception:
+            # A hook: others may be called all the same.
+            _log.failure("while calling {target}", target=str(target.uri))
+            return 500
         self.notes.leg_began(call)
         leg = call.leg
         assert isinstance(leg, CalleeLeg)
