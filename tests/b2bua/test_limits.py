@@ -17,6 +17,8 @@ from twisted_sip.element.decisions import Decisions
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError, StoreError
 from twisted_sip.interfaces.accounting import CallRecord, LegRecord
 from twisted_sip.message.header_map import HeaderMap
+from twisted_sip.proxy.routes.emergency import EmergencyCalls, EmergencySettings
+from twisted_sip.proxy.static_routes import StaticRouter
 from twisted_sip.storage.accounting_json_lines import JSONLinesAccounting
 
 from .scene import Scene
@@ -143,6 +145,20 @@ def test_room_for_all_of_them() -> None:
     assert b2bua.dialogs.limit >= 40_000
     b2bua.configure(attrs.evolve(b2bua.b2bua_settings, max_calls=50_000), trusts_everybody=True)
     assert b2bua.dialogs.limit >= 100_000
+    scene.stop()
+
+
+@pytest.mark.parametrize(("number", "over"), [("112", False), ("bob", True)])
+def test_calls_for_help_last(number: str, over: bool) -> None:
+    """Nobody who calls for help is cut off."""
+    scene = Scene(settings={"max_duration": 60.0})
+    alice, bob = scene.agent("alice", 1), scene.agent("bob", 2)
+    bob.does = lambda call: call.answer()
+    emergency = EmergencyCalls(None, EmergencySettings(to=(bob.uri,)), scene.b2bua.element.domains.is_local_uri)
+    scene.b2bua._routing.static = StaticRouter([], emergency=emergency)
+    call = alice.call(f"sip:{number}@example.com")
+    scene.run(70)
+    assert call.over is over
     scene.stop()
 
 

@@ -83,6 +83,7 @@ class BridgedCall(SetUp):
     def begin(self) -> None:
         """Ask whether it may be made, and where it goes."""
         if self.b2bua.calls_for_help(self.request):
+            self.max_duration = 0
             self._authorized(True)
             return
         failure = privacy_failure(self.request, self.media != "direct")
