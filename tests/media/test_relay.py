@@ -135,6 +135,17 @@ def test_a_removed_stream_frees_its_ports_and_is_counted_on(relayed):
     assert relay.pass_on(sdp(4000), 0).media[0].port
 
 
+def test_a_rejected_stream_names_no_address(relayed):
+    relay, *_ = relayed
+    lines = "c=IN IP4 10.9.8.7\r\na=candidate:1 1 UDP 1 10.9.8.7 4000 typ host\r\na=rtcp:9 IN IP4 10.9.8.7\r\na=x:1\r\n"
+    for port, inactive in ((4000, ""), (0, "a=inactive\r\n")):
+        made = str(relay.pass_on(sdp(4000, more=f"m=video {port} RTP/AVP 31\r\n{lines}{inactive}"), 0))
+        assert "10.9.8.7" not in made and made.endswith(f"a=x:1\r\n{inactive}")
+    assert "m=video 0 RTP/AVP 31\r\nc=IN IP4 192.0.2.1\r\n" in made
+    none = str(relay.pass_on(sdp(4000, more="m=video 0 RTP/AVP 31\r\nc=IN IP4 0.0.0.0\r\n"), 0))
+    assert none.endswith("m=video 0 RTP/AVP 31\r\nc=IN IP4 0.0.0.0\r\n")
+
+
 def test_hold_and_names(relayed):
     relay, a, b, network = relayed
     held = relay.pass_on(sdp(4000, "0.0.0.0"), 0)

@@ -155,7 +155,12 @@ class MediaRelay:
             # RFC 3264 section 8.2: removed, or rejected; the port is free again.
             if stream is not None and not offer:
                 self._drop(place, stream)
-            return media
+            named = media.connections and not media.has_no_address
+            return attrs.evolve(
+                media,
+                connections=(Connection(self._plane.settings.address),) if named else media.connections,
+                attributes=without_attributes(media.attributes, *_NAMES_ADDRESSES),
+            )
         if stream is None:
             stream = self._streams[place] = _RelayedStream(self._plane)
         stream.heard_from(media, side, self._plane.clock.seconds())
