@@ -111,6 +111,14 @@ def test_header_fields_that_cannot_pass() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["a b", "", "x\\u0001y"])
+def test_info_packages_that_are_none(name: str) -> None:
+    fault = server_fault(f'[b2bua]\ninfo_packages = ["g.example.keys", "{name}"]\n')
+    assert fault.startswith("b2bua.info_packages: ") and fault.endswith(
+        " is no name of an Info Package, write names of Info Packages, like g.example.keys"
+    )
+
+
 def test_addresses_of_others() -> None:
     check_bindable("media.host", "127.0.0.1")
     with pytest.raises(ConfigurationError) as caught:

@@ -137,10 +137,14 @@ def check_xcap(section: XCAPSection) -> None:
 
 
 def check_b2bua(section: B2BUASection) -> None:
-    """Refuse header fields that cannot pass from leg to leg.
+    """Refuse header fields and Info Packages that cannot pass from leg to leg.
 
     :raises WrongSetting: naming the key.
     """
+    for name in section.info_packages:
+        if not is_token(name):
+            right = "write names of Info Packages, like g.example.keys"
+            raise WrongSetting(f"{quoted(name)} is no name of an Info Package", right, "info_packages")
     for key, names in (("pass_headers", section.pass_headers), ("remove_headers", section.remove_headers)):
         for name in names:
             try:
