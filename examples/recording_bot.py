@@ -1,5 +1,6 @@
 """Records every call into a WAV file of its own: ``python examples/recording_bot.py PORT DIRECTORY``."""
 
+import time
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ class Recorder(StandaloneAgent):
 
     async def incoming_call(self, call: Any) -> None:
         await call.answer()
-        # The Call-ID comes from the caller: it must not choose where we write.
+        # The Call-ID comes from the caller: it must not choose where we write, nor over what.
         name = "".join(char for char in call.id if char.isalnum())[:40]
-        call.record(self.directory / f"{name}.wav")
+        call.record(self.directory / f"{time.time_ns()}-{name}.wav")
         end = await call.ended
         print(f"{call.remote.uri_text} {end.seconds:.1f} s", flush=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import runpy
 import socket
 import struct
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -155,6 +157,23 @@ def test_the_recording_bot(phone: Callable[..., Phone], tmp_path: Path) -> None:
             break
     assert 1.2 < seconds < 5.0
     assert math.sqrt(sum(sample * sample for sample in samples) / len(samples)) > 100
+
+
+def test_the_recording_bot_overwrites_nothing(tmp_path: Path) -> None:
+    """Whatever Call-IDs callers choose."""
+    recorder: Any = runpy.run_path(str(SOURCES / "recording_bot.py"))["Recorder"]
+    files: list[Path] = []
+
+    async def nothing() -> Any:
+        return SimpleNamespace(seconds=0.0)
+
+    for id in ("a-b", "ab", "ab", "/../..", "x" * 300):
+        call = SimpleNamespace(
+            id=id, answer=nothing, record=files.append, ended=nothing(), remote=SimpleNamespace(uri_text="sip:a@b")
+        )
+        with pytest.raises(StopIteration):
+            recorder.incoming_call(SimpleNamespace(directory=tmp_path), call).send(None)
+    assert len(set(files)) == 5 and {file.parent for file in files} == {tmp_path}
 
 
 @pytest.mark.parametrize(("name", "most"), [("echo_agent.py", 10), ("ivr.py", 30), ("recording_bot.py", 30)])
