@@ -15,10 +15,10 @@ from .scene import Scene
 BOB, CAROL = "sip:bob@example.com", "sip:carol@example.com"
 
 
-@pytest.fixture
-def scene() -> Any:
+@pytest.fixture(params=["direct"])
+def scene(request: Any) -> Any:
     made = Scene(
-        settings={"max_calls_per_user": 1},
+        settings={"max_calls_per_user": 1, "media": request.param},
         routes=[
             StaticRoute(user="team", to=(BOB, CAROL)),
             StaticRoute(user="line", to=(BOB, CAROL), fork="serial", no_answer=5),
@@ -92,3 +92,64 @@ def test_a_limit_that_is_lifted_and_comes_back(scene: Scene) -> None:
     scene.run()
     b2bua.configure(B2BUASettings(max_calls_per_user=1), trusts_everybody=True)
     assert called(scene, "alice", "bob").established
+
+
+def transferred(scene: Scene, by: Any, to: Any) -> None:
+    done: list[Any] = []
+    by.transfer(to).done.addCallback(done.append)
+    scene.run(3)
+    assert done == [200]
+    by.hangup()
+    scene.run()
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_who_has_had_a_call_transferred(scene: Scene, early: bool) -> None:
+    """He is out of it, and who has taken it is in it."""
+    scene.agents["carol"].does = lambda call: call.ring()
+    call = called(scene, "alice", "bob")
+    [other] = scene.agents["bob"].arrived
+    done: list[Any] = []
+    other.transfer(CAROL).done.addCallback(done.append)
+    scene.run()
+    if early:
+        other.hangup()
+        scene.run()
+    scene.agents["carol"].arrived[0].answer()
+    scene.run(3)
+    if not early:
+        assert done == [200]
+        other.hangup()
+        scene.run()
+    assert call.established
+    assert called(scene, "dave", "carol").ending.status == 486
+    assert called(scene, "dave", "bob").established
+
+
+def test_who_transfers_to_nobody_of_ours_pays_for_it(scene: Scene) -> None:
+    gateway = scene.agent("gateway", 5)
+    gateway.does = lambda call: call.answer()
+    called(scene, "alice", "bob")
+    transferred(scene, scene.agents["bob"].arrived[0], f"sip:{gateway.user}@{gateway.host}")
+    assert called(scene, "dave", "bob").ending.status == 486
+
+
+def test_an_attended_transfer(scene: Scene) -> None:
+    scene.b2bua.users.most = 2
+    call = called(scene, "alice", "bob")
+    second = called(scene, "bob", "carol")
+    scene.b2bua.users.most = 1
+    transferred(scene, scene.agents["bob"].arrived[0], second)
+    assert call.established
+    assert called(scene, "dave", "carol").ending.status == 486
+    assert called(scene, "dave", "bob").established
+
+
+@pytest.mark.parametrize("scene", ["direct", "transcode"], indirect=True)
+def test_a_replaced_call(scene: Scene) -> None:
+    call = called(scene, "alice", "bob")
+    taken = scene.agents["dave"].call(BOB, replaces=scene.agents["bob"].arrived[0].replaces_value())
+    scene.run(3)
+    assert taken.established and call.established and scene.agents["bob"].arrived[0].over
+    assert called(scene, "carol", "dave").ending.status == 486
+    assert called(scene, "carol", "bob").established

@@ -17,6 +17,7 @@ from twisted_sip.b2bua.joined_legs import JoinedLegs, end_leg, leave
 from twisted_sip.b2bua.legs import BridgedLeg, CalleeLeg
 from twisted_sip.b2bua.noting import ReferralNotes
 from twisted_sip.b2bua.privacy import shown
+from twisted_sip.b2bua.users import took_place
 from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
 from twisted_sip.interfaces.routing import Target
 from twisted_sip.message.header_map import HeaderMap
@@ -144,6 +145,7 @@ class Following:
         bridged.notes.was_answered(call)
         old = bridged.leg_at(leg.side)
         connect(bridged, leg.side, call)
+        took_place(bridged, self._leg.call, call)
         if old is not None and old is not self._leg.call:
             end_leg(old, "")
         self._tell(200, True)

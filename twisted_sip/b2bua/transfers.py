@@ -20,6 +20,7 @@ from twisted_sip.b2bua.joined_legs import JoinedLegs, end_leg, leave
 from twisted_sip.b2bua.legs import BridgedLeg, CallerLeg
 from twisted_sip.b2bua.noting import ReferralNotes
 from twisted_sip.b2bua.responders import InviteResponder
+from twisted_sip.b2bua.users import took_place
 from twisted_sip.dialog.dialog import DialogID
 from twisted_sip.dialog.dialogs import INVITE_USAGE
 from twisted_sip.dialog.session import CONFIRMED, Session
@@ -127,6 +128,7 @@ class Transfers:
         other.end("answered", 200, "Transferred", "caller" if second is other.caller else "callee")
         end_leg(second, "")
         connect(bridged, leg.side, moved)
+        took_place(bridged, leg.call, moved)
         if bridged.bridge is not None:
             bridged.bridge.ask(1 - leg.side)
         return 200
@@ -191,6 +193,7 @@ class Transfers:
             bridged.notes.was_answered(call)
             end_following(bridged, replaced)
             connect(bridged, side, call)
+            took_place(bridged, replaced, call)
 
         call.answer(media=bridged.b2bua.plane).addCallbacks(answered, refused)
 
@@ -323,6 +326,7 @@ class Replacing(InviteResponder):
         bridged.notes.was_answered(self._call)
         end_following(bridged, self._old)
         bridged.put(self._side, self._call)
+        took_place(bridged, self._old, self._call)
         # The agent ends the old one.
         self._call.was_answered()
 

@@ -9,7 +9,9 @@ from twisted_sip.interfaces.routing import Target
 from twisted_sip.message.uri import SIPURI
 
 if TYPE_CHECKING:
+    from twisted_sip.agent.call import Call
     from twisted_sip.b2bua.bridged_call import BridgedCall
+    from twisted_sip.b2bua.joined_legs import JoinedLegs
 
 
 class UserCalls:
@@ -44,8 +46,14 @@ class UserCalls:
 
     def keep(self, call: Any, users: Iterable[str]) -> None:
         """*call* is at *users* alone, as far as it is counted for them: nobody else's any more."""
-        counted, wanted = self._of.get(call, []), set(users)
-        for user in [one for one in counted if one not in wanted]:
+        wanted = set(users)
+        for user in [one for one in self._of.get(call, ()) if one not in wanted]:
+            self.drop(call, user)
+
+    def drop(self, call: Any, user: str) -> None:
+        """*call* is none of *user* any more, if it was."""
+        counted = self._of.get(call, [])
+        if user in counted:
             counted.remove(user)
             self._release(user)
 
@@ -66,7 +74,11 @@ def caller_key(bridged: BridgedCall) -> str:
     """Return as whose call of his own *bridged* counts."""
     if bridged.user:
         return bridged.user
-    uri = bridged.caller_leg.call.remote.uri
+    return _remote_key(bridged.caller_leg.call)
+
+
+def _remote_key(call: Call) -> str:
+    uri = call.remote.uri
     return uri.address_of_record if isinstance(uri, SIPURI) else str(uri)
 
 
@@ -76,3 +88,22 @@ def callee_key(bridged: BridgedCall, target: Target) -> str:
     if target.aor or not isinstance(uri, SIPURI) or not bridged.b2bua.element.domains.is_local_uri(uri):
         return target.aor
     return uri.address_of_record
+
+
+def took_place(bridged: JoinedLegs, old: Call, new: Call) -> None:
+    """*new* is in *bridged* in place of *old*: it is a call of that user from now on. Where it is nobody of ours it
+    stays a call of who has led it there, and pays for it."""
+    users = bridged.b2bua.users
+    user: str = getattr(new.leg, "user", "") if new.outgoing else _key(new)
+    if not users.most or not user:
+        return
+    # It is not ended for that: the user has taken it.
+    users.enter(bridged, user)
+    others = [call for call in (bridged.caller, bridged.callee) if call is not None and call is not old]
+    gone = _key(old)
+    if gone != user and gone not in [_key(call) for call in others]:
+        users.drop(bridged, gone)
+
+
+def _key(call: Call) -> str:
+    return getattr(call.leg, "user", "") or _remote_key(call)
