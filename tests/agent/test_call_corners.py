@@ -361,3 +361,32 @@ def test_media_that_make_mistakes_in_a_change(scene: Scene, failures: list[Any],
     call.hangup()
     scene.run(40)
     assert not len(alice.table)
+
+
+@pytest.mark.parametrize("more", [True, False])
+def test_a_refresh_that_is_due_in_the_middle_of_a_change(scene: Scene, more: bool) -> None:
+    """RFC 4028 section 7.4: the change refreshes the session as well; each is sent once, and ends once."""
+    script = Script(scene, session_expires=100)
+    allow = [("allow", "INVITE, ACK, BYE, CANCEL"), ("require", "timer"), ("session-expires", "100;refresher=uac")]
+    fields = [("contact", "<sip:x@198.51.100.9>"), ("content-type", "application/sdp"), *allow]
+    script.peer.answer(script.invited(), 200, fields, OFFER, to_tag="a")
+    assert script.peer.expect("ACK")
+    call, outcome = script.call, []
+    scene.run(45)
+    call.hold().addBoth(outcome.append)
+    if more:
+        call.resume().addBoth(outcome.append)
+    change = script.peer.expect("INVITE")
+    script.peer.answer(change, 180, to_tag="a")
+    scene.run(20)
+    script.peer.answer(change, 200, fields, OFFER, to_tag="a")
+    assert script.peer.expect("ACK")
+    if more:
+        change = script.peer.expect("INVITE")
+        script.peer.answer(change, 200, fields, OFFER, to_tag="a")
+        assert script.peer.expect("ACK")
+    assert outcome == [call] * (2 if more else 1)
+    scene.run(30)
+    sent = [one.message for one in script.peer.arrivals if getattr(one.message, "method", "") == "INVITE"]
+    assert not [one for one in sent if one.cseq.number > change.cseq.number] and call.established
+    script.end()

@@ -101,10 +101,13 @@ class Renegotiation:
     def wanted(self, why: str) -> None:
         """The session asks for an offer of ours: ``refresh``, ``glare`` or ``resync``."""
         session = self._call.session
-        if session is None or self._making or (self._current is not None and why == "resync"):
+        if session is None or self._making or (self._current is not None and why != "glare"):
+            # What is under way tells both sides as much.
             return
         if session.can_reinvite:
             self._send(self._current)
+            return
+        if self._waiting and why != "glare":
             return
         # The peer was faster: ``free`` comes.
         self._waiting.appendleft(self._current or _silent(Change()))
