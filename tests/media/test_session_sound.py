@@ -121,16 +121,29 @@ def test_keys_in_the_sound_where_events_were_not_agreed(pair_of, rate):
     keys, done = [], []
     pair.b.on_dtmf = lambda key, held, how: keys.append((key, how))
     pair.a.send_dtmf("19#").addCallback(done.append)
-    with pytest.raises(LocalProtocolError):
-        pair.a.send_dtmf("1")
+    pair.a.send_dtmf("7").addCallback(done.append)
     with pytest.raises(LocalProtocolError):
         pair.a.send_dtmf("1", inband=False)
     pair.run(2)
-    assert keys == [("1", "inband"), ("9", "inband"), ("#", "inband")] and done == [True]
+    assert keys == [("1", "inband"), ("9", "inband"), ("#", "inband"), ("7", "inband")] and done == [True, True]
     pair.b.on_dtmf = None
     pair.a.send_dtmf("5")
     pair.run(0.5)
-    assert len(keys) == 3
+    assert len(keys) == 4
+
+
+def test_keys_that_wait_for_others_in_the_sound(pair_of):
+    pair = pair_of({"dtmf": False})
+    pair.agree()
+    done = []
+    for _ in range(65):
+        pair.a.send_dtmf("1").addCallback(done.append)
+    with pytest.raises(LocalProtocolError):
+        pair.a.send_dtmf("1")
+    pair.run(0.3)
+    assert done == [True]
+    pair.a.close()
+    assert done == [True] + [False] * 64
 
 
 def test_keys_need_an_agreement_and_must_be_keys(pair):

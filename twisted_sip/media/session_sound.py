@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
@@ -13,6 +15,9 @@ from twisted_sip.media.resampling import sink_at, source_at
 from twisted_sip.media.tones import KeySource
 
 _log = Logger()
+
+#: No more presses wait for those before them.
+_MOST_WAITING = 64
 
 
 class Playing:
@@ -90,6 +95,7 @@ class SessionSound:
         self.rate = 8000
         self.playing: Playing | None = None
         self.keys: Playing | None = None
+        self._more_keys: deque[Playing] = deque()
         self.recording: GuardedSink | None = None
         self.party: Party | None = None
         self.bridge: Bridge | None = None
@@ -135,14 +141,18 @@ class SessionSound:
             playing.finish(False)
 
     def press(self, digits: str, duration: float, gap: float) -> Deferred[bool]:
-        """Press keys in the sound itself.
+        """Press keys in the sound itself, after those that are being pressed.
 
-        :raises LocalProtocolError: keys are being pressed.
+        :raises LocalProtocolError: too many wait.
         """
-        if self.keys is not None:
-            raise LocalProtocolError("keys are being pressed")
+        if len(self._more_keys) >= _MOST_WAITING:
+            raise LocalProtocolError("too many keys wait to be pressed")
         done: Deferred[bool] = Deferred()
-        self.keys = Playing(KeySource(digits, duration, gap, self.rate), done)
+        playing = Playing(KeySource(digits, duration, gap, self.rate), done)
+        if self.keys is None:
+            self.keys = playing
+        else:
+            self._more_keys.append(playing)
         return done
 
     def record(self, sink: AudioSink) -> None:
@@ -174,12 +184,11 @@ class SessionSound:
     def frame(self, heard: bytes, samples: int) -> bytes | None:
         """Return the next frame to send, None for silence."""
         frame: bytes | None = None
-        playing = self.keys
-        if playing is not None:
+        while (playing := self.keys) is not None:
             frame = playing.frame(samples, self.rate)
             if frame is not None:
                 return _whole(frame, samples)
-            self.keys = None
+            self.keys = self._more_keys.popleft() if self._more_keys else None
             playing.finish(True)
         playing = self.playing
         if playing is not None:
@@ -199,14 +208,17 @@ class SessionSound:
     def close(self) -> None:
         """Let go of all of them. Harmless when repeated."""
         self.stop_playing()
-        keys, self.keys = self.keys, None
-        if keys is not None:
-            keys.finish(False)
+        keys = (self.keys, *self._more_keys)
+        self.keys = None
+        self._more_keys.clear()
+        for one in keys:
+            if one is not None:
+                one.finish(False)
         self.stop_recording()
         self.join(None)
         detectors, self.detectors = self.detectors, []
-        for one in detectors:
-            one.close()
+        for detector in detectors:
+            detector.close()
         self.echoing = False
 
 
