@@ -1,8 +1,11 @@
-"""Keys of a session, where another offer comes in the middle of them."""
+"""Keys of a session: what the peer takes, and where another offer comes in the middle of them."""
 
 import pytest
 
+from twisted_sip.errors import LocalProtocolError
 from twisted_sip.sdp.description import SessionDescription
+
+from .test_session_offers import sdp
 
 
 def exchange(offering, answering):
@@ -38,3 +41,27 @@ def test_keys_that_wait_go_on_with_packets_of_another_length(pair):
     assert pair.a.stream.terms.ptime == 40 and not done
     pair.run(1.5)
     assert heard == [("1", 0.12), ("2", 0.12), ("3", 0.12), ("4", 0.12)] and done == [True]
+
+
+@pytest.mark.parametrize(
+    ("told", "good", "bad"),
+    [("", "0*D", "!"), ("a=fmtp:101 0-11\r\n", "09#", "A"), ("a=fmtp:101 0-11,16\r\n", "1,!", "D")],
+)
+def test_events_that_the_peer_has_not_told_are_not_sent(pair, told, good, bad):
+    """RFC 4733 section 2.5.1.1; 0 to 15 without a word of his."""
+    for offers in (False, True):
+        if offers:
+            offer = pair.a.offer()
+            number = next(one.payload_type for one in offer.media[0].codecs if one.is_telephone_event)
+            pair.a.answered(
+                sdp(
+                    f"m=audio 4000 RTP/AVP 0 {number}\r\na=rtpmap:{number} telephone-event/8000\r\n"
+                    + told.replace("101", str(number))
+                )
+            )
+        else:
+            pair.a.answer(sdp("m=audio 4000 RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n" + told))
+        pair.a.send_dtmf(good)
+        with pytest.raises(LocalProtocolError, match=bad):
+            pair.a.send_dtmf(good + bad)
+        pair.a.send_dtmf(good + bad, inband=True)

@@ -99,11 +99,13 @@ def terms_of(
     target, rtcp_target = _targets(remote, muxed, six)
     direction = local.direction.within(remote.direction.mirrored)
     events = _events_of(remote, named, codec.clock_rate)
+    told = None if events is None else remote.codec(events.payload_type)
     return StreamTerms(
         kind=kind,
         payload_type=codec.payload_type,
         events=None if events is None else events.payload_type,
         events_rate=codec.clock_rate if events is None else events.clock_rate,
+        event_codes=frozenset(range(16)) if told is None else told.events,
         noise=next(
             (one.payload_type for one in named.codecs if one.is_comfort_noise and one.clock_rate == codec.clock_rate),
             None,

@@ -39,6 +39,7 @@ class StreamTerms:
     :ivar payload_type: its number.
     :ivar events: the payload type for keys, None without.
     :ivar events_rate: the clock rate of those.
+    :ivar event_codes: the events that the peer takes (RFC 4733 section 2.5.1.1).
     :ivar noise: the payload type of comfort noise, None without.
     :ivar formats: what may come.
     :ivar ptime: milliseconds in a packet that we send.
@@ -53,6 +54,7 @@ class StreamTerms:
     payload_type: int = 0
     events: int | None = None
     events_rate: int = 8000
+    event_codes: frozenset[int] = frozenset(range(16))
     noise: int | None = None
     formats: dict[int, Format] = attrs.Factory(dict)
     ptime: int = 20

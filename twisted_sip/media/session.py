@@ -20,7 +20,7 @@ from twisted_sip.media.session_sound import GuardedSink, SessionSound
 from twisted_sip.media.silence_detector import SilenceDetector
 from twisted_sip.media.stream_extension import StreamExtension
 from twisted_sip.media.stream_keys import MediaSecurity, StreamKeys
-from twisted_sip.media.telephone_event import check_keys
+from twisted_sip.media.telephone_event import KEYS, PAUSE, check_keys
 
 if TYPE_CHECKING:
     from twisted_sip.media.plane import MediaPlane
@@ -181,8 +181,12 @@ class MediaSession(SessionExchange):
         events = None if self._stream is None else self._stream.sender.events
         if inband or (inband is None and events is None and self._agreed is not None):
             return self._sound.press(digits, duration, gap)
-        if events is None:
+        if events is None or self._stream is None:
             raise LocalProtocolError("telephone events were not negotiated")
+        wrong = [key for key in digits if key != PAUSE and KEYS.index(key) not in self._stream.terms.event_codes]
+        if wrong:
+            # RFC 4733 section 2.5.1.1: those that the peer has told, 0 to 15 without a word of his.
+            raise LocalProtocolError(f"the peer takes no event for the key {wrong[0]!r}")
         events.press(digits, duration, gap)
         done: Deferred[bool] = Deferred()
         self._waiting_keys.append(done)
