@@ -257,7 +257,8 @@ class AudioStream:
         if rtcp is None:
             return
         hosts = [one[0] for one in (self.latch.latched, self.latch.target) if one is not None]
-        if not self.rtcp_latch.open and hosts and address[0] not in hosts and address != self.terms.rtcp_target:
+        known = not hosts or address[0] in hosts or address == self.terms.rtcp_target
+        if not known and not self.rtcp_latch.open and not self.rtcp_latch.knows(address):
             self.rtcp_latch.refused += 1
             return
         before = rtcp.malformed

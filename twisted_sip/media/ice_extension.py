@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
@@ -123,6 +124,7 @@ class ICEExtension:
         if local.rtcp_mux and remote.rtcp_mux:
             ice.drop_component(2)
         self._session.port.path = self._send
+        self._prove()
         agent.start()
 
     def close(self) -> None:
@@ -193,7 +195,15 @@ class ICEExtension:
         self._refused = True
         if agent is not None:
             agent.close()
+        self._prove()
         self._release()
+
+    def _prove(self) -> None:
+        """RFC 8445 section 12.2: what comes from any candidate of the peer is taken."""
+        ice, audio = self.stream, self._session.stream
+        for component, latch in ((1, audio.latch), (2, audio.rtcp_latch)):
+            there = component if ice is not None and component in ice.bases else 1
+            latch.proved = None if ice is None else partial(ice.knows, there)
 
     def _release(self) -> None:
         waiting, self._gathered = self._gathered, []

@@ -7,6 +7,8 @@ then another port of its host is taken at once, since a NAT may choose a new one
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 #: How many times as long the silence must be before another host is taken.
 _LONGER = 5.0
 
@@ -18,6 +20,7 @@ class Latch:
     :ivar latched: whence packets are taken, None before the first.
     :ivar refused: packets of strangers.
     :ivar moves: how often another source was taken.
+    :ivar proved: tells of an address whether something else (ICE) knows it as the peer's; None without.
     :ivar open: any source is taken and none is followed: something else proves who it is (ICE, SRTP).
     """
 
@@ -32,6 +35,7 @@ class Latch:
         "latched",
         "moves",
         "open",
+        "proved",
         "refused",
         "symmetric",
         "target",
@@ -57,6 +61,7 @@ class Latch:
         self.refused = 0
         self.moves = 0
         self.open = False
+        self.proved: Callable[[tuple[str, int]], bool] | None = None
 
     def tell(self, address: tuple[str, int] | None, *, follow: bool | None = None) -> None:
         """The session description says *address*; another one than before begins anew.
@@ -82,7 +87,7 @@ class Latch:
         if self.open:
             return True
         told = self._told
-        if address != told:
+        if address != told and not self.knows(address):
             if not self.symmetric:
                 # Another port of the same host is no stranger.
                 if told is None or address[0] != told[0]:
@@ -99,6 +104,10 @@ class Latch:
         if self.symmetric and self._follow:
             self.target = address
         return True
+
+    def knows(self, address: tuple[str, int]) -> bool:
+        """Tell whether *address* is the peer's whatever the description says."""
+        return self.proved is not None and self.proved(address)
 
     def _may_follow(self, address: tuple[str, int], silence: float) -> bool:
         """Tell whether the peer, of whom nothing has come for *silence* seconds, may be at *address* now."""

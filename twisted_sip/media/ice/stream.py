@@ -159,6 +159,11 @@ class ICEStream:
             ):
                 session.add_remote(candidate)
 
+    def knows(self, component: int, remote: tuple[str, int]) -> bool:
+        """Tell whether *remote* is a candidate of the peer: data may come from any of them (RFC 8445 section 12.2)."""
+        key = component, Address(*remote[:2])
+        return any(key in session.remote for session in self.sessions)
+
     def drop_component(self, component: int) -> None:
         """Forget a component: the peer takes RTP and RTCP on one port (RFC 5761 section 5.1.3)."""
         if component in self.bases and len(self.bases) > 1:
@@ -255,7 +260,7 @@ class ICEStream:
             return
         if data and data[0] < 4:
             self._stun(component, client.relayed, socket, client, peer, data)
-        elif any((component, peer) in session.remote for session in self.sessions):
+        elif self.knows(component, peer):
             self.user.ice_received(component, peer, data)
 
     def _stun(
