@@ -3,6 +3,7 @@
 import struct
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from twisted_sip.sdp.attributes import Attribute
 from twisted_sip.sdp.description import SessionDescription
@@ -51,3 +52,24 @@ def test_sound_from_any_candidate_of_the_peer_is_taken(pair_of, lite):
     stream.port.received(component, report, (ELSEWHERE[0], 6999 + component))
     stream.port.received(component, report, ("192.0.2.66", 6999 + component))
     assert stream._rtcp.reports_received == reports + 1
+
+
+def test_a_name_for_the_default_destination_does_no_harm(pair_of):
+    """RFC 8839 section 4.2.5, the fourth exception: whatever becomes of the name."""
+    pair = pair_of({"ice": "full"}, {"ice": "full"})
+    for plane in pair.planes:
+        plane.resolve = lambda host: Deferred()
+    offers, answers = [], []
+    made = pair.a.offer()
+    offers.append(made) if isinstance(made, SessionDescription) else made.addCallback(offers.append)
+    pair.run(1)
+    assert "c=IN IP4 192.0.2.1" in str(offers[0])
+    offer = SessionDescription.parse(str(offers[0]).replace("c=IN IP4 192.0.2.1", "c=IN IP4 phone.local"))
+    made = pair.b.answer(offer)
+    answers.append(made) if isinstance(made, SessionDescription) else made.addCallback(answers.append)
+    pair.run(1)
+    answer = str(answers[0]).replace("c=IN IP4 192.0.2.2", "c=IN IP4 other.local")
+    pair.a.answered(SessionDescription.parse(answer))
+    pair.run(8)
+    for one in (pair.a, pair.b):
+        assert one.statistics().packets_received > 300 and one.stream._rtcp.reports_received

@@ -305,6 +305,9 @@ class SessionExchange(MovingStream):
     def _resolved(self, terms: StreamTerms) -> StreamTerms:
         # A name in the description: nothing is sent before it is known.
         target = terms.target
+        if self._need_stream().port.path is not None:
+            # RFC 8839 section 4.2.5: with ICE nobody goes there.
+            return terms
         if target is None or not _is_name(target[0]):
             if terms.rtcp_target is not None and _is_name(terms.rtcp_target[0]):
                 return attrs.evolve(terms, rtcp_target=None)
