@@ -259,3 +259,17 @@ def test_suites_are_known_by_name() -> None:
     for wrong in ((), ("F8_128_HMAC_SHA1_80",)):
         with pytest.raises(LocalProtocolError):
             profiles_of(wrong)
+
+
+def test_a_key_never_begins_again_whatever_came_between() -> None:
+    """RFC 3711 section 9.1: no index twice under one key."""
+    ends = Ends()
+    sent = {ends.a.protect_rtcp(rtcp())}
+    for first in (1, 101, 201, 1, 201, 101, 1):
+        ends.a.use(key(first=first), ends.second)
+        for _ in range(3):
+            sent.add(ends.a.protect_rtcp(rtcp()))
+    assert len(sent) == 22 and None not in sent
+    for first in range(100):
+        ends.a.use(key(SUITES[1], first), ends.second)
+    assert len(ends.a._used) <= 16

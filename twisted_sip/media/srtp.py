@@ -17,6 +17,9 @@ from twisted_sip.media.srtp_profile import MasterKey
 #: Sources under one key. Only the peer, who has the key, can bring them up.
 _MOST_SOURCES = 32
 
+#: Keys of ours that are remembered: one for each suite, and those before they were renewed.
+_MOST_KEYS = 16
+
 #: Seconds for which packets under the last key are still taken (RFC 4568 section 7.1.4, RFC 5764 section 4.3).
 OVERLAP = 10.0
 
@@ -179,7 +182,7 @@ class SRTP:
         self._now = now
         self.sending: SendingContext | None = None
         self.receiving: ReceivingContext | None = None
-        self._former_sending: SendingContext | None = None
+        self._used: dict[MasterKey, SendingContext] = {}
         self._former: _Former | None = None
         self.keyless = 0
         self._replayed = 0
@@ -188,14 +191,16 @@ class SRTP:
     def use(self, ours: MasterKey, theirs: MasterKey) -> None:
         """Protect with *ours* and open with *theirs* from now on; what is under the key before is taken for a while.
 
-        A key that was in use goes on where it was: also that before the present one, after a rollback.
+        A key that was in use goes on where it was: after a rollback, or when other forks, or other suites, had their
+        turn in between (RFC 3711 section 9.1).
 
         :raises MissingExtra: there is no library.
         """
-        sending, former = self.sending, self._former_sending
-        if sending is None or sending.key != ours:
-            again = former if former is not None and former.key == ours else SendingContext(ours)
-            self.sending, self._former_sending = again, sending
+        if self.sending is None or self.sending.key != ours:
+            again = self._used.pop(ours, None) or SendingContext(ours)
+            self.sending = self._used[ours] = again
+            if len(self._used) > _MOST_KEYS:
+                del self._used[next(iter(self._used))]
         receiving, before = self.receiving, self._former
         if receiving is None or receiving.key != theirs:
             if before is not None and before.context.key == theirs:
