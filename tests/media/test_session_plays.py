@@ -4,6 +4,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
 
+from twisted_sip.errors import LocalProtocolError
 from twisted_sip.media.tones import tone
 
 
@@ -44,3 +45,16 @@ def test_a_fault_with_one_key_does_not_cost_those_after_it(pair_of, keys):
         globalLogPublisher.removeObserver(logged.append)
     assert heard == ["1", "2", "3"]
     assert len([one for one in logged if "log_failure" in one]) == 1
+
+
+def test_a_bridge_to_a_closed_session_changes_nothing(pair):
+    pair.agree()
+    other = pair.planes[0]()
+    other.bridge(pair.a)
+    bridge = pair.a._sound.bridge
+    gone = pair.planes[1]()
+    gone.close()
+    for one, two in ((pair.a, gone), (gone, pair.a)):
+        with pytest.raises(LocalProtocolError):
+            one.bridge(two)
+        assert pair.a._sound.bridge is bridge and len(bridge.parties) == 2

@@ -168,9 +168,11 @@ class MediaSession(SessionExchange):
         if isinstance(other, Bridge) or other is None:
             self.join(other)
             return
+        self._check_open()
         bridge = Bridge(max(self.rate, other.rate))
-        self.join(bridge)
+        # The other one first: if it cannot, nothing has changed here.
         other.join(bridge)
+        self.join(bridge)
 
     def send_dtmf(
         self, digits: str, *, duration: float = 0.1, gap: float = 0.1, inband: bool | None = None
