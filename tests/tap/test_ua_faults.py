@@ -79,6 +79,9 @@ def test_servers_that_nobody_would_ask() -> None:
     assert fault(f'{ice}address = "192.0.2.1"\npassword = "x"\n') == (
         "turn[0].user: is missing beside the password, write the user name"
     )
+    assert fault(f'{ice}address = "192.0.2.1"\nuser = "x"\n') == (
+        "turn[0].password: is missing beside the user name, write it, or a password_file"
+    )
     assert fault(f'{ice}address = "192.0.2.1"\nuser = "x"\npassword = "x"\npassword_file = "{__file__}"\n') == (
         "turn[0].password_file: is written beside password, write one of them"
     )

@@ -185,6 +185,8 @@ class TURNSection:
             raise WrongSetting("is written beside password", "write one of them", "password_file")
         if (self.password or self.password_file is not None) and not self.user:
             raise WrongSetting("is missing beside the password", "write the user name", "user")
+        if self.user and not self.password and self.password_file is None:
+            raise WrongSetting("is missing beside the user name", "write it, or a password_file", "password")
 
 
 @attrs.frozen(kw_only=True)

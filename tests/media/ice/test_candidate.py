@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.interfaces.flow import Address
 from twisted_sip.media.ice.candidate import Candidate, CandidateType, candidate_priority, mismatch
 from twisted_sip.media.ice.pair import pair_priority
@@ -93,3 +93,9 @@ def test_a_lite_peer_that_writes_its_address_at_length_is_reached() -> None:
     assert full.kinds == ("host", "host")
     call.talk()
     call.close()
+
+
+@pytest.mark.parametrize(("username", "password"), [("bob", ""), ("bob", "a\nb"), ("b\0b", "secret")])
+def test_credentials_that_no_turn_server_could_take(username: str, password: str) -> None:
+    with pytest.raises(LocalProtocolError):
+        TURNServer(Address("192.0.2.1", 3478), username, password)

@@ -8,6 +8,7 @@ import attrs
 
 from twisted_sip.interfaces.flow import Address
 from twisted_sip.media.ice.candidate import canonical_address
+from twisted_sip.stun.integrity import opaque_string
 
 
 def _canonical(addresses: Iterable[Address]) -> tuple[Address, ...]:
@@ -26,6 +27,15 @@ class TURNServer:
     address: Address = attrs.field(converter=canonical_address)
     username: str = ""
     password: str = attrs.field(default="", repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Look whether they can be sent.
+
+        :raises LocalProtocolError: the password is missing, or there are control characters (RFC 8489 section 9.2.2).
+        """
+        if self.username:
+            opaque_string(self.username)
+            opaque_string(self.password)
 
 
 @attrs.frozen(slots=True)
