@@ -93,6 +93,7 @@ class CallCore(CallParts):
 
         :param reason: what to tell the peer (RFC 3326), in one protocol or several; a text is taken for that of
             ``SIP;cause=200`` where it was answered.
+        :param headers: further header fields of the CANCEL, refusal or BYE, as pairs of name and value.
         :return: as :attr:`ended`.
         :raises LocalProtocolError: a value that SIP does not allow; the call goes on.
         """
@@ -109,6 +110,7 @@ class CallCore(CallParts):
             made = Reason.build("SIP", 200, reason) if isinstance(reason, str) else reason
             fields += [("reason", str(one)) for one in (made if isinstance(made, tuple) else (made,))]
         if fields:
+            # Before it is over: what cannot be sent leaves it as it is.
             HeaderMap(fields)
         session = self.session
         if session is not None and session.state == CONFIRMED:

@@ -12,6 +12,7 @@ from twisted_sip.agent.wire import Wire
 from twisted_sip.dialog.session_terms import SessionBody, SessionTerms
 from twisted_sip.errors import LocalProtocolError, RemoteProtocolError
 from twisted_sip.message.builders import build_request
+from twisted_sip.message.header_names import canonical
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
 from twisted_sip.message.route_set import apply_route_set, own_route_set
@@ -20,6 +21,11 @@ from twisted_sip.message.uri import SIPURI, URI, TelURI, parse_uri
 
 if TYPE_CHECKING:
     from twisted_sip.agent.user_agent import UserAgent
+
+#: What stands once in each request, and nobody adds (RFC 3261 section 8.1.1).
+_MADE_HERE = frozenset(("via", "from", "to", "call-id", "cseq", "max-forwards"))
+#: The most of Max-Forwards (section 20.22).
+_MOST_HOPS = 255
 
 
 class Invitation:
@@ -54,6 +60,11 @@ class Invitation:
         self._tag = random_text()
         self.call_id = random_text() + random_text()
         self._headers = list(headers)
+        for name, _ in self._headers:
+            if canonical(name) in _MADE_HERE:
+                raise LocalProtocolError(f"{name} is no header field to add: it is made of what is asked for")
+        if not 0 <= max_forwards <= _MOST_HOPS:
+            raise LocalProtocolError(f"max_forwards: {max_forwards} is not from 0 to {_MOST_HOPS}")
         if anonymous:
             # RFC 3325 sections 9.2 and 9.3.
             self._headers += [("privacy", "id"), ("p-preferred-identity", f"<{account.address.uri_text}>")]

@@ -276,7 +276,8 @@ class UserAgent(AgentServices):
         :param media: an IMediaSession, what makes one of a call, or None for signalling only; the agent's unless given.
         :param body: without media: the offer, a SessionDescription, SDP as text or bytes, or a SessionBody; without one
             the peer makes it, see ``Call.on_offer``.
-        :param headers: further header fields of the INVITE, as pairs of name and value.
+        :param headers: further header fields of the INVITE, as pairs of name and value; not From, To and others that
+            each request has once.
         :param replaces: the call whose place the new one takes at its peer (RFC 3891): the Call-ID and tags of it.
         :param join: the call that it joins at its peer (RFC 3911).
         :param timeout: seconds that it may ring; ``ring_timeout`` of the settings unless given.
@@ -294,7 +295,10 @@ class UserAgent(AgentServices):
         if self._stopping is not None:
             raise LocalProtocolError("the agent is being stopped")
         if isinstance(account, Registration):
-            account = next(known for known in self.accounts if known.registration is account)
+            registration = account
+            account = next((known for known in self.accounts if known.registration is registration), None)
+            if account is None:
+                raise LocalProtocolError(f"{registration.aor} is not registered by this agent any more")
         if account is None:
             account = self.accounts[0] if self.accounts else self._nobody
         invitation = Invitation(
