@@ -139,6 +139,20 @@ def test_news_before_the_202(script: Script) -> None:
     assert notify(3, b"SIP/2.0 200 OK\r\n", "terminated") == 481
 
 
+@pytest.mark.parametrize(("kind", "status"), [("", 415), ("message/sipfrag", 400)])
+def test_a_last_notify_that_says_nothing(script: Script, kind: str, status: int) -> None:
+    """Who waits for the outcome does not wait for what cannot come any more."""
+    call = script.established()
+    failures: list[Any] = []
+    call.transfer("sip:y@z").done.addErrback(failures.append)
+    script.answer(script.peer.expect("REFER"), 202)
+    fields = [("event", "refer"), ("subscription-state", "terminated;reason=noresource")]
+    answer = script.request("NOTIFY", *fields, *([("content-type", kind)] if kind else []))
+    assert answer.status == status and call.established
+    assert [failure.value.status for failure in failures] == [480]
+    assert len(script.alice.referring) == 0
+
+
 def test_a_refer_outside_that_comes_to_nothing(script: Script) -> None:
     failures: list[Any] = []
     script.alice.refer("sip:x@198.51.100.9", "<sip:y@z>", notify=False).done.addErrback(failures.append)

@@ -16,7 +16,7 @@ from twisted_sip.agent.sipfrag import status_of
 from twisted_sip.dialog.dialog import Dialog
 from twisted_sip.dialog.dialogs import UsageKey
 from twisted_sip.dialog.subscriber import read_subscription_state
-from twisted_sip.errors import RequestRefused
+from twisted_sip.errors import RemoteProtocolError, RequestRefused
 from twisted_sip.message.event_fields import Event
 from twisted_sip.message.response import Response
 from twisted_sip.transaction.timers import Timer
@@ -119,7 +119,13 @@ class Transfer:
         assert dialog is not None
         dialog.receive(notify)
         told = read_subscription_state(notify)
-        status, reason = status_of(notify)
+        try:
+            status, reason = status_of(notify)
+        except RemoteProtocolError:
+            if told.terminated:
+                # Nothing more comes, whatever this was to say.
+                self._fail(RequestRefused("the peer does not tell what became of the transfer", status=480))
+            raise
         incoming.respond(200)
         self.accepted = True
         self.status, self.reason = status, reason
