@@ -107,6 +107,21 @@ def test_keys_end_a_call(phone: str) -> None:
     assert told["status"] == 200
 
 
+def test_what_is_played_is_not_written_over(tmp_path: Path) -> None:
+    said = tmp_path / "said.wav"
+    with wave.open(str(said), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(bytes(1600))
+    before = said.read_bytes()
+    (tmp_path / "link.wav").symlink_to(said)
+    for record in (said, tmp_path / "link.wav"):
+        done = run("call", "sip:x@127.0.0.1", "--play", str(said), "--record", str(record), status=2)
+        assert "--record would write over the file that --play plays" in done.stderr
+    assert said.read_bytes() == before
+
+
 def test_nobody_is_there() -> None:
     told = json.loads(run("call", f"sip:x@127.0.0.1:{free_port()}", "--timeout", "5", "--json", status=1).stdout)
     assert (told["status"], told["reason"]) == (503, "Cannot Be Reached")

@@ -115,6 +115,8 @@ def call(
         keys = check_digits(dtmf) if dtmf else ""
         source = WavSource(play) if play is not None else None
         if record is not None:
+            if play is not None and record.exists() and record.samefile(play):
+                raise click.UsageError("--record would write over the file that --play plays")
             # The wave module complains aloud of a file that cannot be opened.
             record.open("wb").close()
         sink = WavSink(record) if record is not None else None
