@@ -275,6 +275,29 @@ def test_join(scene: Scene) -> None:
         carol.call(bob.uri, join="a;to-tag=1;from-tag=2", replaces=call)
 
 
+def test_join_those_who_are_joined(scene: Scene) -> None:
+    """RFC 3911 section 4: the dialogs that are associated already are included."""
+    alice, bob, carol = three(scene)
+    dave = scene.agent("dave", 4)
+    call, other = scene.established(alice, bob)
+    bob.accept_join = lambda call, incoming: True
+    first = carol.call(bob.uri, join=call)
+    scene.run(2)
+    second = dave.call(bob.uri, join=call)
+    scene.run(2)
+    assert first.established and second.established
+    heard = [one.media.bridged[-1] for one in bob.calls]
+    assert len(heard) == 3 and all(one is heard[0] and one is not None for one in heard)
+    conversation = other.conversation
+    assert conversation.calls == list(bob.calls)
+    first.hangup()
+    scene.run()
+    assert call.established and second.established and conversation.calls == list(bob.calls)
+    second.hangup()
+    scene.run()
+    assert other.conversation is None and other.media.bridged[-1] is None
+
+
 def test_what_cannot_be_transferred_costs_nobody_a_call(scene: Scene) -> None:
     """Without Replaces the second call is hung up first (RFC 5589 section 7.7)."""
     script = Script(scene, **OPEN)

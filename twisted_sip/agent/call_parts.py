@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from twisted_sip.agent.incoming_leg import IncomingLeg
     from twisted_sip.agent.outgoing_leg import OutgoingLeg
     from twisted_sip.agent.referral import Referral
+    from twisted_sip.agent.three_way import ThreeWay
     from twisted_sip.agent.user_agent import UserAgent
 
 
@@ -50,6 +51,7 @@ class CallParts:
     :ivar on_hold: we have put the peer on hold, and *held*: it has put us on hold.
     :ivar negotiated: media were agreed.
     :ivar replaces: the call that this one takes the place of (RFC 3891), and *joins*, that which it joins (RFC 3911).
+    :ivar conversation: where its peer hears those of other calls, None if nowhere.
     :ivar referral: the REFER because of which we have made it.
     :ivar referrals: how many REFERs in a row have led to it.
     :ivar ending: how it ended, None before.
@@ -65,6 +67,7 @@ class CallParts:
     negotiated = False
     replaces: Call | None = None
     joins: Call | None = None
+    conversation: ThreeWay | None = None
     referral: Referral | None = None
     referrals = 0
     answer_response: Response | None = None

@@ -148,7 +148,11 @@ class CallTable:
         if other is not None and not other.leaving:
             other.log.add(Joined(by=call))
             try:
-                ThreeWay(other, call)
+                if other.conversation is None:
+                    ThreeWay(other, call)
+                else:
+                    # RFC 3911 section 4: those who hear each other already are included.
+                    other.conversation.add(call)
             except SIPError as error:
                 # RFC 3911 section 4: there is nothing to mix with.
                 _log.info("{call} cannot join: {reason}", call=repr(call), reason=str(error))

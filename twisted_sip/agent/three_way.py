@@ -26,13 +26,26 @@ class ThreeWay:
         if len(calls) < 2:
             raise LocalProtocolError("there are two calls at least to join")
         for call in calls:
-            if call.media is None or not hasattr(call.media, "bridge"):
-                raise LocalProtocolError("there is no sound in one of the calls")
-        self.calls: list[Call] = list(calls)
+            _check(call)
+        self.calls: list[Call] = []
         self._forget: dict[Call, Any] = {}
         for call in calls:
-            self._forget[call] = call.observe(partial(self._happened, call))
+            self._take(call)
         self._connect()
+
+    def add(self, call: Call) -> None:
+        """Let everybody hear the peer of *call* as well.
+
+        :raises LocalProtocolError: it has no sound.
+        """
+        _check(call)
+        self._take(call)
+        self._connect()
+
+    def _take(self, call: Call) -> None:
+        self.calls.append(call)
+        self._forget[call] = call.observe(partial(self._happened, call))
+        call.conversation = self
 
     def _connect(self) -> None:
         if len(self.calls) == 2:
@@ -48,13 +61,23 @@ class ThreeWay:
         """Let nobody hear anybody any more; the calls go on."""
         calls, self.calls = self.calls, []
         for call in calls:
-            self._forget.pop(call)()
+            self._leave(call)
             if not call.over:
                 call.bridge(None)
+
+    def _leave(self, call: Call) -> None:
+        self._forget.pop(call)()
+        if call.conversation is self:
+            call.conversation = None
 
     def _happened(self, call: Call, event: CallEvent) -> None:
         if isinstance(event, Ended) and call in self.calls:
             self.calls.remove(call)
-            self._forget.pop(call)()
+            self._leave(call)
             if len(self.calls) < 2:
                 self.part()
+
+
+def _check(call: Call) -> None:
+    if call.media is None or not hasattr(call.media, "bridge"):
+        raise LocalProtocolError("there is no sound in one of the calls")
