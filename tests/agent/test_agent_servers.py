@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from twisted.internet.defer import CancelledError
 
 from twisted_sip.agent.compose import StandaloneAgent, user_agent
 from twisted_sip.agent.services import NotNow
@@ -205,6 +206,19 @@ def test_polite_calls(scene: Scene, basic: str) -> None:
         notifier.peer.answer(notifier.peer.expect("INVITE"), 480)
         scene.run(1)
         assert found[0].ending.status == 480
+
+
+@pytest.mark.parametrize("how", ["polite_call", "pick_up"])
+def test_who_waits_no_longer_calls_nobody(scene: Scene, how: str) -> None:
+    alice = scene.agent("alice", 1)
+    notifier = Notifier(scene)
+    failures: list[Any] = []
+    waiting = getattr(alice, how)("sip:x@198.51.100.9").addErrback(failures.append)
+    notifier.answer()
+    waiting.cancel()
+    scene.run(60)
+    assert [failure.type for failure in failures] == [CancelledError]
+    assert not any(getattr(message, "method", "") == "INVITE" for message in notifier.peer.messages)
 
 
 def test_three_ways(scene: Scene) -> None:

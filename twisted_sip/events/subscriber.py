@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -185,7 +185,9 @@ class Subscriber:
         :raises LocalProtocolError: as :meth:`subscribe`.
         """
 
-        def give_up(_: Deferred[Notified]) -> None:
+        def give_up(waiting: Deferred[Notified]) -> None:
+            # Nobody has refused anything.
+            waiting.errback(CancelledError())
             subscription.unsubscribe()
 
         result: Deferred[Notified] = Deferred(give_up)
