@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from twisted_sip.agent.entitlement import is_number
 from twisted_sip.message.uri import SIPURI
@@ -47,6 +48,20 @@ def test_a_stranger_takes_no_call_over(scene: Scene, whom: str) -> None:
     taken = whom == "anybody"
     assert status.status == (200 if taken else 403) and victim.call.over == taken
     assert ("Replaced" in events(victim.call)) == taken
+
+
+def test_a_call_that_ends_before_its_place_is_taken(scene: Scene) -> None:
+    """While somebody is asked whether it may be: 603, and the program hears nothing of a call that is over."""
+    party = Stranger(scene, 9, accept_replaces="anybody")
+    tag = party.up()
+    asked: Deferred[bool] = Deferred()
+    party.bob.accept_replaces = lambda call, incoming: asked
+    replaces = ("replaces", f"c1;to-tag={tag};from-tag=f")
+    party.request("INVITE", replaces, call_id="late", cseq=1, body=OFFER, wait=False)
+    party.request("BYE", to_tag=tag, cseq=9, wait=False)
+    asked.callback(True)
+    scene.run()
+    assert party.peer.expect(603).call_id == "late" and len(party.bob.arrived) == 1
 
 
 @pytest.mark.parametrize("field", [("referred-by", "<sip:x9@198.51.100.9>"), None, ("referred-by", "nonsense<")])

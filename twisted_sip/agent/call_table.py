@@ -93,6 +93,9 @@ class CallTable:
             # What replaces or joins a call is answered in any case (RFC 3891 section 3).
             call.observe(lambda event: self._took_place(call, event))
             old.ended.addCallback(lambda _: self._too_late(call))
+            if call.over:
+                # While somebody thought about whether to let it in: there is nothing to ask the program about.
+                return
         then(
             agent.incoming_call,
             _nothing if old is None else lambda _: call.answer_unless_done(),
