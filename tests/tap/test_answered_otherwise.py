@@ -68,15 +68,17 @@ def test_without_room_for_media_a_call_is_refused(ring: float, mode: str) -> Non
     stage.stop()
 
 
-def test_a_mistake_in_what_makes_media(failures: list[Any]) -> None:
-    stage = Stage(Echo(), ring=20.0, settings=AgentSettings(auto_answer="anybody"))
+@pytest.mark.parametrize("ring", [0.0, 2.0])
+@pytest.mark.parametrize("mode", ["Auto", "Manual"])
+def test_a_mistake_in_what_makes_media(failures: list[Any], ring: float, mode: str) -> None:
+    stage = Stage(Echo(), ring=ring, settings=AgentSettings(auto_answer="anybody"))
 
     def mistake(call: Any) -> Any:
         raise KeyError("x")
 
     stage.answering.make_media = mistake
-    call = stage.caller.call(f"sip:phone@{HERE}", headers=[("answer-mode", "Auto")])
-    stage.run(1)
+    call = stage.caller.call(f"sip:phone@{HERE}", headers=[("answer-mode", mode)])
+    stage.run(3)
     assert call.over and call.ending.status == 500
     assert [type(failure) for failure in failures] == [KeyError]
     stage.stop()

@@ -102,7 +102,8 @@ class Call(CallSound):
             HeaderMap(headers)
             made = session_body(body)
             self.choose_media(media, made)
-        except SIPError:
+        except Exception:
+            # What makes media is a hook.
             return fail(Failure())
         return leg.answer(made if self.media is None else None, headers)
 
@@ -110,12 +111,7 @@ class Call(CallSound):
         """Answer it if nobody has answered or refused it yet; where that cannot be it is refused."""
         leg = self.leg
         if isinstance(leg, IncomingLeg) and self.state in (CallState.TRYING, CallState.RINGING) and not leg.answering:
-            try:
-                answer = self.answer()
-            except Exception:
-                # What makes media is a hook.
-                answer = fail(Failure())
-            answer.addErrback(self.refuse_unless_done)
+            self.answer().addErrback(self.refuse_unless_done)
 
     def refuse_unless_done(self, failure: Failure) -> None:
         """It cannot be answered because of *failure*: refuse it, unless that was done, or it is being answered."""

@@ -25,7 +25,7 @@ from twisted_sip.agent.call_events import (
 from twisted_sip.agent.referral import Referral
 from twisted_sip.agent.registration import Registration
 from twisted_sip.agent.user_agent import UserAgent
-from twisted_sip.errors import LocalProtocolError, RequestRefused, SIPError
+from twisted_sip.errors import LocalProtocolError, RequestRefused
 from twisted_sip.interfaces.agent import ICallListener
 from twisted_sip.tap.answering import Answer
 from twisted_sip.tap.ua_transfers import may_lead_to
@@ -120,7 +120,6 @@ class LineAnswers:
 
     @staticmethod
     def _not_answered(failure: Failure, call: Call) -> None:
-        failure.trap(SIPError)
         _log.info("call {id} was not answered: {reason}", id=call.id, reason=failure.getErrorMessage())
         call.refuse_unless_done(failure)
 
