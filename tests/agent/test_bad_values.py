@@ -33,6 +33,12 @@ def test_proxies_on_the_way(script: Script, hops: int) -> None:
         script.alice.call("sip:x@198.51.100.9", max_forwards=hops)
 
 
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf"), 2.0**32])
+def test_for_how_long_it_rings(script: Script, seconds: float) -> None:
+    with pytest.raises(LocalProtocolError):
+        script.alice.call("sip:x@198.51.100.9", timeout=seconds)
+
+
 def test_a_bye_that_cannot_be_sent(script: Script) -> None:
     call = script.established()
     for headers in ([("x-note", "a\r\nb")], [("x note", "a")]):

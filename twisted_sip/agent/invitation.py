@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _MADE_HERE = frozenset(("via", "from", "to", "call-id", "cseq", "max-forwards"))
 #: The most of Max-Forwards (section 20.22).
 _MOST_HOPS = 255
+#: The most of Expires (section 20.19).
+_LONGEST_EXPIRES = 2**32 - 1
 
 
 class Invitation:
@@ -96,8 +98,8 @@ class Invitation:
 
         :param timeout: seconds that it may ring, None for what *terms* say.
         """
-        if timeout is not None and timeout <= 0:
-            raise LocalProtocolError("a call rings for more than 0 seconds")
+        if timeout is not None and not 0 < timeout <= _LONGEST_EXPIRES:
+            raise LocalProtocolError(f"a call rings for more than 0 seconds, and {_LONGEST_EXPIRES} at most")
         uri = str(self.target)
         wire = Wire(agent.element, self.account, anonymous=self.anonymous)
         wire.hops = self._hops
