@@ -221,6 +221,20 @@ def test_who_waits_no_longer_calls_nobody(scene: Scene, how: str) -> None:
     assert not any(getattr(message, "method", "") == "INVITE" for message in notifier.peer.messages)
 
 
+@pytest.mark.parametrize("how", ["polite_call", "pick_up", "call_back"])
+def test_numbers_are_watched_where_they_are_called(scene: Scene, how: str) -> None:
+    """RFC 3261 section 19.1.6: a tel URI leads to the domain of the account."""
+    alice = scene.agent("alice", 1)
+    alice.accounts.clear()
+    alice.account("sip:alice@198.51.100.9")
+    notifier = Notifier(scene)
+    waiting = getattr(alice, how)("tel:+15550100")
+    (waiting.called if how == "call_back" else waiting).addErrback(lambda failure: failure.trap(RequestRefused))
+    subscribe = notifier.answer(403)
+    assert subscribe.uri_text == "sip:+15550100@198.51.100.9;user=phone"
+    scene.run(60)
+
+
 def test_three_ways(scene: Scene) -> None:
     alice, bob, carol = (scene.agent(name, number) for number, name in enumerate(("alice", "bob", "carol"), 1))
     one, _ = scene.established(alice, bob)

@@ -119,9 +119,9 @@ _ENGAGED = frozenset(("busy", "meeting", "on-the-phone", "presentation", "sleepi
 
 
 def fetch(agent: UserAgent, uri: URI | str, event: str, accept: str, account: Account) -> Deferred[Notified]:
-    """Fetch a state once, as *account* (RFC 6665 section 4.4.3)."""
+    """Fetch a state once, as *account* (RFC 6665 section 4.4.3): of whom a call to *uri* would go to."""
     return agent.subscriber.fetch(
-        uri,
+        target_of(uri, account),
         event,
         from_=account.address,
         accept=[accept],
@@ -167,7 +167,7 @@ class CallBack:
         self._waiting: list[Deferred[Call]] = []
         self._timer: Timer | None = None
         self._subscription: Subscription = agent.subscriber.subscribe(
-            uri,
+            target_of(uri, self._account),
             "dialog",
             from_=self._account.address,
             accept=[MEDIA_TYPE],
