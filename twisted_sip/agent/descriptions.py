@@ -123,6 +123,13 @@ class Descriptions:
         """The next offer is made by the program: neither its answer nor its refusal is for the media."""
         self._apart = True
 
+    def withdraw(self) -> None:
+        """Our offer does not go out after all; an answer that is being made meanwhile stays."""
+        if self.media is not None and not self.closed and self._offered is not None:
+            self._offered = None
+            self._undone = True
+            self._have(self.media.rolled_back)
+
     def rolled_back(self) -> None:
         """What was offered or answered last has come to nothing."""
         if self._unanswered:

@@ -123,7 +123,7 @@ class Renegotiation:
                 change.prepare()
         except Exception:
             # A mistake of the program's media too is told to who wants the change.
-            self._failed(Failure(), change)
+            self._unmade(Failure(), change)
             return
         if change is not None and change.body is not None:
             self._call.descriptions.offer_of_program()
@@ -139,7 +139,7 @@ class Renegotiation:
             return
         if not session.can_reinvite:
             # The peer was faster while the offer was being made.
-            self._call.descriptions.rolled_back()
+            self._call.descriptions.withdraw()
             if change is not None:
                 self._waiting.appendleft(change)
             else:
@@ -150,13 +150,19 @@ class Renegotiation:
         try:
             session.reinvite(body)
         except LocalProtocolError:
+            self._call.descriptions.withdraw()
             self._failed(Failure(), change)
 
     def _failed(self, failure: Failure, change: Change | None) -> None:
         """There is no offer."""
+        if not self._closed and change is not None and change.undo is not None:
+            change.undo()
+        self._unmade(failure, change)
+
+    def _unmade(self, failure: Failure, change: Change | None) -> None:
         self._making = False
         self._current = None
-        if change is not None:
+        if change is not None and not change.done.called:
             change.done.errback(failure)
         self.go_on()
 
