@@ -79,9 +79,17 @@ class Scene:
         node.listenUDP(5060, SIPDatagramProtocol(element), interface=host, maxPacketSize=65535)
         return element
 
-    def agent(self, name: str, number: int, *, codecs: tuple[str, ...] = ("PCMU", "PCMA"), **settings: Any) -> Any:
+    def agent(
+        self,
+        name: str,
+        number: int,
+        *,
+        codecs: tuple[str, ...] = ("PCMU", "PCMA"),
+        sound: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> Any:
         host = f"198.51.100.{number}"
-        plane = self.media.plane(host, codecs=codecs, timeout=0)
+        plane = self.media.plane(host, codecs=codecs, timeout=0, **(sound or {}))
         self.planes.append(plane)
         made = Agent(self.element(host), settings=AgentSettings(**settings), media=plane)
         # It calls by way of the b2bua.

@@ -155,3 +155,22 @@ def test_as_many_as_there_may_be() -> None:
     with pytest.raises(LocalProtocolError):
         scene.b2bua.click_to_call(alice.uri, "sip:bob@example.com")
     scene.stop()
+
+
+@pytest.mark.parametrize("media", ["direct", "relay"])
+@pytest.mark.parametrize("flow", ["I", "III", "IV"])
+def test_phones_that_want_keys(flow: str, media: str) -> None:
+    """Each offer of them with keys has an answer with keys, also the one by which nothing flows (RFC 4568 5.1.2)."""
+    scene = Scene(settings={"media": media})
+    sound = {"srtp": "required", "keying": ("sdes",), "sdes_in_clear": True}
+    alice, bob = scene.agent("alice", 1, sound=sound), scene.agent("bob", 2, sound=sound)
+    alice.does = bob.does = lambda call: call.answer()
+    click = scene.b2bua.click_to_call(alice.uri, bob.uri, flow=flow)
+    scene.run(3)
+    assert click.answered
+    [call], [other] = alice.arrived, bob.arrived
+    scene.hear((call, other))
+    assert call.media.security.state.value == other.media.security.state.value == "secure"
+    call.hangup()
+    scene.run()
+    scene.stop()

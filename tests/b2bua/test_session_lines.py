@@ -76,3 +76,13 @@ def test_streams_do_not_vanish() -> None:
 def test_no_description() -> None:
     with pytest.raises(RemoteProtocolError):
         OwnSession(5, "192.0.2.1").describe(b"hello")
+
+
+def test_silence_has_a_key_of_its_own_where_keys_are_offered() -> None:
+    known = b"a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:" + b"A" * 40
+    others = (b"a=crypto:x", b"a=crypto:1 F8_128_HMAC_SHA1_80 inline:" + b"A" * 40, b"a=crypto:\xff")
+    offer = PLAIN + b"".join(line + b"\r\n" for line in (*others, known))
+    own = OwnSession(5, "192.0.2.1")
+    [key] = re.findall(rb"\na=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:([A-Za-z0-9+/]{40})\r\n", own.silence(offer))
+    assert key != b"A" * 40
+    assert b"a=crypto" not in own.silence(PLAIN) and b"a=crypto" not in own.silence(offer.replace(known, others[0]))

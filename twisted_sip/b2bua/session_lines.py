@@ -7,13 +7,19 @@ A leg has a session of its own, so its ``o=`` line is ours, with a version that 
 from __future__ import annotations
 
 import re
+from secrets import token_bytes
 
 from twisted_sip.errors import RemoteProtocolError
+from twisted_sip.media.sdes import OwnKeys
+from twisted_sip.media.srtp_profile import PROFILES
+from twisted_sip.sdp.crypto import Crypto
 
 #: Attributes of the session that tell about the program which wrote them.
 _TELLTALE = (b"a=tool:", b"a=charset:", b"i=", b"u=", b"e=", b"p=")
 
 _MEDIA = b"\nm="
+
+_CRYPTO = b"a=crypto:"
 
 #: A session of which no line but o= and s= is to change, up to its first stream; the group ends with the s= line.
 _ORDINARY = re.compile(
@@ -59,8 +65,25 @@ def held(stream: bytes) -> bytes:
     first = fields[3]
     kept = [b" ".join([fields[0], b"9", *fields[2:4]]), b"c=IN IP4 0.0.0.0"]
     kept += [line for line in lines[1:] if line.startswith((b"a=rtpmap:" + first + b" ", b"a=fmtp:" + first + b" "))]
-    mid = [line for line in lines[1:] if line.startswith(b"a=mid:")]
-    return b"\r\n".join([*kept, *mid, b"a=inactive"])
+    kept += [line for line in lines[1:] if line.startswith(b"a=mid:")]
+    keys = _keys(lines)
+    if keys is not None:
+        kept.append(b"a=" + str(keys.attribute).encode())
+    return b"\r\n".join([*kept, b"a=inactive"])
+
+
+def _keys(lines: list[bytes]) -> Crypto | None:
+    """Return what answers the keys in a stream, though nothing is going to be protected: without it the answer is none
+    (RFC 4568 section 5.1.2)."""
+    offered = []
+    for line in lines:
+        if line.startswith(_CRYPTO):
+            try:
+                offered.append(Crypto.parse(line[len(_CRYPTO) :].decode()))
+            except (RemoteProtocolError, UnicodeDecodeError):
+                continue
+    chosen = OwnKeys(tuple(PROFILES.values()), token_bytes).answer(offered) if offered else None
+    return None if chosen is None else chosen[0]
 
 
 class OwnSession:
