@@ -145,3 +145,20 @@ def test_a_restart_of_the_peer_that_is_refused() -> None:
     after = [session.statistics().packets_received for session in (scene.a, scene.b)]
     assert all(new - old > 1500 for old, new in zip(before, after, strict=True))
     scene.close()
+
+
+def test_a_lite_agent_says_nothing_of_ice_to_whoever_has_none() -> None:
+    scene = Scene()
+    for plane in scene.planes:
+        plane.close()
+    lite, plain = scene.network.plane("192.0.2.3", ice="lite"), scene.network.plane("192.0.2.4")
+    one, other = lite(), plain()
+    answer = scene.made(one.answer(scene.made(other.offer())))
+    assert "ice" not in str(answer)
+    fresh, full = lite(), scene.network.plane("192.0.2.5", ice="full")
+    offer = scene.made(full().offer())
+    assert "a=ice-lite" in str(scene.made(fresh.answer(offer)))
+    assert "a=ice-lite" in str(scene.made(lite().offer()))
+    for plane in (lite, plain, full):
+        plane.close()
+    scene.close()

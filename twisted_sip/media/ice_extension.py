@@ -74,8 +74,7 @@ class ICEExtension:
         self._random_bytes = random_bytes
         self._settings = settings
         self._lite = lite
-        # RFC 8839 section 4.2.1.4.
-        self.session_attributes: tuple[Attribute, ...] = (Attribute("ice-lite"),) if lite else ()
+        self.session_attributes: tuple[Attribute, ...] = ()
         self._port: MediaPort | None = None
         self._agent: ICEAgent | None = None
         self._gathered: list[Deferred[None]] = []
@@ -92,6 +91,8 @@ class ICEExtension:
 
     def prepare(self, stream: LocalStream, offered: MediaDescription | None) -> LocalStream | Deferred[LocalStream]:
         """Return *stream* with our candidates, once they are gathered."""
+        # RFC 8839 section 4.3.2: nothing of ICE is in the answer to an offer without.
+        self.session_attributes = ()
         if self._refused or (offered is not None and not _offers_ice(offered)):
             return stream
         ice = self._need_stream(controlling=offered is None)
@@ -156,6 +157,9 @@ class ICEExtension:
         if ice is None or first is None:
             return stream
         second = self._default(2)
+        if self._lite:
+            # RFC 8839 section 4.2.1.4.
+            self.session_attributes = (Attribute("ice-lite"),)
         description = ICEDescription(
             ufrag=ice.ufrag,
             password=ice.pwd,
