@@ -114,6 +114,18 @@ def test_header_fields_that_cannot_pass() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("min_se = 3600", "1800 is less than min_se, write 3600"),
+        ("session_expires = 30", "30 is less than min_se, write 90"),
+    ],
+)
+def test_intervals_that_are_too_short(text: str, found: str) -> None:
+    """RFC 4028 section 7.1."""
+    assert server_fault(f"[b2bua]\n{text}\n") == f"b2bua.session_expires: {found} or more, or 0"
+
+
 @pytest.mark.parametrize("name", ["a b", "", "x\\u0001y"])
 def test_info_packages_that_are_none(name: str) -> None:
     fault = server_fault(f'[b2bua]\ninfo_packages = ["g.example.keys", "{name}"]\n')

@@ -137,10 +137,14 @@ def check_xcap(section: XCAPSection) -> None:
 
 
 def check_b2bua(section: B2BUASection) -> None:
-    """Refuse header fields and Info Packages that cannot pass from leg to leg.
+    """Refuse header fields and Info Packages that cannot pass from leg to leg, and intervals that no peer may agree to.
 
     :raises WrongSetting: naming the key.
     """
+    if 0 < section.session_expires < section.min_se:
+        # RFC 4028 section 7.1.
+        right = f"write {section.min_se} or more, or 0"
+        raise WrongSetting(f"{section.session_expires} is less than min_se", right, "session_expires")
     for name in section.info_packages:
         if not is_token(name):
             right = "write names of Info Packages, like g.example.keys"
