@@ -153,3 +153,16 @@ def test_a_replaced_call(scene: Scene) -> None:
     assert taken.established and call.established and scene.agents["bob"].arrived[0].over
     assert called(scene, "carol", "dave").ending.status == 486
     assert called(scene, "carol", "bob").established
+
+
+@pytest.mark.parametrize("scene", ["direct", "transcode"], indirect=True)
+def test_a_call_that_is_picked_up(scene: Scene) -> None:
+    bob = scene.agents["bob"]
+    bob.does = lambda call: call.ring()
+    call = called(scene, "alice", "bob")
+    bob.does = lambda call: call.answer()
+    taken = scene.agents["dave"].call(BOB, replaces=bob.arrived[0].replaces_value(early_only=True))
+    scene.run(3)
+    assert taken.established and call.established and bob.arrived[0].over
+    assert called(scene, "carol", "dave").ending.status == 486
+    assert called(scene, "carol", "bob").established

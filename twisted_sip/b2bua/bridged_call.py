@@ -24,7 +24,7 @@ from twisted_sip.b2bua.privacy import privacy_failure
 from twisted_sip.b2bua.responders import warning_of
 from twisted_sip.b2bua.set_up import SetUp
 from twisted_sip.b2bua.transcoding import Transcoding
-from twisted_sip.b2bua.users import callee_key, caller_key
+from twisted_sip.b2bua.users import callee_key, caller_key, took_place
 from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
 from twisted_sip.interfaces.accounting import Result
 from twisted_sip.interfaces.routing import Target
@@ -299,6 +299,9 @@ class BridgedCall(SetUp):
         if self.b2bua.users.most:
             answered = self.hunt.attempt_of(callee)
             self._count([] if answered is None else [answered.target])
+            if answered is None:
+                # Somebody has picked it up who was not called.
+                took_place(self, callee, callee)
         for other in self.hunt.end(callee):
             leave(other)
             self.notes.leg_ended(other)
