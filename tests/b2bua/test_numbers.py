@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from twisted_sip.element.decisions import Decisions
 from twisted_sip.message.request import Request
 from twisted_sip.proxy.static_routes import StaticRoute
 
@@ -18,9 +17,8 @@ NUMBER = "tel:+49-30-123"
 
 def scene_of(**how: Any) -> Any:
     made = Scene(routes=[StaticRoute(user="+*", to=("sip:{user}@198.51.100.8",))], **how)
-    # Others are asked, too, who takes requests.
+    # Others are asked too.
     made.b2bua.element.chain.append(Nobody())
-    made.decisions = made.b2bua.element.decisions = Decisions(made.b2bua.element.timers.now)  # type: ignore[attr-defined]
     return made
 
 
@@ -80,4 +78,19 @@ def test_other_requests_are_for_others() -> None:
     caller.request("OPTIONS")
     scene.run(1)
     assert answered(caller) == [404]
+    scene.stop()
+
+
+@pytest.mark.parametrize(("number", "status"), [("tel:+49-30-123", 200), ("tel:123;phone-context=example.com", 404)])
+def test_transfers_to_numbers(number: str, status: int) -> None:
+    """Routes lead them, as calls; what none of them knows is nowhere, whatever the DNS says."""
+    scene = scene_of()
+    alice, bob, carol = (scene.agent(name, place) for place, name in enumerate(("alice", "bob", "carol"), 1))
+    carol.does = lambda call: call.answer()
+    scene.b2bua._routing.static.routes = (StaticRoute(user="+*", to=(f"sip:{carol.user}@{carol.host}",)),)
+    call, other = scene.established(alice, bob)
+    done: list[Any] = []
+    call.transfer(number).done.addCallbacks(done.append, lambda failure: done.append(failure.value.status))
+    scene.run(3)
+    assert done == [status] and len(carol.arrived) == (status == 200) and other.established
     scene.stop()

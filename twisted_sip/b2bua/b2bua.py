@@ -16,7 +16,6 @@ from twisted.internet.defer import Deferred
 from twisted_sip.agent.call import Call
 from twisted_sip.agent.dialog_reference import target_dialog_of
 from twisted_sip.agent.incoming_leg import IncomingLeg
-from twisted_sip.agent.invitation import target_of
 from twisted_sip.agent.messages import InstantMessage
 from twisted_sip.agent.redirection import redirection_targets
 from twisted_sip.agent.referral import Referral
@@ -45,7 +44,7 @@ from twisted_sip.interfaces.routing import Target
 from twisted_sip.message.name_addr import NameAddr
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
-from twisted_sip.message.uri import SIPURI, URI, TelURI
+from twisted_sip.message.uri import SIPURI, URI
 from twisted_sip.proxy.static_routes import StaticRoute, StaticRouter
 
 if TYPE_CHECKING:
@@ -201,11 +200,8 @@ class B2BUA(LegMaking):
         Default: where a call of that peer would go. The call policy of whoever is to be called counts, as for calls of
         who stays, unless they are talking already.
         """
-        target: URI = referral.target
-        if isinstance(target, TelURI) and self.nobody.domain:
-            target = target_of(target, self.nobody)
         party = None if referral.replaces else call.other_leg(leg)
-        return self._routing.placed(target, leg.user, party, ReferralNotes(self.element, referral))
+        return self._routing.placed(referral.target, leg.user, party, ReferralNotes(self.element, referral))
 
     def route_click(self, call: ClickToCall, uri: URI) -> Any:
         """Return where *uri* is, one of the two of *call*; as for ``route``. Who has made it is no stranger; the call
