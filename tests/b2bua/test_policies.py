@@ -254,3 +254,27 @@ def test_a_device_that_rings_out_counts_for_more_than_what_others_say(
     call = scene.agents["alice"].call("sip:bob@example.com")
     scene.run(10)
     assert call.established and erin.arrived and dave.arrived and not scene.agents["carol"].arrived
+
+
+@pytest.mark.parametrize(
+    ("contact", "status"),
+    [
+        ("sip:bob@198.51.100.77;transport=tcp", 0),
+        ("sip:bob@host.invalid", 0),
+        (430, 0),
+        (503, 500),
+        (404, 404),
+    ],
+)
+def test_a_phone_that_is_not_reached(
+    scene: Scene, policies: MemoryCallPolicyStore, contact: str | int, status: int
+) -> None:
+    """Its connection is gone, or its name: nobody is there. What it says itself is something else."""
+    erin = scene.agent("erin", 5)
+    erin.does = lambda call: call.reject(contact)
+    if isinstance(contact, str):
+        scene.bind("frank", contact)
+    user = "erin" if isinstance(contact, int) else "frank"
+    policies.set(f"sip:{user}@example.com", CallPolicy(forward_unavailable="sip:carol@example.com"))
+    call = called(scene, user, 40.0)
+    assert call.established if not status else call.ending.status == status

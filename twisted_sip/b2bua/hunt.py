@@ -34,9 +34,21 @@ class Hunt:
     :ivar attempts: what is under way.
     :ivar over: somebody has answered, or nobody will.
     :ivar rang_out: a target has rung for as long as it may.
+    :ivar unserved: a target has answered 503 itself.
     """
 
-    __slots__ = ("_failed", "_groups", "_start", "_starting", "_statuses", "_tried", "attempts", "over", "rang_out")
+    __slots__ = (
+        "_failed",
+        "_groups",
+        "_start",
+        "_starting",
+        "_statuses",
+        "_tried",
+        "attempts",
+        "over",
+        "rang_out",
+        "unserved",
+    )
 
     def __init__(self, start: Callable[[Target, bool], Attempt | int], failed: Callable[[int], object]) -> None:
         """Be ready to search.
@@ -46,7 +58,7 @@ class Hunt:
         :param failed: called with the status that decides when nobody is left.
         """
         self.attempts: list[Attempt] = []
-        self.over = self.rang_out = False
+        self.over = self.rang_out = self.unserved = False
         self._start = start
         self._failed = failed
         self._groups: list[list[Target]] = []
@@ -117,6 +129,7 @@ class Hunt:
         self.attempts.remove(attempt)
         self._statuses.append(status)
         self.rang_out = self.rang_out or _has_rung_out(attempt.call)
+        self.unserved = self.unserved or (status == 503 and said)
         terms = attempt.target.failover
         if terms is not None:
             terms.outcome(status, said)

@@ -36,7 +36,7 @@ MOST_FORWARDINGS = 5
 
 #: What targets say that are busy, and that nobody answers at (RFC 5359 sections 2.8 and 2.9).
 _BUSY = (486, 600)
-_NOBODY = (408, 480, 487)
+_NOBODY = (408, 430, 480, 487)
 
 _NOT_ASKED: Any = object()
 
@@ -213,6 +213,7 @@ def _outcome(call: BridgedCall, status: int) -> Outcome | None:
         return Outcome.NO_ANSWER
     if status in _BUSY:
         return Outcome.BUSY
-    if status not in _NOBODY:
+    if status not in _NOBODY and (status != 503 or call.hunt.unserved):
+        # Without a word of the target's a 503 says that there was no way to it.
         return None
     return Outcome.NO_ANSWER if call.notes.call.ringing is not None else Outcome.UNAVAILABLE
