@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from twisted_sip.message.builders import build_request
+from twisted_sip.message.builders import build_request, response_to
 
 from .scene import HOST, Scene
 from .scripted import Party, sdp
@@ -71,3 +71,24 @@ def test_programs_are_told(scene: Scene) -> None:
     scene.run()
     assert [(one.protocol, one.cause, one.text) for one in call.ending.reasons] == [("Q.850", 17, "User busy")]
     assert call.ending.reason == "User busy"
+
+
+@pytest.mark.parametrize(
+    ("how", "reason", "warnings"),
+    [
+        ({}, "Busy Here", []),
+        ({"hide_callee": False}, "At Lunch", ['399 phone "back at one"']),
+        ({"hide_callee": False, "pass_headers": ["warning"]}, "At Lunch", ['399 phone "back at one"']),
+    ],
+)
+def test_what_the_callee_says_of_a_refusal(how: dict[str, Any], reason: str, warnings: list[str]) -> None:
+    scene = Scene(settings=how)
+    caller, callee = Party(scene, "alice", 9), Party(scene, "bob", 8)
+    caller.call(callee.uri, body=sdp())
+    invite = callee.invited()
+    refusal = response_to(invite, 486, "At Lunch", [("warning", '399 phone "back at one"')], to_tag="bob")
+    callee.peer.send(refusal, (HOST, 5060))
+    answer = caller.response(486)
+    assert answer.reason == reason and answer.headers.all("warning") == warnings
+    scene.run(40)
+    scene.stop()

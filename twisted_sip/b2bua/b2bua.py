@@ -331,7 +331,7 @@ class B2BUA(LegMaking):
         :param identity: what stands in From, for both; each sees the address of the other unless given.
         :param user: the address-of-record that is counted for it.
         :return: what becomes of it: ``connected`` and ``ended`` are Deferreds.
-        :raises LocalProtocolError: a value that SIP does not allow, or as many calls as there may be.
+        :raises LocalProtocolError: a value that SIP does not allow, or as many calls as there may be, or of *user*.
         """
         if len(self.bridged) + len(self.click_calls) >= self.b2bua_settings.max_calls:
             raise LocalProtocolError("there are as many calls as there may be")

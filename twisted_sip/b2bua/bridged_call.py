@@ -263,9 +263,11 @@ class BridgedCall(SetUp):
         hidden = self.b2bua.b2bua_settings.hide_callee
         mapped = status_for_caller(status)
         passed = response is not None and response.status == status == mapped
-        fields: Sequence[tuple[str, str]] = (
-            self.b2bua.policy.fields(response.headers) if response is not None and passed else ()
-        )
+        fields: Sequence[tuple[str, str]] = ()
+        if response is not None and passed:
+            fields = found = self.b2bua.policy.fields(response.headers)
+            if not hidden and all(name != "warning" for name, _ in found):
+                found += [("warning", value) for value in response.headers.all("warning")]
         if response is None and mapped == 488:
             fields = self._warning
         reason = response.reason if response is not None and passed and not hidden else ""
