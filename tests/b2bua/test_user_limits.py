@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from twisted_sip.b2bua.settings import B2BUASettings
+from twisted_sip.b2bua.users import took_place
 from twisted_sip.errors import LocalProtocolError
 from twisted_sip.proxy.static_routes import StaticRoute
 
@@ -166,3 +167,14 @@ def test_a_call_that_is_picked_up(scene: Scene) -> None:
     assert taken.established and call.established and bob.arrived[0].over
     assert called(scene, "carol", "dave").ending.status == 486
     assert called(scene, "carol", "bob").established
+
+
+def test_a_call_that_has_ended_counts_for_nobody(scene: Scene) -> None:
+    """Whoever takes somebody's place in it comes too late."""
+    call = called(scene, "alice", "bob")
+    [bridged] = scene.bridged
+    assert bridged.callee is not None
+    call.hangup()
+    scene.run()
+    took_place(bridged, bridged.callee, bridged.callee)
+    assert not len(scene.b2bua.users)

@@ -95,7 +95,7 @@ def took_place(bridged: JoinedLegs, old: Call, new: Call) -> None:
     stays a call of who has led it there, and pays for it."""
     users = bridged.b2bua.users
     user: str = getattr(new.leg, "user", "") if new.outgoing else _key(new)
-    if not users.most or not user:
+    if not users.most or not user or bridged.over:
         return
     # It is not ended for that: the user has taken it.
     users.enter(bridged, user)
