@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.media.secured import SecureCall
-from twisted_sip.errors import LocalProtocolError
+from twisted_sip.errors import LocalProtocolError, MediaRefused
 from twisted_sip.interfaces.flow import Address
 from twisted_sip.media.ice.settings import ICESettings, TURNServer
 from twisted_sip.media.settings import MediaSettings
+from twisted_sip.sdp.description import SessionDescription
 from twisted_sip.sdp.direction import Direction
 
 FULL: dict[str, Any] = {"ice": "full"}
@@ -133,3 +135,27 @@ def test_settings_are_looked_at() -> None:
     ):
         with pytest.raises(LocalProtocolError):
             MediaSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_what_ice_refuses_changes_no_keys(calls: Make) -> None:
+    call = calls({**FULL, **SDES})
+    call.agree()
+    call.run(2)
+    for answers in (False, True):
+        call.a.renew_keys()
+        call.b.renew_keys()
+        offer = call.made(call.a.offer())
+        if answers:
+            answer = re.sub("a=ice-ufrag:.*", "a=ice-ufrag:a!", str(call.made(call.b.answer(offer))))
+            with pytest.raises(MediaRefused):
+                call.a.answered(SessionDescription.parse(answer))
+            call.b.rolled_back()
+        else:
+            with pytest.raises(MediaRefused):
+                call.b.answer(SessionDescription.parse(re.sub("a=ice-ufrag:.*", "a=ice-ufrag:a!", str(offer))))
+        call.a.rolled_back()
+        # Packets under the keys before are taken for ten seconds in any case.
+        call.run(12)
+        assert min(call.heard()) > 45
+    call.agree()
+    assert min(call.heard()) > 45

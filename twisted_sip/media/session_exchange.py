@@ -288,11 +288,13 @@ class SessionExchange(MovingStream):
         return terms_of(local, remote, self._kinds, self.settings, offered=agreed.offered, six=six)
 
     def _apply(self, agreed: _Agreed, terms: StreamTerms) -> None:
-        if agreed.slot >= 0 and terms.kind is not None:
-            for extension in self._extensions:
-                extension.agreed(
-                    agreed.local.media[agreed.slot], agreed.remote.media[agreed.slot], offered=agreed.offered
-                )
+        try:
+            self._tell_extensions(agreed, terms)
+        except Exception:
+            # What one of them refuses another may have taken: what was agreed before stays.
+            if self._agreed is not None:
+                self._tell_extensions(self._agreed, self._terms(self._agreed))
+            raise
         self._agreed = agreed
         self._bindings = bound(self._bindings, agreed.local, agreed.remote)
         self._exchange += 1
@@ -301,6 +303,12 @@ class SessionExchange(MovingStream):
         stream = self._need_stream()
         stream.agree(self._resolved(terms))
         self._stream_changed(stream)
+
+    def _tell_extensions(self, agreed: _Agreed, terms: StreamTerms) -> None:
+        if agreed.slot >= 0 and terms.kind is not None:
+            local, remote = agreed.local.media[agreed.slot], agreed.remote.media[agreed.slot]
+            for extension in self._extensions:
+                extension.agreed(local, remote, offered=agreed.offered)
 
     def _resolved(self, terms: StreamTerms) -> StreamTerms:
         # A name in the description: nothing is sent before it is known.
