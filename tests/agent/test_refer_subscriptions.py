@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from .agents import OPEN, Scene
-from .script import Script
+from .script import OFFER, Script
 
 
 @pytest.fixture
@@ -96,3 +96,28 @@ def test_transfers_that_end_in_silence(script: Script) -> None:
     # Nobody answers: 408, which destroys the dialog's usage (RFC 5057 section 5.1).
     script.scene.run(40)
     assert done[2].value.status in (408, 481)
+
+
+@pytest.mark.parametrize("news", [True, False])
+def test_a_subscription_that_was_not_asked_for(script: Script, news: bool) -> None:
+    """RFC 4488 section 4: who knows Refer-Sub need not grant it, and tells then."""
+    script.answer(script.invited(), 200, "a", OFFER, ("supported", "norefersub"))
+    transfer = script.call.transfer("sip:y@198.51.100.8", notify=False, hangup=False)
+    done: list[Any] = []
+    transfer.done.addCallback(done.append)
+    script.answer(script.peer.expect("REFER"), 202)
+    fields = [("event", "refer"), ("content-type", "message/sipfrag")]
+    if news:
+        state = ("subscription-state", "terminated;reason=noresource")
+        assert script.request("NOTIFY", *fields, state, body=b"SIP/2.0 486 Busy Here\r\n").status == 200
+    script.scene.run(40)
+    assert done == [486 if news else 202] and len(script.alice.referring) == 0
+
+
+def test_no_dialog_without_a_subscription(script: Script) -> None:
+    """Outside of calls: the 202 needs no Contact then."""
+    done: list[Any] = []
+    script.alice.refer("sip:x@198.51.100.9", "<sip:y@z>", notify=False).done.addCallback(done.append)
+    script.peer.answer(script.peer.expect("REFER"), 202, [("refer-sub", "false")])
+    script.scene.run(1)
+    assert done == [202] and len(script.alice.dialogs) == 0 and len(script.alice.referring) == 0

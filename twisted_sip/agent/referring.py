@@ -25,7 +25,7 @@ from twisted_sip.agent.entitlement import proved_identity
 from twisted_sip.agent.messages import Waiting
 from twisted_sip.agent.referral import Referral, ReferralNotifier
 from twisted_sip.agent.registered_way import came_by_registration
-from twisted_sip.agent.transfer import Transfer
+from twisted_sip.agent.transfer import Transfer, is_unsubscribed
 from twisted_sip.agent.waiting import then
 from twisted_sip.agent.wire import Wire
 from twisted_sip.dialog.client_request import ClientRequest
@@ -299,7 +299,8 @@ class Referring:
 
     def _answered(self, transfer: Transfer, outgoing: ClientRequest, response: Response | None, status: int) -> None:
         waits = self._without_dialog.pop(transfer, None) is not None
-        if waits and response is not None and 200 <= status < 300:
+        # RFC 4488 section 4: without a subscription there is no dialog.
+        if waits and response is not None and 200 <= status < 300 and not is_unsubscribed(response):
             try:
                 transfer.refer_sent(Dialog.as_uac(outgoing.request, response), outgoing.request.cseq.number)
             except RemoteProtocolError:

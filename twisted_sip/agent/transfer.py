@@ -40,7 +40,8 @@ class Transfer:
     def __init__(self, agent: UserAgent, target: str, *, subscribed: bool) -> None:
         """Make a transfer whose REFER is being sent.
 
-        :param subscribed: we want to be told what becomes of it.
+        :param subscribed: we want to be told what becomes of it. Where we do not the peer may tell all the same (RFC
+            4488 section 4).
         """
         self.target = target
         self.status = 0
@@ -49,7 +50,8 @@ class Transfer:
         self.over = False
         self.log: EventLog[TransferProgress] = EventLog()
         self._agent = agent
-        self._subscribed = subscribed
+        self._quiet = not subscribed
+        self._subscribed = True
         self._dialog: Dialog | None = None
         self._key: UsageKey | None = None
         self._timer: Timer | None = None
@@ -84,11 +86,10 @@ class Transfer:
     def refer_sent(self, dialog: Dialog, number: int) -> None:
         """The REFER has this CSeq number in *dialog*: NOTIFYs may come from now on (RFC 3515 section 2.4.4)."""
         self._dialog = dialog
-        if self._subscribed:
-            self._key = UsageKey("subscriber", "refer", str(number))
-            if not self._agent.dialogs.add(dialog, self._key, self):
-                self._key = None
-                self._subscribed = False
+        self._key = UsageKey("subscriber", "refer", str(number))
+        if not self._agent.dialogs.add(dialog, self._key, self):
+            self._key = None
+            self._subscribed = False
 
     def refer_answered(self, response: Response | None, status: int) -> None:
         """The REFER has its final response."""
@@ -99,12 +100,12 @@ class Transfer:
             self._fail(RequestRefused(f"REFER was refused: {status} {reason}".rstrip(), status=status))
             return
         self.accepted = True
-        told = (response.headers.first("refer-sub") or "").partition(";")[0].strip().lower()
-        if not self._subscribed or told == "false":
-            # RFC 4488 section 4: no subscription.
+        if not self._subscribed or is_unsubscribed(response):
             self.status = self.status or status
             self._tell(status, response.reason, final=True)
         elif self._timer is None:
+            if self._quiet:
+                self.status, self.reason = status, response.reason
             self._wait(self._agent.element.timer_values.timeout)
 
     # -- NOTIFYs -----------------------------------------------------------------------------------
@@ -160,6 +161,10 @@ class Transfer:
 
     def _silence(self) -> None:
         self._timer = None
+        if self._quiet and self.status >= 200:
+            # Nothing was to be heard of it.
+            self._tell(self.status, self.reason, final=True)
+            return
         self._fail(RequestRefused("nothing was heard of the transfer", status=408))
 
     def _tell(self, status: int, reason: str, *, final: bool) -> None:
@@ -206,3 +211,8 @@ class Transfer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def is_unsubscribed(response: Response) -> bool:
+    """Tell whether *response*, a 2xx to a REFER, says that there is no subscription (RFC 4488 section 4)."""
+    return (response.headers.first("refer-sub") or "").partition(";")[0].strip().lower() == "false"
