@@ -42,6 +42,10 @@ def test_both_have_ice(calls: Make, keys: dict[str, Any], mux: bool) -> None:
     call = calls({**FULL, **keys, "rtcp_mux": mux})
     offer, answer = call.agree()
     assert offer.media[0].candidates and answer.media[0].candidates and "ice2" in offer.media[0].ice_options
+    # RFC 5761 section 5.1.3: the offer has candidates for both ports, an answer with one port for that alone.
+    assert {one.component for one in offer.media[0].candidates} == {1, 2}
+    assert {one.component for one in answer.media[0].candidates} == ({1} if answer.media[0].rtcp_mux else {1, 2})
+    assert answer.media[0].rtcp_mux is offer.media[0].rtcp_mux
     call.run(2)
     assert min(call.heard(8)) > 390
     assert call.a.ice is not None and call.a.ice.stream is not None and call.a.ice.stream.state == "completed"

@@ -99,10 +99,12 @@ class ICEExtension:
         if offered is not None and ice.is_restart(offered.ice_ufrag, offered.ice_pwd):
             ice.restart()
         assert self._agent is not None
+        # RFC 5761 section 5.1.3: who answers that both share a port has no candidates for RTCP.
+        muxed = offered is not None and offered.rtcp_mux and stream.rtcp_mux
         if ice.session.gathered:
-            return self._described(stream)
+            return self._described(stream, muxed)
         waiting: Deferred[None] = Deferred()
-        made = waiting.addCallback(lambda _: self._described(stream))
+        made = waiting.addCallback(lambda _: self._described(stream, muxed))
         self._gathered.append(waiting)
         self._agent.gather()
         return made
@@ -151,7 +153,7 @@ class ICEExtension:
             port.stun = self._datagram
         return self.stream
 
-    def _described(self, stream: LocalStream) -> LocalStream:
+    def _described(self, stream: LocalStream, muxed: bool) -> LocalStream:
         ice = self.stream
         first = self._default(1)
         if ice is None or first is None:
@@ -163,7 +165,7 @@ class ICEExtension:
         description = ICEDescription(
             ufrag=ice.ufrag,
             password=ice.pwd,
-            candidates=tuple(each.to_sdp() for each in ice.local_candidates),
+            candidates=tuple(each.to_sdp() for each in ice.local_candidates if each.component == 1 or not muxed),
             # RFC 8839 section 4.2.1.5.
             options=("ice2",),
             remote_candidates=tuple(
