@@ -32,7 +32,7 @@ from twisted_sip.b2bua.passage import DirectPassage, Passage, RelayPassage
 from twisted_sip.b2bua.policing import Policing
 from twisted_sip.b2bua.routing import Routing
 from twisted_sip.b2bua.settings import B2BUASettings
-from twisted_sip.b2bua.target_set import targets_of
+from twisted_sip.b2bua.target_set import fitting, targets_of
 from twisted_sip.b2bua.transfers import Transfers
 from twisted_sip.b2bua.users import UserCalls, callee_key, caller_key
 from twisted_sip.dialog.dialogs import INVITE_USAGE
@@ -317,9 +317,13 @@ class B2BUA(LegMaking):
         """
         return Bridge(self.media_for(call, mode), mode, call.fell_silent)
 
-    def targets_of(self, route: Any) -> Sequence[Target] | int:
-        """Return the targets that *route* means, or the status that it refuses with."""
-        return targets_of(route)
+    def targets_of(self, route: Any, asked: URI) -> Sequence[Target] | int:
+        """Return the targets that *route* means, or the status that it refuses with.
+
+        :param asked: who is called.
+        """
+        found: Sequence[Target] | int = fitting(targets_of(route), asked)
+        return found
 
     def click_to_call(
         self, a: URI | str, b: URI | str, *, flow: str = "IV", identity: NameAddr | str | None = None, user: str = ""

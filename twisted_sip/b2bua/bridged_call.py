@@ -31,7 +31,7 @@ from twisted_sip.interfaces.routing import Target
 from twisted_sip.message.reason_fields import Reason
 from twisted_sip.message.request import Request
 from twisted_sip.message.response import Response
-from twisted_sip.message.uri import URI
+from twisted_sip.message.uri import SIPURI, URI
 
 if TYPE_CHECKING:
     from twisted_sip.b2bua.b2bua import B2BUA
@@ -129,9 +129,11 @@ class BridgedCall(SetUp):
     def _routed(self, route: Any) -> None:
         if self.over:
             return
-        found = self.b2bua.targets_of(route)
+        found = self.b2bua.targets_of(route, self.uri)
         if isinstance(found, int):
             reason = route.reason if isinstance(route, Response) else ""
+            if found == 480:
+                self._note_secure(route)
             self._go_elsewhere(found, lambda status: self.refuse(status, reason))
             return
         if self.media == "transcode":
@@ -142,6 +144,10 @@ class BridgedCall(SetUp):
             self.bridge.legs[0] = self.caller_leg
         self.hunt.add(found)
         self.hunt.go_on()
+
+    def _note_secure(self, route: Any) -> None:
+        if isinstance(self.uri, SIPURI) and self.uri.secure and not isinstance(route, (int, Response)):
+            self.caller_leg.incoming.note("b2bua", "480: {0} is not reached by sips", "", str(self.uri))
 
     def _terminate(self) -> None:
         """Have media of our own on each leg."""

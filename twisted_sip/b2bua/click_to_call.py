@@ -132,7 +132,7 @@ class ClickToCall(JoinedLegs):
         hunt = self._hunt
         if self.over or hunt is None:
             return
-        found = self.b2bua.targets_of(route)
+        found = self.b2bua.targets_of(route, self.a if self.caller is None else self.b)
         if isinstance(found, int):
             self._nobody(found)
             return

@@ -65,7 +65,7 @@ class Following:
     def _routed(self, route: Any) -> None:
         if self._over:
             return
-        found = self._bridged.b2bua.targets_of(route)
+        found = self._bridged.b2bua.targets_of(route, self._referral.target)
         if isinstance(found, int):
             self._nobody(found)
             return

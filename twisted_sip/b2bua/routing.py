@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted_sip.b2bua.hunt import MOST_TARGETS
 from twisted_sip.b2bua.noting import Noting
 from twisted_sip.b2bua.policing import Policed, Policing
-from twisted_sip.b2bua.target_set import all_targets, expanded
+from twisted_sip.b2bua.target_set import all_targets, expanded, fitting
 from twisted_sip.errors import RemoteProtocolError
 from twisted_sip.interfaces.flow import Address, Flow
 from twisted_sip.interfaces.location import ILocationStore
@@ -286,7 +286,7 @@ class Routing:
             text = "redirected to {0}" if followed else "redirected to {0}, which is not followed"
             incoming.note("b2bua", text, "b2bua.redirects", str(uri))
             if followed and ours:
-                found.append(maybeDeferred(self.placed, uri, call.user, leg, incoming))
+                found.append(maybeDeferred(self.placed, uri, call.user, leg, incoming).addCallback(fitting, uri))
             elif followed:
                 found.append(Target(uri=uri))
         return all_targets(found)

@@ -48,6 +48,17 @@ def targets_of(route: Any) -> Sequence[Target] | int:
     return targets
 
 
+def fitting(route: Any, asked: URI) -> Any:
+    """Return *route* without the targets where *asked* may not be called: what is to be secure stays so (RFC 5630
+    section 5.3).
+
+    :param route: Targets, or what refuses.
+    """
+    if isinstance(route, (int, Response)) or not (isinstance(asked, SIPURI) and asked.secure):
+        return route
+    return [target for target in route if isinstance(target.uri, SIPURI) and target.uri.secure] or 480
+
+
 async def all_targets(found: Sequence[Any]) -> list[Target]:
     """Return the targets of several look-ups, those that refuse left out.
 
