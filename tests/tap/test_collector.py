@@ -6,13 +6,14 @@ import ctypes
 import gc
 import pathlib
 import resource
+import subprocess
 import sys
 import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from twisted_sip.tap.collector import Collector
+from twisted_sip.tap.collector import Collector, keep_one_heap
 
 
 class Knot:
@@ -120,11 +121,39 @@ def test_gaps_in_the_heap_are_given_back() -> None:
     assert texts[1] == b"x" * 20_000
 
 
+_IN_A_THREAD = """
+import sys, threading
+from twisted_sip.tap.collector import keep_one_heap
+if sys.argv[1] == "one":
+    keep_one_heap()
+kept = []
+thread = threading.Thread(target=lambda: kept.extend(b"x" * 20_000 for _ in range(2_000)))
+thread.start()
+thread.join()
+for line in open("/proc/self/smaps"):
+    words = line.split()
+    if words[0] == "Rss:" and name == "[heap]":
+        print(int(words[1]) // 1024)
+    elif not words[0].endswith(":"):
+        name = words[-1]
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux") or not hasattr(ctypes.CDLL(None), "mallopt"),
+                    reason="needs the C library of GNU")  # fmt: skip
+@pytest.mark.parametrize(("heaps", "there"), [("one", True), ("usual", False)])
+def test_threads_share_one_heap(heaps: str, there: bool) -> None:
+    done = subprocess.run([sys.executable, "-c", _IN_A_THREAD, heaps], capture_output=True, text=True, check=True)
+    # 40 MB beside what a fresh interpreter has there.
+    assert (int(done.stdout) > 38) is there
+
+
 def test_other_libraries_have_nothing_to_give_back(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(name: None) -> None:
         raise OSError
 
     monkeypatch.setattr(ctypes, "CDLL", none)
+    keep_one_heap()
     collector = Collector(lambda: 0)
     knot = weakref.ref(Knot())
     collector.tick()

@@ -35,15 +35,27 @@ _EACH = 250
 _ENDED = 500
 
 
-def _give_back() -> Any:
-    """Return what gives the free pages of the C heap back to the system: glibc's malloc_trim, None where there is none.
+#: M_ARENA_MAX of mallopt(3).
+_MOST_HEAPS = -8
 
-    Texts of messages come and go in all sizes and leave gaps, which the heap would keep for good after each burst.
-    """
+
+def _of_libc(name: str) -> Any:
+    """Return a function of the C library, None where it has none of that *name*."""
     try:
-        return ctypes.CDLL(None).malloc_trim
+        return getattr(ctypes.CDLL(None), name)
     except (AttributeError, OSError, TypeError):
         return None
+
+
+def keep_one_heap() -> None:
+    """Have all threads share one C heap, where that is glibc's; to be called before there is a second thread.
+
+    Each has its own otherwise, and keeps for good what a batch has needed at the end of that: :meth:`Collector.tick`
+    gives back the gaps alone there.
+    """
+    mallopt = _of_libc("mallopt")
+    if mallopt is not None:
+        mallopt(_MOST_HEAPS, 1)
 
 
 class Collector:
@@ -64,7 +76,8 @@ class Collector:
         self._put_off = 0
         self._seen = 0
         self._known = 0
-        self._give_back = _give_back()
+        # Texts of messages come and go in all sizes and leave gaps, which the heap would keep after each burst.
+        self._give_back = _of_libc("malloc_trim")
 
     def settle(self) -> None:
         """Leave alone what there is, and what is older than a moment; to be called when the server has started."""

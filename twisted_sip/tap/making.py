@@ -16,6 +16,7 @@ from twisted.python.components import Componentized
 
 from twisted_sip.errors import ConfigurationError
 from twisted_sip.tap import state
+from twisted_sip.tap.collector import keep_one_heap
 from twisted_sip.tap.composition import Server
 from twisted_sip.tap.configuration import Configuration
 from twisted_sip.tap.demo import account_settings, demo_passwords
@@ -240,6 +241,7 @@ def make_server(
             *watching_parts(configuration),
             *(parts_of if presence else parts_without_presence)(configuration),
         ]
+        keep_one_heap()
         server = Server(reactor, configuration, forwards=forwards, demo=bool(options["demo"]), parts=parts)
         server.reread = options.configuration
         if not configuration.auth.required:
