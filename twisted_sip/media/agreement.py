@@ -14,6 +14,7 @@ from twisted_sip.media.settings import MediaSettings
 from twisted_sip.message.hosts import is_host
 from twisted_sip.sdp.codec import COMFORT_NOISE, Codec
 from twisted_sip.sdp.connection import ip_of
+from twisted_sip.sdp.description import SessionDescription
 from twisted_sip.sdp.local_stream import with_telephone_events
 from twisted_sip.sdp.media_description import MediaDescription
 
@@ -65,6 +66,14 @@ def formats_of(media: MediaDescription, kinds: tuple[CodecKind, ...]) -> dict[in
             if kind is not None:
                 formats[codec.payload_type] = Format(Role.SOUND, codec.clock_rate, kind)
     return formats
+
+
+def free_slot(previous: SessionDescription) -> int:
+    """Return where audio can be added to *previous*: in place of a stream that is removed, or behind all (section
+    8.1)."""
+    free = [place for place, media in enumerate(previous.media) if not media.port]
+    free.sort(key=lambda place: previous.media[place].kind.lower() != "audio")
+    return free[0] if free else len(previous.media)
 
 
 def terms_of(

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from twisted_sip.errors import LocalProtocolError, MediaRefused, RemoteProtocolError
-from twisted_sip.media.agreement import checked_address, formats_of, kind_of, offered_codecs, terms_of
+from twisted_sip.media.agreement import checked_address, formats_of, free_slot, kind_of, offered_codecs, terms_of
 from twisted_sip.media.audio_stream import AudioStream, StreamTerms
 from twisted_sip.media.codecs.table import codec_kinds
 from twisted_sip.media.port import MediaPort
@@ -153,7 +153,7 @@ class SessionExchange(MovingStream):
         else:
             # Other streams stay as they are (RFC 3264 section 8).
             streams = [one if one.port else None for one in agreed.local.media]
-            slot = agreed.slot if agreed.slot >= 0 else _free_slot(agreed.local)
+            slot = agreed.slot if agreed.slot >= 0 else free_slot(agreed.local)
             streams[slot : slot + 1] = [wish]
         offer = build_offer(
             self._origin,
@@ -389,13 +389,6 @@ class SessionExchange(MovingStream):
     def held(self) -> bool:
         """Whether we wish to hold the peer."""
         return self._held
-
-
-def _free_slot(previous: SessionDescription) -> int:
-    """Return where audio can be added to *previous*: in place of a stream that is removed, or behind all (8.1)."""
-    free = [place for place, media in enumerate(previous.media) if not media.port]
-    free.sort(key=lambda place: previous.media[place].kind.lower() != "audio")
-    return free[0] if free else len(previous.media)
 
 
 def _is_name(host: str) -> bool:
