@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
-from twisted.logger import globalLogPublisher
 
 from twisted_sip.errors import LocalProtocolError, MediaRefused, RequestRefused
 
@@ -22,20 +21,6 @@ def scene() -> Any:
     made.network.conditions.delay = (0.01, 0.01)
     yield made
     made.stop()
-
-
-@pytest.fixture
-def failures() -> Any:
-    """What was logged with a traceback."""
-    found: list[Any] = []
-
-    def keep(event: Any) -> None:
-        if event.get("log_failure") is not None:
-            found.append(event["log_failure"].value)
-
-    globalLogPublisher.addObserver(keep)
-    yield found
-    globalLogPublisher.removeObserver(keep)
 
 
 def replacing(caller: Stranger, tag: str, call_id: str, **how: Any) -> Any:

@@ -5,23 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from twisted.logger import globalLogPublisher
 
 from .agents import FakeMedia, Scene
-
-
-@pytest.fixture
-def failures() -> Any:
-    """What was logged with a traceback."""
-    found: list[Any] = []
-
-    def keep(event: Any) -> None:
-        if event.get("log_failure") is not None:
-            found.append(event["log_failure"].value)
-
-    globalLogPublisher.addObserver(keep)
-    yield found
-    globalLogPublisher.removeObserver(keep)
 
 
 class Faulty(FakeMedia):

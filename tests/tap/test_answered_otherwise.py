@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from twisted.logger import globalLogPublisher
 
 from twisted_sip.agent.settings import AgentSettings
 from twisted_sip.errors import MediaRefused
@@ -26,20 +25,6 @@ class CountingEcho(Echo):
     async def talk(self, call: Any) -> None:
         self.calls.append(call)
         await super().talk(call)
-
-
-@pytest.fixture
-def failures() -> Any:
-    """What was logged with a traceback."""
-    found: list[Any] = []
-
-    def keep(event: Any) -> None:
-        if event.get("log_failure") is not None:
-            found.append(event["log_failure"].value)
-
-    globalLogPublisher.addObserver(keep)
-    yield found
-    globalLogPublisher.removeObserver(keep)
 
 
 def no_room(call: Any) -> Any:
